@@ -1,0 +1,47 @@
+# The two commands of a fresh machine, `make demo` and `make test`: each first sets up a virtual environment in .venv.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# A finished environment is kept (its bin/pip is written last); otherwise one is made with python3, or with
+# make PYTHON=python3.12 test. The stamp carries the version, so that another PYTHON remakes the environment.
+PYTHON ?= $(if $(wildcard $(VENV)/bin/pip),$(PY),python3)
+SHOW_VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3])
+VERSION := $(shell $(PYTHON) -c '$(SHOW_VERSION)' 2>/dev/null)
+STAMP := $(VENV)/.installed-$(VERSION)
+
+.PHONY: help demo test setup clean
+
+help:
+	@echo "make demo    the Gaussian blocks, then LDF on Ms. Pac-Man for four minutes; pictures in out/"
+	@echo "make test    the tests"
+	@echo "make setup   only the virtual environment in .venv that both use"
+	@echo "make clean   removes .venv, out/ and everything else that these commands made"
+	@echo "PYTHON=...   the interpreter to use, 3.10 or newer (default python3): make PYTHON=python3.12 test"
+
+demo: $(STAMP)
+	$(PY) demos/gaussian_blocks.py --quick
+	$(PY) demos/pacman.py --model ldf --minutes 4
+
+test: $(STAMP)
+	$(PY) -m pytest
+
+setup: $(STAMP)
+
+$(STAMP): setup.py pyproject.toml
+	@test -n "$(VERSION)" || { \
+	    echo "make: '$(PYTHON)' does not run. Install Python 3.10 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "make: '$(PYTHON)' is Python $(VERSION), but 3.10 or newer is needed. Name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@if ! [ -e $(VENV)/bin/pip ] || [ "$$($(PY) -c '$(SHOW_VERSION)' 2>/dev/null)" != "$(VERSION)" ]; then \
+	    echo "Making a virtual environment with Python $(VERSION) in $(VENV) ..."; \
+	    $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	        echo "make: '$(PYTHON) -m venv' failed (its words are above). On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	fi
+	@echo "Installing ldf_np and what it needs (about a minute) ..."
+	@$(PY) -m pip install -qq --disable-pip-version-check "pip>=22"
+	@$(PY) -m pip install -qq --disable-pip-version-check --editable ".[demos,test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .hypothesis .ruff_cache *.egg-info
+	find ldf_np kernels demos tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: one operation a file. Knows nothing of differentiation."""

@@ -1,0 +1,16 @@
+"""Locally Disentangled Factors on NumPy and CuPy, from scratch: the public names."""
+
+__version__ = "0.1.0"
+
+from . import data, gaussian, layers, losses, nets, optim, penalty, random, training
+from .ali import ALI
+from .backend import device, use
+from .check import check_grads
+from .conv import conv2d, conv2d_weight, conv_transpose2d
+from .engine import Tensor, enable_grad, grad, no_grad
+from .gan import GAN, JointGAN
+from .hierarchy import LDF, Frames, Groups, Level, Patches
+from .ops import (abs, clip, concatenate, exp, leaky_relu, log, matmul, max, maximum, maxout, mean, min, minimum, pad,
+                  relu, reshape, sigmoid, softplus, split, sqrt, square, stack, sum, tanh, transpose, where)
+from .penalty import roth_penalty
+from .random import Generator

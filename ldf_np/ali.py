@@ -1,0 +1,150 @@
+"""Adversarially learned inference (Dumoulin et al. 2017) with shortcut reconstructions: one level of LDF.
+
+An encoder E and a decoder G are trained against one discriminator D that sees pairs: (x, E(x)) is called real and
+(G(z), z), z ~ N(0, I), fake. At the equilibrium both joint distributions are one, so E inverts G. The shortcut
+(LDF paper, Section 3.1) adds a reconstruction that skips z: it enters G at h, E's last hidden layer.
+
+    x --E.body--> h --E.head--> z            z --G.head--> h --G.body--> x
+"""
+
+from . import ops
+from .engine import Tensor, grad
+from .layers import Module, Sequential, evaluation
+from .losses import ali_loss, discriminator_loss, reconstruction_loss
+from .optim import Adam
+from .penalty import annealed, penalized_logits
+from .random import Generator
+from .training import Batches, apply_batched, train
+
+
+class Encoder(Module):
+    """x -> h -> z. ``head`` gives z itself or, for a stochastic encoder, its mean and log-variance side by side."""
+
+    def __init__(self, body, head, stochastic=False):
+        self.body, self.head, self.stochastic = body, head, stochastic
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+    def infer(self, h, rng=None):
+        """z from h: a reparameterised draw mean + exp(log-variance / 2) * noise where the encoder is stochastic
+        and ``rng`` is given, else the mean."""
+        out = self.head(h)
+        if not self.stochastic:
+            return out
+        mean, log_variance = ops.split(out, 2, axis=-1)
+        if rng is None:
+            return mean
+        return mean + ops.exp(log_variance * 0.5) * rng.standard_normal(mean.shape, mean.dtype)
+
+
+class Decoder(Module):
+    """z -> h -> x. ``body`` is also entered directly, at h, by the shortcut."""
+
+    def __init__(self, head, body):
+        self.head, self.body = head, body
+
+    def forward(self, z):
+        return self.body(self.head(z))
+
+
+class Discriminator(Module):
+    """The logit of a pair (x, z): joint(concatenate(x_net(x), z_net(z))) -> (n, 1). No batch normalisation here: the
+    penalty needs one gradient a sample."""
+
+    def __init__(self, x_net, z_net, joint):
+        self.x_net, self.z_net, self.joint = x_net, z_net, joint
+
+    def forward(self, x, z):
+        return self.joint(ops.concatenate([self.x_net(x), self.z_net(z)], axis=-1))
+
+
+class ALI(Module):
+    """Encoder, decoder and joint discriminator, and their training.
+
+    Parameters
+    ----------
+    encoder, decoder, discriminator : Encoder, Decoder, Discriminator
+    latent_size : int
+        The length of z.
+    shortcut_weight, latent_weight : float
+        w_h and w_z: the weights of mean |x - G.body(h)|^2 and of mean |x - G(E(x))|^2.
+    penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength, annealed to 1% of it.
+    loss : the adversarial objective (see ``losses.KINDS``).
+    lr, discriminator_lr, betas : Adam's settings.
+    seed : int
+        Of the training noise (not of the weights: layers take a Generator of their own).
+    """
+
+    def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0, latent_weight=5.0,
+                 penalty="roth", gamma=0.5, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99),
+                 seed=0):
+        self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
+        self.latent_size = latent_size
+        self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
+        self.penalty, self.gamma, self.loss = penalty, gamma, loss
+        self.rng = Generator(seed)
+        self._autoencoder = Adam(Sequential(encoder, decoder), lr, betas)
+        self._critic = Adam(discriminator, discriminator_lr, betas)
+
+    def step(self, x, share=0.0):
+        """One step of D, then one of E and G, on the batch x (n, ...); ``share`` of the training done anneals gamma.
+
+        Both use one forward pass of E and G. Returns {name: loss}.
+        """
+        x = Tensor(x)
+        z = Tensor(self.rng.standard_normal((len(x), self.latent_size), x.dtype))
+        h = self.encoder.body(x)
+        z_hat = self.encoder.infer(h, self.rng)
+        x_tilde = self.decoder(z)
+
+        real, fake, penalty = penalized_logits(
+            self.discriminator, (x.data, z_hat.data), (x_tilde.data, z.data), self.penalty, self.rng)
+        d_loss = discriminator_loss(real, fake, self.loss)
+        total = d_loss + penalty * (0.5 * annealed(self.gamma, share))
+        self._critic.step(grad(total, self.discriminator.parameters()))
+
+        losses = {"D": d_loss, "GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z), self.loss)}
+        total = losses["GE"]
+        if self.shortcut_weight:
+            losses["rec_h"] = reconstruction_loss(x, self.decoder.body(h))
+            total = total + losses["rec_h"] * self.shortcut_weight
+        if self.latent_weight:
+            losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat))
+            total = total + losses["rec_z"] * self.latent_weight
+        self._autoencoder.step(grad(total, self._autoencoder.network.parameters()))
+        return {name: value.item() for name, value in losses.items()}
+
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
+        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
+        batches = Batches(x, batch_size, self.rng)
+        return train(lambda share: self.step(next(batches), share), steps=steps, minutes=minutes,
+                     progress=progress, label="ALI", callback=callback)
+
+    def sample(self, n, rng=None):
+        """n samples G(z), z ~ N(0, I): a NumPy array (n, ...)."""
+        rng = rng or self.rng
+        return self._apply(self.decoder, rng.standard_normal((n, self.latent_size)))
+
+    def encode(self, x, code="h"):
+        """The codes of x (n, ...), float32 or uint8 images: h (the encoder's last hidden layer) or z (its mean)."""
+        _check_code(code)
+        return self._apply(self.encoder.body if code == "h" else lambda b: self.encoder.infer(self.encoder.body(b)), x)
+
+    def decode(self, codes, code="h"):
+        """x from codes h or z: a NumPy array (n, ...)."""
+        _check_code(code)
+        return self._apply(self.decoder.body if code == "h" else self.decoder, codes)
+
+    def reconstruct(self, x, code="h"):
+        """x encoded and decoded again: through the shortcut "h", or through "z"."""
+        return self.decode(self.encode(x, code), code)
+
+    def _apply(self, function, x):
+        with evaluation(self.encoder, self.decoder):
+            return apply_batched(function, x)
+
+
+def _check_code(code):
+    if code not in ("h", "z"):
+        raise ValueError(f'code: expected "h" or "z", got {code!r}')

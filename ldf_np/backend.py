@@ -1,0 +1,59 @@
+"""Where arrays live: NumPy on the CPU or CuPy on a CUDA device, and how they move between the two.
+
+Every function of the library works in the module of the arrays it is given; this file decides only
+where *new* arrays (parameters, noise, batches) are made.
+"""
+
+import numpy as np
+
+from .kernels.cuda import array_module, load_cupy
+
+__all__ = ["array_module", "asarray", "device", "to_numpy", "use", "xp"]
+
+_module = None      # numpy or cupy; None until "auto" is resolved by the first array made
+
+
+def use(device="auto"):
+    """Choose where new arrays are made: "cpu", "cuda" or "auto" (CUDA where CuPy finds a device, else the CPU).
+
+    Returns the name of the device now in use, "cpu" or "cuda".
+    Raises ValueError for another name, RuntimeError when "cuda" is asked for and cannot be had.
+    """
+    global _module
+    if device == "cpu":
+        _module = np
+    elif device == "cuda":
+        _module = load_cupy()
+    elif device == "auto":
+        try:
+            _module = load_cupy()
+        except RuntimeError:
+            _module = np
+    else:
+        raise ValueError(f'device: expected "cpu", "cuda" or "auto", got {device!r}')
+    return "cpu" if _module is np else "cuda"
+
+
+def xp():
+    """The module in which new arrays are made (numpy or cupy)."""
+    if _module is None:
+        use("auto")
+    return _module
+
+
+def device():
+    """The name of the device on which new arrays are made: "cpu" or "cuda"."""
+    return "cpu" if xp() is np else "cuda"
+
+
+def asarray(array, dtype=None):
+    """``array`` on the current device; no copy where it is there already in that dtype."""
+    module = xp()
+    if module is np and not isinstance(array, np.ndarray) and type(array).__module__.startswith("cupy"):
+        array = array.get()
+    return module.asarray(array, dtype=dtype)
+
+
+def to_numpy(array):
+    """A NumPy array with the values of ``array`` (a NumPy or CuPy array; no copy for NumPy)."""
+    return array if isinstance(array, np.ndarray) else array_module(array).asnumpy(array)

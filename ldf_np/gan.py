@@ -1,0 +1,90 @@
+"""The generative adversarial network, twice: over codes, as LDF's top level, and over whole objects, as its rival."""
+
+from .engine import Tensor, grad
+from .layers import Module, evaluation
+from .losses import discriminator_loss, generator_loss
+from .optim import EMA, Adam
+from .penalty import annealed, penalized_logits
+from .random import Generator
+from .training import Batches, apply_batched, train
+
+
+class GAN(Module):
+    """A generator z -> x and a discriminator x -> logit (n, 1), and their training.
+
+    Parameters
+    ----------
+    generator, discriminator : Module
+    latent_size : int
+        The length of z ~ N(0, I).
+    loss : the adversarial objective (see ``losses.KINDS``).
+    penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength, annealed to 1% of it.
+    lr, discriminator_lr, betas : Adam's settings.
+    ema : float
+        The decay of the moving average of the generator's weights, with which samples are drawn.
+    seed : int
+        Of the training noise (not of the weights: layers take a Generator of their own).
+    """
+
+    def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating", penalty="roth", gamma=0.5,
+                 lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99), ema=0.998, seed=0):
+        self.generator, self.discriminator, self.latent_size = generator, discriminator, latent_size
+        self.loss, self.penalty, self.gamma = loss, penalty, gamma
+        self.rng = Generator(seed)
+        self._maker = Adam(generator, lr, betas)
+        self._critic = Adam(discriminator, discriminator_lr, betas)
+        self.ema = EMA(generator, ema)
+
+    def step(self, x, share=0.0):
+        """One step of D, then one of G, on the batch x (n, ...); ``share`` of the training done anneals gamma.
+
+        Returns {name: loss}.
+        """
+        fake = self.generator(Tensor(self.rng.standard_normal((len(x), self.latent_size))))
+        real_logits, fake_logits, penalty = penalized_logits(
+            self.discriminator, (x,), (fake.data,), self.penalty, self.rng)
+        d_loss = discriminator_loss(real_logits, fake_logits, self.loss)
+        total = d_loss + penalty * (0.5 * annealed(self.gamma, share))
+        self._critic.step(grad(total, self.discriminator.parameters()))
+
+        g_loss = generator_loss(self.discriminator(fake), self.loss)
+        self._maker.step(grad(g_loss, self.generator.parameters()))
+        self.ema.update()
+        return {"D": d_loss.item(), "G": g_loss.item()}
+
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
+        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
+        batches = Batches(self._to_network(x), batch_size, self.rng)
+        return train(lambda share: self.step(next(batches), share), steps=steps, minutes=minutes,
+                     progress=progress, label=type(self).__name__, callback=callback)
+
+    def sample(self, n, rng=None):
+        """n samples, by the averaged generator in evaluation mode: a NumPy array (n, ...)."""
+        rng = rng or self.rng
+        with self.ema.applied(), evaluation(self.generator):
+            return self._from_network(apply_batched(self.generator, rng.standard_normal((n, self.latent_size))))
+
+    def _to_network(self, x):
+        return x
+
+    def _from_network(self, y):
+        return y
+
+
+class JointGAN(GAN):
+    """The paper's baseline (Section 5.2): a clip's frames stacked as the channels of one image, (n, t, h, w, c) as
+    (n, h, w, t * c), with no hierarchy. Its generator and discriminator work on such images."""
+
+    def __init__(self, generator, discriminator, latent_size, frames=5, **settings):
+        super().__init__(generator, discriminator, latent_size, **settings)
+        self.frames = frames
+
+    def _to_network(self, x):
+        if x.ndim != 5 or x.shape[1] != self.frames:
+            raise ValueError(f"x: expected clips (n, {self.frames}, h, w, c), got shape {x.shape}")
+        n, t, h, w, c = x.shape
+        return x.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
+
+    def _from_network(self, y):
+        n, h, w, channels = y.shape
+        return y.reshape(n, h, w, self.frames, channels // self.frames).transpose(0, 3, 1, 2, 4)

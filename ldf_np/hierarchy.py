@@ -1,0 +1,270 @@
+"""Locally Disentangled Factors: an object split into local factors, a model of each level, no gradient between them.
+
+    object --split--> factors --level 0--> codes --split--> factors --level 1--> codes ... --whitening--> top GAN
+
+All factors of a level share one ALI model. The codes of one level, as arrays without history, are the data of the
+next; the top is a GAN over all codes of an object, whitened. Sampling runs the same chain from right to left.
+"""
+
+import numpy as np
+import scipy.linalg
+
+from .backend import to_numpy
+from .layers import Buffer, Module
+from .random import Generator
+from .training import Batches, as_batch, train
+
+
+class Frames:
+    """A video as its frames: (n, t, ...) <-> (n, t, ...). The factors of a clip are its ``t`` frames."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def split(self, x):
+        """(n, t, ...) -> (n, t, ...), checked."""
+        if x.ndim < 3 or x.shape[1] != self.count:
+            raise ValueError(f"x: expected clips (n, {self.count}, ...), got shape {x.shape}")
+        return x
+
+    def merge(self, factors):
+        """The inverse of ``split``."""
+        return factors
+
+
+class Patches:
+    """An image as a grid of patches: (n, h, w, c) <-> (n, rows * columns, h / rows, w / columns, c), row by row."""
+
+    def __init__(self, rows, columns):
+        self.rows, self.columns, self.count = rows, columns, rows * columns
+
+    def split(self, x):
+        """(n, h, w, c) -> (n, rows * columns, h / rows, w / columns, c)."""
+        if x.ndim != 4 or x.shape[1] % self.rows or x.shape[2] % self.columns:
+            raise ValueError(f"x: expected images (n, h, w, c) that divide into {self.rows} x {self.columns} patches, "
+                             f"got shape {x.shape}")
+        n, h, w, c = x.shape
+        grid = x.reshape(n, self.rows, h // self.rows, self.columns, w // self.columns, c)
+        return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h // self.rows, w // self.columns, c)
+
+    def merge(self, factors):
+        """The inverse of ``split``."""
+        n, _, h, w, c = factors.shape
+        grid = factors.reshape(n, self.rows, self.columns, h, w, c).transpose(0, 1, 3, 2, 4, 5)
+        return grid.reshape(n, self.rows * h, self.columns * w, c)
+
+
+class Groups:
+    """Codes of the level below in groups of ``size`` neighbours: (n, k, ...) <-> (n, k / size, size * code)."""
+
+    def __init__(self, size, below, code_shape):
+        if below % size:
+            raise ValueError(f"size: {below} factors do not divide into groups of {size}")
+        self.size, self.count, self.code_shape = size, below // size, tuple(code_shape)
+
+    def split(self, x):
+        """(n, k, ...) -> (n, k / size, size * code)."""
+        if x.shape[1] != self.count * self.size or x.shape[2:] != self.code_shape:
+            raise ValueError(f"x: expected codes (n, {self.count * self.size}, {self.code_shape}), got shape {x.shape}")
+        return x.reshape(len(x), self.count, -1)
+
+    def merge(self, factors):
+        """The inverse of ``split``."""
+        return factors.reshape(len(factors), self.count * self.size, *self.code_shape)
+
+
+class Level:
+    """One level: an ALI ``model`` shared by all factors into which ``split`` cuts the level's data.
+
+    ``code``: "h" (the encoder's last hidden layer, decoded through the shortcut; the default and the reading that
+    works) or "z": what is handed to the level above.
+    """
+
+    def __init__(self, model, split, code="h"):
+        if code not in ("h", "z"):
+            raise ValueError(f'code: expected "h" or "z", got {code!r}')
+        self.model, self.split, self.code = model, split, code
+
+    def factors(self, x):
+        """The data of this level as one batch of factors: (n, ...) -> (n * count, ...)."""
+        parts = self.split.split(x)
+        return parts.reshape(-1, *parts.shape[2:])
+
+    def encode(self, x):
+        """(n, ...) -> codes (n, count, ...)."""
+        codes = self.model.encode(self.factors(x), self.code)
+        return codes.reshape(-1, self.split.count, *codes.shape[1:])
+
+    def decode(self, codes):
+        """The inverse of ``encode``, approximately: codes (n, count, ...) -> (n, ...)."""
+        factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), self.code)
+        return self.split.merge(factors.reshape(-1, self.split.count, *factors.shape[1:]))
+
+
+class Whitening(Module):
+    """Principal components, each scaled to variance one: codes (n, size) <-> (n, components).
+
+    A GAN over raw codes loses to its discriminator, for most of their 2560 directions hold almost nothing.
+    """
+
+    def __init__(self, size, components):
+        if not 1 <= components <= size:
+            raise ValueError(f"components: expected 1 to {size} (the numbers in a code), got {components}")
+        self.components = components
+        self.mean = Buffer(np.zeros(size, np.float32))
+        self.basis = Buffer(np.zeros((size, components), np.float32))
+        self.scale = Buffer(np.ones(components, np.float32))
+        self.explained = None       # the share of the variance that is kept, once fitted
+
+    def fit(self, codes):
+        """Learn from codes (n, size)."""
+        mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = codes - mean
+        covariance = (centred.T @ centred) / len(codes)
+        size = len(mean)
+        values, vectors = scipy.linalg.eigh(covariance, subset_by_index=[size - self.components, size - 1])
+        values = np.maximum(values[::-1], 1e-8)
+        self.mean.data[...] = mean
+        self.basis.data[...] = vectors[:, ::-1]
+        self.scale.data[...] = np.sqrt(values)
+        self.explained = float(values.sum() / np.trace(covariance))
+        return self
+
+    def apply(self, codes):
+        """(n, size) -> (n, components)."""
+        return (codes - self.mean.data) @ self.basis.data / self.scale.data
+
+    def invert(self, white):
+        """(n, components) -> (n, size)."""
+        return (white * self.scale.data) @ self.basis.data.T + self.mean.data
+
+
+class LDF(Module):
+    """A hierarchy of levels and the GAN at its top.
+
+    Parameters
+    ----------
+    levels : sequence of Level, bottom first
+    top : GAN on vectors (n, components)
+    code_shape : tuple
+        The shape of all codes of one object at the last level: (count, ...).
+    components : int
+        How many principal components of the codes the top models.
+    seed : int
+        Of the order of the batches.
+    """
+
+    def __init__(self, levels, top, code_shape, components, seed=0):
+        self.levels, self.top = list(levels), top
+        self.models = [level.model for level in levels]
+        self.code_shape = tuple(code_shape)
+        self.whitening = Whitening(int(np.prod(code_shape)), components)
+        self.rng = Generator(seed)
+
+    def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None, bottom_share=0.6,
+            batch_size=64, top_batch_size=128, progress=False, callback=None):
+        """Train all levels.
+
+        Parameters
+        ----------
+        x : array (N, ...), float32 or uint8
+            Whole objects: samples of the joint distribution.
+        factors : array (M, ...), optional
+            More local factors for the bottom level, which need not come from whole objects (paper, Section 3.2).
+            By default those of ``x``.
+        schedule : "bottom-first" trains each level, freezes it, encodes the data once and goes on to the next;
+            "together" takes one step of every level in turn (Fig. 3, "no pretraining").
+        steps, minutes : the budget of all levels together; in "bottom-first" the levels below the top get
+            ``bottom_share`` of it, equally.
+        callback : callable, optional
+            ``callback(history)`` after each step.
+
+        Returns
+        -------
+        {name of the level: History}. Ctrl-C ends the level being trained; those above it still get a fraction of
+        a second each, so that the model can be sampled.
+        """
+        if schedule not in ("bottom-first", "together"):
+            raise ValueError(f'schedule: expected "bottom-first" or "together", got {schedule!r}')
+        if not 0 < bottom_share < 1:
+            raise ValueError(f"bottom_share: expected a number in (0, 1), got {bottom_share}")
+        if schedule == "together":
+            return self._fit_together(x, factors, steps, minutes, batch_size, progress, callback)
+        return self._fit_bottom_first(x, factors, steps, minutes, bottom_share, batch_size, top_batch_size,
+                                      progress, callback)
+
+    def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, top_batch_size, progress, callback):
+        histories = {}
+        share = bottom_share / len(self.levels)
+        for k, level in enumerate(self.levels):
+            data = level.factors(x) if factors is None or k > 0 else factors
+            histories[f"level {k}"] = level.model.fit(
+                data, batch_size=batch_size, progress=progress, callback=callback, **_budget(steps, minutes, share))
+            x = level.encode(x)         # computed once: from here on this level is frozen
+        codes = x.reshape(len(x), -1)
+        white = self.whitening.fit(codes).apply(codes)
+        histories["top"] = self.top.fit(
+            white, batch_size=min(top_batch_size, len(white)), progress=progress, callback=callback,
+            **_budget(steps, minutes, 1 - bottom_share))
+        return histories
+
+    def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback):
+        objects = Batches(x, batch_size, self.rng)
+        local = None if factors is None else Batches(factors, batch_size, self.rng)
+        taken = 0
+
+        def step(share):
+            nonlocal taken
+            losses = {}
+            data = to_numpy(next(objects))
+            for k, level in enumerate(self.levels):
+                batch = next(local) if k == 0 and local else as_batch(
+                    _some(level.factors(data), batch_size, self.rng))
+                losses |= {f"level {k} {name}": v for name, v in level.model.step(batch, share).items()}
+                data = level.encode(data)
+            # The basis follows the codes while they move: refitted at steps 0, 1, 3, 7, 15, ... ever more rarely.
+            if taken & (taken + 1) == 0:
+                self.whitening.fit(self.codes(x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
+            taken += 1
+            white = self.whitening.apply(data.reshape(len(data), -1))
+            return losses | {f"top {name}": v for name, v in self.top.step(as_batch(white), share).items()}
+
+        history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF", callback=callback)
+        return {"together": history}
+
+    def codes(self, x):
+        """All codes of each object, bottom-up and not whitened: (n, ...) -> (n, size)."""
+        for level in self.levels:
+            x = level.encode(x)
+        return x.reshape(len(x), -1)
+
+    def encode(self, x):
+        """The whitened codes of whole objects, bottom-up: (n, ...) -> (n, components)."""
+        return self.whitening.apply(self.codes(x))
+
+    def decode(self, white):
+        """Objects from whitened codes, top-down: (n, components) -> (n, ...)."""
+        x = self.whitening.invert(white).reshape(len(white), *self.code_shape)
+        for level in reversed(self.levels):
+            x = level.decode(x)
+        return x
+
+    def sample(self, n, rng=None):
+        """n objects, top-down: a NumPy array (n, ...)."""
+        return self.decode(self.top.sample(n, rng))
+
+    def reconstruct(self, x):
+        """Objects encoded to the codes of the last level and decoded again (the whitening left out)."""
+        codes = self.codes(x).reshape(len(x), *self.code_shape)
+        for level in reversed(self.levels):
+            codes = level.decode(codes)
+        return codes
+
+
+def _budget(steps, minutes, share):
+    return {"steps": None if steps is None else max(1, round(steps * share)),
+            "minutes": None if minutes is None else minutes * share}
+
+
+def _some(rows, count, rng):
+    return rows[rng.permutation(len(rows))[:count]]

@@ -1,0 +1,411 @@
+"""Modules: ordered, named parameters and buffers, and the layers built of them.
+
+A module's parameters and buffers are its attributes, in the order in which they were set. ``flat()`` lays all
+parameters of a network in one array of which each parameter is a named view, so that an optimiser, a moving
+average or a gradient reduction is one operation on one array.
+"""
+
+import math
+import os
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+
+from . import conv, norm, ops
+from .backend import array_module, asarray, to_numpy, xp
+from .engine import Tensor, no_grad
+from .files import load_tensors, save_tensors
+
+_watch = threading.local()      # _watch.calls: the (module, output shape) pairs that summary() collects
+
+
+class Parameter(Tensor):
+    """A Tensor that training changes, in place."""
+
+    __slots__ = ()
+
+
+class Buffer:
+    """An array that belongs to a module's state but is not trained (running statistics)."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data):
+        self.data = data
+
+
+# Initialisers: (rng, shape, fan_in, fan_out) -> array. The fans count connections per output and per input.
+
+def normal(std=0.01):
+    """N(0, std^2), as in ALI's authors' code."""
+    return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(std)
+
+
+def he(slope=0.0):
+    """N(0, 2 / ((1 + slope^2) fan_in)), which keeps the variance through (leaky) ReLU (He et al. 2015)."""
+    return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(
+        math.sqrt(2 / ((1 + slope ** 2) * fan_in)))
+
+
+def glorot():
+    """N(0, 2 / (fan_in + fan_out)), a compromise between both directions (Glorot and Bengio 2010)."""
+    return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(
+        math.sqrt(2 / (fan_in + fan_out)))
+
+
+def log_odds(images, eps=1e-3):
+    """The bias at which a sigmoid output starts at the data's mean: log(p / (1 - p)) per channel (ALI's authors).
+
+    ``images``: (n, ..., c) in [0, 1].
+    """
+    p = np.clip(np.asarray(images).mean(axis=tuple(range(np.ndim(images) - 1))), eps, 1 - eps)
+    return np.log(p / (1 - p)).astype(np.float32)
+
+
+class Module:
+    """Something with parameters that maps Tensors to a Tensor. Subclasses define ``forward``."""
+
+    training = True
+
+    def forward(self, *inputs):
+        raise TypeError(f"{type(self).__name__} defines no forward")
+
+    def __call__(self, *inputs):
+        y = self.forward(*inputs)
+        calls = getattr(_watch, "calls", None)
+        if calls is not None:
+            calls.append((self, y.shape))
+        return y
+
+    def children(self):
+        """(name, module) for every module held as an attribute or in a list or tuple of modules."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                yield from ((f"{name}.{k}", v) for k, v in enumerate(value) if isinstance(v, Module))
+
+    def named_modules(self, prefix=""):
+        """(name, module) for this module and all below it, outermost first."""
+        yield prefix.rstrip("."), self
+        for name, child in self.children():
+            yield from child.named_modules(f"{prefix}{name}.")
+
+    def _named(self, kind):
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, kind):
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def named_parameters(self):
+        """(name, Parameter), in order."""
+        return self._named(Parameter)
+
+    def named_buffers(self):
+        """(name, Buffer), in order."""
+        return self._named(Buffer)
+
+    def parameters(self):
+        """The Parameters, in order."""
+        return [p for _, p in self.named_parameters()]
+
+    def flat(self):
+        """All parameters as one flat array (size,), of which each parameter's data is a view.
+
+        The first call lays them out; changing the array changes the parameters.
+        """
+        parameters = self.parameters()
+        if not parameters:
+            raise ValueError(f"{type(self).__name__} has no parameters to lay out")
+        base = parameters[0].data.base
+        start = _offset(parameters[0].data, base)
+        end = start
+        for p in parameters:
+            if base is None or base.ndim != 1 or p.data.base is not base or _offset(p.data, base) != end:
+                break
+            end += p.size
+        else:
+            return base[start:end]
+        flat = array_module(parameters[0].data).concatenate([p.data.reshape(-1) for p in parameters])
+        end = 0
+        for p in parameters:
+            p.data, end = flat[end:end + p.size].reshape(p.shape), end + p.size
+        return flat
+
+    def train(self, mode=True):
+        """Put this module and all below it in training (or evaluation) mode; returns self."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self):
+        """Put this module and all below it in evaluation mode; returns self."""
+        return self.train(False)
+
+    def state_dict(self):
+        """{name: NumPy array}, copies of all parameters and buffers, in order."""
+        state = {name: p.data for name, p in self.named_parameters()}
+        state.update((name, b.data) for name, b in self.named_buffers())
+        return {name: np.array(to_numpy(data)) for name, data in state.items()}
+
+    def load_state_dict(self, state):
+        """Take over the arrays of a state_dict. Everything is checked first: on an error nothing has changed.
+
+        Raises KeyError for missing or unexpected names, ValueError for wrong shapes.
+        """
+        targets = dict(self.named_parameters()) | dict(self.named_buffers())
+        missing, unexpected = sorted(targets.keys() - state.keys()), sorted(state.keys() - targets.keys())
+        if missing or unexpected:
+            raise KeyError(f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
+        for name, target in targets.items():
+            if np.shape(state[name]) != target.data.shape:
+                raise ValueError(f"state: {name}: expected shape {target.data.shape}, got {np.shape(state[name])}")
+        for name, target in targets.items():
+            target.data[...] = asarray(state[name], dtype=target.data.dtype)
+
+    def save(self, path):
+        """Write the state_dict as a safetensors file (to a temporary name, then renamed)."""
+        save_tensors(path, self.state_dict(), {"model": type(self).__name__})
+
+    def load(self, path):
+        """Read the weights that ``save`` wrote; returns self. Raises ValueError naming the file and what is wrong."""
+        state, _ = load_tensors(path)
+        try:
+            self.load_state_dict(state)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: not the weights of this {type(self).__name__}: {error}") from error
+        return self
+
+    def summary(self, *input_shapes):
+        """A table of layers, output shapes and parameter counts.
+
+        ``input_shapes``: the shape of each input without the batch, to have the shapes shown.
+        """
+        names = {id(module): name for name, module in self.named_modules()}
+        rows = [(name or type(self).__name__, m, "") for name, m in self.named_modules() if not any(m.children())]
+        if input_shapes:
+            with _watching() as calls, no_grad(), evaluation(self):
+                self(*(Tensor(xp().zeros((1, *shape), np.float32)) for shape in input_shapes))
+            rows = [(names[id(m)] or type(self).__name__, m, str(shape[1:])) for m, shape in calls
+                    if id(m) in names and not any(m.children())]
+        lines = [f"{'layer':<20}{'kind':<18}{'output':<20}{'parameters':>12}"]
+        for name, module, shape in rows:
+            lines.append(f"{name:<20}{type(module).__name__:<18}{shape:<20}{sum(p.size for p in module.parameters()):>12,}")
+        lines.append(f"{'total':<58}{sum(p.size for p in self.parameters()):>12,}")
+        return "\n".join(lines)
+
+
+def _offset(array, base):
+    """How many elements into ``base`` an array begins."""
+    return 0 if base is None else (_address(array) - _address(base)) // array.itemsize
+
+
+def _address(array):
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+
+
+@contextmanager
+def evaluation(*modules):
+    """A context in which the modules are in evaluation mode; each is put back as it was."""
+    before = [(m, m.training) for module in modules for _, m in module.named_modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in before:
+            module.training = mode
+
+
+@contextmanager
+def _watching():
+    _watch.calls = []
+    try:
+        yield _watch.calls
+    finally:
+        _watch.calls = None
+
+
+class Sequential(Module):
+    """Modules applied one after another. Indexing gives a module, a slice gives a Sequential of the same modules."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __getitem__(self, index):
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def __len__(self):
+        return len(self.layers)
+
+
+def _zeros(n):
+    return Parameter(xp().zeros(n, np.float32))
+
+
+class Linear(Module):
+    """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
+
+    def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
+        self.weight = Parameter(init(rng, (n_in, n_out), n_in, n_out))
+        self.bias = _zeros(n_out) if bias else None
+
+    def forward(self, x):
+        y = ops.matmul(x, self.weight)
+        return y if self.bias is None else y + self.bias
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+class Conv2d(Module):
+    """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
+
+    def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
+        kh, kw = _pair(kernel_size)
+        self.weight = Parameter(init(rng, (kh, kw, c_in, c_out), kh * kw * c_in, kh * kw * c_out))
+        self.bias = _zeros(c_out) if bias else None
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x):
+        y = conv.conv2d(x, self.weight, stride=self.stride, padding=self.padding)
+        return y if self.bias is None else y + self.bias
+
+
+class ConvTranspose2d(Module):
+    """The adjoint of a convolution: (n, i, j, c_in) -> (n, h, w, c_out).
+
+    The weight has the shape (kh, kw, c_out, c_in) of the convolution whose adjoint this is.
+    ``output_size`` (h, w) chooses among the sizes that the stride leaves open; by default the smallest.
+    """
+
+    def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True, init=he(), *, rng):
+        kh, kw = _pair(kernel_size)
+        sh, sw = _pair(stride)
+        # Each output pixel is reached by kh * kw / stride^2 of the kernel's taps.
+        fan_in = max(1, kh * kw * c_in // (sh * sw))
+        self.weight = Parameter(init(rng, (kh, kw, c_out, c_in), fan_in, kh * kw * c_out))
+        self.bias = _zeros(c_out) if bias else None
+        self.stride, self.padding, self.output_size = stride, padding, output_size
+
+    def forward(self, x):
+        y = conv.conv_transpose2d(x, self.weight, stride=self.stride, padding=self.padding, output_size=self.output_size)
+        return y if self.bias is None else y + self.bias
+
+
+class BatchNorm(Module):
+    """Batch normalisation over all axes but the last, (..., c) -> (..., c) (Ioffe and Szegedy 2015).
+
+    In training the batch's own statistics are used and the running ones move by ``momentum`` towards them (the
+    variance unbiased, as elsewhere); in evaluation the running ones are used. ``affine=False`` leaves out the
+    learned scale and shift. It couples the samples of a batch: keep it out of discriminators under a penalty.
+    """
+
+    def __init__(self, channels, affine=True, momentum=0.1, eps=1e-5):
+        self.weight = Parameter(xp().ones(channels, np.float32)) if affine else None
+        self.bias = _zeros(channels) if affine else None
+        self.running_mean = Buffer(xp().zeros(channels, np.float32))
+        self.running_var = Buffer(xp().ones(channels, np.float32))
+        self.momentum, self.eps = momentum, eps
+
+    def forward(self, x):
+        if self.training:
+            count = x.size // x.shape[-1]
+            if count < 2:
+                raise ValueError(f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
+            y, mean, var = norm.normalize(x, self.eps)
+            self._move(self.running_mean.data, mean)
+            self._move(self.running_var.data, var * (count / (count - 1)))
+        else:
+            inverse_std = (self.running_var.data + self.eps) ** -0.5
+            y = (x - self.running_mean.data) * inverse_std
+        return y if self.weight is None else y * self.weight + self.bias
+
+    def _move(self, running, value):
+        running += self.momentum * (value - running)
+
+
+class LayerNorm(Module):
+    """Each sample's last axis brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016)."""
+
+    def __init__(self, channels, eps=1e-5):
+        self.weight = Parameter(xp().ones(channels, np.float32))
+        self.bias = _zeros(channels)
+        self.eps = eps
+
+    def forward(self, x):
+        centred = x - ops.mean(x, axis=-1, keepdims=True)
+        var = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+        return centred * (var + self.eps) ** -0.5 * self.weight + self.bias
+
+
+class LeakyReLU(Module):
+    """x where x > 0, slope * x elsewhere."""
+
+    def __init__(self, slope=0.01):
+        self.slope = slope
+
+    def forward(self, x):
+        return ops.leaky_relu(x, slope=self.slope)
+
+
+class Tanh(Module):
+    """tanh(x)."""
+
+    def forward(self, x):
+        return ops.tanh(x)
+
+
+class Sigmoid(Module):
+    """1 / (1 + e^-x)."""
+
+    def forward(self, x):
+        return ops.sigmoid(x)
+
+
+class Maxout(Module):
+    """The largest of each group of ``pieces`` neighbouring channels: (..., pieces * c) -> (..., c)."""
+
+    def __init__(self, pieces=2):
+        self.pieces = pieces
+
+    def forward(self, x):
+        return ops.maxout(x, self.pieces)
+
+
+class Dropout(Module):
+    """In training each element is zeroed with probability p and the rest scaled by 1 / (1 - p)."""
+
+    def __init__(self, p=0.5, *, rng):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p: expected a probability in [0, 1), got {p}")
+        self.p, self.rng = p, rng
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        return x * ((self.rng.random(x.shape) >= self.p) / np.float32(1 - self.p)).astype(x.dtype)
+
+
+class Flatten(Module):
+    """(n, ...) -> (n, product of the rest)."""
+
+    def forward(self, x):
+        return ops.reshape(x, (x.shape[0], -1))
+
+
+class Reshape(Module):
+    """(n, ...) -> (n, *shape)."""
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+    def forward(self, x):
+        return ops.reshape(x, (x.shape[0], *self.shape))

