@@ -1,4 +1,4 @@
-"""Packaging: maps the folder kernels/ into the package as ldf_np.kernels, and lists what has to be installed beside it."""
+"""Packaging: puts the folder kernels/ into the package as ldf_np.kernels, and lists what is installed with it."""
 
 import re
 from pathlib import Path

@@ -20,6 +20,7 @@ import time
 
 import numpy as np
 
+import ldf_np as ldf
 from ldf_np import nets
 
 BATCH, SLOPE = 64, 0.1
@@ -27,6 +28,7 @@ BATCH, SLOPE = 64, 0.1
 
 def ldf_step(x):
     """A function that takes one step of this library."""
+    ldf.set_num_threads(1)
     model = nets.small_ali()
     return lambda: model.step(x)
 
@@ -88,7 +90,6 @@ def torch_step(x):
         d_loss = F.softplus(-real).mean() + F.softplus(fake).mean() + 0.5 * (weights * norms).mean()
         d_adam.zero_grad()
         d_loss.backward()
-        d_adam.step()
 
         for p in d_parameters:
             p.requires_grad_(False)
@@ -96,6 +97,7 @@ def torch_step(x):
                   + 100 * F.mse_loss(decoder(h), images) + 5 * F.mse_loss(decoder(decoder_head(z_hat)), images))
         g_adam.zero_grad()
         g_loss.backward()
+        d_adam.step()
         g_adam.step()
         for p in d_parameters:
             p.requires_grad_(True)

@@ -43,7 +43,7 @@ def conv2d(x, w, stride=1, padding=0, cache=(None, None)):
     _check_rank(w, "w", "kh, kw, c, o")
     if x.shape[3] != w.shape[2]:
         raise ValueError(f"x has {x.shape[3]} channels, but w is for {w.shape[2]}: x {x.shape}, w {w.shape}")
-    plan = _plan(x, w, x.shape[0], x.shape[1:3], w.shape, stride, padding)
+    plan = _plan(x, w, x.shape[1:3], w.shape, stride, padding)
     X = _lowered(plan, "x", x, cache[0])
     W = _lowered(plan, "w", w, cache[1])
     return plan.lift("y", W.swapaxes(-1, -2) @ X)
@@ -65,7 +65,7 @@ def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, cache=(None, N
         most = tuple(least[a] + s[a] - 1 for a in (0, 1))
         raise ValueError(f"output_size {size} is impossible, expected {least} to {most} and at least 1: "
                          f"y {y.shape}, w {w.shape}, stride {stride}, padding {padding}")
-    plan = _plan(y, w, y.shape[0], size, w.shape, s, p)
+    plan = _plan(y, w, size, w.shape, s, p)
     Y = _lowered(plan, "y", y, cache[0])
     W = _lowered(plan, "w", w, cache[1])
     return plan.lift("x", W @ Y)
@@ -76,7 +76,7 @@ def conv2d_weight(x, y, kernel_size, stride=1, padding=0, cache=(None, None)):
     _check_rank(x, "x", "n, h, w, c")
     _check_rank(y, "y", "n, i, j, o")
     kernel = _pair(kernel_size, "kernel_size", 1)
-    plan = _plan(x, y, x.shape[0], x.shape[1:3], (*kernel, x.shape[3], y.shape[3]), stride, padding)
+    plan = _plan(x, y, x.shape[1:3], (*kernel, x.shape[3], y.shape[3]), stride, padding)
     if y.shape[:3] != (x.shape[0], *plan.out):
         raise ValueError(f"y has shape {y.shape}, expected {(x.shape[0], *plan.out)} and its channels: "
                          f"x {x.shape}, kernel_size {kernel}, stride {stride}, padding {padding}")
@@ -106,19 +106,28 @@ def _pair(value, name, least):
     return pair
 
 
-def _plan(a, b, n, size, kernel_shape, stride, padding):
-    """The lowering for these shapes."""
-    kernel, (c, o) = kernel_shape[:2], kernel_shape[2:]
+def _plan(a, b, size, weight_shape, stride, padding):
+    """The lowering for arrays a and b; size is that of x, and weight_shape (kh, kw, c, o)."""
+    kernel = weight_shape[:2]
     stride, padding = _pair(stride, "stride", 1), _pair(padding, "padding", 0)
     if min(kernel) < 1 or any(kernel[k] > size[k] + 2 * padding[k] for k in (0, 1)):
-        raise ValueError(f"w has rows and columns {kernel}, expected at least 1 and no more than the padded x has: "
-                         f"x has {size}, padding is {padding}")
+        raise ValueError(f"the kernel has size {kernel}, expected at least 1 and at most that of the padded x: "
+                         f"x has size {size}, padding is {padding}")
+    plain, fast = _lowerings(size, kernel, stride, padding)
+    # Few channels make thin matrices and a small batch short runs: there, fewer multiplications gain nothing.
+    thick = weight_shape[2] * stride[0] * stride[1] >= 8 and len(a) >= 8
+    return fast if fast and thick and a.dtype == b.dtype == np.float32 and array_module(a) is np else plain
+
+
+@lru_cache(maxsize=256)
+def _lowerings(size, kernel, stride, padding):
+    """The plain lowering of this geometry, and the fast one where it saves enough multiplications, or None."""
     plain = _Windows(size, kernel, stride, padding)
-    if array_module(a) is np and a.dtype == b.dtype == np.float32 and n >= 8:
-        fast = _CookToom(size, kernel, stride, padding)
-        if fast.work < 0.6 * plain.work:
-            return fast
-    return plain
+    taps = [-(-kernel[k] // stride[k]) for k in (0, 1)]
+    if min(taps) < 2 or max(taps) > len(_POINTS):
+        return plain, None
+    fast = _CookToom(size, kernel, stride, padding)
+    return plain, fast if fast.work < 0.6 * plain.work else None
 
 
 def _lowered(plan, role, array, kept):
@@ -137,98 +146,165 @@ def _lowered(plan, role, array, kept):
 
 
 class _Windows:
-    """Every window of x as a column: each output position is a tile of one point.
+    """Every window of x is a matrix, and each output position a tile of one point.
 
-    X[i, j, (u, v, c), n] = x[i*s+u-p, j*s+v-p, c, n]        W = w        Y = y
+    X[i, j, (v, u, c), n] = x[i*s+u-p, j*s+v-p, c, n] = R[i, j*s+v, (u, c), n]        W = w        Y = y
+
+    Only R, the rows, is copied, for in it a window is one contiguous piece: X is a view that overlaps itself.
     """
 
     def __init__(self, size, kernel, stride, padding):
         self.geometry = "windows", size, kernel, stride, padding
-        self.size, self.kernel = size, kernel
+        self.size, self.kernel, self.stride, self.padding = size, kernel, stride, padding
         self.out = tuple((size[a] + 2 * padding[a] - kernel[a]) // stride[a] + 1 for a in (0, 1))
         self.work = self.out[0] * self.out[1] * kernel[0] * kernel[1]
-        # overlaps[axis][u]: the outputs i for which i*s+u-p lies inside x, and those places in x
-        self.overlaps = [[_overlap(u - padding[a], stride[a], self.out[a], size[a]) for u in range(kernel[a])]
+        self.overlaps = [[_overlap(k - padding[a], stride[a], self.out[a], size[a]) for k in range(kernel[a])]
                          for a in (0, 1)]
-
-    def pairs(self):
-        """Yield (u, v), the outputs that this tap reaches, and what it reads."""
-        for u, (i, h) in enumerate(self.overlaps[0]):
-            for v, (j, w) in enumerate(self.overlaps[1]):
-                yield (i, j, u, v), (h, w)
 
     def lower(self, role, array):
         xp, (i, j), (kh, kw) = array_module(array), self.out, self.kernel
         c, n = array.shape[2:]
         if role == "w":
-            return array.reshape(1, 1, 1, kh * kw * c, n)
+            return array.swapaxes(0, 1).reshape(1, 1, 1, 1, kw * kh * c, n)
         if role == "y":
             return array.reshape(i, 1, j, 1, c, n)
-        X = xp.zeros((i, j, kh, kw, c, n), array.dtype)
-        for window, place in self.pairs():
-            X[window] = array[place]
-        return X.reshape(i, 1, j, 1, kh * kw * c, n)
+        (_, w), (_, padding) = self.size, self.padding
+        R = xp.zeros((i, w + 2 * padding, kh, c, n), array.dtype)
+        for u, (out, row) in enumerate(self.overlaps[0]):
+            R[out, padding:padding + w, u] = array[row]
+        row, column, *_, number = R.strides
+        return xp.lib.stride_tricks.as_strided(
+            R, (i, 1, j, 1, kw * kh * c, n), (row, 0, column * self.stride[1], 0, n * number, number))
 
     def lift(self, role, array):
         xp, (i, j), (kh, kw) = array_module(array), self.out, self.kernel
+        n = array.shape[-1]
         if role == "w":
-            return array.reshape(kh, kw, -1, array.shape[-1])
+            return xp.ascontiguousarray(array.reshape(kw, kh, -1, n).swapaxes(0, 1))
         if role == "y":
-            return array.reshape(i, j, *array.shape[-2:]).transpose(3, 0, 1, 2)
-        X = array.reshape(i, j, kh, kw, -1, array.shape[-1])
-        x = xp.zeros((*self.size, *X.shape[-2:]), X.dtype)
-        for window, place in self.pairs():
-            x[place] += X[window]
+            return array.reshape(i, j, -1, n).transpose(3, 0, 1, 2)
+        X = array.reshape(i, j, kw, kh, -1, n)
+        x = xp.zeros((*self.size, *X.shape[4:]), X.dtype)
+        for u, (out, row) in enumerate(self.overlaps[0]):
+            for v, (across, column) in enumerate(self.overlaps[1]):
+                x[row, column] += X[out, across, v, u]
         return x.transpose(3, 0, 1, 2)
 
 
 def _overlap(shift, stride, outputs, size):
-    """The slice of outputs i with 0 <= i*stride + shift < size, and the slice of those values."""
-    first = max(0, -(shift // stride))
-    last = min(outputs, (size - 1 - shift) // stride + 1)
-    if first >= last:
-        return slice(0, 0), slice(0, 0)
-    return slice(first, last), slice(first * stride + shift, (last - 1) * stride + shift + 1, stride)
+    """The slice of outputs i with 0 <= i*stride + shift < size, and the slice of those places."""
+    first, last = max(0, -(shift // stride)), min(outputs - 1, (size - 1 - shift) // stride)
+    if first > last:
+        return slice(0), slice(0)
+    return slice(first, last + 1), slice(first * stride + shift, last * stride + shift + 1, stride)
 
 
 # ------------------------------------------------------------------------------------------- the fast lowering
 
 
 class _CookToom:
-    """F(m, r) along both axes: the maps are small constant matrices, applied to rows and then to columns.
+    """F(m, r) along both axes: the maps are small constant matrices, applied to the rows and then to the columns.
 
-    X[t, q, t', q', (e, e', c), n] = sum over h, w of B[e,t,q,h] * B'[e',t',q',w] * x[h,w,c,n], and so for W and Y.
+    X[t, q, t', q', (e, e', c), n] = sum over h, w of B[e, (t, q), h] * B'[e', (t', q'), w] * x[h, w, c, n]
+
+    for tile t, point q and phase e of the rows (primed: of the columns). W is made so with G, and Y with A.
     """
 
     def __init__(self, size, kernel, stride, padding):
         self.geometry = "cook-toom", size, kernel, stride, padding
-        self.axes = [_axis(*g) for g in zip(size, kernel, stride, padding)]
-        self.out = tuple(axis.outputs for axis in self.axes)
-        self.work = self.axes[0].work * self.axes[1].work
+        self.axes = [_axis(*geometry) for geometry in zip(size, kernel, stride, padding)]
+        self.out = tuple(axis["y"].size for axis in self.axes)
+        self.work = np.prod([axis["x"].tiles * axis["x"].points * axis["x"].phases for axis in self.axes])
 
     def lower(self, role, array):
-        """(h, w, c, n) -> (tiles, points, tiles, points, phases * c, n), or without the tiles of w."""
-        rows, cols = (axis.maps[role] for axis in self.axes)
+        """(h, w, c, n) -> (tiles, points, tiles, points, phases * c, n); w has one tile."""
+        rows, cols = (axis[role] for axis in self.axes)
         h, w, c, n = array.shape
         array = array.reshape(h, w, c * n)
-        half = np.empty((rows.points, rows.phases, w, c * n), array.dtype)
+        half = rows.new((rows.tiles * rows.points, rows.phases, w, c * n), array.dtype)
         for e, out, into, matrix in rows.lower:
             np.matmul(matrix, array[into].swapaxes(0, 1), out=half[out, e].swapaxes(0, 1))
-        full = np.empty((rows.points, cols.points, rows.phases, cols.phases, c * n), array.dtype)
+        full = cols.new((len(half), cols.tiles * cols.points, rows.phases, cols.phases, c * n), array.dtype)
         for e, out, into, matrix in cols.lower:
             np.matmul(matrix, half[:, :, into], out=full[:, out, :, e].swapaxes(1, 2))
-        return full.reshape(*rows.split, *cols.split, -1, n)
+        return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points, -1, n)
 
     def lift(self, role, array):
         """The adjoint of lower."""
-        rows, cols = (axis.maps[role] for axis in self.axes)
+        rows, cols = (axis[role] for axis in self.axes)
         n = array.shape[-1]
-        full = array.reshape(rows.points, cols.points, rows.phases, cols.phases, -1)
-        half = np.empty((rows.points, rows.phases, cols.size, full.shape[-1]), array.dtype)
-        for e, out, into, matrix in cols.lift:
+        full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, rows.phases, cols.phases, -1)
+        half = cols.new((len(full), rows.phases, cols.size, full.shape[-1]), array.dtype)
+        for e, into, out, matrix in cols.lift:
             np.matmul(matrix, full[:, into, :, e].swapaxes(1, 2), out=half[:, :, out])
-        array = np.empty((rows.size, cols.size, full.shape[-1]), array.dtype)
-        for e, out, into, matrix in rows.lift:
+        array = rows.new((rows.size, cols.size, full.shape[-1]), array.dtype)
+        for e, into, out, matrix in rows.lift:
             np.matmul(matrix, half[into, e].swapaxes(0, 1), out=array[out].swapaxes(0, 1))
         array = array.reshape(rows.size, cols.size, -1, n)
         return array if role == "w" else array.transpose(3, 0, 1, 2)
+
+
+@lru_cache(maxsize=256)
+def _axis(size, kernel, stride, padding):
+    """The three maps along one axis: sum over t, q of B[e,(t,q),h] * G[e,q,u] * A[(t,q),i] = [h = i*s+u-p].
+
+    A stride s falls apart into s phases: the taps u = k*s+e of phase e meet only every s-th place of x, and are
+    there a convolution of stride 1 with r taps. The outputs fall apart into tiles of m, each of m+r-1 points.
+    """
+    outputs, r = (size + 2 * padding - kernel) // stride + 1, -(-kernel // stride)
+    m = min(range(1, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m + r - 1))
+    tiles, points = -(-outputs // m), m + r - 1
+    b, g, a = _cook_toom(m, r)
+    B, G = np.zeros((stride, tiles, points, size)), np.zeros((stride, 1, points, kernel))
+    A = np.zeros((1, tiles, points, outputs))
+    for e in range(stride):
+        for k in range(e, kernel, stride):
+            G[e, 0, :, k] = g[:, k // stride]
+        for t in range(tiles):
+            for k in range(points):
+                h = (t * m + k) * stride + e - padding
+                if 0 <= h < size:
+                    B[e, t, :, h] = b[:, k]
+    for i in range(outputs):
+        A[0, i // m, :, i] = a[:, i % m]
+    return {"x": _Map(B, m, stride), "w": _Map(G, r, stride), "y": _Map(A, m, 1)}
+
+
+# Where the polynomials are evaluated, beside infinity: small numbers and their inverses keep the rounding small.
+_POINTS = (0, 1, -1, 0.5, -2, 2, -0.5)
+
+
+def _cook_toom(m, r):
+    """The matrices of F(m, r): sum over q of b[q,i+k] * g[q,k] * a[q,i] = 1, and 0 for any other place of b.
+
+    The product of two polynomials is known from its values at m+r-1 points: with V[q,h] = point_q^h,
+    w*y = V^-1 ((g w) . (a y)). So <x, w*y> = sum over q of (b x)_q (g w)_q (a y)_q with b the transpose of V^-1.
+    """
+    def values(length):
+        return np.vstack([np.vander(_POINTS[:m + r - 2], length, increasing=True), np.eye(length)[-1:]])
+
+    return np.linalg.inv(values(m + r - 1)).T, values(r), values(m)
+
+
+class _Map:
+    """One of the matrices, (phases, tiles, points, size), as the blocks in which it is not zero."""
+
+    def __init__(self, matrix, chunk, stride):
+        self.phases, self.tiles, self.points, self.size = matrix.shape
+        matrix = matrix.reshape(self.phases, -1, self.size)
+        self.lower = [(e, rows, cols, matrix[e, rows, cols].astype(np.float32))
+                      for e, rows, cols in _blocks(matrix, self.points, 1, stride)]
+        self.lift = [(e, cols, rows, matrix[e, cols, rows].T.astype(np.float32))
+                     for e, rows, cols in _blocks(matrix.swapaxes(1, 2), chunk, stride, 1)]
+        # Points that lie in the padding, and places that no window covers, are written by no block.
+        self.new = np.empty if matrix.any(2).all() and matrix.any((0, 1)).all() else np.zeros
+
+
+def _blocks(matrices, chunk, row_step, col_step):
+    """Yield (e, rows, columns): the rows of matrix e that are not zero, `chunk` at a time, and their columns."""
+    for e, matrix in enumerate(matrices):
+        used = np.flatnonzero(matrix.any(1))
+        for k in range(0, len(used), chunk):
+            rows = slice(int(used[k]), int(used[k:k + chunk][-1]) + 1, row_step)
+            cols = np.flatnonzero(matrix[rows].any(0))
+            yield e, rows, slice(int(cols[0]), int(cols[-1]) + 1, col_step)

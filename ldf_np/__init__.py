@@ -1,8 +1,11 @@
-"""Locally Disentangled Factors on NumPy and CuPy, from scratch: the public names."""
+"""Locally Disentangled Factors on NumPy and CuPy, from scratch: the public names.
+
+``ldf_np.gaussian`` and ``ldf_np.plots`` load SciPy and Pillow: import them by name where they are needed.
+"""
 
 __version__ = "0.1.0"
 
-from . import data, gaussian, layers, losses, nets, optim, penalty, random, training
+from . import data, layers, losses, nets, optim, penalty, random, training
 from .ali import ALI
 from .backend import device, use
 from .check import check_grads
@@ -14,3 +17,4 @@ from .ops import (abs, clip, concatenate, exp, leaky_relu, log, matmul, max, max
                   relu, reshape, sigmoid, softplus, split, sqrt, square, stack, sum, tanh, transpose, where)
 from .penalty import roth_penalty
 from .random import Generator
+from .threads import set_num_threads

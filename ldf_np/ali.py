@@ -9,11 +9,12 @@ An encoder E and a decoder G are trained against one discriminator D that sees p
 
 from . import ops
 from .engine import Tensor, grad
-from .layers import Module, Sequential, evaluation
+from .layers import Module, Sequential, draws, evaluation
 from .losses import ali_loss, discriminator_loss, reconstruction_loss
 from .optim import Adam
 from .penalty import annealed, penalized_logits
 from .random import Generator
+from .threads import side_by_side
 from .training import Batches, apply_batched, train
 
 
@@ -88,23 +89,31 @@ class ALI(Module):
         self._critic = Adam(discriminator, discriminator_lr, betas)
 
     def step(self, x, share=0.0):
-        """One step of D, then one of E and G, on the batch x (n, ...); ``share`` of the training done anneals gamma.
+        """One step of D, E and G on the batch x (n, ...); ``share`` of the training done anneals gamma.
 
-        Both use one forward pass of E and G. Returns {name: loss}.
+        The game is played simultaneously: both sides' gradients are taken at the same point, from one forward pass
+        of E and G, and only then applied. So they can be computed side by side. Returns {name: loss}.
         """
         x = Tensor(x)
         z = Tensor(self.rng.standard_normal((len(x), self.latent_size), x.dtype))
         h = self.encoder.body(x)
         z_hat = self.encoder.infer(h, self.rng)
         x_tilde = self.decoder(z)
+        (d_losses, d_grads), (losses, grads) = side_by_side(
+            lambda: self._critic_gradients(x.data, z_hat.data, x_tilde.data, z.data, share),
+            lambda: self._autoencoder_gradients(x, h, z_hat, x_tilde, z), ordered=draws(self.discriminator))
+        self._critic.step(d_grads)
+        self._autoencoder.step(grads)
+        return d_losses | losses
 
-        real, fake, penalty = penalized_logits(
-            self.discriminator, (x.data, z_hat.data), (x_tilde.data, z.data), self.penalty, self.rng)
-        d_loss = discriminator_loss(real, fake, self.loss)
-        total = d_loss + penalty * (0.5 * annealed(self.gamma, share))
-        self._critic.step(grad(total, self.discriminator.parameters()))
+    def _critic_gradients(self, x, z_hat, x_tilde, z, share):
+        real, fake, penalty = penalized_logits(self.discriminator, (x, z_hat), (x_tilde, z), self.penalty, self.rng)
+        loss = discriminator_loss(real, fake, self.loss)
+        total = loss + penalty * (0.5 * annealed(self.gamma, share))
+        return {"D": loss.item()}, grad(total, self.discriminator.parameters())
 
-        losses = {"D": d_loss, "GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z), self.loss)}
+    def _autoencoder_gradients(self, x, h, z_hat, x_tilde, z):
+        losses = {"GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z), self.loss)}
         total = losses["GE"]
         if self.shortcut_weight:
             losses["rec_h"] = reconstruction_loss(x, self.decoder.body(h))
@@ -112,8 +121,8 @@ class ALI(Module):
         if self.latent_weight:
             losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat))
             total = total + losses["rec_z"] * self.latent_weight
-        self._autoencoder.step(grad(total, self._autoencoder.network.parameters()))
-        return {name: value.item() for name, value in losses.items()}
+        return ({name: loss.item() for name, loss in losses.items()},
+                grad(total, self._autoencoder.network.parameters()))
 
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""

@@ -24,8 +24,8 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Floating-point arrays are kept as they are (no copy); integers, booleans and Python numbers become
-        float32. Raises TypeError for anything else.
+        Floating-point arrays are kept as they are (no copy); arrays of integers and booleans, lists and Python
+        numbers become float32. Raises TypeError for anything else.
     """
 
     __slots__ = ("data", "node", "cache", "__weakref__")
@@ -34,7 +34,7 @@ class Tensor:
     def __init__(self, data, node=None):
         self.data = data if type(data) is np.ndarray and data.dtype.kind == "f" else _as_float_array(data)
         self.node = node
-        self.cache = None       # what an operation may keep for the next one that reads the same data
+        self.cache = {}         # what an operation keeps for the next one that reads the same data; None: nothing
 
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
@@ -60,8 +60,11 @@ class Tensor:
     def __len__(self):
         return len(self.data)
 
+    def __bool__(self):
+        return bool(self.data)      # as an array's: an error for more than one element
+
     def __repr__(self):
-        made = f", by {self.node.operation.__name__}" if self.node else ""
+        made = f", by {self.node.operation.__name__.lstrip('_')}" if self.node else ""
         return f"Tensor({np.array2string(self.numpy(), precision=4, threshold=20)}, {self.dtype}{made})"
 
 
@@ -72,6 +75,7 @@ def _as_float_array(data):
         array_module(data)
     except TypeError:
         data = xp().asarray(data)
+        data = data.astype(np.float32) if data.dtype.kind == "f" else data
     data = array_module(data).asarray(data)         # a NumPy scalar becomes an array of no axes
     if data.dtype.kind in "iub":
         return data.astype(np.float32)
@@ -124,7 +128,9 @@ def operation(forward):
         try:
             data = forward(*arrays, **params)
         except (ValueError, TypeError, IndexError) as error:
-            raise type(error)(f"{forward.__name__}({', '.join(map(_describe, inputs))}): {error}") from error
+            kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
+            name = forward.__name__.lstrip("_")
+            raise kind(f"{name}({', '.join(map(_describe, inputs))}): {error}") from error
         if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
             return Tensor(data)
         return Tensor(data, Node(apply, inputs, params))
@@ -182,8 +188,8 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
 
     keep = {id(tensor) for tensor in wanted}
     order, reaching = _between(output, keep)
-    cotangents = {id(output): grad_output}
     with _recording(create_graph):
+        cotangents = {id(output): _fit(grad_output, output)}
         _accumulate(order, reaching, keep, cotangents)
 
     results = []

@@ -1,11 +1,12 @@
 """The generative adversarial network, twice: over codes, as LDF's top level, and over whole objects, as its rival."""
 
 from .engine import Tensor, grad
-from .layers import Module, evaluation
+from .layers import Module, draws, evaluation
 from .losses import discriminator_loss, generator_loss
 from .optim import EMA, Adam
 from .penalty import annealed, penalized_logits
 from .random import Generator
+from .threads import side_by_side
 from .training import Batches, apply_batched, train
 
 
@@ -36,21 +37,26 @@ class GAN(Module):
         self.ema = EMA(generator, ema)
 
     def step(self, x, share=0.0):
-        """One step of D, then one of G, on the batch x (n, ...); ``share`` of the training done anneals gamma.
-
-        Returns {name: loss}.
-        """
+        """One step of D and G on the batch x (n, ...), simultaneously (see ``ALI.step``); ``share`` of the training
+        done anneals gamma. Returns {name: loss}."""
         fake = self.generator(Tensor(self.rng.standard_normal((len(x), self.latent_size))))
-        real_logits, fake_logits, penalty = penalized_logits(
-            self.discriminator, (x,), (fake.data,), self.penalty, self.rng)
-        d_loss = discriminator_loss(real_logits, fake_logits, self.loss)
-        total = d_loss + penalty * (0.5 * annealed(self.gamma, share))
-        self._critic.step(grad(total, self.discriminator.parameters()))
-
-        g_loss = generator_loss(self.discriminator(fake), self.loss)
-        self._maker.step(grad(g_loss, self.generator.parameters()))
+        (d_loss, d_grads), (g_loss, g_grads) = side_by_side(
+            lambda: self._critic_gradients(x, fake.data, share), lambda: self._maker_gradients(fake),
+            ordered=draws(self.discriminator))
+        self._critic.step(d_grads)
+        self._maker.step(g_grads)
         self.ema.update()
-        return {"D": d_loss.item(), "G": g_loss.item()}
+        return {"D": d_loss, "G": g_loss}
+
+    def _critic_gradients(self, x, fake, share):
+        real_logits, fake_logits, penalty = penalized_logits(self.discriminator, (x,), (fake,), self.penalty, self.rng)
+        loss = discriminator_loss(real_logits, fake_logits, self.loss)
+        total = loss + penalty * (0.5 * annealed(self.gamma, share))
+        return loss.item(), grad(total, self.discriminator.parameters())
+
+    def _maker_gradients(self, fake):
+        loss = generator_loss(self.discriminator(fake), self.loss)
+        return loss.item(), grad(loss, self.generator.parameters())
 
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""

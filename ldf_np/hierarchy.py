@@ -6,13 +6,17 @@ All factors of a level share one ALI model. The codes of one level, as arrays wi
 next; the top is a GAN over all codes of an object, whitened. Sampling runs the same chain from right to left.
 """
 
+import time
+
 import numpy as np
-import scipy.linalg
 
 from .backend import to_numpy
 from .layers import Buffer, Module
 from .random import Generator
 from .training import Batches, as_batch, train
+
+
+LAST_MOMENT = {"steps": None, "minutes": 2 / 60}      # what an interrupted run still gives each level
 
 
 class Frames:
@@ -118,11 +122,13 @@ class Whitening(Module):
 
     def fit(self, codes):
         """Learn from codes (n, size)."""
+        from scipy.linalg import eigh       # here, for SciPy takes longer to load than all of this library
+
         mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
         centred = codes - mean
         covariance = (centred.T @ centred) / len(codes)
         size = len(mean)
-        values, vectors = scipy.linalg.eigh(covariance, subset_by_index=[size - self.components, size - 1])
+        values, vectors = eigh(covariance, subset_by_index=[size - self.components, size - 1])
         values = np.maximum(values[::-1], 1e-8)
         self.mean.data[...] = mean
         self.basis.data[...] = vectors[:, ::-1]
@@ -181,8 +187,8 @@ class LDF(Module):
 
         Returns
         -------
-        {name of the level: History}. Ctrl-C ends the level being trained; those above it still get a fraction of
-        a second each, so that the model can be sampled.
+        {name of the level: History}. Ctrl-C ends the level being trained; those above it still get two seconds
+        each, so that the model can be sampled.
         """
         if schedule not in ("bottom-first", "together"):
             raise ValueError(f'schedule: expected "bottom-first" or "together", got {schedule!r}')
@@ -194,18 +200,22 @@ class LDF(Module):
                                       progress, callback)
 
     def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, top_batch_size, progress, callback):
-        histories = {}
+        start, histories, interrupted = time.perf_counter(), {}, False
         share = bottom_share / len(self.levels)
         for k, level in enumerate(self.levels):
             data = level.factors(x) if factors is None or k > 0 else factors
-            histories[f"level {k}"] = level.model.fit(
-                data, batch_size=batch_size, progress=progress, callback=callback, **_budget(steps, minutes, share))
-            x = level.encode(x)         # computed once: from here on this level is frozen
+            history = level.model.fit(data, batch_size=batch_size, progress=progress, callback=callback,
+                                      **(LAST_MOMENT if interrupted else _budget(steps, minutes, share)))
+            histories[f"level {k}"] = history
+            interrupted |= history.interrupted
+            x = level.encode(x[:4 * self.whitening.components] if interrupted else x)   # once: this level is frozen now
         codes = x.reshape(len(x), -1)
         white = self.whitening.fit(codes).apply(codes)
-        histories["top"] = self.top.fit(
-            white, batch_size=min(top_batch_size, len(white)), progress=progress, callback=callback,
-            **_budget(steps, minutes, 1 - bottom_share))
+        budget = _budget(steps, minutes, 1 - bottom_share)
+        if minutes is not None:         # encoding and whitening are part of the budget
+            budget["minutes"] = max(0.01, minutes - (time.perf_counter() - start) / 60)
+        histories["top"] = self.top.fit(white, batch_size=min(top_batch_size, len(white)), progress=progress,
+                                        callback=callback, **(LAST_MOMENT if interrupted else budget))
         return histories
 
     def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from . import conv, norm, ops
-from .backend import array_module, asarray, to_numpy, xp
+from .backend import array_module, to_numpy, xp
 from .engine import Tensor, no_grad
 from .files import load_tensors, save_tensors
 
@@ -21,9 +21,13 @@ _watch = threading.local()      # _watch.calls: the (module, output shape) pairs
 
 
 class Parameter(Tensor):
-    """A Tensor that training changes, in place."""
+    """A Tensor that training changes, in place (so nothing made of its data may be kept)."""
 
     __slots__ = ()
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.cache = None
 
 
 class Buffer:
@@ -158,11 +162,13 @@ class Module:
         missing, unexpected = sorted(targets.keys() - state.keys()), sorted(state.keys() - targets.keys())
         if missing or unexpected:
             raise KeyError(f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
+        arrays = {}
         for name, target in targets.items():
             if np.shape(state[name]) != target.data.shape:
                 raise ValueError(f"state: {name}: expected shape {target.data.shape}, got {np.shape(state[name])}")
+            arrays[name] = array_module(target.data).asarray(state[name], dtype=target.data.dtype)
         for name, target in targets.items():
-            target.data[...] = asarray(state[name], dtype=target.data.dtype)
+            target.data[...] = arrays[name]
 
     def save(self, path):
         """Write the state_dict as a safetensors file (to a temporary name, then renamed)."""
@@ -316,8 +322,11 @@ class BatchNorm(Module):
         self.momentum, self.eps = momentum, eps
 
     def forward(self, x):
+        channels = self.running_mean.data.size
+        if x.shape[-1] != channels:
+            raise ValueError(f"BatchNorm: expected {channels} channels, got input {x.shape}")
         if self.training:
-            count = x.size // x.shape[-1]
+            count = x.size // channels
             if count < 2:
                 raise ValueError(f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
             y, mean, var = norm.normalize(x, self.eps)
@@ -392,6 +401,11 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         return x * ((self.rng.random(x.shape) >= self.p) / np.float32(1 - self.p)).astype(x.dtype)
+
+
+def draws(module):
+    """Whether a module draws random numbers when it is called: whether there is Dropout in it."""
+    return any(isinstance(m, Dropout) for _, m in module.named_modules())
 
 
 class Flatten(Module):

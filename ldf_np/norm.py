@@ -33,10 +33,19 @@ def _formula(g, x, eps):
     return (g - mean(g, axes) - y * mean(g * y, axes)) * inverse_std
 
 
+@operation
+def _alias(x):
+    return x
+
+
 def _second(h, _, g, x, y, inverse_std, eps):
     with enable_grad():
-        return grad(_formula(g, x, eps), x, h, create_graph=True)
+        # g may itself depend on x, but what is wanted is the derivative in x alone: aliases part the two.
+        g, x = _alias(g), _alias(x)
+        part = grad(_formula(g, x, eps), x, h, create_graph=True)
+    return _alias(part)         # outside: it has a history only where the caller records one
 
 
+_alias.defvjp(lambda g, y, x: g)
 _normalize.defvjp(lambda g, _, x, **saved: _normalize_vjp(g, x, **saved))
 _normalize_vjp.defvjp(lambda h, _, g, x, **saved: _normalize_vjp(h, x, **saved), _second)

@@ -7,6 +7,9 @@ which is a constant: the second derivative is zero, as it is almost everywhere.
 """
 
 import builtins
+import math
+
+import numpy as np
 
 from .backend import array_module
 from .engine import Tensor, add, astype, broadcast_to, operation, sum_to
@@ -18,8 +21,8 @@ __all__ = ["abs", "add", "astype", "broadcast_to", "clip", "concatenate", "divid
 
 
 def _module(*arguments):
-    """The module of the first argument that is an array."""
-    return array_module(next(a for a in arguments if hasattr(a, "dtype")))
+    """The module of the first argument that is an array; NumPy where all are Python scalars."""
+    return array_module(next((a for a in arguments if hasattr(a, "dtype")), np.float32(0)))
 
 
 def _data(x):
@@ -58,11 +61,21 @@ def power(a, b):
     return a ** b
 
 
+def _one_less(b):
+    """b - 1, but 1 for a constant exponent 0, where a^(b-1) is multiplied by 0 and must not be infinite at a = 0."""
+    return 1 if isinstance(b, (int, float)) and b == 0 else b - 1
+
+
+def _log(a):
+    """log(a), a Python scalar's as a Python scalar, for it must not promote."""
+    return math.log(a) if isinstance(a, (int, float)) else log(a)
+
+
 subtract.defvjp(lambda g, y, a, b: g, lambda g, y, a, b: -g)
 negative.defvjp(lambda g, y, a: -g)
 multiply.defvjp(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
 divide.defvjp(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
-power.defvjp(lambda g, y, a, b: g * b * power(a, b - 1), lambda g, y, a, b: g * y * log(a))
+power.defvjp(lambda g, y, a, b: g * b * power(a, _one_less(b)), lambda g, y, a, b: g * y * _log(a))
 
 
 # Elementwise functions.
@@ -127,7 +140,8 @@ def relu(x):
 @operation
 def leaky_relu(x, slope=0.01):
     """x where x > 0, slope * x elsewhere (0 <= slope <= 1)."""
-    return _module(x).maximum(x, slope * x)
+    y = x * slope
+    return _module(x).maximum(x, y, out=y)
 
 
 @operation
@@ -151,12 +165,20 @@ def minimum(a, b):
 @operation
 def where(condition, a, b):
     """a where the boolean array ``condition`` holds, b elsewhere."""
+    if getattr(condition, "dtype", None) != bool:
+        raise TypeError("condition: expected a boolean array")
     return _module(condition, a, b).where(condition, a, b)
 
 
 def _slopes(x, slope):
-    """1 where x > 0 and slope elsewhere, in x's dtype."""
-    return (1 - slope) * (x.data > 0).astype(x.dtype) + slope
+    """1 where x > 0 and slope elsewhere, in x's dtype. Made once: a discriminator's penalty reads it again."""
+    kept = {} if x.cache is None else x.cache
+    if ("slopes", slope) not in kept:
+        y = (x.data > 0).astype(x.dtype)
+        y *= 1 - slope
+        y += slope
+        kept["slopes", slope] = y
+    return kept["slopes", slope]
 
 
 def _wins(a, b):
@@ -311,6 +333,8 @@ _put.defvjp(lambda g, y, values, index, shape: getitem(g, index=index))
 
 @operation
 def _concatenate(*parts, axis):
+    if not parts:
+        raise ValueError("parts: expected at least one array, got none")
     return _module(*parts).concatenate(parts, axis=axis)
 
 
@@ -356,6 +380,8 @@ def split(x, sections, axis=0):
 @operation
 def pad(x, pad_width):
     """Zeros around: ``pad_width`` is a (before, after) pair for each axis. Adjoint: crop."""
+    if np.shape(pad_width) != (x.ndim, 2):
+        raise ValueError(f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, got {pad_width}")
     return _module(x).pad(x, pad_width)
 
 

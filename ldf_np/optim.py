@@ -1,10 +1,12 @@
 """Optimisers and the moving average of weights, each one operation over a network's flat parameters."""
 
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
 
 from .backend import array_module
+from .layers import Buffer, Module
 
 BLOCK = 1 << 15     # elements updated at a time: the five arrays of a block stay in the cache
 
@@ -84,37 +86,47 @@ class Adam(Optimizer):
             flat[block] -= g
 
 
-class EMA:
+class EMA(Module):
     """An exponential moving average of a network's parameters and buffers: a = decay * a + (1 - decay) * p.
 
-    Early on the decay is at most (1 + t) / (10 + t), so that the random start is soon forgotten.
+    Early on the decay is at most (1 + t) / (10 + t), so that the random start is soon forgotten. The average is
+    one flat Buffer, parameters first, so a model that holds an EMA saves it with its weights.
     """
 
     def __init__(self, network, decay=0.998):
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay: expected a number in [0, 1), got {decay}")
-        self.network, self.decay, self.steps = network, decay, 0
-        self.average = [data.copy() for data in self._live()]
+        self.decay, self.steps = decay, 0
+        self._network = weakref.ref(network)        # not a child: its parameters are its owner's
+        live = self._live()
+        self.average = Buffer(array_module(live[0]).concatenate([data.reshape(-1) for data in live]))
 
     def _live(self):
-        return [self.network.flat(), *(b.data for _, b in self.network.named_buffers())]
+        network = self._network()
+        return [network.flat(), *(b.data for _, b in network.named_buffers())]
+
+    def _averages(self):
+        """(the live array, its average as a view of the same shape), for the parameters and each buffer."""
+        end = 0
+        for data in self._live():
+            start, end = end, end + data.size
+            yield data, self.average.data[start:end].reshape(data.shape)
 
     def update(self):
         """Move the average towards the present weights."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         self.steps += 1
-        for average, data in zip(self.average, self._live()):
+        for data, average in self._averages():
             average += (1 - decay) * (data - average)
 
     @contextmanager
     def applied(self):
         """A context in which the network has the averaged weights."""
-        live = self._live()
-        kept = [data.copy() for data in live]
+        kept = [data.copy() for data in self._live()]
         try:
-            for data, average in zip(live, self.average):
+            for data, average in self._averages():
                 data[...] = average
-            yield self.network
+            yield
         finally:
-            for data, own in zip(live, kept):
+            for data, own in zip(self._live(), kept):
                 data[...] = own

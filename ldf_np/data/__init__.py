@@ -1,0 +1,8 @@
+"""Data sets as plain uint8 arrays: Ms. Pac-Man from the game itself, and the readers for recorded files."""
+
+from .cache import cache_folder
+from .clips import Clips, cut_clips, motion, to_float, to_uint8
+from .files import read_clips
+from .pacman import load_pacman
+
+__all__ = ["Clips", "cache_folder", "cut_clips", "load_pacman", "motion", "read_clips", "to_float", "to_uint8"]

@@ -1,0 +1,155 @@
+"""What a data set of clips is, and how one is cut out of recorded frames: by chance, but only where something moves."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+FRAMES = 5  # adjacent frames of a clip
+SIZE = 32  # rows and columns of a clip
+SHAPE = (FRAMES, SIZE, SIZE, 3)
+ROWS = 171  # of an Atari screen's 210: the maze of Ms. Pac-Man, without the lives and the score below it
+MIN_MOTION = 100.0  # a clip is kept when its motion is larger than this
+TRIES = 200  # places looked at per clip wanted before a recording is called motionless
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips apart from held-out clips: no episode has clips in both.
+
+    The clips are in an order drawn by chance, so the first n of them are a fair sample.
+
+    train: uint8 (n, 5, 32, 32, 3), channels RGB, values 0 to 255; test: the same, held out.
+    train_episode, test_episode: int32 (n,), the episode (for read_clips: of single clips, the file) of each clip.
+    seed: the seed that all chance came from.
+    settings: the recipe, in plain numbers and strings.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    train_episode: np.ndarray
+    test_episode: np.ndarray
+    seed: int
+    settings: dict
+
+
+def to_float(clips):
+    """uint8 of any shape, 0 to 255 -> float32 of that shape, -1 to 1. Works on NumPy and CuPy arrays.
+
+    Four times the memory: convert a batch, not a data set. ValueError for another dtype.
+    """
+    if clips.dtype != np.uint8:
+        raise ValueError(f"to_float: clips has dtype {clips.dtype}, expected uint8")
+    return clips.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_uint8(x):
+    """Floats of any shape, -1 to 1 -> uint8 of that shape, 0 to 255: rounded, what lies outside is clipped.
+
+    The inverse of to_float. ValueError for another dtype and for NaN.
+    """
+    if x.dtype.kind != "f":
+        raise ValueError(f"to_uint8: x has dtype {x.dtype}, expected floats")
+    if (x != x).any():
+        raise ValueError(f"to_uint8: x of shape {x.shape} holds NaN, expected numbers from -1 to 1")
+    x = x.astype(np.promote_types(x.dtype, np.float32), copy=False)  # float16 cannot tell 256 levels apart
+    return ((x + 1) * 127.5).clip(0, 255).round().astype(np.uint8)
+
+
+def motion(clips):
+    """Sum of squared differences of adjacent frames, in units where pixels go from -1 to 1.
+
+    clips: uint8 (..., t, h, w, c) -> float64 (...).
+    """
+    step = np.diff(clips.astype(np.int32), axis=-4)
+    return (step**2).sum(axis=(-4, -3, -2, -1)) / 127.5**2
+
+
+def cut_clips(frames, count, rng, name="frames"):
+    """Cut `count` clips out of one recording, at random times and places, each with motion above 100.
+
+    frames: uint8 (f, h, w, 3), f >= 5, h and w >= 32. rng: numpy.random.Generator. -> uint8 (count, 5, 32, 32, 3).
+    ValueError, naming `name`, when frames has another shape or too little moves in it.
+    """
+    f, h, w, c = frames.shape
+    if f < FRAMES or h < SIZE or w < SIZE or c != 3:
+        raise ValueError(f"{name}: shape {frames.shape}, expected at least {FRAMES} frames of at least {SIZE}x{SIZE}x3")
+    # moved[t, i, j]: how much the pixel (i, j) changes from frame t to t+1. Whole numbers, so the sums are exact.
+    moved = np.empty((f - 1, h, w), np.int32)
+    for t in range(f - 1):
+        step = np.subtract(frames[t + 1], frames[t], dtype=np.int32)
+        moved[t] = np.einsum("ijc,ijc->ij", step, step)
+    windows = np.lib.stride_tricks.sliding_window_view(moved, (FRAMES - 1, SIZE, SIZE))
+    clips = np.empty((count, *SHAPE), np.uint8)
+    kept = 0
+    for _ in range(max(1, math.ceil(count * TRIES / 256))):
+        t, i, j = (rng.integers(0, high, size=256) for high in windows.shape[:3])
+        moving = windows[t, i, j].sum(axis=(1, 2, 3), dtype=np.int64) > MIN_MOTION * 127.5**2
+        for t0, i0, j0 in zip(t[moving], i[moving], j[moving], strict=True):
+            if kept == count:
+                return clips
+            clips[kept] = frames[t0 : t0 + FRAMES, i0 : i0 + SIZE, j0 : j0 + SIZE]
+            kept += 1
+    if kept == count:
+        return clips
+    raise ValueError(
+        f"{name}: only {kept} of {count} clips in which something moves (sum of squared frame differences over "
+        f"{MIN_MOTION:g}) were found in {f} frames"
+    )
+
+
+def share(count, parts):
+    """Split `count` as evenly as whole numbers go: share(10, 4) == [3, 3, 2, 2]."""
+    return [count // parts + (k < count % parts) for k in range(parts)]
+
+
+def cut_data_set(record, names, held_out, settings, seed, progress, what):
+    """Cut settings["clips"] clips for training and settings["test_clips"] to hold out, evenly from the episodes.
+
+    record(k, rng) -> the frames of episode k, uint8 (f, h, w, 3). names: of all episodes, for messages; the last
+    `held_out` of them are held out. progress, what: see open_progress. Returns Clips.
+    """
+    report, close = open_progress(progress, settings["clips"] + settings["test_clips"], what)
+    shuffle = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+    parts, done = [], 0
+    try:
+        for count, episodes in (
+            (settings["clips"], range(len(names) - held_out)),
+            (settings["test_clips"], range(len(names) - held_out, len(names))),
+        ):
+            clips, episode = np.empty((count, *SHAPE), np.uint8), np.empty(count, np.int32)
+            # Each clip's place is drawn first: to shuffle a large data set afterwards would take a second copy.
+            places = shuffle.permutation(count)
+            for k, n in zip(episodes, share(count, len(episodes)), strict=True):
+                # Chance of its own for each episode: what is cut from it does not depend on those before it.
+                rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, k))))
+                here, places = places[:n], places[n:]
+                if n:
+                    clips[here], episode[here] = cut_clips(record(k, rng), n, rng, names[k]), k
+                done += n
+                report(done)
+            parts.append((clips, episode))
+    finally:
+        close()
+    (train, train_episode), (test, test_episode) = parts
+    return Clips(train, test, train_episode, test_episode, seed, settings)
+
+
+def check_counts(function, clips, test_clips, seed):
+    """ValueError, naming `function`, for numbers no data set can have; else the number of clips to hold out."""
+    if test_clips is None and isinstance(clips, int | np.integer):
+        test_clips = math.ceil(clips / 10)
+    for name, value, least in (("clips", clips, 1), ("test_clips", test_clips, 0), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{function}: {name} is {value!r}, expected a whole number of at least {least}")
+    return test_clips
+
+
+def open_progress(progress, total, what):
+    """Two functions, report(done) and close(), for progress = False, True (a bar called `what`) or f(done, total)."""
+    if callable(progress):
+        return (lambda done: progress(done, total)), (lambda: None)
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, unit="clip", desc=what, disable=not progress)
+    return (lambda done: bar.update(done - bar.n)), bar.close

@@ -1,0 +1,179 @@
+"""Clips from files: screens recorded as episodes of PNG frames, and clips that are already cut, one .npz each."""
+
+import math
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from .clips import FRAMES, MIN_MOTION, ROWS, SHAPE, SIZE, Clips, check_counts, cut_data_set, open_progress, to_uint8
+
+SCREEN = (210, 160)  # rows, columns of an Atari 2600 screen
+# What NumPy and zipfile raise for files that are no .npz, or damaged, or hold objects.
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+LAYOUTS = (
+    "expected one folder of PNG frames for each episode (EPISODE/0.png, EPISODE/1.png, ...; such folders may also lie "
+    "in Train/ and Test/), or clips as .npz files (0.npz, 1.npz, ...)"
+)
+
+
+def read_clips(folder, clips=None, test_clips=None, seed=0, progress=False):
+    """Read a folder in one of the two layouts of the paper's original collection. Which one is seen from the files.
+
+    Episodes of PNG frames: FOLDER/EPISODE/N.png, screens of 210 x 160, in the order of their numbers, each taken as
+        the next frame of the one before. Clips are cut as load_pacman does (rows 0 to 170, motion above 100), the
+        same number from each episode: `clips` to train on (default 20,000) and `test_clips` to hold out (default: a
+        tenth). The held-out ones come from the last tenth of the episodes. Where FOLDER holds Train/ and Test/, the
+        episodes lie in those, and Test/ is what is held out.
+    Clips: FOLDER/N.npz with one array `arr_0`, floats (32, 32, 15) from -1 to 1; channels 3t to 3t+2 are frame t.
+        The last tenth of the files is held out. `clips` and `test_clips` are the most to read, drawn by chance
+        (default: all). They become uint8: 256 levels, which is what the screens had.
+
+    progress: True for a progress bar, or a function called as progress(clips_done, clips_in_all).
+    Returns Clips, uint8 (n, 5, 32, 32, 3). FileNotFoundError when there is no such folder; ValueError, naming the
+    file, what came and what was expected, for everything else that is wrong.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: there is no such folder")
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: a file, expected a folder")
+    files = files_in(folder, ".npz")
+    episodes = folders_in(folder)
+    if files and episodes:
+        raise ValueError(f"{folder}: holds both .npz files and folders, {LAYOUTS}")
+    if files:
+        return read_npz_folder(folder, files, clips, test_clips, seed, progress)
+    if episodes:
+        return read_png_folder(folder, episodes, clips, test_clips, seed, progress)
+    raise ValueError(f"{folder}: neither .npz files nor folders in it, {LAYOUTS}")
+
+
+def by_number(path):
+    """Sort key that puts 9.png before 10.png."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", path.name)]
+
+
+def files_in(folder, suffix):
+    paths = (path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file())
+    return sorted((path for path in paths if not path.name.startswith(".")), key=by_number)
+
+
+def folders_in(folder):
+    paths = (path for path in folder.iterdir() if path.is_dir())
+    return sorted((path for path in paths if not path.name.startswith(".")), key=by_number)
+
+
+def hold_out(items, what):
+    """Split off the last tenth of a list, at least one."""
+    if len(items) < 2:
+        raise ValueError(f"{what}, expected at least 2: the last tenth is held out for evaluation")
+    held = math.ceil(len(items) / 10)
+    return items[:-held], items[-held:]
+
+
+# ------------------------------------------------------------------------------------------------ episodes of PNG
+
+
+def read_png_folder(folder, episodes, clips, test_clips, seed, progress):
+    clips = 20000 if clips is None else clips
+    test_clips = check_counts("read_clips", clips, test_clips, seed)
+    names = {path.name: path for path in episodes}
+    train, test = episodes, []
+    if "Train" in names:
+        train = folders_in(names["Train"])
+        test = folders_in(names["Test"]) if "Test" in names else []
+        if not train:
+            raise ValueError(f"{names['Train']}: no folders in it, {LAYOUTS}")
+    if test_clips and not test:
+        train, test = hold_out(train, f"{folder}: {len(train)} episode")
+    paths = train + test
+    settings = {
+        "layout": "png",
+        "clips": clips,
+        "test_clips": test_clips,
+        "episodes": [path.name for path in paths],
+        "rows": ROWS,
+        "min_motion": MIN_MOTION,
+    }
+
+    def record(k, rng):
+        return read_episode(paths[k])[:, :ROWS]
+
+    names = [str(path) for path in paths]
+    return cut_data_set(record, names, len(test), settings, seed, progress, "cutting clips")
+
+
+def read_episode(folder):
+    """The frames of one episode, uint8 (f, 210, 160, 3), in the order of their numbers."""
+    paths = files_in(folder, ".png")
+    if len(paths) < FRAMES:
+        raise ValueError(f"{folder}: {len(paths)} PNG frames, expected at least {FRAMES}")
+    frames = np.empty((len(paths), *SCREEN, 3), np.uint8)
+    for frame, path in zip(frames, paths, strict=True):
+        frame[:] = read_png(path)
+    return frames
+
+
+def read_png(path):
+    """One screen, uint8 (210, 160, 3). ValueError, naming the file, when it is none."""
+    from PIL import Image  # comes with matplotlib
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.size == SCREEN[::-1] and image.mode in ("RGB", "RGBA", "P"):
+                return np.asarray(image.convert("RGB"))
+            (columns, rows), mode = image.size, image.mode
+    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}), expected a PNG of {SCREEN[0]} rows") from error
+    raise ValueError(
+        f"{path}: {rows} rows, {columns} columns, mode {mode}; expected a screen of {SCREEN[0]} rows and "
+        f"{SCREEN[1]} columns in colour (mode RGB, RGBA or P)"
+    )
+
+
+# ------------------------------------------------------------------------------------------------- clips as .npz
+
+
+def read_npz_folder(folder, files, clips, test_clips, seed, progress):
+    train, test = hold_out(files, f"{folder}: {len(files)} .npz file")
+    clips = len(train) if clips is None else clips
+    check_counts("read_clips", clips, test_clips, seed)
+    test_clips = len(test) if test_clips is None else test_clips
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+    a_file = rng.permutation(len(train))[:clips].astype(np.int32)
+    b_file = len(train) + rng.permutation(len(test))[:test_clips].astype(np.int32)
+    report, close = open_progress(progress, len(a_file) + len(b_file), "reading clips")
+    try:
+        a, b = (np.empty((len(chosen), *SHAPE), np.uint8) for chosen in (a_file, b_file))
+        for k, number in enumerate([*a_file, *b_file]):
+            (a if k < len(a) else b)[k if k < len(a) else k - len(a)] = read_npz(files[number])
+            report(k + 1)
+    finally:
+        close()
+    return Clips(a, b, a_file, b_file, seed, {"layout": "npz", "files": len(files)})
+
+
+def read_npz(path):
+    """One clip, uint8 (5, 32, 32, 3), of a file with `arr_0`: floats (32, 32, 15) from -1 to 1. ValueError if not."""
+    expected = f"expected an .npz file with arr_0, floats of shape {(SIZE, SIZE, 3 * FRAMES)} from -1 to 1"
+    try:
+        with open(path, "rb") as stream:  # here, since np.load leaves a damaged zip open
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("a single array without a name")
+            if "arr_0" not in file.files:
+                raise ValueError(f"it holds {file.files or 'nothing'}")
+            x = file["arr_0"]
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: cannot be read ({error}), {expected}") from error
+    if x.dtype.kind != "f" or x.shape != (SIZE, SIZE, 3 * FRAMES):
+        raise ValueError(f"{path}: arr_0 is {x.dtype} of shape {x.shape}, {expected}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{path}: arr_0 holds NaN or infinity, {expected}")
+    if np.abs(x).max() > 1 + 1e-6:
+        raise ValueError(f"{path}: arr_0 goes from {x.min():g} to {x.max():g}, {expected}")
+    x = x.reshape(SIZE, SIZE, FRAMES, 3)  # h w t c
+    return to_uint8(x.transpose(2, 0, 1, 3))  # t h w c

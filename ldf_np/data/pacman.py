@@ -1,0 +1,100 @@
+"""Ms. Pac-Man, the paper's data set, made from the real game: a random walk is recorded and clips are cut out of it."""
+
+import math
+import os
+
+import numpy as np
+
+from .cache import cache_folder, load_cached, save_cached
+from .clips import FRAMES, MIN_MOTION, ROWS, SIZE, check_counts, cut_data_set
+
+STEPS_PER_FRAME = 4  # emulator steps, each 1/60 s
+READY_FRAMES = 67  # the pause before the game begins
+HOLD = (2, 16)  # frames that the walk keeps a direction, least and most
+MOST_FRAMES = 1500  # of one episode; few games of a random walk last as long
+CLIPS_PER_EPISODE = 400
+
+
+def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False):
+    """Clips of Ms. Pac-Man (Atari 2600), from the cache or, in half a minute, from the game.
+
+    clips, test_clips: how many to train on and to hold out (default: a tenth); about 15 kB each. The held-out ones
+        come from games of their own. seed: one seed, one data set.
+    cache: the folder to keep the data set in (default: cache_folder()); False to keep nothing.
+    progress: True for a progress bar, or a function called as progress(clips_done, clips_in_all).
+
+    The game is run without sticky actions, four emulator steps a frame, and the screen is taken as the console draws
+    it: it shows some ghosts on even steps and others on odd ones, so one clip rarely shows all four.
+    Returns Clips, uint8 (n, 5, 32, 32, 3).
+    ImportError when the data set is not cached and ale-py is missing; ValueError for wrong numbers.
+    """
+    test_clips = check_counts("load_pacman", clips, test_clips, seed)
+    settings = {
+        "game": "ms_pacman",
+        "clips": int(clips),
+        "test_clips": int(test_clips),
+        "frames": FRAMES,
+        "size": SIZE,
+        "rows": ROWS,
+        "min_motion": MIN_MOTION,
+        "steps_per_frame": STEPS_PER_FRAME,
+        "sticky_actions": 0.0,
+        "ready_frames": READY_FRAMES,
+        "hold_frames": list(HOLD),
+        "most_frames": MOST_FRAMES,
+        "clips_per_episode": CLIPS_PER_EPISODE,
+    }
+    if cache is False:
+        return make_pacman(settings, int(seed), progress)
+    folder = cache_folder() if cache is None else os.fspath(cache)
+    path = os.path.join(folder, f"ms_pacman_{clips}_{test_clips}_seed{seed}.npz")
+    data = load_cached(path, int(seed), settings)
+    if data is None:
+        data = make_pacman(settings, int(seed), progress)
+        save_cached(path, data)
+    return data
+
+
+def make_pacman(settings, seed, progress):
+    """Play as many games as it takes and cut the clips. See load_pacman; `settings` is kept with the clips."""
+    game = open_game()
+    train, test = (math.ceil(settings[name] / CLIPS_PER_EPISODE) for name in ("clips", "test_clips"))
+    names = [f"game {k}" for k in range(train + test)]
+    return cut_data_set(lambda k, rng: play(game, rng), names, test, settings, seed, progress, "playing Ms. Pac-Man")
+
+
+def open_game():
+    """The emulator with the game in it. Everything about it is deterministic: chance comes from the player."""
+    try:
+        from ale_py import ALEInterface, LoggerMode, roms
+    except ImportError as error:
+        raise ImportError(
+            'Ms. Pac-Man is played through ale-py, which is missing: pip install "ldf_np[demos]"'
+        ) from error
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    game = ALEInterface()
+    game.setInt("random_seed", 0)
+    game.setInt("frame_skip", STEPS_PER_FRAME)
+    game.setFloat("repeat_action_probability", 0.0)
+    game.loadROM(roms.get_rom_path("ms_pacman"))
+    return game
+
+
+def play(game, rng):
+    """One game of a random walk: a direction is held for a random number of frames -> uint8 (f, 171, 160, 3)."""
+    from ale_py import Action
+
+    directions = (Action.UP, Action.RIGHT, Action.LEFT, Action.DOWN)
+    game.reset_game()
+    for _ in range(READY_FRAMES):
+        game.act(Action.NOOP)
+    frames = []
+    hold = 0
+    while not game.game_over() and len(frames) < MOST_FRAMES:
+        if hold == 0:
+            direction = directions[rng.integers(4)]
+            hold = rng.integers(HOLD[0], HOLD[1] + 1)
+        game.act(direction)
+        frames.append(game.getScreenRGB()[:ROWS].copy())
+        hold -= 1
+    return np.stack(frames)

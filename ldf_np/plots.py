@@ -1,0 +1,53 @@
+"""Pictures of clips and curves of losses. Nothing here is needed for training; matplotlib is loaded on first use."""
+
+import numpy as np
+from PIL import Image
+
+from .files import replacing
+
+
+def clip_sheet(clips, columns=1, scale=3, gap=1):
+    """Clips (n, t, h, w, 3) uint8 as one picture: a row is a clip, its frames from left to right; ``columns`` clips
+    beside each other. A NumPy array (height, width, 3) uint8."""
+    n, t, h, w, c = clips.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h + gap) + gap, columns * (t * (w + gap) + 3 * gap) - 2 * gap, c), 255, np.uint8)
+    for k, clip in enumerate(clips):
+        top = gap + (k // columns) * (h + gap)
+        for f, frame in enumerate(clip):
+            left = gap + (k % columns) * (t * (w + gap) + 3 * gap) + f * (w + gap)
+            sheet[top:top + h, left:left + w] = frame
+    return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def save_clips(path, clips, columns=1, scale=3):
+    """Write ``clip_sheet(clips)`` as a PNG."""
+    with replacing(path) as temporary:
+        Image.fromarray(clip_sheet(clips, columns, scale)).save(temporary, format="PNG")
+
+
+def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
+    """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat."""
+    sheets = [Image.fromarray(clip_sheet(clips[:, t:t + 1], columns, scale)) for t in range(clips.shape[1])]
+    with replacing(path) as temporary:
+        sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:], duration=frame_ms, loop=0)
+
+
+def save_curves(path, histories):
+    """Write the losses of {title: History} as a PNG: a panel each, over minutes, a thin line for every step's value
+    and a thick one for the mean of a fiftieth of the run."""
+    from matplotlib.figure import Figure
+
+    histories = {title: history for title, history in histories.items() if history.steps}
+    figure = Figure(figsize=(5 * max(1, len(histories)), 3.5), layout="constrained")
+    for axes, (title, history) in zip(figure.subplots(1, max(1, len(histories)), squeeze=False)[0], histories.items()):
+        minutes = np.array(history.seconds) / 60
+        window = max(1, history.steps // 50)
+        for name, values in history.losses.items():
+            line, = axes.plot(minutes, values, linewidth=0.3, alpha=0.4)
+            smooth = np.convolve(values, np.ones(window) / window, mode="valid")
+            axes.plot(minutes[window - 1:], smooth, color=line.get_color(), label=name)
+        axes.set(title=f"{title}: {history.steps:,} steps", xlabel="minutes", ylabel="loss", yscale="log")
+        axes.legend(frameon=False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

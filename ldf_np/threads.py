@@ -1,0 +1,32 @@
+"""Two independent computations side by side: NumPy lets go of Python's lock inside its loops and products.
+
+BLAS's own threads gain little on matrices as small as these nets': give it one (OPENBLAS_NUM_THREADS=1) and use
+these instead.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+_count = min(2, os.cpu_count() or 1)
+_pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")
+
+
+def set_num_threads(count):
+    """Use one thread or two. Results do not depend on it, to the last bit."""
+    global _count
+    if count not in (1, 2):
+        raise ValueError(f"count: expected 1 or 2 threads, got {count!r}")
+    _count = count
+
+
+def side_by_side(first, second, ordered=False):
+    """(first(), second()): on two threads where two are in use, else, or where they must be ``ordered`` (both draw
+    from one generator, say), one after the other."""
+    if _count == 1 or ordered:
+        return first(), second()
+    future = _pool.submit(second)
+    try:
+        result = first()
+    finally:
+        other = future.result()     # also when first() fails: nothing runs on behind its caller's back
+    return result, other

@@ -1,0 +1,14 @@
+"""What all tests share: they run on the CPU unless they say otherwise, and hypothesis tries the same examples each time."""
+
+import hypothesis
+import pytest
+
+import ldf_np as ldf
+
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50, database=None)
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu():
+    ldf.use("cpu")

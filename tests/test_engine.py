@@ -1,0 +1,367 @@
+"""The tape: what grad returns and refuses, dtypes, broadcasting, and graphs that reference counting alone frees."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import mutually_broadcastable_shapes
+
+import ldf_np as ldf
+from ldf_np import engine, layers, ops
+from ldf_np.engine import Tensor, grad, operation
+from ldf_np.penalty import roth_penalty
+
+
+def values(*shape, dtype=np.float64, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+# --------------------------------------------------------------------------------------------- what grad returns
+
+def test_a_gradient_for_each_input_in_order():
+    x, y = Tensor(values(3)), Tensor(values(3, seed=1))
+    gx, gy = grad((x * x * y).sum(), [x, y])
+    np.testing.assert_allclose(gx.data, 2 * x.data * y.data)
+    np.testing.assert_allclose(gy.data, x.data ** 2)
+    one = grad((x * y).sum(), x)            # one Tensor for one Tensor, a list for a list
+    np.testing.assert_array_equal(one.data, y.data)
+    assert isinstance(grad((x * y).sum(), (x,)), list)
+    assert grad(x.sum(), []) == []
+
+
+def test_any_order():
+    x = Tensor(np.array([0.5, 2.0]))
+    y = (x ** 5).sum()
+    for factor in (5, 20, 60, 120, 120):
+        y = grad(y, x, create_graph=True)
+        power = {5: 4, 20: 3, 60: 2, 120: 1}[factor] if y.node is not None and factor != 120 else None
+        if power:
+            np.testing.assert_allclose(y.data, factor * x.data ** power)
+        last, y = y, y.sum()
+    np.testing.assert_allclose(last.data, 120)
+
+
+def test_an_unused_input():
+    x, unused = Tensor(values(3)), Tensor(values(2, 4, dtype=np.float32))
+    with pytest.raises(ValueError, match=r"does not depend on inputs\[1\] of shape \(2, 4\)"):
+        grad(x.sum(), [x, unused])
+    zeros = grad(x.sum(), [x, unused], allow_unused=True)[1]
+    assert zeros.shape == (2, 4) and zeros.dtype == np.float32 and not zeros.data.any()
+
+
+def test_what_is_refused():
+    x = Tensor(values(3))
+    with pytest.raises(ValueError, match=r"expected a scalar, got shape \(3,\)"):
+        grad(x * 2, x)
+    with pytest.raises(ValueError, match=r"grad_output: expected shape \(3,\), got \(1, 3\)"):
+        grad(x * 2, x, np.ones((1, 3)))
+    with pytest.raises(TypeError, match="output: expected a Tensor, got ndarray"):
+        grad(np.ones(1), x)
+    with pytest.raises(TypeError, match=r"inputs\[1\]: expected a Tensor, got float"):
+        grad(x.sum(), [x, 2.0])
+
+
+@pytest.mark.parametrize("wrap", [Tensor, np.asarray])
+def test_grad_output(wrap):
+    x, v = Tensor(values(2, 3)), values(2, 3, seed=1)
+    np.testing.assert_allclose(grad(x * x, x, wrap(v)).data, 2 * x.data * v)
+
+
+def test_a_gradient_is_differentiable_in_the_cotangent():
+    x, v = Tensor(values(3)), Tensor(values(3, seed=1))
+    g = grad(x * x, x, v, create_graph=True)
+    np.testing.assert_allclose(grad(g.sum(), v).data, 2 * x.data)
+
+
+def test_intermediate_tensors_as_inputs():
+    x = Tensor(values(3))
+    y = x * x
+    z = (y * x).sum()
+    gz, gy, gx = grad(z, [z, y, x])
+    np.testing.assert_array_equal(gz.data, 1.0)
+    np.testing.assert_allclose(gy.data, x.data)
+    np.testing.assert_allclose(gx.data, 3 * x.data ** 2)        # that y is wanted too takes nothing from x
+
+
+def test_one_tensor_used_many_times():
+    x = Tensor(values(3))
+    np.testing.assert_allclose(grad((x * x + x - x / 2 + x * x * x).sum(), x).data, 2 * x.data + 0.5 + 3 * x.data ** 2)
+    np.testing.assert_allclose(grad((x @ x), x).data, 2 * x.data)
+    np.testing.assert_allclose(grad(ops.concatenate([x, x]).sum(), [x, x])[1].data, 2)
+
+
+def test_without_create_graph_a_gradient_has_no_history():
+    x = Tensor(values(4, 2))
+    norm = layers.BatchNorm(2)
+    for output in ((x ** 3).sum(), ops.square(norm(x)).sum()):
+        g = grad(output, x)
+        assert g.node is None
+        g = grad(grad(output, x, create_graph=True).sum(), x)
+        assert g.node is None
+
+
+def test_nothing_is_stored():
+    data = values(3)
+    x = Tensor(data)
+    y = (x * x).sum()
+    before = data.copy(), y.node
+    first, second = (grad(y, x, create_graph=True) for _ in range(2))
+    assert x.data is data and x.node is None and y.node is before[1] and not hasattr(x, "grad")
+    np.testing.assert_array_equal(data, before[0])
+    assert first is not second
+    np.testing.assert_array_equal(first.data, second.data)      # nothing was added up anywhere
+
+
+def test_gradients_are_not_accumulated_in_place():
+    """x + x hands its own cotangent to both inputs: adding in place would spoil it."""
+    x = Tensor(values(3))
+    v = values(3, seed=1)
+    kept = v.copy()
+    np.testing.assert_allclose(grad(x + x + x, x, v).data, 3 * v)
+    np.testing.assert_array_equal(v, kept)
+
+
+# ------------------------------------------------------------------------------------------------------- dtypes
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_python_scalars_never_promote(dtype):
+    x = Tensor(np.array([0.25, 0.5], dtype))
+    for y in (x + 1, 1 - x, 2.5 * x, x / 3, 1 / x, x ** 2, 2 ** x, 0.5 ** x, ops.maximum(x, 0.3), ops.minimum(0.3, x),
+              ops.clip(x, 0.1, 0.9), ops.leaky_relu(x, 0.2), ops.mean(x), ops.softplus(x), ops.sigmoid(x),
+              ops.where(x > 0.3, x, 1.0), ops.relu(x), abs(x), -x):
+        assert y.dtype == dtype, y
+        g = grad(y.sum(), x, create_graph=True)
+        assert g.dtype == dtype, y
+        assert grad(g.sum(), x, allow_unused=True).dtype == dtype, y
+
+
+def test_each_gradient_has_its_inputs_dtype():
+    x, w = Tensor(values(2, 3, dtype=np.float32)), Tensor(values(3, 4))
+    y = x @ w
+    assert y.dtype == np.float64
+    gx, gw, gy = grad(y, [x, w, y], np.ones((2, 4), np.float32))
+    assert (gx.dtype, gw.dtype, gy.dtype) == (np.float32, np.float64, np.float64)
+
+
+def test_what_a_tensor_is_made_of():
+    array = values(2, dtype=np.float64)
+    assert Tensor(array).data is array                                  # kept as it is, not copied
+    for data in (1, 2.5, True, [1.0, 2.0], [[1, 2]], np.arange(3), np.array([True])):
+        assert Tensor(data).dtype == np.float32, data
+    assert Tensor(np.float64(1.0)).dtype == np.float64
+    for wrong in ("text", 1j, None, Tensor(1.0), [object()]):
+        with pytest.raises(TypeError, match="data: expected"):
+            Tensor(wrong)
+
+
+# ----------------------------------------------------------------------------------------- arrays beside Tensors
+
+def test_a_tensor_never_turns_into_an_array():
+    x = Tensor(values(3))
+    for convert in (np.array, np.asarray, np.exp, lambda t: np.concatenate([t, t])):
+        with pytest.raises(TypeError):
+            convert(x)
+    np.testing.assert_array_equal(x.numpy(), x.data)
+
+
+def test_array_on_the_left():
+    a, x = values(3), Tensor(values(3, seed=1))
+    for y, expected in ((a * x, a * x.data), (a - x, a - x.data), (a @ x, a @ x.data), (a / x, a / x.data), (a + x, a + x.data)):
+        assert isinstance(y, Tensor)
+        np.testing.assert_array_equal(y.data, expected)
+    np.testing.assert_array_equal(grad((a * x).sum(), x).data, a)
+
+
+def test_small_things_of_a_tensor():
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    assert len(x) == 2 and x.ndim == 2 and x.size == 6 and x.shape == (2, 3)
+    assert [row.shape for row in x] == [(3,), (3,)]
+    assert x[1, 2].item() == 5.0 and isinstance(x[1, 2].item(), float)
+    assert x.detach().node is None and x.detach().data is x.data
+    assert "by multiply" in repr(x * 2) and "float64" in repr(x)
+    assert not Tensor([0.0]) and Tensor([2.0])
+    with pytest.raises(ValueError):
+        bool(x)
+
+
+# ------------------------------------------------------------------------------------------------- broadcasting
+
+def un_broadcast(cotangent, shape):
+    """The oracle: add each element of the cotangent to the element of the small array that it came from."""
+    size = int(np.prod(shape))
+    came_from = np.broadcast_to(np.arange(size).reshape(shape), cotangent.shape)
+    return np.bincount(came_from.ravel(), cotangent.ravel(), minlength=size).reshape(shape)
+
+
+def check_broadcasting(function, slope_a, slope_b, shapes):
+    a, b = (values(*shape, seed=k) for k, shape in enumerate(shapes.input_shapes))
+    v = values(*shapes.result_shape, seed=2)
+    ta, tb = Tensor(a), Tensor(b)
+    y = function(ta, tb)
+    assert y.shape == shapes.result_shape
+    ga, gb = grad(y, [ta, tb], v)
+    np.testing.assert_allclose(ga.data, un_broadcast(v * slope_a(a, b), a.shape), atol=1e-12)
+    np.testing.assert_allclose(gb.data, un_broadcast(v * slope_b(a, b), b.shape), atol=1e-12)
+
+
+BROADCASTING = {
+    "add": (ops.add, lambda a, b: 1, lambda a, b: 1),
+    "subtract": (ops.subtract, lambda a, b: 1, lambda a, b: -1),
+    "multiply": (ops.multiply, lambda a, b: b, lambda a, b: a),
+    "divide": (ops.divide, lambda a, b: 1 / b, lambda a, b: -a / b ** 2),
+    "maximum": (ops.maximum, lambda a, b: a > b, lambda a, b: b > a),
+}
+
+
+@pytest.mark.parametrize("name", BROADCASTING)
+@given(shapes=mutually_broadcastable_shapes(num_shapes=2, min_side=0, max_side=3, max_dims=4))
+def test_every_broadcasting_pattern(name, shapes):
+    check_broadcasting(*BROADCASTING[name], shapes)
+
+
+@operation
+def absent_minded(a, b):
+    return a + b
+
+
+absent_minded.defvjp(lambda g, y, a, b: g, lambda g, y, a, b: ops.mean(g, axis=0, keepdims=True))   # a mean for a sum
+
+
+def test_a_wrong_adjoint_of_broadcasting_is_found():
+    """Negative control of the check above."""
+    shapes = type("", (), {"input_shapes": [(3, 2), (1, 2)], "result_shape": (3, 2)})
+    check_broadcasting(*BROADCASTING["add"], shapes)
+    with pytest.raises(AssertionError):
+        check_broadcasting(absent_minded, lambda a, b: 1, lambda a, b: 1, shapes)
+
+
+@given(shape=st.lists(st.integers(1, 3), max_size=3).map(tuple), data=st.data())
+def test_broadcast_to_and_sum_to_are_adjoint(shape, data):
+    wide = tuple(data.draw(st.lists(st.integers(1, 3), max_size=2))) + tuple(
+        data.draw(st.integers(1, 3)) if n == 1 else n for n in shape)
+    x, v = values(*shape), values(*wide, seed=1)
+    left = np.vdot(ops.broadcast_to(Tensor(x), shape=wide).data, v)
+    right = np.vdot(x, ops.sum_to(Tensor(v), shape=shape).data)
+    np.testing.assert_allclose(left, right, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------------- errors
+
+@pytest.mark.parametrize("wrong, message", [
+    (lambda a, b: a + b, r"add\(float64\[2, 3\], float32\[4\]\)"),
+    (lambda a, b: a @ b, r"matmul\(float64\[2, 3\], float32\[4, 1\]\)"),
+    (lambda a, b: a.reshape(7), r"reshape\(float64\[2, 3\]\)"),
+    (lambda a, b: a[5], r"getitem\(float64\[2, 3\]\)"),
+    (lambda a, b: a.sum(axis=2), r"sum\(float64\[2, 3\]\)"),
+    (lambda a, b: a * "b", r"multiply\(float64\[2, 3\], 'b'\)"),
+    (lambda a, b: ops.concatenate([a, b]), r"concatenate\(float64\[2, 3\], float32\[4\]\)"),
+    (lambda a, b: ldf.conv2d(a, b), r"conv2d\(float64\[2, 3\], float32\[4\]\)"),
+])
+def test_an_error_names_the_operation_and_the_shapes(wrong, message):
+    with pytest.raises((ValueError, TypeError, IndexError), match=message):
+        wrong(Tensor(values(2, 3)), Tensor(values(4, dtype=np.float32)))
+
+
+# ---------------------------------------------------------------------------------------------- recording or not
+
+def test_no_grad_and_enable_grad():
+    x = Tensor(values(3))
+    with ldf.no_grad():
+        assert (x * x).node is None
+        with ldf.enable_grad():
+            y = (x * x).sum()
+            with ldf.no_grad():
+                assert (x * x).node is None
+        assert (x * x).node is None
+        np.testing.assert_allclose(grad(y, x).data, 2 * x.data)
+        assert grad(y, x, create_graph=True).node is not None           # what is asked for by name
+    with pytest.raises(ZeroDivisionError), ldf.no_grad():
+        1 / 0
+    assert (x * x).node is not None                                     # an error leaves the context too
+
+
+def test_no_grad_is_of_one_thread():
+    x, seen = Tensor(values(3)), []
+    with ldf.no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * x).node))
+        thread.start()
+        thread.join()
+    assert seen[0] is not None
+
+
+# ------------------------------------------------------------------------------------------------------- memory
+
+def left_behind(build):
+    """How many Tensors and Nodes are still alive after build() returned, with the garbage collector off."""
+    def alive():
+        return sum(isinstance(o, (Tensor, engine.Node)) for o in gc.get_objects())
+
+    build()                         # once before: what is made once and kept is no leak
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        build()
+        return alive() - before
+    finally:
+        gc.enable()
+
+
+def double_backpropagation():
+    """Every kind of layer, a penalty differentiated twice, and gradients that are kept until the end."""
+    rng = ldf.Generator(0)
+    net = layers.Sequential(
+        layers.Conv2d(2, 4, 3, 2, 1, rng=rng), layers.BatchNorm(4), layers.LeakyReLU(0.1),
+        layers.ConvTranspose2d(4, 4, 2, rng=rng), layers.Maxout(2), layers.Dropout(0.2, rng=rng), layers.Flatten(),
+        layers.Linear(50, 6, rng=rng), layers.LayerNorm(6), layers.Tanh(), layers.Linear(6, 1, rng=rng))
+    x = Tensor(values(3, 8, 8, 2, dtype=np.float32))
+    logits = net(x)
+    penalty = roth_penalty(logits, x, np.array([True, False, True]))
+    grads = grad(penalty + logits.mean(), net.parameters(), create_graph=True, allow_unused=True)
+    again = grad(sum((g ** 2).sum() for g in grads), [x, *net.parameters()], allow_unused=True)
+    assert len(again) == len(grads) + 1
+
+
+def a_cycle():
+    x = Tensor(values(3))
+    y = x * x
+    x.cache = {"result": y}         # the leak x -> gradient -> graph -> x
+
+
+def test_a_graph_is_freed_by_reference_counting_alone():
+    assert left_behind(double_backpropagation) == 0
+
+
+def test_a_cycle_is_found():
+    """Negative control: the same count sees a graph that only the collector can free."""
+    assert left_behind(a_cycle) > 0
+    gc.collect()
+
+
+def test_errors_leave_no_graph_behind():
+    def fail():
+        x = Tensor(values(3))
+        with pytest.raises(ValueError):
+            grad((x * x) * x, x)
+
+    fail()
+    gc.collect()
+    assert left_behind(fail) == 0
+
+
+def test_a_chain_of_100_000_operations():
+    """Walking and freeing it take no recursion."""
+    x = Tensor(np.ones(1, np.float32))
+    y = x
+    for _ in range(100_000):
+        y = y + 1.0
+    g = grad(y, x, create_graph=True)
+    assert y.item() == 100_001 and g.item() == 1.0
+    z = x
+    for _ in range(20_000):
+        z = z * 1.0
+    assert grad(grad(z * z, x, create_graph=True).sum(), x).item() == 2.0
+    del y, z, g
