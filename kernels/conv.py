@@ -6,16 +6,15 @@
 
 A lowering is three linear maps, x -> X, w -> W and y -> Y, that turn T into a sum of matrix products:
 
-    T(x, w, y) = sum over tiles and points of <X^T W, Y>        X: (k, n), W: (k, o), Y: (o, n)
+    T(x, w, y) = sum over tiles and points of <W^T X, Y>        X: (k, n), W: (k, o), Y: (o, n)
 
 so that each face is one product, followed by the adjoint ("lift") of the map of its own argument:
 
     conv2d: Y = W^T X        conv_transpose2d: X = W Y        conv2d_weight: W = sum over tiles of X Y^T
 
-Two lowerings are enough. `_Windows` copies every window of x (im2col); its lift adds them back (col2im). It does any
-shape, any dtype and CuPy. `_CookToom` is F(m, r) of Toom, Cook and Winograd with every map a product with a small
-constant matrix; it needs 2 to 4 times fewer multiplications, and is right to about 1e-5 of the largest result, so it
-serves float32 only.
+Two lowerings are enough. `_Windows` lays the windows of x side by side (im2col); its lift adds them back (col2im). It
+does any shape, any dtype and CuPy. `_CookToom` is F(m, r) of Toom, Cook and Winograd, with every map a product with a
+small constant matrix: 2 to 6 times fewer multiplications, right to about 1e-5 of the largest result, so float32 only.
 
 Memory order: the batch is innermost, (h, w, c, n), whatever the public shape (n, h, w, c) says. Positions and channels
 then move in long contiguous runs, the batch fills the vector registers, and x.reshape(n, -1) still copies nothing.
@@ -169,21 +168,21 @@ class _Windows:
         if role == "y":
             return array.reshape(i, 1, j, 1, c, n)
         (_, w), (_, padding) = self.size, self.padding
-        R = xp.zeros((i, w + 2 * padding, kh, c, n), array.dtype)
+        R = (xp.zeros if any(self.padding) else xp.empty)((i, w + 2 * padding, kh, c, n), array.dtype)
         for u, (out, row) in enumerate(self.overlaps[0]):
             R[out, padding:padding + w, u] = array[row]
-        row, column, *_, number = R.strides
+        next_row, next_column, *_, next_one = R.strides
         return xp.lib.stride_tricks.as_strided(
-            R, (i, 1, j, 1, kw * kh * c, n), (row, 0, column * self.stride[1], 0, n * number, number))
+            R, (i, 1, j, 1, kw * kh * c, n), (next_row, 0, next_column * self.stride[1], 0, n * next_one, next_one))
 
     def lift(self, role, array):
         xp, (i, j), (kh, kw) = array_module(array), self.out, self.kernel
-        n = array.shape[-1]
+        k, n = array.shape[-2:]
         if role == "w":
-            return xp.ascontiguousarray(array.reshape(kw, kh, -1, n).swapaxes(0, 1))
+            return xp.ascontiguousarray(array.reshape(kw, kh, k // (kh * kw), n).swapaxes(0, 1))
         if role == "y":
-            return array.reshape(i, j, -1, n).transpose(3, 0, 1, 2)
-        X = array.reshape(i, j, kw, kh, -1, n)
+            return array.reshape(i, j, k, n).transpose(3, 0, 1, 2)
+        X = array.reshape(i, j, kw, kh, k // (kh * kw), n)
         x = xp.zeros((*self.size, *X.shape[4:]), X.dtype)
         for u, (out, row) in enumerate(self.overlaps[0]):
             for v, (across, column) in enumerate(self.overlaps[1]):
@@ -212,7 +211,7 @@ class _CookToom:
 
     def __init__(self, size, kernel, stride, padding):
         self.geometry = "cook-toom", size, kernel, stride, padding
-        self.axes = [_axis(*geometry) for geometry in zip(size, kernel, stride, padding)]
+        self.axes = [_axis(*geometry) for geometry in zip(size, kernel, stride, padding, strict=True)]
         self.out = tuple(axis["y"].size for axis in self.axes)
         self.work = np.prod([axis["x"].tiles * axis["x"].points * axis["x"].phases for axis in self.axes])
 

@@ -4,6 +4,8 @@ Every function of the library works in the module of the arrays it is given; thi
 where *new* arrays (parameters, noise, batches) are made.
 """
 
+import ctypes
+
 import numpy as np
 
 from .kernels.cuda import array_module, load_cupy
@@ -22,16 +24,32 @@ def use(device="auto"):
     global _module
     if device == "cpu":
         _module = np
+        _keep_freed_memory()
     elif device == "cuda":
         _module = load_cupy()
     elif device == "auto":
         try:
             _module = load_cupy()
         except RuntimeError:
-            _module = np
+            return use("cpu")
     else:
         raise ValueError(f'device: expected "cpu", "cuda" or "auto", got {device!r}')
     return "cpu" if _module is np else "cuda"
+
+
+def _keep_freed_memory():
+    """Have glibc keep freed memory for the next array, where it is glibc.
+
+    By default it hands large arrays back to the system at once, and taking them again costs a page fault for every
+    4 kB: measured at a third to a half of a training step. No effect elsewhere; set once for the process.
+    """
+    trim_threshold, mmap_threshold = -1, -3         # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):    # no glibc: macOS, Windows, musl
+        return
+    mallopt(trim_threshold, 2 ** 31 - 1)
+    mallopt(mmap_threshold, 2 ** 30)
 
 
 def xp():

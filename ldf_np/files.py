@@ -44,5 +44,5 @@ def load_tensors(path):
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
-    except SafetensorError as error:
+    except (SafetensorError, TypeError) as error:       # TypeError: a number format that NumPy lacks, such as bfloat16
         raise ValueError(f"{path}: expected a safetensors file, but it cannot be read: {error}") from error

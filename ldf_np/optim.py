@@ -21,11 +21,12 @@ class Optimizer:
 
     def step(self, grads):
         """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that order."""
+        expected, got = [p.shape for p in self.network.parameters()], [g.shape for g in grads]
+        if got != expected:
+            raise ValueError(f"grads: expected one for each parameter, of shapes {expected}, got {got}")
         flat = self.network.flat()
         xp = array_module(flat)
         gradient = xp.concatenate([g.data.reshape(-1) for g in grads])
-        if gradient.shape != flat.shape:
-            raise ValueError(f"grads: expected {flat.size} numbers for the network's parameters, got {gradient.size}")
         self.steps += 1
         self._update(xp, flat, gradient)
 

@@ -1,0 +1,132 @@
+"""LDF and its joint rival with linear networks, so that what was learned is a covariance read off the weights: the bridge from
+the formulas of `gaussian_curves.py` to the real training code.
+
+A Gaussian family needs no more than linear generators and quadratic discriminators (Feizi et al. 2017, "Understanding
+GANs: the LQG setting"): D(x) = sum_j a_j (w_j' x)^2 + b sees second moments and nothing else, so where it is indifferent
+those of model and data agree.  The shortcut of a linear ALI is a linear autoencoder, whose optimum is the span of the top
+principal components (Baldi and Hornik 1989); the adversarial part gives the codes their scale.
+
+Everything is in units of the noise: data come divided by sigma, which is known, as for the estimators of `gaussian.py`.
+"""
+import numpy as np
+
+from . import layers as L
+from . import ops
+from .ali import ALI, Decoder, Discriminator, Encoder
+from .gan import GAN
+from .gaussian import Covariance, block_diagonal
+from .hierarchy import LDF, Frames, Level
+from .random import Generator
+
+
+class Square(L.Module):
+    """x^2, number by number."""
+
+    def forward(self, x):
+        return ops.square(x)
+
+
+class Same(L.Module):
+    """x itself: a discriminator's path that leaves all the work to its joint part."""
+
+    def forward(self, x):
+        return x
+
+
+def _linear(n_in, n_out, std, rng):
+    return L.Linear(n_in, n_out, bias=False, init=L.normal(std), rng=rng)
+
+
+def quadratic_critic(size, features, std, rng):
+    """sum_j a_j (w_j' x)^2 + b: (n, size) -> logits (n, 1)."""
+    return L.Sequential(_linear(size, features, std, rng), Square(), L.Linear(features, 1, init=L.normal(0.1), rng=rng))
+
+
+class LinearDecoder(Decoder):
+    """z -> h -> G h, plus, in training, the noise that encodes to nothing: (1 - P) eps, P the projection on G's columns.
+
+    Given its code, a frame of the model is exactly that: x = G h + (1 - P) eps.  No gradient flows through the noise.
+    """
+
+    def __init__(self, head, body, rng):
+        super().__init__(head, body)
+        self.rng = rng
+
+    def forward(self, z):
+        x = super().forward(z)
+        if not self.training:
+            return x
+        noise = self.rng.standard_normal(x.shape, x.dtype)
+        Q = np.linalg.qr(self.body.weight.data.T)[0]
+        return x + (noise - (noise @ Q) @ Q.T)
+
+
+class LinearGenerator(L.Module):
+    """z -> z A, plus noise of standard deviation `sigma` in training."""
+
+    def __init__(self, latent_size, size, sigma, std, rng):
+        self.linear = _linear(latent_size, size, std, rng)
+        self.sigma, self.rng = np.float32(sigma), rng.spawn(1)[0]
+
+    def forward(self, z):
+        x = self.linear(z)
+        return x + self.sigma * self.rng.standard_normal(x.shape, x.dtype) if self.training and self.sigma else x
+
+
+def linear_ali(d, r, seed=0):
+    """The bottom level: frames (n, d) <-> h (r numbers) <-> z ~ N(0, I_r), against a quadratic discriminator of (x, z)."""
+    rng = Generator(seed)
+    encoder = Encoder(_linear(d, r, d**-0.5, rng), _linear(r, r, 1.0, rng))
+    decoder = LinearDecoder(_linear(r, r, 1.0, rng), _linear(r, d, d**-0.5, rng), rng.spawn(1)[0])
+    critic = Discriminator(Same(), Same(), quadratic_critic(d + r, 8 + 8 * r, d**-0.5, rng))
+    # The reconstruction is a mean over d numbers: its weight d makes it a sum.
+    return ALI(encoder, decoder, critic, r, lr=3e-3, discriminator_lr=3e-3, shortcut_weight=float(d), latent_weight=0.0,
+               gamma=0.1, seed=seed + 1)
+
+
+def linear_ldf(ali, k, r, seed=0):
+    """LDF: k frames by one linear ALI, and over their whitened codes (k r numbers) a linear GAN."""
+    rng, size = Generator(seed), k * r
+    top = GAN(LinearGenerator(size, size, 0.0, size**-0.5, rng), quadratic_critic(size, 2 * size, 0.4, rng), size,
+              lr=1e-2, discriminator_lr=3e-2, gamma=0.1, ema=0.98, seed=seed + 1)
+    return LDF([Level(ali, Frames(k), code="h")], top, (k, r), size)
+
+
+def linear_joint_gan(p, q, seed=0):
+    """The rival: one linear GAN on whole objects (n, p) with q latent numbers and unit noise.
+
+    With fewer samples than dimensions its discriminator can tell the samples from anything and drives the generator to
+    infinity; these settings (a strong, unweighted penalty; a slow generator) are the calmest of fifteen that were tried.
+    """
+    rng = Generator(seed)
+    return GAN(LinearGenerator(q, p, 1.0, 0.03, rng), quadratic_critic(p, 16, p**-0.5, rng), q, lr=5e-4, discriminator_lr=5e-3,
+               penalty="unweighted", gamma=30.0, ema=0.98, seed=seed + 1)
+
+
+def fit_top(model, x, steps, batch_size=256):
+    """Train the top of an LDF whose frames are already learned, on objects (n, k, d): what `LDF.fit` does last."""
+    codes = model.codes(x)
+    white = model.whitening.fit(codes).apply(codes)
+    return model.top.fit(white, steps=steps, batch_size=min(batch_size, len(x)))
+
+
+def _averaged(gan):
+    with gan.ema.applied():
+        return gan.generator.linear.weight.data.astype(float)
+
+
+def ldf_covariance(model):
+    """The covariance of what a linear LDF generates: G C G' + (1 - P), C that of the codes, all from the weights."""
+    k, r = model.code_shape
+    unwhiten = (model.whitening.basis.data * model.whitening.scale.data).astype(float)          # (k r, k r)
+    A = unwhiten @ _averaged(model.top).T                                                       # codes = A z
+    G = model.models[0].decoder.body.weight.data.T.astype(float)                                # (d, r)
+    Q, R = np.linalg.qr(G)
+    R = np.kron(np.eye(k), R) @ A
+    return Covariance(block_diagonal(np.broadcast_to(Q, (k,) + Q.shape)), R @ R.T, 1.0)
+
+
+def gan_covariance(gan):
+    """The covariance of what a linear GAN generates: A A' + 1."""
+    Q, R = np.linalg.qr(_averaged(gan).T)
+    return Covariance(Q, R @ R.T + np.eye(len(R)), 1.0)

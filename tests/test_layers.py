@@ -1,0 +1,355 @@
+"""Layers: what they compute, their parameters by name and order, flat weights, and files that other tools read."""
+
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import ldf_np as ldf
+from helpers import doubled, of_parameters, values
+from ldf_np import layers as L
+from ldf_np.engine import Tensor, grad
+
+
+def small_net(seed=0):
+    rng = ldf.Generator(seed)
+    return L.Sequential(L.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), L.BatchNorm(4), L.LeakyReLU(0.1), L.Flatten(),
+                        L.Linear(64, 6, rng=rng), L.LayerNorm(6), L.Maxout(2), L.Linear(3, 48, rng=rng),
+                        L.Reshape(4, 4, 3), L.ConvTranspose2d(3, 2, 4, 2, 1, rng=rng), L.Tanh())
+
+
+# (layer, input shape, output shape, {parameter: shape} in order); all draw from one fresh generator.
+LAYERS = {
+    "Linear": (lambda r: L.Linear(3, 5, rng=r), (4, 3), (4, 5), {"weight": (3, 5), "bias": (5,)}),
+    "Linear without bias": (lambda r: L.Linear(3, 5, bias=False, rng=r), (4, 2, 3), (4, 2, 5), {"weight": (3, 5)}),
+    "Conv2d": (lambda r: L.Conv2d(2, 3, (3, 2), 2, 1, rng=r), (2, 5, 4, 2), (2, 3, 3, 3), {"weight": (3, 2, 2, 3), "bias": (3,)}),
+    "ConvTranspose2d": (lambda r: L.ConvTranspose2d(2, 3, 4, 2, 1, rng=r), (2, 2, 3, 2), (2, 4, 6, 3), {"weight": (4, 4, 3, 2), "bias": (3,)}),
+    "ConvTranspose2d sized": (lambda r: L.ConvTranspose2d(1, 1, 3, 2, output_size=(6, 5), bias=False, rng=r), (1, 2, 2, 1), (1, 6, 5, 1), {"weight": (3, 3, 1, 1)}),
+    "BatchNorm": (lambda r: L.BatchNorm(3), (4, 2, 3), (4, 2, 3), {"weight": (3,), "bias": (3,)}),
+    "BatchNorm plain": (lambda r: L.BatchNorm(3, affine=False), (5, 3), (5, 3), {}),
+    "LayerNorm": (lambda r: L.LayerNorm(4), (3, 4), (3, 4), {"weight": (4,), "bias": (4,)}),
+    "LeakyReLU": (lambda r: L.LeakyReLU(0.3), (3, 4), (3, 4), {}),
+    "Tanh": (lambda r: L.Tanh(), (3, 4), (3, 4), {}),
+    "Sigmoid": (lambda r: L.Sigmoid(), (3, 4), (3, 4), {}),
+    "Maxout": (lambda r: L.Maxout(3), (2, 6), (2, 2), {}),
+    "Dropout": (lambda r: L.Dropout(0.5, rng=r), (3, 4), (3, 4), {}),
+    "Flatten": (lambda r: L.Flatten(), (2, 3, 4), (2, 12), {}),
+    "Reshape": (lambda r: L.Reshape(2, 2, -1), (3, 8), (3, 2, 2, 2), {}),
+    "Sequential": (lambda r: L.Sequential(L.Linear(3, 2, rng=r), L.Tanh(), L.Linear(2, 1, rng=r)), (4, 3), (4, 1),
+                   {"layers.0.weight": (3, 2), "layers.0.bias": (2,), "layers.2.weight": (2, 1), "layers.2.bias": (1,)}),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_shapes_names_and_order(name):
+    make, x, y, parameters = LAYERS[name]
+    layer = make(ldf.Generator(0))
+    assert layer(Tensor(values(*x, dtype=np.float32))).shape == y
+    assert {n: p.shape for n, p in layer.named_parameters()} == parameters
+    assert [n for n, _ in layer.named_parameters()] == list(parameters)
+    assert all(p.dtype == np.float32 for p in layer.parameters())
+
+
+@pytest.mark.parametrize("name", [n for n in LAYERS if n != "Dropout"])
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_to_the_second_order(name, training):
+    make, x, _, _ = LAYERS[name]
+    layer = doubled(make(ldf.Generator(0))).train(training)
+    for _, buffer in layer.named_buffers():
+        buffer.data += 0.5
+    # + 0.2: scales and shifts that are not 1 and 0
+    ldf.check_grads(of_parameters(layer, lambda x: ldf.square(layer(x))),
+                    [values(*x), *(p.data + 0.2 for p in layer.parameters())], order=2)
+
+
+def test_a_module_without_forward():
+    with pytest.raises(TypeError, match="Bare defines no forward"):
+        type("Bare", (L.Module,), {})()(Tensor(1.0))
+
+
+# ------------------------------------------------------------------------------------------------- normalisation
+
+def plain_batch_norm(x, eps=1e-5):
+    rows = x.reshape(-1, x.shape[-1])
+    return (x - rows.mean(0)) / np.sqrt(rows.var(0) + eps), rows.mean(0), rows.var(0, ddof=1)
+
+
+def check_batch_norm(layer, x):
+    """One step of training against the formula, running statistics included."""
+    want, mean, var = plain_batch_norm(x)
+    np.testing.assert_allclose(layer(Tensor(x)).data, want * layer.weight.data + layer.bias.data, atol=1e-6)
+    np.testing.assert_allclose(layer.running_mean.data, 0.1 * mean, atol=1e-6)
+    np.testing.assert_allclose(layer.running_var.data, 0.9 + 0.1 * var, atol=1e-6)
+
+
+def test_batch_norm_in_training():
+    layer = L.BatchNorm(3)
+    layer.weight.data[...], layer.bias.data[...] = [1, 2, 3], [3, 2, 1]
+    check_batch_norm(layer, values(6, 2, 4, 3) * 2 + 1)
+
+
+def test_a_batch_norm_that_forgets_its_statistics():
+    """Negative control of the check above."""
+    layer = L.BatchNorm(3)
+    layer._move = lambda running, value: None
+    with pytest.raises(AssertionError):
+        check_batch_norm(layer, values(6, 3) * 2 + 1)
+
+
+def test_batch_norm_in_evaluation():
+    layer = L.BatchNorm(2, affine=False)
+    layer.running_mean.data[...], layer.running_var.data[...] = [1, -1], [4, 9]
+    x = values(5, 2, dtype=np.float32)
+    y = layer.eval()(Tensor(x))
+    np.testing.assert_allclose(y.data, (x - [1, -1]) / np.sqrt(np.array([4, 9]) + 1e-5), rtol=1e-5)
+    np.testing.assert_array_equal(layer(Tensor(x[:1])).data, y.data[:1])        # one sample knows nothing of the others
+    np.testing.assert_array_equal(layer.running_mean.data, [1, -1])
+
+
+def test_what_batch_norm_refuses():
+    with pytest.raises(ValueError, match=r"at least 2 values a channel, got input \(1, 3\)"):
+        L.BatchNorm(3)(Tensor(values(1, 3)))
+    with pytest.raises(ValueError, match=r"expected 3 channels, got input \(4, 1\)"):
+        L.BatchNorm(3, affine=False)(Tensor(values(4, 1)))
+
+
+def test_batch_norm_after_a_function_of_itself_to_the_third_order():
+    """The cotangent of a normalisation depends on its input too; that path must not be counted twice."""
+    layer = doubled(L.BatchNorm(2, affine=False))
+    ldf.check_grads(lambda x: ldf.square(layer(x)) * ldf.tanh(x), [values(4, 2)], order=3)
+    ldf.check_grads(lambda x: layer(ldf.tanh(layer(x) * 2)), [values(4, 2)], order=3)
+
+
+def test_layer_norm():
+    layer, x = L.LayerNorm(4), values(3, 4)
+    want = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(layer(Tensor(x)).data, want, atol=1e-7)
+
+
+def test_modes_reach_every_module_and_come_back():
+    net = small_net()
+    net[1].eval()
+    with L.evaluation(net):
+        assert not any(m.training for _, m in net.named_modules())
+    assert net.training and not net[1].training and net[2].training
+    with pytest.raises(ZeroDivisionError), L.evaluation(net):
+        1 / 0
+    assert net.training
+    assert all(m.training for _, m in net.train().named_modules())
+
+
+# ------------------------------------------------------------------------------------------------------- dropout
+
+def test_dropout():
+    x = Tensor(np.ones((200, 100), np.float32))
+    a, b = (L.Dropout(0.3, rng=ldf.Generator(5))(x).data for _ in range(2))
+    np.testing.assert_array_equal(a, b)                                         # one seed, one mask
+    assert a.dtype == np.float32
+    assert set(np.unique(a)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
+    assert abs((a == 0).mean() - 0.3) < 0.01 and abs(a.mean() - 1) < 0.02
+    layer = L.Dropout(0.3, rng=ldf.Generator(5))
+    assert (layer(x).data != layer(x).data).any()                               # a new mask each time
+    assert layer.eval()(x) is x and L.Dropout(0.0, rng=ldf.Generator(0))(x) is x
+    for p in (1.0, -0.1):
+        with pytest.raises(ValueError, match="p: expected a probability"):
+            L.Dropout(p, rng=ldf.Generator(0))
+
+
+def test_dropout_lets_the_gradient_through_where_it_let_the_value_through():
+    x = Tensor(values(6, 5))
+    y = L.Dropout(0.5, rng=ldf.Generator(0))(x)
+    np.testing.assert_array_equal(grad(y.sum(), x).data * x.data, y.data)
+
+
+# -------------------------------------------------------------------------------------------------- initialisers
+
+@pytest.mark.parametrize("init, variance", [
+    (L.normal(0.05), 0.05 ** 2), (L.he(), 2 / 300), (L.he(0.1), 2 / (1.01 * 300)), (L.glorot(), 2 / 500)])
+def test_initialisers(init, variance):
+    weight = L.Linear(300, 200, init=init, rng=ldf.Generator(1)).weight.data
+    assert weight.dtype == np.float32
+    np.testing.assert_allclose(weight.var(), variance, rtol=0.02)
+    assert abs(weight.mean()) < 4 * np.sqrt(variance / weight.size)
+
+
+@pytest.mark.parametrize("stride, kernel", [(1, 3), (2, 4)])
+def test_he_keeps_the_variance_through_convolutions(stride, kernel):
+    x = Tensor(values(4, 16, 16, 32, dtype=np.float32))
+    for kind in (L.Conv2d, L.ConvTranspose2d):
+        y = kind(32, 32, kernel, stride, 1, rng=ldf.Generator(0))(x).data[:, 2:-2, 2:-2]
+        assert 1.7 < (y ** 2).mean() < 2.3          # 2: what a ReLU will halve
+
+
+def test_log_odds():
+    """A sigmoid with this bias starts at the mean colour."""
+    images = np.random.default_rng(0).random((10, 4, 4, 3)) * [1, 0.5, 0]
+    bias = L.log_odds(images)
+    assert bias.shape == (3,) and bias.dtype == np.float32
+    np.testing.assert_allclose(ldf.sigmoid(Tensor(bias)).data, [*images.mean((0, 1, 2))[:2], 1e-3], rtol=1e-5)
+
+
+# ----------------------------------------------------------------------------------------------- flat parameters
+
+def shares(flat, module):
+    """Whether the parameters are views of ``flat``, one after another, in order."""
+    ramp = np.arange(flat.size, dtype=flat.dtype)
+    kept = flat.copy()
+    flat[...] = ramp
+    same = np.array_equal(np.concatenate([p.data.ravel() for p in module.parameters()]), ramp)
+    flat[...] = kept
+    return same
+
+
+def test_flat_is_the_parameters_in_order():
+    net = small_net()
+    before = net.state_dict()
+    flat = net.flat()
+    assert flat.shape == (sum(p.size for p in net.parameters()),) and shares(flat, net)
+    assert net.flat().ctypes.data == flat.ctypes.data           # the first call laid them out for good
+    for name, p in net.named_parameters():
+        np.testing.assert_array_equal(p.data, before[name])
+    assert not shares(flat.copy(), net)             # negative control: a copy is not the parameters
+
+
+def test_flat_of_a_child_before_and_after_its_parent():
+    net = small_net()
+    child = net[4].flat()
+    parent = net.flat()                             # lays all out anew, the child's too
+    assert shares(parent, net) and not shares(child, net[4])
+    inner = net[4].flat()
+    assert shares(inner, net[4]) and np.shares_memory(inner, parent)
+    assert shares(net.flat(), net) and np.shares_memory(net.flat(), parent)
+    middle = net[4:8].flat()                        # a Sequential of the same modules
+    assert np.shares_memory(middle, parent) and shares(middle, net[4:8])
+
+
+def test_flat_of_one_parameter_and_of_none():
+    layer = L.Linear(2, 3, bias=False, rng=ldf.Generator(0))
+    assert shares(layer.flat(), layer) and np.shares_memory(layer.flat(), layer.flat())
+    with pytest.raises(ValueError, match="Tanh has no parameters"):
+        L.Tanh().flat()
+
+
+def test_weights_survive_loading_as_views():
+    net, other = small_net(0), small_net(1)
+    flat = net.flat()
+    net.load_state_dict(other.state_dict())
+    assert shares(flat, net)
+    np.testing.assert_array_equal(flat, other.flat())
+
+
+# ------------------------------------------------------------------------------------------------ state and files
+
+def test_state_dict_is_all_in_order_and_a_copy():
+    net = small_net()
+    state = net.state_dict()
+    assert list(state) == ["layers.0.weight", "layers.1.weight", "layers.1.bias", "layers.4.weight", "layers.4.bias",
+                           "layers.5.weight", "layers.5.bias", "layers.7.weight", "layers.7.bias", "layers.9.weight",
+                           "layers.9.bias", "layers.1.running_mean", "layers.1.running_var"]
+    state["layers.4.bias"][...] = 7
+    assert not (net[4].bias.data == 7).any()
+
+
+@pytest.mark.parametrize("spoil, error, message", [
+    (lambda s: s.pop("layers.4.bias"), KeyError, "missing .*layers.4.bias"),
+    (lambda s: s.update(extra=np.zeros(1)), KeyError, "unexpected .*extra"),
+    (lambda s: s.update({"layers.9.bias": np.zeros(5)}), ValueError, r"layers.9.bias: expected shape \(2,\), got \(5,\)"),
+    (lambda s: s.update({"layers.1.running_var": np.array(list("abcd"))}), ValueError, "could not convert"),
+])
+def test_an_error_in_loading_changes_nothing(spoil, error, message):
+    net, state = small_net(0), small_net(1).state_dict()
+    before = net.state_dict()
+    spoil(state)
+    with pytest.raises(error, match=message):
+        net.load_state_dict(state)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_save_and_load(tmp_path):
+    net, other = small_net(0), small_net(1)
+    x = Tensor(values(4, 8, 8, 3, dtype=np.float32))
+    net(x)                                                      # moves the running statistics
+    path = tmp_path / "new folder" / "net.safetensors"
+    net.save(path)
+    assert other.load(path) is other
+    np.testing.assert_array_equal(net.eval()(x).data, other.eval()(x).data)
+    assert os.listdir(path.parent) == ["net.safetensors"]       # nothing temporary is left
+    read = load_file(path)                                      # as another tool would
+    assert {n: a.tolist() for n, a in read.items()} == {n: a.tolist() for n, a in net.state_dict().items()}
+    path.write_bytes(b"old")
+    net.save(path)                                              # takes the place of what was there
+    other.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path, net = tmp_path / "net.safetensors", small_net()
+    net.save(path)
+    before = path.read_bytes()
+
+    def fail(tensors, name, metadata):
+        with open(name, "wb") as file:
+            file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("ldf_np.files.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        net.save(path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+
+
+def bf16(path):
+    """A whole safetensors file of a number format that NumPy does not have."""
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda p: p.write_bytes(p.read_bytes()[:-10]), lambda p: p.write_bytes(p.read_bytes()[:4]), lambda p: p.write_bytes(b""),
+    lambda p: p.write_bytes(os.urandom(1000)), lambda p: p.write_text("not weights at all"), bf16,
+    lambda p: save_file({"other": np.zeros(3)}, p), lambda p: L.Linear(2, 2, rng=ldf.Generator(0)).save(p),
+], ids=["truncated", "cut in its header", "empty", "noise", "text", "bf16", "other names", "another model"])
+def test_a_spoilt_file_is_named_and_changes_nothing(tmp_path, spoil):
+    path, net = tmp_path / "net.safetensors", small_net()
+    net.save(path)
+    before = net.state_dict()
+    spoil(path)
+    with pytest.raises(ValueError, match="net.safetensors: "):
+        net.load(path)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent.safetensors: no such file"):
+        small_net().load(tmp_path / "absent.safetensors")
+
+
+# ------------------------------------------------------------------------------------------------------- summary
+
+def test_summary():
+    net = small_net()
+    text = net.summary((8, 8, 3))
+    lines = text.splitlines()
+    assert "Conv2d" in lines[1] and "(4, 4, 4)" in lines[1] and "192" in lines[1]
+    assert len(lines) == 1 + 11 + 1
+    total = sum(p.size for p in net.parameters())
+    assert lines[-1].split() == ["total", f"{total:,}"]
+    assert "192" in net.summary().splitlines()[1]                       # without shapes, without a run
+    np.testing.assert_array_equal(net[1].running_mean.data, 0)          # looking changes nothing
+    assert net.training
+
+
+# ------------------------------------------------------------------------------------------------ single precision
+
+def test_float32_through_a_whole_net():
+    net, x = small_net(), Tensor(values(4, 8, 8, 3, dtype=np.float32))
+    y = net(x)
+    loss = ldf.softplus(y).mean() + (y * 0.5 - 1 / 3).sum() ** 2 / 7
+    grads = grad(loss, [x, *net.parameters()], create_graph=True)
+    again = grad(sum(ldf.square(g).sum() for g in grads), [x, *net.parameters()], allow_unused=True)
+    assert {t.dtype for t in (y, loss, *grads, *again)} == {np.dtype(np.float32)}
+    assert {a.dtype for a in net.state_dict().values()} == {np.dtype(np.float32)}

@@ -1,0 +1,111 @@
+"""The adversarial losses: closed forms, their values at the equilibrium, and how the kinds relate."""
+
+import math
+
+import numpy as np
+import pytest
+
+import ldf_np as ldf
+from helpers import values
+from ldf_np.engine import Tensor, grad
+from ldf_np.losses import KINDS, ali_loss, discriminator_loss, generator_loss, reconstruction_loss
+
+REAL, FAKE = values(5, 1), values(5, 1, seed=1)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+# With D = sigmoid(logit), as the papers write them.
+DISCRIMINATOR = dict.fromkeys(["non-saturating", "saturating", "bgan"], lambda r, f: -np.mean(np.log(sigmoid(r)) + np.log(1 - sigmoid(f))))
+DISCRIMINATOR["least-squares"] = lambda r, f: np.mean((r - 1) ** 2 + f ** 2) / 2
+GENERATOR = {
+    "non-saturating": lambda f: -np.mean(np.log(sigmoid(f))),
+    "saturating": lambda f: np.mean(np.log(1 - sigmoid(f))),
+    "least-squares": lambda f: np.mean((f - 1) ** 2) / 2,
+    "bgan": lambda f: np.mean((np.log(sigmoid(f)) - np.log(1 - sigmoid(f))) ** 2) / 2,
+}
+ALI = {
+    "non-saturating": lambda r, f: -np.mean(np.log(1 - sigmoid(r)) + np.log(sigmoid(f))),
+    "saturating": lambda r, f: np.mean(np.log(sigmoid(r)) + np.log(1 - sigmoid(f))),
+    "least-squares": lambda r, f: np.mean(r ** 2 + (f - 1) ** 2) / 2,
+    "bgan": lambda r, f: np.mean(r ** 2 + f ** 2) / 2,
+}
+
+
+def check_kind(kind, discriminator, generator, ali):
+    real, fake = Tensor(REAL), Tensor(FAKE)
+    np.testing.assert_allclose(discriminator(real, fake, kind).data, DISCRIMINATOR[kind](REAL, FAKE))
+    np.testing.assert_allclose(generator(fake, kind).data, GENERATOR[kind](FAKE))
+    np.testing.assert_allclose(ali(real, fake, kind).data, ALI[kind](REAL, FAKE))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closed_forms(kind):
+    check_kind(kind, discriminator_loss, generator_loss, ali_loss)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_sign_slip_of_the_paper_is_found(kind):
+    """Negative control: real and fake exchanged."""
+    with pytest.raises(AssertionError):
+        check_kind(kind, lambda r, f, k: discriminator_loss(f, r, k), generator_loss, ali_loss)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients(kind):
+    ldf.check_grads(lambda r, f: discriminator_loss(r, f, kind), [REAL, FAKE], order=3)
+    ldf.check_grads(lambda f: generator_loss(f, kind), [FAKE], order=3)
+    ldf.check_grads(lambda r, f: ali_loss(r, f, kind), [REAL, FAKE], order=3)
+
+
+def test_the_equilibrium():
+    """Where D cannot tell, every logit is 0 and both losses of ALI are log 4."""
+    zero = Tensor(np.zeros((3, 1)))
+    for kind, d, g in (("non-saturating", math.log(4), math.log(2)), ("saturating", math.log(4), -math.log(2)), ("bgan", math.log(4), 0)):
+        np.testing.assert_allclose(discriminator_loss(zero, zero, kind).item(), d)
+        np.testing.assert_allclose(generator_loss(zero, kind).item(), g, atol=1e-15)
+    np.testing.assert_allclose(ali_loss(zero, zero).item(), math.log(4))
+    half = Tensor(np.full((3, 1), 0.5))         # the equilibrium of least squares
+    np.testing.assert_allclose(discriminator_loss(half, half, "least-squares").item(), 0.25)
+    for kind in ("non-saturating", "saturating", "bgan"):
+        g_real, g_fake = grad(discriminator_loss(zero, zero + zero, kind), [zero, zero], allow_unused=True)
+        np.testing.assert_allclose(g_real.data, 0, atol=1e-15)      # lowering one logit and raising the other cancel
+
+
+def test_saturating_and_non_saturating_gradients():
+    """They point the same way; their ratio is D / (1 - D), and D plus 1 - D make one."""
+    fake = Tensor(FAKE)
+    saturating, other = (grad(generator_loss(fake, kind), fake).data for kind in ("saturating", "non-saturating"))
+    np.testing.assert_allclose(saturating, other * np.exp(FAKE))
+    np.testing.assert_allclose(saturating + other, -1 / len(FAKE))
+    far = Tensor(np.full((1, 1), -50.0))        # a sample that D is sure of: only one of them still learns
+    assert abs(grad(generator_loss(far, "saturating"), far).item()) < 1e-20
+    np.testing.assert_allclose(grad(generator_loss(far, "non-saturating"), far).item(), -1)
+
+
+def test_the_saturating_game_has_sum_zero():
+    real, fake = Tensor(REAL), Tensor(FAKE)
+    np.testing.assert_allclose(ali_loss(real, fake, "saturating").item(), -discriminator_loss(real, fake, "saturating").item())
+
+
+def test_far_logits_are_finite():
+    far = Tensor(np.array([[-1e4], [1e4]], np.float32))
+    for kind in KINDS:
+        for loss in (discriminator_loss(far, far, kind), generator_loss(far, kind), ali_loss(far, far, kind)):
+            assert np.isfinite(loss.item()) and loss.dtype == np.float32 and np.isfinite(grad(loss, far).data).all()
+
+
+def test_reconstruction():
+    x, y = values(3, 2, 2, 1), values(3, 2, 2, 1, seed=1)
+    for first in (x, Tensor(x)):
+        np.testing.assert_allclose(reconstruction_loss(first, Tensor(y)).item(), np.mean((x - y) ** 2))
+    ldf.check_grads(reconstruction_loss, [x, y], order=2)
+
+
+@pytest.mark.parametrize("function", [lambda k: discriminator_loss(Tensor(REAL), Tensor(FAKE), k), lambda k: generator_loss(Tensor(FAKE), k),
+                                      lambda k: ali_loss(Tensor(REAL), Tensor(FAKE), k)])
+def test_an_unknown_kind(function):
+    with pytest.raises(ValueError, match="loss: expected one of non-saturating, .*, got 'hinge'"):
+        function("hinge")

@@ -1,0 +1,183 @@
+"""Optimisers and the moving average of weights, against textbook loops written out number by number."""
+
+import math
+
+import numpy as np
+import pytest
+
+import ldf_np as ldf
+from ldf_np import layers as L
+from ldf_np import optim
+from ldf_np.engine import Tensor, grad
+from ldf_np.optim import EMA, SGD, Adam
+
+
+def net(dtype=np.float64, seed=0):
+    """Two layers whose parameters have the given dtype."""
+    rng = ldf.Generator(seed)
+    network = L.Sequential(L.Linear(3, 2, rng=rng), L.BatchNorm(2), L.Linear(2, 1, rng=rng))
+    for p in network.parameters():
+        p.data = p.data.astype(dtype)
+    return network
+
+
+def gradients(network, step):
+    """Made-up gradients, different at each step, of very different sizes."""
+    rng = np.random.default_rng(step)
+    return [Tensor(rng.standard_normal(p.shape).astype(p.dtype) * 10.0 ** rng.integers(-4, 3)) for p in network.parameters()]
+
+
+def numbers(tensors):
+    return [float(v) for t in tensors for v in t.data.ravel()]
+
+
+def textbook_adam(p, grads, lr, b1, b2, eps):
+    """Kingma and Ba 2015, Algorithm 1, for one number."""
+    m = v = 0.0
+    for t, g in enumerate(grads, 1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g * g
+        p -= lr * (m / (1 - b1 ** t)) / (math.sqrt(v / (1 - b2 ** t)) + eps)
+    return p
+
+
+def textbook_sgd(p, grads, lr, momentum):
+    v = 0.0
+    for g in grads:
+        v = momentum * v + g
+        p -= lr * v
+    return p
+
+
+def check(optimizer, textbook, steps=7, **tolerance):
+    """The parameters after some steps of the optimiser, each against its own loop over numbers."""
+    network = optimizer.network
+    start, all_grads = numbers(network.parameters()), []
+    for step in range(steps):
+        grads = gradients(network, step)
+        all_grads.append(numbers(grads))
+        kept = [g.data.copy() for g in grads]
+        optimizer.step(grads)
+        for g, before in zip(grads, kept):
+            np.testing.assert_array_equal(g.data, before)           # the gradients stay as they were
+    want = [textbook(p, g) for p, g in zip(start, zip(*all_grads))]
+    np.testing.assert_allclose(numbers(network.parameters()), want, **tolerance)
+
+
+@pytest.mark.parametrize("lr, betas, eps", [(1e-3, (0.9, 0.999), 1e-8), (0.1, (0.5, 0.99), 1e-3), (1e-2, (0.0, 0.0), 1e-8)])
+def test_adam(lr, betas, eps):
+    check(Adam(net(), lr, betas, eps), lambda p, g: textbook_adam(p, g, lr, *betas, eps), rtol=1e-10)
+
+
+def test_adam_in_blocks(monkeypatch):
+    """A network larger than a block is updated block by block to the same end."""
+    monkeypatch.setattr(optim, "BLOCK", 3)
+    check(Adam(net(), 0.1), lambda p, g: textbook_adam(p, g, 0.1, 0.9, 0.999, 1e-8), rtol=1e-10)
+
+
+def test_adam_in_single_precision():
+    check(Adam(net(np.float32), 0.01), lambda p, g: textbook_adam(p, g, 0.01, 0.9, 0.999, 1e-8), rtol=2e-4)
+
+
+def test_adam_without_bias_correction_is_found():
+    """Negative control of the check."""
+    optimizer = Adam(net(), 0.1)
+    update = optimizer._update
+    optimizer._update = lambda *args: (setattr(optimizer, "steps", 10 ** 6), update(*args))
+    with pytest.raises(AssertionError):
+        check(optimizer, lambda p, g: textbook_adam(p, g, 0.1, 0.9, 0.999, 1e-8), rtol=1e-2)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd(momentum):
+    check(SGD(net(), 0.1, momentum), lambda p, g: textbook_sgd(p, g, 0.1, momentum), rtol=1e-10)
+
+
+@pytest.mark.parametrize("make", [lambda n: Adam(n, 0.05), lambda n: SGD(n, 0.1, 0.9)])
+def test_they_find_a_minimum(make):
+    network = L.Linear(3, 1, rng=ldf.Generator(0))
+    x = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+    y = x @ np.array([[1.0], [-2.0], [3.0]], np.float32) + 0.5
+    optimizer = make(network)
+    for _ in range(500):
+        loss = ldf.square(network(Tensor(x)) - y).mean()
+        optimizer.step(grad(loss, network.parameters()))
+    np.testing.assert_allclose(network.weight.data.ravel(), [1, -2, 3], atol=1e-3)
+    np.testing.assert_allclose(network.bias.data, 0.5, atol=1e-3)
+
+
+def test_an_optimiser_follows_weights_that_move():
+    """A parent that lays its parameters out anew takes nothing from the child's optimiser."""
+    network = net()
+    optimizer = SGD(network[0], 0.1)
+    network.flat()
+    before = network[0].bias.data.copy()
+    optimizer.step([Tensor(np.ones(p.shape)) for p in network[0].parameters()])
+    np.testing.assert_allclose(network[0].bias.data, before - 0.1)
+    np.testing.assert_allclose(network.flat()[6:8], before - 0.1)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (lambda n: Adam(n, lr=0), "Adam: lr: expected a positive number, got 0"),
+    (lambda n: Adam(n, lr=math.nan), "Adam: lr: expected a positive number, got nan"),
+    (lambda n: Adam(n, betas=(0.9, 1.0)), "betas: expected two numbers"),
+    (lambda n: Adam(n, eps=0), "eps: expected a positive number"),
+    (lambda n: SGD(n, -1), "SGD: lr: expected a positive number, got -1"),
+    (lambda n: SGD(n, 0.1, momentum=1), "momentum: expected a number"),
+    (lambda n: EMA(n, 1.0), "EMA: decay: expected a number"),
+    (lambda n: SGD(n, 0.1).step(gradients(n, 0)[:-1]), "grads: expected"),
+    (lambda n: SGD(n, 0.1).step(gradients(n, 0)[::-1]), "grads: expected"),
+    (lambda n: Adam(L.Tanh()), "Tanh has no parameters"),
+])
+def test_wrong_arguments(wrong, message):
+    network = net()
+    before = network.state_dict()
+    with pytest.raises(ValueError, match=message):
+        wrong(network)
+    for name, array in network.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+# ---------------------------------------------------------------------------------------------- moving average
+
+def test_ema_against_a_loop():
+    network, decay = net(np.float32), 0.8
+    ema = EMA(network, decay)
+    want = network.state_dict()
+    rng = np.random.default_rng(0)
+    for t in range(20):
+        for p in network.parameters():
+            p.data += rng.standard_normal(p.shape)
+        network[1](Tensor(rng.standard_normal((5, 2)).astype(np.float32)))       # moves the running statistics
+        ema.update()
+        d = min(decay, (1 + t) / (10 + t))
+        want = {n: d * want[n] + (1 - d) * a for n, a in network.state_dict().items()}
+    own = network.state_dict()
+    with ema.applied():
+        for name, array in network.state_dict().items():
+            np.testing.assert_allclose(array, want[name], rtol=1e-4, atol=1e-5)
+            assert np.abs(array - own[name]).max() > 1e-4       # negative control: the average is not the weights
+    for name, array in network.state_dict().items():
+        np.testing.assert_array_equal(array, own[name])
+
+
+def test_ema_gives_the_weights_back_after_an_error():
+    network = net(np.float32)
+    ema = EMA(network, 0.9)
+    network.flat()[...] = 1.0
+    with pytest.raises(ZeroDivisionError), ema.applied():
+        assert not (network.flat() == 1).all()
+        1 / 0
+    assert (network.flat() == 1).all()
+
+
+def test_ema_follows_weights_that_move():
+    """A parent that lays its parameters out anew takes nothing from the average either."""
+    network = net(np.float32)
+    ema = EMA(network[0], 0.5)
+    network.flat()
+    network[0].flat()[...] = 3.0
+    for _ in range(60):
+        ema.update()
+    with ema.applied():
+        np.testing.assert_allclose(network[0].weight.data, 3.0, rtol=1e-5)
