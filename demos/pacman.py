@@ -9,9 +9,7 @@ writes what it has learned.
 """
 
 import argparse
-import json
 import os
-import platform
 import sys
 import time
 
@@ -21,6 +19,7 @@ import ldf_np as ldf
 from ldf_np import nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.files import replacing
+from ldf_np.report import environment, save_json
 
 COMPONENTS = 256        # of the whitened codes that the top level models
 SAMPLES = 1000
@@ -90,7 +89,7 @@ def run(options):
     print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
     plots.save_clips(os.path.join(options.out, "real.png"), data.test[:16], columns=2)
 
-    results = {"options": vars(options), "device": ldf.device(), "machine": machine(), "versions": versions()}
+    results = {"options": vars(options), "device": ldf.device()} | environment()
     samples, curves = {}, {}
     for name, train in (("ldf", train_ldf), ("joint", train_joint)):
         if options.model not in (name, "both"):
@@ -123,20 +122,8 @@ def run(options):
     plots.save_clips(os.path.join(options.out, "samples.png"), mixed, columns)
     plots.save_animation(os.path.join(options.out, "samples.gif"), np.concatenate([g[:32] for g in samples.values()]))
     plots.save_curves(os.path.join(options.out, "curves.png"), curves)
-    with replacing(os.path.join(options.out, "results.json")) as temporary, open(temporary, "w") as file:
-        json.dump(results, file, indent=2)
+    save_json(os.path.join(options.out, "results.json"), results)
     print(f"pictures, samples, weights and results.json are in {options.out}")
-
-
-def machine():
-    """What this ran on."""
-    return {"system": platform.platform(), "processor": platform.processor() or platform.machine(), "cpus": os.cpu_count()}
-
-
-def versions():
-    import scipy
-    return {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
-            "ldf_np": ldf.__version__}
 
 
 def main():

@@ -11,7 +11,7 @@ from . import ops
 from .engine import Tensor, grad
 from .layers import Module, Sequential, draws, evaluation
 from .losses import ali_loss, discriminator_loss, reconstruction_loss
-from .optim import Adam
+from .optim import Adam, falling
 from .penalty import annealed, penalized_logits
 from .random import Generator
 from .threads import side_by_side
@@ -73,23 +73,25 @@ class ALI(Module):
     penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength, annealed to 1% of it.
     loss : the adversarial objective (see ``losses.KINDS``).
     lr, discriminator_lr, betas : Adam's settings.
+    final_lr : float
+        To what share of themselves the rates fall, linearly, in the second half of a training.
     seed : int
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0, latent_weight=5.0,
                  penalty="roth", gamma=0.5, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99),
-                 seed=0):
+                 final_lr=1.0, seed=0):
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
         self.latent_size = latent_size
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
-        self.penalty, self.gamma, self.loss = penalty, gamma, loss
+        self.penalty, self.gamma, self.loss, self.final_lr = penalty, gamma, loss, final_lr
         self.rng = Generator(seed)
         self._autoencoder = Adam(Sequential(encoder, decoder), lr, betas)
         self._critic = Adam(discriminator, discriminator_lr, betas)
 
     def step(self, x, share=0.0):
-        """One step of D, E and G on the batch x (n, ...); ``share`` of the training done anneals gamma.
+        """One step of D, E and G on the batch x (n, ...); ``share`` of the training done anneals gamma and the rates.
 
         The game is played simultaneously: both sides' gradients are taken at the same point, from one forward pass
         of E and G, and only then applied. So they can be computed side by side. Returns {name: loss}.
@@ -102,8 +104,9 @@ class ALI(Module):
         (d_losses, d_grads), (losses, grads) = side_by_side(
             lambda: self._critic_gradients(x.data, z_hat.data, x_tilde.data, z.data, share),
             lambda: self._autoencoder_gradients(x, h, z_hat, x_tilde, z), ordered=draws(self.discriminator))
-        self._critic.step(d_grads)
-        self._autoencoder.step(grads)
+        rate = falling(share, self.final_lr)
+        self._critic.step(d_grads, rate)
+        self._autoencoder.step(grads, rate)
         return d_losses | losses
 
     def _critic_gradients(self, x, z_hat, x_tilde, z, share):

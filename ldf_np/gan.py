@@ -3,7 +3,7 @@
 from .engine import Tensor, grad
 from .layers import Module, draws, evaluation
 from .losses import discriminator_loss, generator_loss
-from .optim import EMA, Adam
+from .optim import EMA, Adam, falling
 from .penalty import annealed, penalized_logits
 from .random import Generator
 from .threads import side_by_side
@@ -21,6 +21,8 @@ class GAN(Module):
     loss : the adversarial objective (see ``losses.KINDS``).
     penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength, annealed to 1% of it.
     lr, discriminator_lr, betas : Adam's settings.
+    final_lr : float
+        To what share of themselves the rates fall, linearly, in the second half of a training.
     ema : float
         The decay of the moving average of the generator's weights, with which samples are drawn.
     seed : int
@@ -28,9 +30,9 @@ class GAN(Module):
     """
 
     def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating", penalty="roth", gamma=0.5,
-                 lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99), ema=0.998, seed=0):
+                 lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
         self.generator, self.discriminator, self.latent_size = generator, discriminator, latent_size
-        self.loss, self.penalty, self.gamma = loss, penalty, gamma
+        self.loss, self.penalty, self.gamma, self.final_lr = loss, penalty, gamma, final_lr
         self.rng = Generator(seed)
         self._maker = Adam(generator, lr, betas)
         self._critic = Adam(discriminator, discriminator_lr, betas)
@@ -38,13 +40,14 @@ class GAN(Module):
 
     def step(self, x, share=0.0):
         """One step of D and G on the batch x (n, ...), simultaneously (see ``ALI.step``); ``share`` of the training
-        done anneals gamma. Returns {name: loss}."""
+        done anneals gamma and the rates. Returns {name: loss}."""
         fake = self.generator(Tensor(self.rng.standard_normal((len(x), self.latent_size))))
         (d_loss, d_grads), (g_loss, g_grads) = side_by_side(
             lambda: self._critic_gradients(x, fake.data, share), lambda: self._maker_gradients(fake),
             ordered=draws(self.discriminator))
-        self._critic.step(d_grads)
-        self._maker.step(g_grads)
+        rate = falling(share, self.final_lr)
+        self._critic.step(d_grads, rate)
+        self._maker.step(g_grads, rate)
         self.ema.update()
         return {"D": d_loss, "G": g_loss}
 

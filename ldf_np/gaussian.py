@@ -96,14 +96,15 @@ def kl_divergence(one, two):
     return (two.inverse().trace_with(one) - one.p + logdet) / 2
 
 
-def errors(model, truth):
+def errors(model, truth, metrics=METRICS):
     """How far a model's covariance is from the truth: squared Frobenius, operator norm, and KL both ways."""
-    return {
-        "frobenius": float(model.square() + truth.square() - 2 * truth.trace_with(model)),
-        "operator": float(_operator_norm(model, truth)),
-        "kl_forward": float(kl_divergence(truth, model)),
-        "kl_reverse": float(kl_divergence(model, truth)),
+    rules = {
+        "frobenius": lambda: model.square() + truth.square() - 2 * truth.trace_with(model),
+        "operator": lambda: _operator_norm(model, truth),
+        "kl_forward": lambda: kl_divergence(truth, model),
+        "kl_reverse": lambda: kl_divergence(model, truth),
     }
+    return {metric: float(rules[metric]()) for metric in metrics}
 
 
 # ------------------------------------------------------------------ the model
@@ -121,8 +122,9 @@ def autoregressive_slope(rho, k):
     return lag * np.asarray(rho, float) ** np.maximum(lag - 1, 0)
 
 
-def _whole(name, value, least):
-    if isinstance(value, bool) or int(value) != value or value < least:
+def whole_number(name, value, least):
+    """`value` as an int; ValueError naming the parameter if it is not a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
 
@@ -158,16 +160,16 @@ class BlockModel:
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
-        put("k", _whole("k", self.k, 2))
-        put("d", _whole("d", self.d, 1))
-        put("r", _whole("r", self.r, 1))
+        put("k", whole_number("k", self.k, 2))
+        put("d", whole_number("d", self.d, 1))
+        put("r", whole_number("r", self.r, 1))
         if self.r > self.d:
             raise ValueError(f"r must not exceed d = {self.d}, got {self.r}")
         for name in ("theta", "sigma"):
-            value = float(getattr(self, name))
+            value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be positive and finite, got {value!r}")
-            put(name, value)
+            put(name, float(value))
         if self.R is None:
             if not -1 < self.rho < 1:
                 raise ValueError(f"rho must lie in (-1, 1), got {self.rho!r}")
@@ -201,7 +203,7 @@ class BlockModel:
 
     def joint_samples(self, n, rng):
         """(n, k, d): whole objects, all blocks together."""
-        n = _whole("n", n, 2)
+        n = whole_number("n", n, 2)
         root = np.linalg.cholesky(self.R)
         z = np.einsum("ij,njm->nim", root, rng.standard_normal((n, self.k, self.r)))
         x = self.sigma * rng.standard_normal((n, self.k, self.d))
@@ -209,7 +211,7 @@ class BlockModel:
 
     def frames(self, n, rng):
         """(1, n, d) frames if W is shared, else (k, n, d), n for each block: marginal samples, no two from one object."""
-        n = _whole("n", n, 2)
+        n = whole_number("n", n, 2)
         W = self.W[:1] if self.shared else self.W
         z = rng.standard_normal((len(W), n, self.r))
         x = self.sigma * rng.standard_normal((len(W), n, self.d))
@@ -348,18 +350,22 @@ def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
 
 def all_estimates(model, n_joint, n_frames, rng, reused=False, deflate=True):
     """One experiment: draw n_joint objects and n_frames marginal frames (or reuse the objects' own), fit everything."""
-    x = model.joint_samples(n_joint, rng)
+    x = model.joint_samples(whole_number("n_joint", n_joint, 2), rng)
     frames = model.frames_of(x) if reused else model.frames(n_frames, rng)
     blocks = learn_blocks(frames, model.r, model.sigma)
     return {**joint_estimates(x, model.sigma), **hierarchical_estimates(x, blocks, model.sigma, reused, deflate)}
 
 
-def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True, joint=True):
+def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True, joint=True, metrics=METRICS):
     """{n_joint: {estimator: {metric: array of `repeats` errors}}}.
 
     Within a repeat the frames serve every n_joint, and a smaller set of objects is the head of a larger one: points at
     different n_joint share their noise, repeats do not.
     """
+    for n in n_joints:
+        whole_number("n_joint", n, 2)
+    whole_number("n_frames", n_frames, 2)
+    whole_number("repeats", repeats, 1)
     truth = model.covariance()
     found = {n: {} for n in n_joints}
     for _ in range(repeats):
@@ -371,7 +377,7 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
             if joint:
                 fitted = {**joint_estimates(x[:n], model.sigma), **fitted}
             for name, covariance in fitted.items():
-                for metric, value in errors(covariance, truth).items():
+                for metric, value in errors(covariance, truth, metrics).items():
                     found[n].setdefault(name, {}).setdefault(metric, []).append(value)
     return {n: {name: {m: np.array(v) for m, v in row.items()} for name, row in table.items()} for n, table in found.items()}
 
@@ -396,7 +402,7 @@ def top_eigenvalues(strengths, n, p, rng):
 
     low = np.full(len(D), pole[-1] * (1 + 1e-12))
     high = np.full(len(D), np.trace(S)) * (1 + strengths.max())
-    for _ in range(52):
+    for _ in range(44):
         y = (low + high) / 2
         above = np.linalg.eigvalsh(schur(y))[:, -1] > y
         low, high = np.where(above, y, low), np.where(above, high, y)

@@ -23,7 +23,7 @@ method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.
 import numpy as np
 
 from . import gaussian_theory as theory
-from .gaussian import METRICS, autoregressive, autoregressive_slope, fit_rho
+from .gaussian import METRICS, autoregressive, autoregressive_slope, fit_rho, whole_number
 
 ESTIMATORS = ("J0", "LW", "J1", "H0", "H-full", "H-par")
 DRAWS = 400                     # of the small random matrices whose mean has no closed form
@@ -215,8 +215,10 @@ def predict(model, n_joint, n_frames, reused=False, deflate=True, draws=DRAWS):
 
     With `reused` the frames are the joint samples' own blocks, so n_frames is k n_joint (shared W) or n_joint.
     """
+    whole_number("n_joint", n_joint, 2)
     if reused:
         n_frames = n_joint * (model.k if model.shared else 1)
+    whole_number("n_frames", n_frames, 2)
     found = {"J0": _predict_sample(model, n_joint), "LW": _predict_ledoit_wolf(model, n_joint),
              "J1": _predict_pca(model, n_joint, draws), **_predict_blocks(model, n_joint, n_frames, reused, deflate, draws)}
     unit = {"frobenius": model.sigma**4, "operator": model.sigma**2, "kl_forward": 1.0, "kl_reverse": 1.0}

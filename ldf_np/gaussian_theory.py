@@ -82,7 +82,7 @@ def shrunk_strength(eigenvalue, gamma):
 
 
 @lru_cache(maxsize=None)
-def _quadrature(points=48, length=16.0):
+def _quadrature(points=32, length=16.0):
     node, weight = np.polynomial.legendre.leggauss(points)
     return (node + 1) * length / 2, weight * length / 2
 

@@ -194,6 +194,7 @@ class LDF(Module):
             raise ValueError(f'schedule: expected "bottom-first" or "together", got {schedule!r}')
         if not 0 < bottom_share < 1:
             raise ValueError(f"bottom_share: expected a number in (0, 1), got {bottom_share}")
+        self._check_shapes(x)
         if schedule == "together":
             return self._fit_together(x, factors, steps, minutes, batch_size, progress, callback)
         return self._fit_bottom_first(x, factors, steps, minutes, bottom_share, batch_size, top_batch_size,
@@ -208,7 +209,8 @@ class LDF(Module):
                                       **(LAST_MOMENT if interrupted else _budget(steps, minutes, share)))
             histories[f"level {k}"] = history
             interrupted |= history.interrupted
-            x = level.encode(x[:4 * self.whitening.components] if interrupted else x)   # once: this level is frozen now
+            few = max(batch_size, 4 * self.whitening.components)
+            x = level.encode(x[:few] if interrupted else x)         # once: this level is frozen now
         codes = x.reshape(len(x), -1)
         white = self.whitening.fit(codes).apply(codes)
         budget = _budget(steps, minutes, 1 - bottom_share)
@@ -241,6 +243,17 @@ class LDF(Module):
 
         history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF", callback=callback)
         return {"together": history}
+
+    def _check_shapes(self, x):
+        """Whether the levels fit the data and the top fits the codes, before any time is spent on training."""
+        codes = x[:2]
+        for level in self.levels:
+            codes = level.encode(codes)
+        if codes.shape[1:] != self.code_shape:
+            raise ValueError(f"code_shape: expected {codes.shape[1:]}, the codes of these levels, got {self.code_shape}")
+        made, components = self.top.sample(2, Generator(0)).shape[1:], self.whitening.components
+        if made != (components,):
+            raise ValueError(f"top: expected a GAN on vectors of {components} components, but it makes {made}")
 
     def codes(self, x):
         """All codes of each object, bottom-up and not whitened: (n, ...) -> (n, size)."""

@@ -79,8 +79,8 @@ def linear_ali(d, r, seed=0):
     encoder = Encoder(_linear(d, r, d**-0.5, rng), _linear(r, r, 1.0, rng))
     decoder = LinearDecoder(_linear(r, r, 1.0, rng), _linear(r, d, d**-0.5, rng), rng.spawn(1)[0])
     critic = Discriminator(Same(), Same(), quadratic_critic(d + r, 8 + 8 * r, d**-0.5, rng))
-    # The reconstruction is a mean over d numbers: its weight d makes it a sum.
-    return ALI(encoder, decoder, critic, r, lr=3e-3, discriminator_lr=3e-3, shortcut_weight=float(d), latent_weight=0.0,
+    # The reconstruction is a mean over d numbers: its weight 3 d makes it three times a sum.
+    return ALI(encoder, decoder, critic, r, lr=2e-2, discriminator_lr=3e-3, shortcut_weight=3.0 * d, latent_weight=0.0,
                gamma=0.1, seed=seed + 1)
 
 
@@ -88,7 +88,7 @@ def linear_ldf(ali, k, r, seed=0):
     """LDF: k frames by one linear ALI, and over their whitened codes (k r numbers) a linear GAN."""
     rng, size = Generator(seed), k * r
     top = GAN(LinearGenerator(size, size, 0.0, size**-0.5, rng), quadratic_critic(size, 2 * size, 0.4, rng), size,
-              lr=1e-2, discriminator_lr=3e-2, gamma=0.1, ema=0.98, seed=seed + 1)
+              lr=5e-3, discriminator_lr=3e-2, gamma=0.1, ema=0.98, seed=seed + 1)
     return LDF([Level(ali, Frames(k), code="h")], top, (k, r), size)
 
 
@@ -96,11 +96,22 @@ def linear_joint_gan(p, q, seed=0):
     """The rival: one linear GAN on whole objects (n, p) with q latent numbers and unit noise.
 
     With fewer samples than dimensions its discriminator can tell the samples from anything and drives the generator to
-    infinity; these settings (a strong, unweighted penalty; a slow generator) are the calmest of fifteen that were tried.
+    infinity; these settings (a strong, unweighted penalty; a slow generator) are the calmest of thirteen that were tried.
     """
     rng = Generator(seed)
     return GAN(LinearGenerator(q, p, 1.0, 0.03, rng), quadratic_critic(p, 16, p**-0.5, rng), q, lr=5e-4, discriminator_lr=5e-3,
                penalty="unweighted", gamma=30.0, ema=0.98, seed=seed + 1)
+
+
+def fit_frames(ali, frames, steps, batch_size=256):
+    """Train the bottom level on frames (n, d); in the second half both learning rates fall to a twentieth, to settle."""
+    sides = [(side, side.lr) for side in (ali._autoencoder, ali._critic)]
+
+    def fall(history):
+        for side, rate in sides:
+            side.lr = rate * min(1.0, max(0.05, 2 * (1 - history.steps / steps)))
+
+    return ali.fit(frames, steps=steps, batch_size=min(batch_size, len(frames)), callback=fall)
 
 
 def fit_top(model, x, steps, batch_size=256):

@@ -61,6 +61,35 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
 
 
+def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
+    """ALI on a few numbers (n, size) between about -5 and 5 whose modes lie far apart, such as its authors' Gaussians.
+
+    A decoder is continuous, so between modes it has to jump. Every network therefore begins with steep tanh units
+    that turn on all over its input, not only at 0, where the kinks of an ordinary layer lie at first.
+    """
+    rng = Generator(seed)
+
+    def steps(n_in, n_out, steepness, spread):
+        first = L.Linear(n_in, n_out, init=L.normal(steepness), rng=rng)
+        first.bias.data[...] = rng.standard_normal(n_out) * np.float32(steepness * spread)
+        return [first, L.Tanh()]
+
+    def linear(n_in, n_out):
+        return [L.Linear(n_in, n_out, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE)]
+
+    encoder = Encoder(L.Sequential(*steps(size, hidden, 4.0, 4.0), *linear(hidden, hidden)),
+                      L.Sequential(L.Linear(hidden, latent_size, init=L.glorot(), rng=rng), L.BatchNorm(latent_size, affine=False)))
+    decoder = Decoder(L.Sequential(*steps(latent_size, hidden, 8.0, 2.0)),
+                      L.Sequential(*linear(hidden, hidden), L.Linear(hidden, size, init=L.glorot(), rng=rng)))
+    wide = 2 * hidden
+    discriminator = Discriminator(
+        L.Sequential(*steps(size, wide, 4.0, 4.0)), L.Sequential(*steps(latent_size, wide, 8.0, 2.0)),
+        L.Sequential(*linear(2 * wide, wide), L.Linear(wide, 1, init=L.glorot(), rng=rng)))
+    settings = {"shortcut_weight": 0.0, "latent_weight": 1.0, "gamma": 1.0, "lr": 8e-3, "discriminator_lr": 8e-3,
+                "final_lr": 0.0} | settings
+    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
+
+
 def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
     """A GAN on vectors (n, size): the top level over whitened codes."""
     rng = Generator(seed)

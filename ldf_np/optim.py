@@ -19,8 +19,9 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: lr: expected a positive number, got {lr}")
         self.network, self.lr, self.steps = network, lr, 0
 
-    def step(self, grads):
-        """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that order."""
+    def step(self, grads, share=1.0):
+        """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that order; ``share``: of
+        the learning rate, for a schedule."""
         expected, got = [p.shape for p in self.network.parameters()], [g.shape for g in grads]
         if got != expected:
             raise ValueError(f"grads: expected one for each parameter, of shapes {expected}, got {got}")
@@ -28,7 +29,7 @@ class Optimizer:
         xp = array_module(flat)
         gradient = xp.concatenate([g.data.reshape(-1) for g in grads])
         self.steps += 1
-        self._update(xp, flat, gradient)
+        self._update(xp, flat, gradient, self.lr * share)
 
 
 class SGD(Optimizer):
@@ -42,10 +43,10 @@ class SGD(Optimizer):
         flat = network.flat()
         self.velocity = array_module(flat).zeros_like(flat)
 
-    def _update(self, xp, flat, gradient):
+    def _update(self, xp, flat, gradient, lr):
         self.velocity *= self.momentum
         self.velocity += gradient
-        flat -= self.lr * self.velocity
+        flat -= lr * self.velocity
 
 
 class Adam(Optimizer):
@@ -65,9 +66,9 @@ class Adam(Optimizer):
         xp = array_module(flat)
         self.m, self.v = xp.zeros_like(flat), xp.zeros_like(flat)
 
-    def _update(self, xp, flat, gradient):
+    def _update(self, xp, flat, gradient, lr):
         b1, b2 = self.betas
-        rate = self.lr / (1 - b1 ** self.steps)
+        rate = lr / (1 - b1 ** self.steps)
         scale = (1 - b2 ** self.steps) ** -0.5
         size = BLOCK if xp is np else flat.size
         for start in range(0, flat.size, size):
@@ -85,6 +86,11 @@ class Adam(Optimizer):
             xp.divide(m, g, out=g)
             g *= rate
             flat[block] -= g
+
+
+def falling(share, final):
+    """A learning rate's schedule: 1 in the first half of the training, then linearly to ``final`` at its end."""
+    return 1 - (1 - final) * max(0.0, 2 * share - 1)
 
 
 class EMA(Module):

@@ -44,8 +44,11 @@ def roth_penalty(logits, inputs, real):
     """
     flat = reshape(logits, -1)
     xp = array_module(flat.data)
+    real = xp.asarray(real)
+    if real.shape not in ((), flat.shape):
+        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got shape {real.shape}")
     # 1 - sigma(l) = sigma(-l)
-    sign = xp.where(xp.asarray(real), xp.asarray(-1, flat.dtype), xp.asarray(1, flat.dtype))
+    sign = xp.where(real, xp.asarray(-1, flat.dtype), xp.asarray(1, flat.dtype))
     return mean(square(sigmoid(flat * sign)) * squared_gradient_norms(logits, inputs))
 
 
@@ -68,6 +71,9 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     if kind not in KINDS:
         raise ValueError(f"penalty: expected one of {', '.join(KINDS)}, got {kind!r}")
     n = len(real[0])
+    if any(len(array) != n for array in (*real, *fake)):
+        raise ValueError("real, fake: expected arrays of one batch size, "
+                         f"got shapes {[a.shape for a in real]} and {[a.shape for a in fake]}")
     xp = array_module(real[0])
     inputs = [Tensor(xp.concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
     logits = discriminator(*inputs)

@@ -8,7 +8,16 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 _count = min(2, os.cpu_count() or 1)
-_pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")
+_pool = None        # made when it is first needed
+
+
+def _forget_pool():
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)        # a forked process has the pool but not its thread
 
 
 def set_num_threads(count):
@@ -22,8 +31,11 @@ def set_num_threads(count):
 def side_by_side(first, second, ordered=False):
     """(first(), second()): on two threads where two are in use, else, or where they must be ``ordered`` (both draw
     from one generator, say), one after the other."""
+    global _pool
     if _count == 1 or ordered:
         return first(), second()
+    if _pool is None:
+        _pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")
     future = _pool.submit(second)
     try:
         result = first()

@@ -12,7 +12,8 @@ from .engine import Tensor, no_grad
 
 
 class Batches:
-    """Endless shuffled batches of the rows of an array: every row once in each epoch, in a new order each time.
+    """Endless shuffled batches of the rows of an array: every row once in each epoch, in a new order each time. (Where
+    ``size`` does not divide their number, the few that are left over wait for the next epoch.)
 
     Parameters
     ----------

@@ -1,8 +1,10 @@
-"""What several test files share: made-up numbers, and networks in float64 as functions of their parameters."""
+"""What several test files share: made-up numbers, networks in float64 as functions of their parameters, and a tiny ALI."""
 
 import numpy as np
 
-from ldf_np.layers import Parameter
+import ldf_np as ldf
+from ldf_np import layers as L
+from ldf_np.ali import ALI, Decoder, Discriminator, Encoder
 
 
 def values(*shape, seed=0, dtype=np.float64):
@@ -18,7 +20,7 @@ def doubled(module):
 
 def of_parameters(module, compute):
     """``compute(*inputs)``, which uses the module, as a function f(*inputs, *parameters) for check_grads."""
-    places = [(m, n, p) for _, m in module.named_modules() for n, p in vars(m).items() if isinstance(p, Parameter)]
+    places = [(m, n, p) for _, m in module.named_modules() for n, p in vars(m).items() if isinstance(p, L.Parameter)]
 
     def function(*tensors):
         inputs, stand_ins = tensors[:len(tensors) - len(places)], tensors[len(tensors) - len(places):]
@@ -31,3 +33,21 @@ def of_parameters(module, compute):
                 setattr(owner, name, parameter)
 
     return function
+
+
+def tiny_ali(size=4, hidden=6, latent=2, stochastic=False, seed=0, **settings):
+    """ALI on vectors of ``size`` numbers."""
+    rng = ldf.Generator(seed)
+    encoder = Encoder(L.Sequential(L.Linear(size, hidden, rng=rng), L.BatchNorm(hidden)),
+                      L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, (2 if stochastic else 1) * latent, rng=rng)), stochastic)
+    decoder = Decoder(L.Sequential(L.Linear(latent, hidden, rng=rng), L.BatchNorm(hidden)),
+                      L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, size, rng=rng)))
+    discriminator = Discriminator(
+        L.Sequential(L.Linear(size, 8, rng=rng), L.LeakyReLU(0.1)), L.Linear(latent, 8, rng=rng),
+        L.Sequential(L.Linear(16, 8, rng=rng), L.LeakyReLU(0.1), L.Linear(8, 1, rng=rng)))
+    return ALI(encoder, decoder, discriminator, latent, seed=seed + 1, **settings)
+
+
+def weights(model):
+    """All parameters and buffers of a model in one array."""
+    return np.concatenate([array.ravel() for array in model.state_dict().values()])

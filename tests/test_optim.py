@@ -9,7 +9,7 @@ import ldf_np as ldf
 from ldf_np import layers as L
 from ldf_np import optim
 from ldf_np.engine import Tensor, grad
-from ldf_np.optim import EMA, SGD, Adam
+from ldf_np.optim import EMA, SGD, Adam, falling
 
 
 def net(dtype=np.float64, seed=0):
@@ -181,3 +181,22 @@ def test_ema_follows_weights_that_move():
         ema.update()
     with ema.applied():
         np.testing.assert_allclose(network[0].weight.data, 3.0, rtol=1e-5)
+
+
+# -------------------------------------------------------------------------------------------------------- schedule
+
+def test_the_rates_fall_in_the_second_half():
+    assert [falling(share, 0.2) for share in (0, 0.3, 0.5)] == [1, 1, 1]
+    np.testing.assert_allclose([falling(0.75, 0.2), falling(1.0, 0.2), falling(1.0, 0.0)], [0.6, 0.2, 0.0], atol=1e-12)
+    assert falling(0.9, 1.0) == 1
+
+
+@pytest.mark.parametrize("make", [lambda n: SGD(n, 0.1), lambda n: Adam(n, 0.1)])
+def test_a_share_of_the_rate_takes_a_share_of_the_step(make):
+    steps = []
+    for share in (1.0, 0.25):
+        network = net()
+        before = network.flat().copy()
+        make(network).step(gradients(network, 0), share)
+        steps.append(network.flat() - before)
+    np.testing.assert_allclose(steps[1], 0.25 * steps[0], rtol=1e-7, atol=1e-14)

@@ -1,0 +1,120 @@
+"""GANs: one learns a plane's Gaussian, samples come from the averaged weights, and the joint rival of LDF is of its size."""
+
+import numpy as np
+import pytest
+
+import ldf_np as ldf
+from helpers import weights
+from ldf_np import layers as L
+from ldf_np import nets
+from ldf_np.engine import Tensor
+
+MEAN, COVARIANCE = np.array([1.0, -2.0]), np.array([[1.0, 0.6], [0.6, 0.5]])
+
+
+def plane(n=4000, seed=0):
+    return np.random.default_rng(seed).multivariate_normal(MEAN, COVARIANCE, n).astype(np.float32)
+
+
+def small(seed=0, **settings):
+    return nets.mlp_gan(2, latent_size=4, hidden=24, seed=seed, **{"lr": 2e-3, "discriminator_lr": 2e-3} | settings)
+
+
+def check_moments(sample, tolerance=0.25):
+    np.testing.assert_allclose(sample.mean(axis=0), MEAN, atol=tolerance)
+    np.testing.assert_allclose(np.cov(sample.T), COVARIANCE, atol=tolerance)
+
+
+def test_it_learns_a_mean_and_a_covariance():
+    model = small()
+    with pytest.raises(AssertionError):                 # negative control: untrained, it does not have them
+        check_moments(model.sample(4000, ldf.Generator(1)))
+    history = model.fit(plane(), steps=500, batch_size=64)
+    check_moments(model.sample(4000, ldf.Generator(1)))
+    assert set(history.losses) == {"D", "G"} and history.steps == 500
+    assert abs(np.mean(history.losses["D"][-50:]) - np.log(4)) < 0.15       # near the equilibrium
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "saturating", "least-squares", "bgan"])
+@pytest.mark.parametrize("penalty", ["roth", "wgan-gp", "none"])
+def test_every_objective(loss, penalty):
+    model = small(loss=loss, penalty=penalty)
+    assert all(np.isfinite(v) for _ in range(3) for v in model.step(plane(16)).values())
+
+
+def test_samples_come_from_the_averaged_weights():
+    model = small(ema=0.9)
+    model.fit(plane(), steps=10, batch_size=32)
+    sample = model.sample(6, ldf.Generator(2))
+    z = Tensor(ldf.Generator(2).standard_normal((6, 4)))
+    with L.evaluation(model.generator), ldf.no_grad():
+        live = model.generator(z).data
+        with model.ema.applied():
+            averaged = model.generator(z).data
+    np.testing.assert_array_equal(sample, averaged)
+    assert not np.allclose(sample, live)
+
+
+def test_sampling_changes_nothing():
+    model = small()
+    model.fit(plane(), steps=3, batch_size=32)
+    before = weights(model)
+    model.sample(5)
+    np.testing.assert_array_equal(weights(model), before)
+    assert model.generator.training
+
+
+def test_the_same_seed_gives_the_same_bits():
+    a, b, other = small(0), small(0), small(1)
+    assert a.fit(plane(), steps=10).losses == b.fit(plane(), steps=10).losses != other.fit(plane(), steps=10).losses
+    np.testing.assert_array_equal(weights(a), weights(b))
+    np.testing.assert_array_equal(a.sample(5), b.sample(5))
+
+
+def test_saved_and_loaded_it_samples_the_same(tmp_path):
+    """The averaged weights, with which samples are drawn, are saved with the others."""
+    model, other = small(0), small(7)
+    model.fit(plane(), steps=5)
+    model.save(tmp_path / "gan.safetensors")
+    other.load(tmp_path / "gan.safetensors")
+    np.testing.assert_array_equal(model.sample(9, ldf.Generator(3)), other.sample(9, ldf.Generator(3)))
+
+
+# ----------------------------------------------------------------------------------------------- the joint baseline
+
+def tiny_joint(seed=0, **settings):
+    return nets.joint_gan(frames=3, size=8, channels=2, latent_size=4, widths=(4, 6, 8), seed=seed, **settings)
+
+
+def test_a_clip_becomes_an_image_and_back():
+    model = tiny_joint()
+    clips = np.random.default_rng(0).standard_normal((4, 3, 8, 8, 2)).astype(np.float32)
+    image = model._to_network(clips)
+    assert image.shape == (4, 8, 8, 6)
+    np.testing.assert_array_equal(image[..., 2:4], clips[:, 1])         # the second frame's channels
+    np.testing.assert_array_equal(model._from_network(image), clips)
+
+
+def test_the_joint_gan_trains_and_samples_clips():
+    model = tiny_joint()
+    clips = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8, 2), dtype=np.uint8)
+    history = model.fit(clips, steps=3, batch_size=8)
+    assert history.steps == 3
+    sample = model.sample(5)
+    assert sample.shape == (5, 3, 8, 8, 2) and np.abs(sample).max() <= 1
+    for wrong in (clips[:, :2], clips[:, 0]):
+        with pytest.raises(ValueError, match=r"x: expected clips \(n, 3, h, w, c\), got shape"):
+            model.fit(wrong, steps=1)
+
+
+def parameters(*models):
+    return sum(p.size for model in models for p in model.parameters())
+
+
+def test_the_joint_gan_is_of_ldfs_size():
+    """The comparison of Section 5.2 is between equals: parameter counts within a tenth."""
+    ours, rival = parameters(nets.small_ali(), nets.mlp_gan(256)), parameters(nets.joint_gan())
+    assert 0.9 < rival / ours < 1.1
+    assert not 0.9 < parameters(nets.joint_gan(widths=(24, 48, 96))) / ours < 1.1       # negative control
+
+

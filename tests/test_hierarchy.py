@@ -1,0 +1,307 @@
+"""LDF: splits and their inverses, two schedules, and the wall between levels through which no gradient passes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ldf_np as ldf
+from helpers import tiny_ali, weights
+from ldf_np import nets
+from ldf_np.engine import Tensor, grad
+from ldf_np.hierarchy import LDF, Frames, Groups, Level, Patches, Whitening
+
+SIZES = st.integers(1, 3)
+
+
+def clips(n=40, seed=0):
+    """(n, 4, 6): short videos of vectors, whose frames depend on each other."""
+    rng = np.random.default_rng(seed)
+    return np.tanh(rng.standard_normal((n, 1, 6)) + 0.3 * rng.standard_normal((n, 4, 6))).astype(np.float32)
+
+
+def top(size, seed=0):
+    return nets.mlp_gan(size, latent_size=3, hidden=8, seed=seed)
+
+
+def two_levels(seed=0, code="h"):
+    bottom = Level(tiny_ali(6, hidden=5, seed=seed), Frames(4), code)
+    return LDF([bottom], top(7, seed + 10), (4, 5 if code == "h" else 2), components=7, seed=seed)
+
+
+def three_levels(seed=0):
+    """Frames of 6 numbers, pairs of their codes, and the top."""
+    levels = [Level(tiny_ali(6, hidden=5, seed=seed), Frames(4)),
+              Level(tiny_ali(10, hidden=6, seed=seed + 5), Groups(2, below=4, code_shape=(5,)))]
+    return LDF(levels, top(8, seed + 10), code_shape=(2, 6), components=8, seed=seed)
+
+
+BUDGETS = {"bottom-first": {"steps": 20}, "together": {"steps": 8}}
+
+
+def fit(model, schedule, x=None, **more):
+    return model.fit(clips() if x is None else x, schedule=schedule, batch_size=16, top_batch_size=16, **BUDGETS[schedule], **more)
+
+
+# -------------------------------------------------------------------------------------------------------- splitting
+
+def check_inverse(split, x, count, part):
+    factors = split.split(x)
+    assert factors.shape == (len(x), count, *part) and split.count == count
+    np.testing.assert_array_equal(split.merge(factors), x)
+
+
+@given(n=SIZES, t=SIZES, rest=st.lists(SIZES, min_size=1, max_size=3))
+def test_frames(n, t, rest):
+    x = np.random.default_rng(0).standard_normal((n, t, *rest))
+    check_inverse(Frames(t), x, t, tuple(rest))
+
+
+@given(n=SIZES, rows=SIZES, columns=SIZES, h=SIZES, w=SIZES, c=SIZES)
+def test_patches(n, rows, columns, h, w, c):
+    x = np.random.default_rng(0).standard_normal((n, rows * h, columns * w, c))
+    check_inverse(Patches(rows, columns), x, rows * columns, (h, w, c))
+    np.testing.assert_array_equal(Patches(rows, columns).split(x)[:, columns - 1], x[:, :h, -w:])   # row by row
+
+
+@given(n=SIZES, groups=SIZES, size=SIZES, code=st.lists(SIZES, min_size=1, max_size=3))
+def test_groups(n, groups, size, code):
+    x = np.random.default_rng(0).standard_normal((n, groups * size, *code))
+    check_inverse(Groups(size, groups * size, code), x, groups, (size * int(np.prod(code)),))
+
+
+def test_a_merge_that_mixes_patches_is_found():
+    """Negative control: a reshape alone has the right shape and the wrong order."""
+    wrong = Patches(2, 2)
+    wrong.merge = lambda factors: factors.reshape(len(factors), 4, 4, 1)
+    with pytest.raises(AssertionError):
+        check_inverse(wrong, np.arange(32.0).reshape(2, 4, 4, 1), 4, (2, 2, 1))
+
+
+@pytest.mark.parametrize("split, x, message", [
+    (Frames(4), (2, 3, 8), r"clips \(n, 4, ...\), got shape \(2, 3, 8\)"), (Frames(4), (2, 4), "expected clips"),
+    (Patches(2, 3), (2, 4, 4, 1), r"divide into 2 x 3 patches, got shape \(2, 4, 4, 1\)"), (Patches(2, 2), (4, 4, 1), "expected images"),
+    (Groups(2, 4, (5,)), (3, 4, 6), r"expected codes .* got shape \(3, 4, 6\)")])
+def test_what_a_split_refuses(split, x, message):
+    with pytest.raises(ValueError, match=message):
+        split.split(np.zeros(x))
+
+
+def test_a_level_maps_whole_objects_to_codes_and_back():
+    level, x = Level(tiny_ali(6, hidden=5), Frames(4)), clips(3)
+    assert level.factors(x).shape == (12, 6)
+    codes = level.encode(x)
+    assert codes.shape == (3, 4, 5) and level.decode(codes).shape == x.shape
+    np.testing.assert_allclose(codes[1, 2], level.model.encode(x[1, 2:3])[0], rtol=1e-5, atol=1e-6)     # one model for all factors
+
+
+# -------------------------------------------------------------------------------------------------------- whitening
+
+def test_whitening():
+    codes = (np.random.default_rng(0).standard_normal((500, 6)) @ np.diag([5, 3, 2, 1, 0.1, 0.1]) + 4).astype(np.float32)
+    whitening = Whitening(6, 4).fit(codes)
+    white = whitening.apply(codes)
+    np.testing.assert_allclose(white.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(4), atol=1e-4)
+    variances = np.sort(np.linalg.eigvalsh(np.cov(codes.T)))[::-1]
+    np.testing.assert_allclose(whitening.explained, variances[:4].sum() / variances.sum(), rtol=1e-5)
+    assert np.mean((whitening.invert(white) - codes) ** 2) < 0.01
+    full = Whitening(6, 6).fit(codes)
+    np.testing.assert_allclose(full.invert(full.apply(codes)), codes, atol=1e-4)
+    for wrong in (0, 7):
+        with pytest.raises(ValueError, match="components: expected 1 to 6"):
+            Whitening(6, wrong)
+
+
+def test_whitening_of_codes_that_hardly_vary():
+    codes = np.ones((10, 3), np.float32)
+    codes[:, 0] += np.arange(10)
+    white = Whitening(3, 2).fit(codes).apply(codes)
+    assert np.isfinite(white).all()
+
+
+# -------------------------------------------------------------------------------------------------------- schedules
+
+@pytest.mark.parametrize("schedule", BUDGETS)
+@pytest.mark.parametrize("make", [two_levels, three_levels, lambda: two_levels(code="z")], ids=["two", "three", "codes z"])
+def test_both_schedules(make, schedule):
+    model, x = make(), clips()
+    histories = fit(model, schedule)
+    if schedule == "bottom-first":
+        names = [f"level {k}" for k in range(len(model.levels))]
+        assert list(histories) == [*names, "top"]
+        assert [histories[n].steps for n in names] == [12 // len(names)] * len(names) and histories["top"].steps == 8
+    else:
+        assert histories["together"].steps == 8
+        assert {"level 0 D", "level 0 rec_h", "top D", "top G"} <= set(histories["together"].losses)
+    assert model.sample(3).shape == model.reconstruct(x[:3]).shape == (3, 4, 6)
+    white = model.encode(x[:3])
+    assert white.shape == (3, model.whitening.components) and model.decode(white).shape == (3, 4, 6)
+    assert np.isfinite(model.sample(3)).all()
+
+
+@pytest.mark.parametrize("schedule", BUDGETS)
+def test_tiny_clips_of_images(schedule):
+    x = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8, 3), dtype=np.uint8)
+    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top(5), (3, 1, 1, 32), components=5)
+    model.fit(x, schedule=schedule, steps=4, batch_size=8, top_batch_size=8)
+    assert model.sample(2).shape == model.reconstruct(x[:2]).shape == (2, 3, 8, 8, 3)
+    assert model.sample(2).dtype == np.float32
+
+
+def test_patches_of_images():
+    x = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
+    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Patches(2, 2))], top(5), (4, 1, 1, 32), components=5)
+    model.fit(x, steps=4, batch_size=8)
+    assert model.sample(2).shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize("schedule", BUDGETS)
+def test_more_factors_than_whole_objects(schedule):
+    """The limited-data setting: the bottom learns from local factors that belong to no whole object (Section 3.2)."""
+    model, seen = two_levels(), []
+    step = model.models[0].step
+    model.models[0].step = lambda batch, share: seen.append(batch.copy()) or step(batch, share)
+    fit(model, schedule, factors=np.full((30, 6), 0.25, np.float32) + np.float32(1e-3) * clips(30)[:, 0])
+    assert seen and all(np.abs(batch - 0.25).max() < 0.01 for batch in seen)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"schedule": "top-first"}, 'schedule: expected "bottom-first" or "together"'), ({"bottom_share": 1.0}, "bottom_share: expected a number"),
+    ({}, "at least one of them as the budget"), ({"steps": 4, "x": clips()[:, :3]}, "expected clips")])
+def test_what_fit_refuses(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        two_levels().fit(wrong.pop("x", clips()), batch_size=8, **wrong)
+
+
+def test_parts_that_do_not_fit_are_refused_before_any_training():
+    bottom = Level(tiny_ali(6, hidden=5), Frames(4))
+    before = weights(bottom.model)
+    with pytest.raises(ValueError, match=r"code_shape: expected \(4, 5\), the codes of these levels, got \(4, 6\)"):
+        LDF([bottom], top(7), (4, 6), components=7).fit(clips(), steps=4)
+    with pytest.raises(ValueError, match=r"top: expected a GAN on vectors of 7 components, but it makes \(9,\)"):
+        LDF([bottom], top(9), (4, 5), components=7).fit(clips(), steps=4)
+    np.testing.assert_array_equal(weights(bottom.model), before)
+    with pytest.raises(ValueError, match='code: expected "h" or "z"'):
+        Level(tiny_ali(), Frames(4), "y")
+    with pytest.raises(ValueError, match="5 factors do not divide into groups of 2"):
+        Groups(2, 5, (3,))
+
+
+# --------------------------------------------------------------------------------- no gradient crosses a level
+
+def depends(loss, parameters):
+    try:
+        grad(loss, parameters)
+        return True
+    except ValueError:
+        return False
+
+
+def test_the_loss_of_the_top_does_not_depend_on_the_bottom():
+    model = two_levels()
+    fit(model, "bottom-first")
+    bottom, x = model.models[0], clips(8)
+    codes = model.encode(x)
+    assert type(codes) is np.ndarray
+    discriminator = model.top.discriminator
+    loss = ldf.softplus(-discriminator(Tensor(codes))).mean()
+    assert depends(loss, discriminator.parameters()) and not depends(loss, bottom.encoder.body.parameters())
+    # Negative control: through codes that keep their history, the same loss would reach the bottom.
+    kept = bottom.encoder.body(Tensor(model.levels[0].factors(x))).reshape(8, -1)
+    white = (kept - model.whitening.mean.data) @ model.whitening.basis.data / model.whitening.scale.data
+    assert depends(ldf.softplus(-discriminator(white)).mean(), bottom.encoder.body.parameters())
+
+
+def watch(model, moved):
+    """Note for each step, taken by which part, the parts whose weights or statistics moved."""
+    parts = {f"level {k}": m for k, m in enumerate(model.models)} | {"top": model.top}
+    for name, part in parts.items():
+        def step(batch, share, own=part.step, name=name):
+            assert type(batch) is np.ndarray            # nothing with a history is handed up
+            before = {n: weights(p) for n, p in parts.items()}
+            losses = own(batch, share)
+            moved.append((name, {n for n, p in parts.items() if not np.array_equal(weights(p), before[n])}))
+            return losses
+        part.step = step
+
+
+@pytest.mark.parametrize("schedule", BUDGETS)
+def test_a_step_of_one_level_moves_no_other(schedule):
+    model, moved = three_levels(), []
+    watch(model, moved)
+    fit(model, schedule)
+    assert {name for name, _ in moved} == {"level 0", "level 1", "top"}
+    assert all(parts == {name} for name, parts in moved)
+
+
+def test_a_step_that_reaches_into_another_level_is_found():
+    """Negative control of the watch."""
+    model, moved = three_levels(), []
+    step, bottom = model.top.step, model.models[0]
+
+    def reaching_down(batch, share):
+        bottom.parameters()[0].data[...] += 1e-6
+        return step(batch, share)
+
+    model.top.step = reaching_down
+    watch(model, moved)
+    fit(model, "bottom-first")
+    assert ("top", {"top", "level 0"}) in moved
+
+
+def test_codes_are_computed_once_when_the_bottom_is_frozen():
+    model, rows = three_levels(), {}
+    for k, ali in enumerate(model.models):
+        ali.encode = lambda x, code, own=ali.encode, k=k: rows.setdefault(k, []).append(len(x)) or own(x, code)
+    fit(model, "bottom-first")
+    assert rows == {0: [8, 160], 1: [4, 80]}        # the check of two objects, then all 40: four frames, two pairs
+
+
+def test_the_bottom_is_frozen_while_the_top_learns():
+    model, seen = two_levels(), []
+
+    def callback(history):
+        seen.append((set(history.losses) == {"D", "G"}, weights(model.models[0])))
+
+    fit(model, "bottom-first", callback=callback)
+    at_top = [w for is_top, w in seen if is_top]
+    assert len(at_top) == 8 and all(np.array_equal(w, at_top[0]) for w in at_top)
+    assert not np.array_equal(seen[0][1], at_top[0])
+
+
+# --------------------------------------------------------------------------------------- the same again, and files
+
+@pytest.mark.parametrize("schedule", BUDGETS)
+def test_the_same_seed_gives_the_same_bits(schedule):
+    a, b, other = three_levels(0), three_levels(0), three_levels(1)
+    for model in (a, b, other):
+        fit(model, schedule)
+    np.testing.assert_array_equal(weights(a), weights(b))
+    np.testing.assert_array_equal(a.sample(3), b.sample(3))
+    assert not np.array_equal(weights(a), weights(other))
+
+
+def test_saved_and_loaded_it_does_the_same(tmp_path):
+    model, other = three_levels(0), three_levels(3)
+    fit(model, "bottom-first")
+    model.save(tmp_path / "ldf.safetensors")
+    other.load(tmp_path / "ldf.safetensors")
+    for use in (lambda m: m.sample(4, ldf.Generator(1)), lambda m: m.encode(clips(4)), lambda m: m.reconstruct(clips(4))):
+        np.testing.assert_array_equal(use(model), use(other))
+    with pytest.raises(ValueError, match="ldf.safetensors: not the weights of this LDF"):
+        two_levels().load(tmp_path / "ldf.safetensors")
+
+
+def test_ctrl_c_still_leaves_a_model_that_samples(monkeypatch):
+    monkeypatch.setattr("ldf_np.hierarchy.LAST_MOMENT", {"steps": 2, "minutes": None})
+    model = three_levels()
+
+    def callback(history):
+        if history.steps == 3:
+            raise KeyboardInterrupt
+
+    histories = fit(model, "bottom-first", callback=callback)
+    assert histories["level 0"].interrupted and histories["level 0"].steps == 3
+    assert histories["level 1"].steps == histories["top"].steps == 2
+    assert np.isfinite(model.sample(3)).all()

@@ -1,0 +1,71 @@
+"""Two computations side by side: both results, both errors, and the same bits on one thread and on two."""
+
+import os
+import signal
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from helpers import tiny_ali, values, weights
+from ldf_np.threads import set_num_threads, side_by_side
+
+
+@pytest.fixture(params=[1, 2], autouse=True)
+def count(request):
+    set_num_threads(request.param)
+    yield request.param
+    set_num_threads(min(2, os.cpu_count() or 1))
+
+
+def test_both_results_in_order(count):
+    names = side_by_side(threading.get_ident, threading.get_ident)
+    assert len(set(names)) == count
+    assert len(set(side_by_side(threading.get_ident, threading.get_ident, ordered=True))) == 1
+    assert side_by_side(lambda: "first", lambda: "second") == ("first", "second")
+
+
+def test_an_error_in_either_comes_through_and_nothing_runs_on():
+    done = []
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda: 1 / 0, lambda: done.append(time.sleep(0.02)))
+    with pytest.raises(KeyError):
+        side_by_side(lambda: None, lambda: {}["absent"])
+    assert side_by_side(lambda: 1, lambda: 2) == (1, 2) and len(done) <= 1
+
+
+def test_the_number_of_threads_is_one_or_two():
+    for wrong in (0, 3, "two"):
+        with pytest.raises(ValueError, match="expected 1 or 2 threads"):
+            set_num_threads(wrong)
+
+
+@pytest.mark.parametrize("penalty", ["roth", "wgan-gp"])
+def test_one_thread_or_two_give_the_same_bits(penalty):
+    x = values(64, 4, dtype=np.float32)
+
+    def trained(seed=0):
+        model = tiny_ali(penalty=penalty, stochastic=True, seed=seed)
+        history = model.fit(x, steps=10, batch_size=16)
+        return weights(model), history.losses
+
+    here = trained()
+    set_num_threads(1)
+    alone = trained()
+    np.testing.assert_array_equal(here[0], alone[0])
+    assert here[1] == alone[1]
+    assert not np.array_equal(here[0], trained(1)[0])           # negative control: the comparison can fail
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_process_has_a_thread_of_its_own():
+    side_by_side(lambda: 1, lambda: 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)     # that there are threads is the point
+        child = os.fork()
+    if child == 0:
+        signal.alarm(10)                # were it to wait for a thread that it does not have, this ends it
+        os._exit(0 if side_by_side(lambda: 1, lambda: 2) == (1, 2) else 1)
+    assert os.waitpid(child, 0)[1] == 0

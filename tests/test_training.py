@@ -1,0 +1,194 @@
+"""The training loop: batches that visit every row, budgets that are kept, and ends that lose nothing."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+import ldf_np as ldf
+from ldf_np.training import Batches, History, apply_batched, as_batch, train
+
+
+def rows(n, width=1):
+    return np.arange(n * width, dtype=np.float32).reshape(n, width)
+
+
+# ------------------------------------------------------------------------------------------------------- batches
+
+def check_epochs(batches, n, size, epochs=3):
+    """Every row at most once in each epoch; all of them where the size divides their number. Returns the orders."""
+    orders = []
+    for _ in range(epochs):
+        order = np.concatenate([batches.indices() for _ in range(n // size)])
+        assert len(set(order)) == n // size * size and set(order) <= set(range(n))
+        orders.append(tuple(order))
+    return orders
+
+
+@pytest.mark.parametrize("n, size", [(12, 4), (12, 12), (13, 5), (2, 2)])
+def test_every_row_once_an_epoch(n, size):
+    orders = check_epochs(Batches(rows(n), size, ldf.Generator(0)), n, size)
+    assert n < 10 or len(set(orders)) == 3          # in a new order each time
+
+
+def test_drawing_with_replacement_is_found():
+    """Negative control of the check above."""
+    batches = Batches(rows(12), 4, ldf.Generator(0))
+    batches.indices = lambda: batches.rng.integers(0, 12, 4)
+    with pytest.raises(AssertionError):
+        check_epochs(batches, 12, 4)
+
+
+def test_no_row_is_left_out_for_long():
+    batches = Batches(rows(10), 4, ldf.Generator(0))
+    seen = np.bincount(np.concatenate([batches.indices() for _ in range(400)]), minlength=10)
+    assert seen.sum() == 1600 and 130 < seen.min() and seen.max() < 190
+
+
+def test_a_batch_is_what_its_indices_say():
+    data = rows(9, 2)
+    a, b = (Batches(data, 3, ldf.Generator(1)) for _ in range(2))
+    for _ in range(5):
+        np.testing.assert_array_equal(next(a), data[b.indices()])       # the same seed, the same batches
+    images = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2, 1) * 8
+    batch = next(Batches(images, 8, ldf.Generator(0)))
+    assert batch.dtype == np.float32 and batch.shape == images.shape
+    np.testing.assert_allclose(np.sort(batch, axis=None), np.sort(images, axis=None) / 127.5 - 1, atol=1e-6)
+
+
+def test_uint8_is_taken_as_images():
+    np.testing.assert_allclose(as_batch(np.array([[0, 255, 51]], np.uint8)), [[-1, 1, -0.6]], atol=1e-6)
+    assert as_batch(np.array([[0.5]])).dtype == np.float32 and as_batch(np.array([[0.5]])).item() == 0.5
+
+
+@pytest.mark.parametrize("data, size, message", [
+    (rows(3), 4, r"batch_size: expected 2 to 3 \(the number of samples\), got 4"),
+    (rows(3), 1, "batch_size: expected 2 to 3"),
+    (rows(3).astype(np.float64), 2, "data: expected float32, or uint8 images, got float64"),
+    (rows(3).astype(np.int64), 2, "data: expected float32, or uint8 images, got int64"),
+])
+def test_what_batches_refuse(data, size, message):
+    with pytest.raises(ValueError, match=message):
+        Batches(data, size, ldf.Generator(0))
+
+
+def test_apply_batched():
+    calls = []
+
+    def double(x):
+        calls.append(x.shape)
+        y = x * 2
+        assert y.node is None           # nothing is recorded
+        return y
+
+    got = apply_batched(double, rows(10, 3), size=4)
+    np.testing.assert_array_equal(got, rows(10, 3) * 2)
+    assert calls == [(4, 3), (4, 3), (2, 3)] and isinstance(got, np.ndarray)
+    with pytest.raises(ValueError, match="at least one sample"):
+        apply_batched(double, rows(0, 3))
+
+
+# -------------------------------------------------------------------------------------------------------- budgets
+
+def counter(seconds=0.0, losses=None):
+    """A step that takes its time and remembers the shares it was given."""
+    shares = []
+
+    def step(share):
+        time.sleep(seconds)
+        shares.append(share)
+        return {"loss": 1.0 / len(shares)} if losses is None else losses(len(shares))
+
+    return step, shares
+
+
+def test_a_budget_in_steps():
+    step, shares = counter()
+    history = train(step, steps=4)
+    assert shares == [0.0, 0.25, 0.5, 0.75] and history.steps == 4 and not history.interrupted
+    assert history.losses == {"loss": [1.0, 1 / 2, 1 / 3, 1 / 4]}
+    assert len(history.seconds) == 4 and history.seconds == sorted(history.seconds)
+
+
+def test_a_budget_in_minutes():
+    step, shares = counter(0.01)
+    history = train(step, minutes=0.15 / 60)
+    assert 0.15 <= history.seconds[-1] < 1.0
+    assert history.steps <= 15 and shares[0] == 0 and shares == sorted(shares) and shares[-1] <= 1
+
+
+def test_the_first_budget_to_run_out_counts():
+    assert train(counter()[0], steps=3, minutes=10).steps == 3
+    step, shares = counter(0.02)
+    assert train(step, steps=10 ** 6, minutes=0.05 / 60).steps < 10
+    assert shares[-1] > 0.1             # the share is that of the budget which will end it
+
+
+def test_the_time_of_the_callback_is_not_counted():
+    step, _ = counter(0.005)
+    start = time.perf_counter()
+    history = train(step, minutes=0.05 / 60, callback=lambda history: time.sleep(0.03))
+    assert time.perf_counter() - start > history.steps * 0.03
+    assert history.steps >= 4 and history.seconds[-1] < time.perf_counter() - start - history.steps * 0.03 + 0.01
+
+
+def test_the_callback_sees_each_step():
+    seen = []
+    train(counter()[0], steps=3, callback=lambda history: seen.append((history.steps, history.losses["loss"][-1])))
+    assert seen == [(1, 1.0), (2, 1 / 2), (3, 1 / 3)]
+
+
+@pytest.mark.parametrize("budget, message", [
+    ({}, "steps, minutes: expected at least one"), ({"steps": 0}, "steps: expected a positive number, got 0"),
+    ({"minutes": -1}, "minutes: expected a positive number, got -1"), ({"minutes": math.nan}, "minutes: expected a positive number")])
+def test_a_missing_or_wrong_budget(budget, message):
+    with pytest.raises(ValueError, match=message):
+        train(counter()[0], **budget)
+
+
+# ----------------------------------------------------------------------------------------------------------- ends
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_training(bad):
+    step, shares = counter(losses=lambda t: {"D": 1.0, "GE": bad if t == 3 else 0.5})
+    with pytest.raises(FloatingPointError, match=f"ALI: step 3: GE is {bad}"):
+        train(step, steps=10, label="ALI")
+    assert len(shares) == 3
+
+
+def test_ctrl_c_keeps_what_was_learned():
+    def losses(t):
+        if t == 4:
+            raise KeyboardInterrupt
+        return {"loss": float(t)}
+
+    history = train(counter(losses=losses)[0], steps=10)
+    assert history.interrupted and history.steps == 3 and history.losses["loss"] == [1.0, 2.0, 3.0]
+
+
+def test_ctrl_c_in_the_callback():
+    def callback(history):
+        if history.steps == 2:
+            raise KeyboardInterrupt
+
+    history = train(counter()[0], steps=10, callback=callback)
+    assert history.interrupted and history.steps == 2
+
+
+def test_other_errors_come_through():
+    with pytest.raises(ZeroDivisionError):
+        train(lambda share: 1 / 0, steps=3)
+
+
+def test_the_bar_shows_losses(capfd):
+    train(counter()[0], steps=3, progress=True, label="codes")
+    shown = capfd.readouterr().err
+    assert "codes: 100%" in shown and "loss=0.333" in shown
+    train(counter()[0], steps=3)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_new_history_is_empty():
+    history = History()
+    assert history.steps == 0 and history.losses == {} and history.seconds == [] and not history.interrupted
