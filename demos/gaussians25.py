@@ -1,4 +1,4 @@
-"""ALI alone on its authors' toy, 25 Gaussians on a grid: how many modes do 10,000 samples hit? (They report 13.4 +- 5.8.)
+"""ALI alone on its authors' toy, 25 Gaussians on a grid: how many modes do 10,000 samples hit? (Theirs: 13.4 +- 5.8.)
 
     python demos/gaussians25.py                     three seeds, about 20 seconds each
     python demos/gaussians25.py --penalty none      without Roth's regularizer
@@ -35,7 +35,8 @@ def picture(path, samples, test, reconstructions):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharex=True, sharey=True)
-    for axis, points, title in zip(axes, (test, samples, reconstructions), ("data", "samples G(z)", "reconstructions G(E(x))")):
+    panels = (test, "data"), (samples, "samples G(z)"), (reconstructions, "reconstructions G(E(x))")
+    for axis, (points, title) in zip(axes, panels, strict=True):
         axis.plot(*points.T, ".", markersize=1, alpha=0.5)
         axis.plot(*MEANS.T, "k+", markersize=4)
         axis.set(title=title, aspect="equal")

@@ -13,6 +13,8 @@ import os
 import sys
 import time
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
+
 import numpy as np
 
 import ldf_np as ldf

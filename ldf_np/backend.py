@@ -49,7 +49,7 @@ def _keep_freed_memory():
     except (OSError, TypeError, AttributeError):    # no glibc: macOS, Windows, musl
         return
     mallopt(trim_threshold, 2 ** 31 - 1)
-    mallopt(mmap_threshold, 2 ** 30)
+    mallopt(mmap_threshold, 2 ** 30) or mallopt(mmap_threshold, 2 ** 25)        # older ones take at most 32 MiB
 
 
 def xp():

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
-from scipy.optimize import minimize_scalar
 
 from .gaussian_theory import shrunk_strength
 
@@ -85,7 +84,7 @@ def _operator_norm(one, two):
         return np.abs(np.linalg.eigvalsh(one.dense() - two.dense())[[0, -1]]).max()
     frame = np.linalg.qr(np.concatenate([one.basis, two.basis], axis=1))[0]
     inside = np.linalg.eigvalsh(one.within(frame) - two.within(frame))
-    return max(np.abs(inside).max(), abs(one.tail - two.tail))
+    return max(np.abs(inside).max(initial=0.0), abs(one.tail - two.tail))
 
 
 def kl_divergence(one, two):
@@ -178,7 +177,7 @@ class BlockModel:
         else:
             put("R", _check_correlation(self.R, self.k))
             put("rho", None)
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(whole_number("seed", self.seed, 0))
         draws = 1 if self.shared else self.k
         W = np.linalg.qr(rng.standard_normal((draws, self.d, self.r)))[0]
         put("W", np.broadcast_to(W, (self.k, self.d, self.r)))
@@ -301,14 +300,18 @@ def fit_rho(T, a, noise=1.0):
     lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
 
     def loss(u):                                                 # -2/n log-likelihood on Fisher's scale u = atanh(rho)
-        C = a * np.tanh(u)[..., None, None] ** lag + noise * np.eye(k)
-        return np.linalg.slogdet(C)[1] + np.sum(np.linalg.inv(C) * T, axis=(-2, -1))
+        C = a * np.tanh(u)[:, None, None] ** lag + noise * np.eye(k)
+        return np.linalg.slogdet(C)[1] + np.sum(np.linalg.inv(C) * T, axis=(1, 2))
 
-    grid = np.linspace(-4, 4, 65)                                # the loss may have two minima: look everywhere first
-    at = grid[np.argmin(loss(grid))]
-    step = grid[1] - grid[0]
-    best = minimize_scalar(lambda u: loss(np.asarray(u)), bounds=(at - step, at + step), method="bounded", options={"xatol": 1e-7})
-    return float(np.tanh(best.x))
+    centre, half = 0.0, 4.0                                      # the loss may have two minima: look everywhere, then closer
+    for _ in range(3):
+        u = centre + half * np.linspace(-1, 1, 33)
+        value = loss(u)
+        best = int(np.clip(np.argmin(value), 1, 31))
+        centre, half = u[best], u[1] - u[0]
+    left, middle, right = value[best - 1:best + 2]               # and the vertex of the parabola through the last three
+    bend = left - 2 * middle + right
+    return float(np.tanh(centre + (half * (left - right) / (2 * bend) if bend > 0 else 0.0)))
 
 
 def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):

@@ -33,7 +33,11 @@ def _up(widths, rng):
 
 
 def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **settings):
-    """ALI for small images (n, size, size, channels) in [-1, 1], ``size`` a multiple of 8 (1.2 million parameters at 32)."""
+    """ALI for small images (n, size, size, channels) in [-1, 1], ``size`` a multiple of 8 (1.2 million parameters at 32).
+
+    The reconstruction weights are what makes it learn fast: on Ms. Pac-Man, 600 steps with 1000 and 100 brought the
+    held-out error of the shortcut to 0.015 and that of z to 0.04, where 800 with 100 and 5 left 0.07 and 0.40.
+    """
     if size % 8 or size < 8:
         raise ValueError(f"size: expected a multiple of 8, got {size}")
     rng, side = Generator(seed), size // 8
@@ -58,6 +62,8 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
         L.Sequential(L.Linear(latent_size, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE)),
         L.Sequential(L.Linear(512, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
                      L.Linear(256, 1, init=L.glorot(), rng=rng)))
+    settings = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3, "discriminator_lr": 4e-4,
+                "final_lr": 0.1} | settings
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
 
 

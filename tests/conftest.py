@@ -1,4 +1,4 @@
-"""What all tests share: they run on the CPU unless they say otherwise, and hypothesis tries the same examples each time."""
+"""What all tests share: they run on the CPU unless they say otherwise; hypothesis tries the same examples each time."""
 
 import hypothesis
 import pytest

@@ -1,4 +1,4 @@
-"""What several test files share: made-up numbers, networks in float64 as functions of their parameters, and a tiny ALI."""
+"""What several test files share: made-up numbers, networks as functions of their parameters, and a tiny ALI."""
 
 import numpy as np
 
@@ -38,8 +38,9 @@ def of_parameters(module, compute):
 def tiny_ali(size=4, hidden=6, latent=2, stochastic=False, seed=0, **settings):
     """ALI on vectors of ``size`` numbers."""
     rng = ldf.Generator(seed)
+    numbers = 2 * latent if stochastic else latent
     encoder = Encoder(L.Sequential(L.Linear(size, hidden, rng=rng), L.BatchNorm(hidden)),
-                      L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, (2 if stochastic else 1) * latent, rng=rng)), stochastic)
+                      L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, numbers, rng=rng)), stochastic)
     decoder = Decoder(L.Sequential(L.Linear(latent, hidden, rng=rng), L.BatchNorm(hidden)),
                       L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, size, rng=rng)))
     discriminator = Discriminator(

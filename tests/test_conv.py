@@ -1,12 +1,12 @@
-"""The differentiable convolution trio: one trilinear form, whose rule holds to every order. (The kernels have a test of their own.)"""
+"""The differentiable convolution trio: one trilinear form, whose one rule holds to every order."""
 
 import numpy as np
 import pytest
+from helpers import values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ldf_np as ldf
-from helpers import values
 from ldf_np.engine import Tensor, grad, operation
 from ldf_np.kernels import conv as kernel
 
@@ -56,14 +56,15 @@ def test_the_three_faces_of_one_form(name):
     back = ldf.conv_transpose2d(Tensor(y), Tensor(w), stride, padding, output_size=x.shape[1:3])
     assert back.shape == x.shape
     np.testing.assert_allclose(np.vdot(back.data, x), total)
-    np.testing.assert_allclose(np.vdot(ldf.conv2d_weight(Tensor(x), Tensor(y), w.shape[:2], stride, padding).data, w), total)
+    weight = ldf.conv2d_weight(Tensor(x), Tensor(y), w.shape[:2], stride, padding)
+    np.testing.assert_allclose(np.vdot(weight.data, w), total)
 
 
 @settings(max_examples=30)
 @given(size=st.tuples(st.integers(1, 6), st.integers(1, 6)), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
        stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)))
 def test_the_gradients_are_the_other_faces(size, kernel, stride, padding):
-    if any(k > s + 2 * p for s, k, p in zip(size, kernel, padding)):
+    if any(k > s + 2 * p for s, k, p in zip(size, kernel, padding, strict=True)):
         return
     x, w = Tensor(values(2, *size, 2)), Tensor(values(*kernel, 2, 3, seed=1))
     y = ldf.conv2d(x, w, stride, padding)
@@ -123,7 +124,7 @@ def test_single_precision_is_close_to_double():
         gx = grad(ldf.square(y).sum(), x, create_graph=True)
         return [y, gx, *grad(ldf.square(gx).sum(), [x, w])]
 
-    for single, double in zip(second(np.float32), second(np.float64)):
+    for single, double in zip(second(np.float32), second(np.float64), strict=True):
         assert np.abs(single.data - double.data).max() < 1e-3 * np.abs(double.data).max()
 
 

@@ -1,10 +1,10 @@
-"""GANs: one learns a plane's Gaussian, samples come from the averaged weights, and the joint rival of LDF is of its size."""
+"""GANs: one learns a Gaussian, samples come from the averaged weights, and the joint rival of LDF is of its size."""
 
 import numpy as np
 import pytest
+from helpers import weights
 
 import ldf_np as ldf
-from helpers import weights
 from ldf_np import layers as L
 from ldf_np import nets
 from ldf_np.engine import Tensor

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from helpers import tiny_ali, weights
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ldf_np as ldf
-from helpers import tiny_ali, weights
 from ldf_np import nets
 from ldf_np.engine import Tensor, grad
 from ldf_np.hierarchy import LDF, Frames, Groups, Level, Patches, Whitening
@@ -40,7 +40,8 @@ BUDGETS = {"bottom-first": {"steps": 20}, "together": {"steps": 8}}
 
 
 def fit(model, schedule, x=None, **more):
-    return model.fit(clips() if x is None else x, schedule=schedule, batch_size=16, top_batch_size=16, **BUDGETS[schedule], **more)
+    return model.fit(clips() if x is None else x, schedule=schedule, batch_size=16, top_batch_size=16,
+                     **BUDGETS[schedule], **more)
 
 
 # -------------------------------------------------------------------------------------------------------- splitting
@@ -80,7 +81,8 @@ def test_a_merge_that_mixes_patches_is_found():
 
 @pytest.mark.parametrize("split, x, message", [
     (Frames(4), (2, 3, 8), r"clips \(n, 4, ...\), got shape \(2, 3, 8\)"), (Frames(4), (2, 4), "expected clips"),
-    (Patches(2, 3), (2, 4, 4, 1), r"divide into 2 x 3 patches, got shape \(2, 4, 4, 1\)"), (Patches(2, 2), (4, 4, 1), "expected images"),
+    (Patches(2, 3), (2, 4, 4, 1), r"divide into 2 x 3 patches, got shape \(2, 4, 4, 1\)"),
+    (Patches(2, 2), (4, 4, 1), "expected images"),
     (Groups(2, 4, (5,)), (3, 4, 6), r"expected codes .* got shape \(3, 4, 6\)")])
 def test_what_a_split_refuses(split, x, message):
     with pytest.raises(ValueError, match=message):
@@ -92,13 +94,15 @@ def test_a_level_maps_whole_objects_to_codes_and_back():
     assert level.factors(x).shape == (12, 6)
     codes = level.encode(x)
     assert codes.shape == (3, 4, 5) and level.decode(codes).shape == x.shape
-    np.testing.assert_allclose(codes[1, 2], level.model.encode(x[1, 2:3])[0], rtol=1e-5, atol=1e-6)     # one model for all factors
+    # one model for all factors
+    np.testing.assert_allclose(codes[1, 2], level.model.encode(x[1, 2:3])[0], rtol=1e-5, atol=1e-6)
 
 
 # -------------------------------------------------------------------------------------------------------- whitening
 
 def test_whitening():
-    codes = (np.random.default_rng(0).standard_normal((500, 6)) @ np.diag([5, 3, 2, 1, 0.1, 0.1]) + 4).astype(np.float32)
+    codes = np.random.default_rng(0).standard_normal((500, 6)) @ np.diag([5, 3, 2, 1, 0.1, 0.1]) + 4
+    codes = codes.astype(np.float32)
     whitening = Whitening(6, 4).fit(codes)
     white = whitening.apply(codes)
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-5)
@@ -123,7 +127,7 @@ def test_whitening_of_codes_that_hardly_vary():
 # -------------------------------------------------------------------------------------------------------- schedules
 
 @pytest.mark.parametrize("schedule", BUDGETS)
-@pytest.mark.parametrize("make", [two_levels, three_levels, lambda: two_levels(code="z")], ids=["two", "three", "codes z"])
+@pytest.mark.parametrize("make", [two_levels, three_levels, lambda: two_levels(code="z")], ids=["two", "three", "z"])
 def test_both_schedules(make, schedule):
     model, x = make(), clips()
     histories = fit(model, schedule)
@@ -167,7 +171,8 @@ def test_more_factors_than_whole_objects(schedule):
 
 
 @pytest.mark.parametrize("wrong, message", [
-    ({"schedule": "top-first"}, 'schedule: expected "bottom-first" or "together"'), ({"bottom_share": 1.0}, "bottom_share: expected a number"),
+    ({"schedule": "top-first"}, 'schedule: expected "bottom-first" or "together"'),
+    ({"bottom_share": 1.0}, "bottom_share: expected a number"),
     ({}, "at least one of them as the budget"), ({"steps": 4, "x": clips()[:, :3]}, "expected clips")])
 def test_what_fit_refuses(wrong, message):
     with pytest.raises(ValueError, match=message):
@@ -287,7 +292,8 @@ def test_saved_and_loaded_it_does_the_same(tmp_path):
     fit(model, "bottom-first")
     model.save(tmp_path / "ldf.safetensors")
     other.load(tmp_path / "ldf.safetensors")
-    for use in (lambda m: m.sample(4, ldf.Generator(1)), lambda m: m.encode(clips(4)), lambda m: m.reconstruct(clips(4))):
+    for use in (lambda m: m.sample(4, ldf.Generator(1)), lambda m: m.encode(clips(4)),
+                lambda m: m.reconstruct(clips(4))):
         np.testing.assert_array_equal(use(model), use(other))
     with pytest.raises(ValueError, match="ldf.safetensors: not the weights of this LDF"):
         two_levels().load(tmp_path / "ldf.safetensors")

@@ -36,11 +36,14 @@ CASES = [
     ("add", lambda a, b: a + b + 1, lambda a, b: a + b + 1, [values(2, 1), values(1, 3)]),
     ("add", lambda a: 2.0 + a, lambda a: 2 + a, [values(3)]),
     ("astype", lambda x: ops.astype(x, dtype=np.float64), np.copy, [values(2, 3)]),
-    ("broadcast_to", lambda x: ops.broadcast_to(x, shape=(4, 2, 3)), lambda x: np.broadcast_to(x, (4, 2, 3)), [values(2, 1)]),
+    ("broadcast_to", lambda x: ops.broadcast_to(x, shape=(4, 2, 3)), lambda x: np.broadcast_to(x, (4, 2, 3)),
+     [values(2, 1)]),
     ("clip", lambda x: ops.clip(x, -0.2, 0.3), lambda x: np.clip(x, -0.2, 0.3), [values(2, 3)]),
     ("clip", lambda x: ops.clip(x, low=0.0, high=1.0), lambda x: np.clip(x, 0, 1), [values(2, 3)]),
-    ("concatenate", lambda a, b: ops.concatenate([a, b], axis=-1), lambda a, b: np.concatenate([a, b], -1), [values(2, 3), values(2, 1)]),
-    ("concatenate", lambda a, b: ops.concatenate([a, b, a]), lambda a, b: np.concatenate([a, b, a]), [values(2, 2), values(1, 2)]),
+    ("concatenate", lambda a, b: ops.concatenate([a, b], axis=-1), lambda a, b: np.concatenate([a, b], -1),
+     [values(2, 3), values(2, 1)]),
+    ("concatenate", lambda a, b: ops.concatenate([a, b, a]), lambda a, b: np.concatenate([a, b, a]),
+     [values(2, 2), values(1, 2)]),
     ("divide", ops.divide, np.divide, [values(2, 3), positive(3)]),
     ("divide", lambda a: 2 / a, lambda a: 2 / a, [positive(3)]),
     ("exp", ops.exp, np.exp, [values(2, 3)]),
@@ -70,7 +73,8 @@ CASES = [
     ("maxout", ops.maxout, lambda x: np.maximum(x[..., ::2], x[..., 1::2]), [values(3, 4)]),
     ("maxout", lambda x: ops.maxout(x, 3), lambda x: x.reshape(2, 2, 3).max(-1), [values(2, 6)]),
     ("mean", ops.mean, np.mean, [values(2, 3)]),
-    ("mean", lambda x: x.mean(axis=(0, -1), keepdims=True), lambda x: x.mean((0, -1), keepdims=True), [values(2, 3, 2)]),
+    ("mean", lambda x: x.mean(axis=(0, -1), keepdims=True), lambda x: x.mean((0, -1), keepdims=True),
+     [values(2, 3, 2)]),
     ("min", ops.min, np.min, [values(2, 3)]),
     ("min", lambda x: x.min(axis=1), lambda x: x.min(1), [values(2, 3)]),
     ("minimum", ops.minimum, np.minimum, [values(2, 3), values(2, 1, seed=1) + 0.02]),
@@ -89,18 +93,21 @@ CASES = [
     ("reshape", lambda x: x.reshape(1, 3, 2), lambda x: x.reshape(1, 3, 2), [values(2, 3)]),
     ("sigmoid", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)), [values(2, 3)]),
     ("softplus", ops.softplus, lambda x: np.log(1 + np.exp(x)), [values(2, 3)]),
-    ("split", lambda x: ops.concatenate(ops.split(x, 2, axis=1)[::-1]), lambda x: np.concatenate(np.split(x, 2, 1)[::-1]), [values(2, 4)]),
+    ("split", lambda x: ops.concatenate(ops.split(x, 2, axis=1)[::-1]),
+     lambda x: np.concatenate(np.split(x, 2, 1)[::-1]), [values(2, 4)]),
     ("split", lambda x: ops.split(x, [1, 3])[1], lambda x: np.split(x, [1, 3])[1], [values(4, 2)]),
     ("sqrt", ops.sqrt, np.sqrt, [positive(2, 3)]),
     ("square", ops.square, np.square, [values(2, 3)]),
     ("stack", lambda a, b: ops.stack([a, b]), lambda a, b: np.stack([a, b]), [values(2, 3), values(2, 3, seed=1)]),
-    ("stack", lambda a, b: ops.stack([a, b], axis=-1), lambda a, b: np.stack([a, b], -1), [values(2, 3), values(2, 3, seed=1)]),
+    ("stack", lambda a, b: ops.stack([a, b], axis=-1), lambda a, b: np.stack([a, b], -1),
+     [values(2, 3), values(2, 3, seed=1)]),
     ("stack", lambda a: ops.stack([a, a], axis=1), lambda a: np.stack([a, a], 1), [values(2, 3)]),
     ("subtract", ops.subtract, np.subtract, [values(2, 3), values(3)]),
     ("subtract", lambda x: 1 - x, lambda x: 1 - x, [values(3)]),
     ("sum", ops.sum, np.sum, [values(2, 3)]),
     ("sum", lambda x: x.sum(axis=1), lambda x: x.sum(1), [values(2, 3, 2)]),
-    ("sum", lambda x: ops.sum(x, axis=(0, -1), keepdims=True), lambda x: x.sum((0, -1), keepdims=True), [values(2, 3, 2)]),
+    ("sum", lambda x: ops.sum(x, axis=(0, -1), keepdims=True), lambda x: x.sum((0, -1), keepdims=True),
+     [values(2, 3, 2)]),
     ("sum_to", lambda x: ops.sum_to(x, shape=(3, 1)), lambda x: x.sum((0, 2)).reshape(3, 1), [values(2, 3, 2)]),
     ("sum_to", lambda x: ops.sum_to(x, shape=(2,)), lambda x: x.sum((0, 1)), [values(2, 3, 2)]),
     ("swapaxes", lambda x: ops.swapaxes(x, 0, -1), lambda x: np.swapaxes(x, 0, -1), [values(2, 3, 2)]),
@@ -129,8 +136,8 @@ def test_gradients_to_the_third_order(name, function, expected, args):
     ldf.check_grads(lambda *xs: function(*(ops.sigmoid(x) * x if name in LINEAR else x for x in xs)), args, order=3)
 
 
-LINEAR = {"add", "astype", "broadcast_to", "concatenate", "getitem", "mean", "negative", "pad", "reshape", "split", "stack",
-          "subtract", "sum", "sum_to", "swapaxes", "transpose", "where"}
+LINEAR = {"add", "astype", "broadcast_to", "concatenate", "getitem", "mean", "negative", "pad", "reshape", "split",
+          "stack", "subtract", "sum", "sum_to", "swapaxes", "transpose", "where"}
 
 
 def test_every_operation_has_its_case():
@@ -212,7 +219,8 @@ def test_at_a_tie_each_gets_half(function):
     larger = [0.5, 0, 1] if function is ops.maximum else [0.5, 1, 0]
     np.testing.assert_array_equal(ga.data, larger)
     np.testing.assert_array_equal(ga.data + gb.data, 1)
-    np.testing.assert_array_equal(grad(function(a, 2.0).sum(), a).data, [0, 0.5, 1] if function is ops.maximum else [1, 0.5, 0])
+    beside_two = [0, 0.5, 1] if function is ops.maximum else [1, 0.5, 0]
+    np.testing.assert_array_equal(grad(function(a, 2.0).sum(), a).data, beside_two)
 
 
 @pytest.mark.parametrize("function", [ops.max, ops.min])
@@ -245,7 +253,8 @@ def test_comparisons_are_masks():
 def test_the_adjoint_of_any_basic_index_puts_the_values_back(shape, data):
     def part(n):
         integers = st.integers(-n, n - 1)
-        return st.one_of(integers, st.builds(slice, st.none() | integers, st.none() | integers, st.sampled_from([None, 1, 2, -1, -2])))
+        ends, steps = st.none() | integers, st.sampled_from([None, 1, 2, -1, -2])
+        return st.one_of(integers, st.builds(slice, ends, ends, steps))
 
     index = tuple(data.draw(part(n)) for n in shape[:data.draw(st.integers(0, len(shape)))])
     index = data.draw(st.sampled_from([index, (*index, Ellipsis), (None, *index)]))
@@ -315,5 +324,6 @@ def test_wrong_arguments(wrong, error, message):
 
 def test_operations_on_plain_arrays_and_scalars():
     """Any argument may be a plain array or number; the result is a Tensor without a history."""
-    for y in (ops.exp(values(3)), ops.add(values(3), 1.0), ops.exp(1.0), ops.matmul(values(2, 3), values(3, 2)), ops.sum(values(3))):
+    for y in (ops.exp(values(3)), ops.add(values(3), 1.0), ops.exp(1.0), ops.matmul(values(2, 3), values(3, 2)),
+              ops.sum(values(3))):
         assert isinstance(y, Tensor) and y.node is None

@@ -1,10 +1,10 @@
-"""Gradient penalties: closed forms where the gradient of the logit is known, and a whole discriminator loss by differences."""
+"""Gradient penalties: closed forms where the logit's gradient is known, a whole discriminator loss by differences."""
 
 import numpy as np
 import pytest
+from helpers import doubled, of_parameters, values
 
 import ldf_np as ldf
-from helpers import doubled, of_parameters, values
 from ldf_np import layers as L
 from ldf_np.ali import Discriminator
 from ldf_np.engine import Tensor, grad
@@ -42,7 +42,7 @@ def roth_of_linear(real, fake, weight_real=lambda l: sigmoid(-l), weight_fake=si
 def test_roth_of_a_linear_logit():
     *logits, penalty = penalized_logits(linear, REAL, FAKE, "roth")
     np.testing.assert_allclose(penalty.item(), roth_of_linear(REAL, FAKE))
-    for got, (x, z) in zip(logits, (REAL, FAKE)):
+    for got, (x, z) in zip(logits, (REAL, FAKE), strict=True):
         np.testing.assert_allclose(got.data, (x @ A + z @ C)[:, None])
     # Negative controls: the weights exchanged, or left out, are other numbers.
     assert not np.isclose(penalty.item(), roth_of_linear(REAL, FAKE, sigmoid, lambda l: sigmoid(-l)), rtol=1e-3)
@@ -51,7 +51,7 @@ def test_roth_of_a_linear_logit():
 
 def test_the_weights_of_the_mean():
     """roth_penalty is a mean over its whole batch; of two batches of n the regularizer takes two means over n."""
-    inputs = [Tensor(np.concatenate(pair)) for pair in zip(REAL, FAKE)]
+    inputs = [Tensor(np.concatenate(pair)) for pair in zip(REAL, FAKE, strict=True)]
     penalty = roth_penalty(linear(*inputs), inputs, np.arange(12) < 6)
     np.testing.assert_allclose(2 * penalty.item(), roth_of_linear(REAL, FAKE))
 
@@ -107,8 +107,8 @@ def test_the_weights_of_roth_are_differentiated_too():
 def small_discriminator():
     rng = ldf.Generator(0)
     return doubled(Discriminator(
-        L.Sequential(L.Conv2d(2, 4, 3, 2, 1, rng=rng), L.LeakyReLU(0.1), L.Conv2d(4, 6, 3, 1, rng=rng), L.Maxout(2), L.Flatten(),
-                     L.Linear(6, 5, rng=rng), L.LeakyReLU(0.1)),
+        L.Sequential(L.Conv2d(2, 4, 3, 2, 1, rng=rng), L.LeakyReLU(0.1), L.Conv2d(4, 6, 3, 1, rng=rng), L.Maxout(2),
+                     L.Flatten(), L.Linear(6, 5, rng=rng), L.LeakyReLU(0.1)),
         L.Sequential(L.Linear(3, 4, rng=rng), L.Sigmoid()),
         L.Sequential(L.Linear(9, 6, rng=rng), L.LayerNorm(6), L.LeakyReLU(0.1), L.Linear(6, 1, rng=rng))))
 
@@ -134,8 +134,9 @@ def test_a_penalty_without_double_backpropagation_is_found(monkeypatch):
     """Negative control: the same check when the gradient's norm is taken for a constant."""
     network = small_discriminator()
     monkeypatch.setattr("ldf_np.penalty.squared_gradient_norms", lambda *args: squared_gradient_norms(*args).detach())
+    loss = of_parameters(network, lambda: ali_discriminator_loss(network, "roth"))
     with pytest.raises(AssertionError, match="argument 0, order 1"):
-        ldf.check_grads(of_parameters(network, lambda: ali_discriminator_loss(network, "roth")), network.parameters(), order=1)
+        ldf.check_grads(loss, network.parameters(), order=1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

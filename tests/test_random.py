@@ -1,4 +1,4 @@
-"""Noise: one seed, one stream; a state that goes through a text file; independent children; and where arrays are made."""
+"""Noise: one seed, one stream; a state that a text file can hold; independent children; and where arrays are made."""
 
 import json
 
@@ -12,8 +12,8 @@ from ldf_np.random import Generator
 
 def draw(rng):
     """Some of everything, in an odd order and number, so that the buffer is in use."""
-    return np.concatenate([rng.random(3), rng.standard_normal((1, 5)).ravel(), rng.integers(0, 9, 3), rng.permutation(4),
-                           rng.random(1), rng.standard_normal(2, np.float64)])
+    return np.concatenate([rng.random(3), rng.standard_normal((1, 5)).ravel(), rng.integers(0, 9, 3),
+                           rng.permutation(4), rng.random(1), rng.standard_normal(2, np.float64)])
 
 
 def test_one_seed_one_stream():

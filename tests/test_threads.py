@@ -8,8 +8,8 @@ import warnings
 
 import numpy as np
 import pytest
-
 from helpers import tiny_ali, values, weights
+
 from ldf_np.threads import set_num_threads, side_by_side
 
 
