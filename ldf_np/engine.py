@@ -34,7 +34,7 @@ class Tensor:
     def __init__(self, data, node=None):
         self.data = data if type(data) is np.ndarray and data.dtype.kind == "f" else _as_float_array(data)
         self.node = node
-        self.cache = {}         # what an operation keeps for the next one that reads the same data; None: nothing
+        self.cache = None       # what an operation keeps for the next one that reads the same data; see unchanging()
 
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
@@ -82,6 +82,13 @@ def _as_float_array(data):
     if data.dtype.kind != "f":
         raise TypeError(f"data: expected real numbers, got dtype {data.dtype}")
     return data
+
+
+def unchanging(data, node=None):
+    """A Tensor whose data nobody will change in place, so that operations may keep what they make of it."""
+    tensor = Tensor(data, node)
+    tensor.cache = {}
+    return tensor
 
 
 class Node:
@@ -132,8 +139,8 @@ def operation(forward):
             name = forward.__name__.lstrip("_")
             raise kind(f"{name}({', '.join(map(_describe, inputs))}): {error}") from error
         if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
-            return Tensor(data)
-        return Tensor(data, Node(apply, inputs, params))
+            return unchanging(data)
+        return unchanging(data, Node(apply, inputs, params))
 
     def defvjp(*rules):
         apply.vjp = lambda k, *args, **params: rules[k](*args, **params)

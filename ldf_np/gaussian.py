@@ -8,6 +8,7 @@ times, mu_j the eigenvalues of R.  The mean (zero) and sigma are known to every 
 Axis letters: n sample, i j block, a b coordinate within a block, m latent coordinate.
 What each estimator must cost is predicted in `ldf_np/gaussian_curves.py` from the laws in `ldf_np/gaussian_theory.py`.
 """
+
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,7 +71,8 @@ class Covariance:
         """tr(self other) = tr(core B' other B) + tail (tr other - tr B' other B)."""
         inner = other.within(self.basis)
         return np.sum(np.diag(inner) * self.core if self.core.ndim == 1 else inner * self.core) + (
-            self.tail * (other.trace() - np.trace(inner)))
+            self.tail * (other.trace() - np.trace(inner))
+        )
 
     def inverse(self):
         core = 1 / self.core if self.core.ndim == 1 else np.linalg.inv(self.core)
@@ -152,9 +154,9 @@ class BlockModel:
     theta: float = 1.0
     sigma: float = 1.0
     rho: float = 0.9
-    R: np.ndarray = None            # a correlation matrix of the user's own; it replaces rho
-    shared: bool = True             # one W for all blocks, as frames of one video share a network
-    seed: int = 0                   # draws W
+    R: np.ndarray = None  # a correlation matrix of the user's own; it replaces rho
+    shared: bool = True  # one W for all blocks, as frames of one video share a network
+    seed: int = 0  # draws W
     W: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self):
@@ -235,7 +237,7 @@ def block_diagonal(W):
 def _spectrum(x):
     """Eigenvectors and eigenvalues of the sample covariance of x (n, p), at most min(n, p) of them, largest first."""
     n, p = x.shape
-    if n < p:                                                    # the n x n Gram matrix has the same eigenvalues
+    if n < p:  # the n x n Gram matrix has the same eigenvalues
         value, left = np.linalg.eigh(x @ x.T / n)
         value, left = value[::-1], left[:, ::-1]
         return x.T @ left / np.sqrt(np.maximum(value, 1e-300) * n), value
@@ -257,8 +259,8 @@ def joint_estimates(x, sigma):
     strength = shrunk_strength(value / sigma**2, gamma)
     keep = strength > 0
     mean = value.sum() / p
-    spread = np.sum(value**2) - p * mean**2                                   # ||S - m I||_F^2
-    noise = (np.mean(np.sum(x**2, axis=1) ** 2) - np.sum(value**2)) / n        # (1/n^2) sum_n ||x x' - S||_F^2
+    spread = np.sum(value**2) - p * mean**2  # ||S - m I||_F^2
+    noise = (np.mean(np.sum(x**2, axis=1) ** 2) - np.sum(value**2)) / n  # (1/n^2) sum_n ||x x' - S||_F^2
     b = min(noise / spread, 1.0)
     return {
         "J0": Covariance(vector, value, 0.0),
@@ -275,7 +277,7 @@ def learn_blocks(frames, r, sigma):
     n, d = frames.shape[1:]
     S = frames.transpose(0, 2, 1) @ frames / n
     value, vector = np.linalg.eigh(S)
-    value, vector = value[:, :-r - 1:-1], vector[:, :, :-r - 1:-1]
+    value, vector = value[:, : -r - 1 : -1], vector[:, :, : -r - 1 : -1]
     return vector, sigma**2 * shrunk_strength(value / sigma**2, d / n), value
 
 
@@ -299,17 +301,17 @@ def fit_rho(T, a, noise=1.0):
     k = len(T)
     lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
 
-    def loss(u):                                                 # -2/n log-likelihood on Fisher's scale u = atanh(rho)
+    def loss(u):  # -2/n log-likelihood on Fisher's scale u = atanh(rho)
         C = a * np.tanh(u)[:, None, None] ** lag + noise * np.eye(k)
         return np.linalg.slogdet(C)[1] + np.sum(np.linalg.inv(C) * T, axis=(1, 2))
 
-    centre, half = 0.0, 4.0                                      # the loss may have two minima: look everywhere, then closer
+    centre, half = 0.0, 4.0  # the loss may have two minima: look everywhere, then closer
     for _ in range(3):
         u = centre + half * np.linspace(-1, 1, 33)
         value = loss(u)
         best = int(np.clip(np.argmin(value), 1, 31))
         centre, half = u[best], u[1] - u[0]
-    left, middle, right = value[best - 1:best + 2]               # and the vertex of the parabola through the last three
+    left, middle, right = value[best - 1 : best + 2]  # and the vertex of the parabola through the last three
     bend = left - 2 * middle + right
     return float(np.tanh(centre + (half * (left - right) / (2 * bend) if bend > 0 else 0.0)))
 
@@ -382,7 +384,9 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
             for name, covariance in fitted.items():
                 for metric, value in errors(covariance, truth, metrics).items():
                     found[n].setdefault(name, {}).setdefault(metric, []).append(value)
-    return {n: {name: {m: np.array(v) for m, v in row.items()} for name, row in table.items()} for n, table in found.items()}
+    return {
+        n: {name: {m: np.array(v) for m, v in row.items()} for name, row in table.items()} for n, table in found.items()
+    }
 
 
 def top_eigenvalues(strengths, n, p, rng):
@@ -399,7 +403,7 @@ def top_eigenvalues(strengths, n, p, rng):
     A, B = S[:q, :q], S[:q, q:] @ turn
     D = np.sqrt(1 + strengths)
 
-    def schur(y):                                                # (t,) -> (t, q, q)
+    def schur(y):  # (t,) -> (t, q, q)
         inner = A + np.einsum("aj,tj,bj->tab", B, 1 / (y[:, None] - pole), B)
         return D[:, :, None] * inner * D[:, None, :]
 
@@ -417,8 +421,13 @@ def top_eigenvalues(strengths, n, p, rng):
 def white_top_eigenvalues(n, p, draws, rng):
     """Largest eigenvalues of pure noise, by the bidiagonal model of Dumitriu and Edelman (2002): the same law, O(p) numbers."""
     m, most = min(n, p), max(n, p)
-    a = np.sqrt(rng.chisquare(np.arange(most, most - m, -1), (draws, m)))         # diagonal
-    b = np.sqrt(rng.chisquare(np.arange(m - 1, 0, -1), (draws, m - 1)))           # beside it
+    a = np.sqrt(rng.chisquare(np.arange(most, most - m, -1), (draws, m)))  # diagonal
+    b = np.sqrt(rng.chisquare(np.arange(m - 1, 0, -1), (draws, m - 1)))  # beside it
     diagonal = a**2 + np.concatenate([np.zeros((draws, 1)), b**2], axis=1)
     beside = a[:, :-1] * b
-    return np.array([eigvalsh_tridiagonal(u, v, select="i", select_range=(m - 1, m - 1))[0] for u, v in zip(diagonal, beside)]) / n
+    return (
+        np.array(
+            [eigvalsh_tridiagonal(u, v, select="i", select_range=(m - 1, m - 1))[0] for u, v in zip(diagonal, beside)]
+        )
+        / n
+    )

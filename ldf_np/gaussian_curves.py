@@ -20,13 +20,14 @@ asymptotic (in d and n_frames).  At small n_joint the error is skewed: its mean,
 H-par, derivation.  The model is theta c^2 R(rho^) in the directions W^, so d Sigma^/d rho = theta c^2 R' there: the delta
 method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.
 """
+
 import numpy as np
 
 from . import gaussian_theory as theory
 from .gaussian import METRICS, autoregressive, autoregressive_slope, fit_rho, whole_number
 
 ESTIMATORS = ("J0", "LW", "J1", "H0", "H-full", "H-par")
-DRAWS = 400                     # of the small random matrices whose mean has no closed form
+DRAWS = 400  # of the small random matrices whose mean has no closed form
 
 # ------------------------------------------------------------------ the small picture: q true directions, q to leak into
 
@@ -45,11 +46,16 @@ def _mean_errors(models, core_truth):
     truth[:q, :q] = core_truth
     gap = models - truth
     logdet = np.linalg.slogdet(models)[1] - np.linalg.slogdet(truth)[1]
-    forward = (np.trace(np.linalg.solve(models, np.broadcast_to(truth, models.shape)), axis1=-2, axis2=-1) - m + logdet) / 2
+    forward = (
+        np.trace(np.linalg.solve(models, np.broadcast_to(truth, models.shape)), axis1=-2, axis2=-1) - m + logdet
+    ) / 2
     reverse = (np.trace(np.linalg.solve(truth, models), axis1=-2, axis2=-1) - m - logdet) / 2
-    return {"frobenius": float(np.mean(np.sum(gap**2, axis=(-2, -1)))),
-            "operator": float(np.mean(np.abs(np.linalg.eigvalsh(gap)).max(axis=-1))),
-            "kl_forward": float(np.mean(forward)), "kl_reverse": float(np.mean(reverse))}
+    return {
+        "frobenius": float(np.mean(np.sum(gap**2, axis=(-2, -1)))),
+        "operator": float(np.mean(np.abs(np.linalg.eigvalsh(gap)).max(axis=-1))),
+        "kl_forward": float(np.mean(forward)),
+        "kl_reverse": float(np.mean(reverse)),
+    }
 
 
 # ------------------------------------------------------------------ estimators that see only joint samples
@@ -63,9 +69,12 @@ def _predict_sample(model, n):
     """J0: Frobenius and KL exact, operator norm asymptotic."""
     spectrum = _spectrum(model)
     forward, reverse = theory.wishart_kl(n, model.p)
-    return {"frobenius": float((np.sum(spectrum**2) + spectrum.sum() ** 2) / n),
-            "operator": theory.linear_shrinkage_operator(model.strengths, model.p / n, 0.0, 0.0),
-            "kl_forward": forward, "kl_reverse": reverse}
+    return {
+        "frobenius": float((np.sum(spectrum**2) + spectrum.sum() ** 2) / n),
+        "operator": theory.linear_shrinkage_operator(model.strengths, model.p / n, 0.0, 0.0),
+        "kl_forward": forward,
+        "kl_reverse": reverse,
+    }
 
 
 def _predict_ledoit_wolf(model, n):
@@ -74,8 +83,12 @@ def _predict_ledoit_wolf(model, n):
     b, loss = theory.ledoit_wolf_weight(spectrum, n)
     m = spectrum.mean()
     forward, reverse = theory.linear_shrinkage_kl(spectrum, n, b, m)
-    return {"frobenius": float(loss), "operator": theory.linear_shrinkage_operator(model.strengths, model.p / n, b, m),
-            "kl_forward": forward, "kl_reverse": reverse}
+    return {
+        "frobenius": float(loss),
+        "operator": theory.linear_shrinkage_operator(model.strengths, model.p / n, b, m),
+        "kl_forward": forward,
+        "kl_reverse": reverse,
+    }
 
 
 def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
@@ -90,7 +103,9 @@ def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
     strength = np.asarray(strength, float)
     q, true_gamma = len(strength), noise / n
     seen = strength > theory.bbp_threshold(true_gamma)
-    tau = np.where(seen, np.maximum(1 - true_gamma / strength**2, n ** (-1 / 3)) ** -0.5, 0.0)    # BBP's own scale as a floor
+    tau = np.where(
+        seen, np.maximum(1 - true_gamma / strength**2, n ** (-1 / 3)) ** -0.5, 0.0
+    )  # BBP's own scale as a floor
     G = np.random.default_rng(seed).standard_normal((draws, q, q))
     G = (G + np.swapaxes(G, 1, 2)) / np.sqrt(2)
     root = np.sqrt(1 + strength)
@@ -135,7 +150,7 @@ def rho_limit(R, a, n, r=1):
     truth = a * R + np.eye(k)
     rho = fit_rho(truth, a)
 
-    def score(rho):                               # mean derivative of the log-likelihood, and the matrix of its quadratic form
+    def score(rho):  # mean derivative of the log-likelihood, and the matrix of its quadratic form
         G = a * autoregressive(rho, k) + np.eye(k)
         inverse = np.linalg.inv(G)
         form = inverse @ (a * autoregressive_slope(rho, k)) @ inverse
@@ -153,8 +168,10 @@ def block_limit(model, n_joint, n_frames):
     c2 = float(theory.spike_cosine2(theta, model.d / n_frames))
     directions = model.r * theta**2 * np.sum(R**2) * (1 - c2**2)
     codes = np.kron(theta * c2 * R, np.eye(model.r)) + np.eye(model.k * model.r)
-    found = {"H0": model.r * theta**2 * (np.sum(R**2) - model.k * c2**2),
-             "H-full": directions + theory.wishart_frobenius(codes, n_joint)}
+    found = {
+        "H0": model.r * theta**2 * (np.sum(R**2) - model.k * c2**2),
+        "H-full": directions + theory.wishart_frobenius(codes, n_joint),
+    }
     if model.rho is not None and c2 > 0:
         slope = model.r * theta**2 * c2**2 * np.sum(autoregressive_slope(model.rho, model.k) ** 2)
         found["H-par"] = directions + slope / fisher_information(model.rho, model.k, theta * c2, n_joint, model.r)
@@ -165,10 +182,13 @@ def _block_directions(model, n_frames, draws):
     """Every block's `noisy_spikes`, side by side: along (m, kr, kr), away and strength (m, kr)."""
     k, r = model.k, model.r
     theta = np.full(r, model.theta / model.sigma**2)
-    blocks = [noisy_spikes(theta, model.d - r, n_frames, model.d / n_frames, draws, seed=0 if model.shared else i) for i in range(k)]
+    blocks = [
+        noisy_spikes(theta, model.d - r, n_frames, model.d / n_frames, draws, seed=0 if model.shared else i)
+        for i in range(k)
+    ]
     along = np.zeros((draws, k * r, k * r))
     for i, (M, _, _) in enumerate(blocks):
-        along[:, i * r:(i + 1) * r, i * r:(i + 1) * r] = M
+        along[:, i * r : (i + 1) * r, i * r : (i + 1) * r] = M
     away, used = (np.concatenate([b[part] for b in blocks], axis=1) for part in (1, 2))
     return along, away, used
 
@@ -183,7 +203,7 @@ def _predict_blocks(model, n_joint, n_frames, reused, deflate, draws):
     independent = _mean_errors(_turned(along, leak, eye * (1 + used)[:, None]), truth)
 
     codes = np.swapaxes(along, 1, 2) @ (truth - eye) @ along + eye
-    if reused and not deflate:                                      # see `hierarchical_estimates`
+    if reused and not deflate:  # see `hierarchical_estimates`
         gamma = model.d / n_frames
         codes *= float(theory.spike_eigenvalue(theta, gamma) / (1 + theta * theory.spike_cosine2(theta, gamma)))
     full = _mean_errors(_turned(along, leak, codes), truth)
@@ -192,21 +212,25 @@ def _predict_blocks(model, n_joint, n_frames, reused, deflate, draws):
     full["kl_forward"] += forward
     full["kl_reverse"] += reverse
     z = np.random.default_rng(k).standard_normal((draws, n_joint, k * r)) @ np.swapaxes(np.linalg.cholesky(codes), 1, 2)
-    sample = np.swapaxes(z, 1, 2) @ z / n_joint                     # the operator norm has no closed form, but averages well
+    sample = np.swapaxes(z, 1, 2) @ z / n_joint  # the operator norm has no closed form, but averages well
     full["operator"] = _mean_errors(_turned(along, leak, sample + 1e-9 * eye), truth)["operator"]
 
     c2 = float(theory.spike_cosine2(theta, model.d / n_frames))
-    if c2 == 0:                                                     # the blocks see nothing: neither does their model
+    if c2 == 0:  # the blocks see nothing: neither does their model
         return {"H0": independent, "H-full": full, "H-par": independent}
-    rho, sd = rho_limit(R, theta * c2, n_joint, r)                  # rho^ is about normal on Fisher's scale, atanh(rho)
-    back = np.swapaxes(along, 1, 2) / np.maximum(np.sqrt(1 - away**2), 1e-12)[..., None]     # latent axes turned back
+    rho, sd = rho_limit(R, theta * c2, n_joint, r)  # rho^ is about normal on Fisher's scale, atanh(rho)
+    back = np.swapaxes(along, 1, 2) / np.maximum(np.sqrt(1 - away**2), 1e-12)[..., None]  # latent axes turned back
     strength = used.mean(axis=1)[:, None, None]
     node, weight = np.polynomial.hermite_e.hermegauss(7)
-    found = [_mean_errors(_turned(along @ back, leak @ back, strength * np.kron(autoregressive(at, k), np.eye(r)) + eye), truth)
-             for at in np.tanh(np.arctanh(rho) + node * sd / (1 - rho**2))]
+    found = [
+        _mean_errors(
+            _turned(along @ back, leak @ back, strength * np.kron(autoregressive(at, k), np.eye(r)) + eye), truth
+        )
+        for at in np.tanh(np.arctanh(rho) + node * sd / (1 - rho**2))
+    ]
     par = {m: float(np.dot(weight, [f[m] for f in found]) / weight.sum()) for m in METRICS}
     if reused and not deflate:
-        par = dict.fromkeys(METRICS, float("nan"))                  # maximum likelihood on swollen codes: not derived
+        par = dict.fromkeys(METRICS, float("nan"))  # maximum likelihood on swollen codes: not derived
     return {"H0": independent, "H-full": full, "H-par": par}
 
 
@@ -219,7 +243,11 @@ def predict(model, n_joint, n_frames, reused=False, deflate=True, draws=DRAWS):
     if reused:
         n_frames = n_joint * (model.k if model.shared else 1)
     whole_number("n_frames", n_frames, 2)
-    found = {"J0": _predict_sample(model, n_joint), "LW": _predict_ledoit_wolf(model, n_joint),
-             "J1": _predict_pca(model, n_joint, draws), **_predict_blocks(model, n_joint, n_frames, reused, deflate, draws)}
+    found = {
+        "J0": _predict_sample(model, n_joint),
+        "LW": _predict_ledoit_wolf(model, n_joint),
+        "J1": _predict_pca(model, n_joint, draws),
+        **_predict_blocks(model, n_joint, n_frames, reused, deflate, draws),
+    }
     unit = {"frobenius": model.sigma**4, "operator": model.sigma**2, "kl_forward": 1.0, "kl_reverse": 1.0}
     return {name: {m: float(value[m]) * unit[m] for m in METRICS} for name, value in found.items()}

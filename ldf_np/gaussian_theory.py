@@ -16,7 +16,8 @@ Sources
         Bornemann, On the numerical evaluation of Fredholm determinants, Math. Comp. 2010.
   [Ma]  Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart matrices, Bernoulli 2012.
 """
-from functools import lru_cache
+
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -64,7 +65,7 @@ def spike_spread(theta, gamma, n):
 def unshifted_spike(eigenvalue, gamma):
     """The strength theta that a sample eigenvalue came from: `spike_eigenvalue` solved for theta; 0 inside the bulk."""
     eigenvalue = np.asarray(eigenvalue, float)
-    b = eigenvalue - 1 - gamma                      # theta^2 - b theta + gamma = 0
+    b = eigenvalue - 1 - gamma  # theta^2 - b theta + gamma = 0
     root = np.sqrt(np.maximum(b * b - 4 * gamma, 0))
     return np.where(eigenvalue > bulk_edge(gamma), (b + root) / 2, 0.0)
 
@@ -82,7 +83,7 @@ def shrunk_strength(eigenvalue, gamma):
 # ------------------------------------------------------------------ pure noise: the Tracy-Widom law
 
 
-@lru_cache(maxsize=None)
+@cache
 def _quadrature(points=32, length=16.0):
     node, weight = np.polynomial.legendre.leggauss(points)
     return (node + 1) * length / 2, weight * length / 2
@@ -97,7 +98,7 @@ def tracy_widom_cdf(s):
     root = np.sqrt(w)
 
     def one(s):
-        if s < -10 or s > 14:                       # F_1(-10) < 1e-20, 1 - F_1(14) < 1e-16
+        if s < -10 or s > 14:  # F_1(-10) < 1e-20, 1 - F_1(14) < 1e-16
             return float(s > 0)
         kernel = airy(x[:, None] + x[None, :] + s)[0]
         return float(np.linalg.det(np.eye(len(x)) - root[:, None] * kernel * root[None, :]))
@@ -105,7 +106,7 @@ def tracy_widom_cdf(s):
     return np.vectorize(one, otypes=[float])(s)
 
 
-@lru_cache(maxsize=None)
+@cache
 def tracy_widom_quantile(probability):
     """The s at which F_1(s) = probability."""
     return brentq(lambda s: float(tracy_widom_cdf(s)) - probability, -9.0, 12.0, xtol=1e-10)

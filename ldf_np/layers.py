@@ -21,13 +21,9 @@ _watch = threading.local()      # _watch.calls: the (module, output shape) pairs
 
 
 class Parameter(Tensor):
-    """A Tensor that training changes, in place (so nothing made of its data may be kept)."""
+    """A Tensor that training changes, in place."""
 
     __slots__ = ()
-
-    def __init__(self, data):
-        super().__init__(data)
-        self.cache = None
 
 
 class Buffer:

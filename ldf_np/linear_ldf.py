@@ -8,6 +8,7 @@ principal components (Baldi and Hornik 1989); the adversarial part gives the cod
 
 Everything is in units of the noise: data come divided by sigma, which is known, as for the estimators of `gaussian.py`.
 """
+
 import numpy as np
 
 from . import layers as L
@@ -80,15 +81,33 @@ def linear_ali(d, r, seed=0):
     decoder = LinearDecoder(_linear(r, r, 1.0, rng), _linear(r, d, d**-0.5, rng), rng.spawn(1)[0])
     critic = Discriminator(Same(), Same(), quadratic_critic(d + r, 8 + 8 * r, d**-0.5, rng))
     # The reconstruction is a mean over d numbers: its weight 3 d makes it three times a sum.
-    return ALI(encoder, decoder, critic, r, lr=2e-2, discriminator_lr=3e-3, shortcut_weight=3.0 * d, latent_weight=0.0,
-               gamma=0.1, seed=seed + 1)
+    return ALI(
+        encoder,
+        decoder,
+        critic,
+        r,
+        lr=2e-2,
+        discriminator_lr=3e-3,
+        shortcut_weight=3.0 * d,
+        latent_weight=0.0,
+        gamma=0.1,
+        seed=seed + 1,
+    )
 
 
 def linear_ldf(ali, k, r, seed=0):
     """LDF: k frames by one linear ALI, and over their whitened codes (k r numbers) a linear GAN."""
     rng, size = Generator(seed), k * r
-    top = GAN(LinearGenerator(size, size, 0.0, size**-0.5, rng), quadratic_critic(size, 2 * size, 0.4, rng), size,
-              lr=5e-3, discriminator_lr=3e-2, gamma=0.1, ema=0.98, seed=seed + 1)
+    top = GAN(
+        LinearGenerator(size, size, 0.0, size**-0.5, rng),
+        quadratic_critic(size, 2 * size, 0.4, rng),
+        size,
+        lr=5e-3,
+        discriminator_lr=3e-2,
+        gamma=0.1,
+        ema=0.98,
+        seed=seed + 1,
+    )
     return LDF([Level(ali, Frames(k), code="h")], top, (k, r), size)
 
 
@@ -99,8 +118,17 @@ def linear_joint_gan(p, q, seed=0):
     infinity; these settings (a strong, unweighted penalty; a slow generator) are the calmest of thirteen that were tried.
     """
     rng = Generator(seed)
-    return GAN(LinearGenerator(q, p, 1.0, 0.03, rng), quadratic_critic(p, 16, p**-0.5, rng), q, lr=5e-4, discriminator_lr=5e-3,
-               penalty="unweighted", gamma=30.0, ema=0.98, seed=seed + 1)
+    return GAN(
+        LinearGenerator(q, p, 1.0, 0.03, rng),
+        quadratic_critic(p, 16, p**-0.5, rng),
+        q,
+        lr=5e-4,
+        discriminator_lr=5e-3,
+        penalty="unweighted",
+        gamma=30.0,
+        ema=0.98,
+        seed=seed + 1,
+    )
 
 
 def fit_frames(ali, frames, steps, batch_size=256):
@@ -129,9 +157,9 @@ def _averaged(gan):
 def ldf_covariance(model):
     """The covariance of what a linear LDF generates: G C G' + (1 - P), C that of the codes, all from the weights."""
     k, r = model.code_shape
-    unwhiten = (model.whitening.basis.data * model.whitening.scale.data).astype(float)          # (k r, k r)
-    A = unwhiten @ _averaged(model.top).T                                                       # codes = A z
-    G = model.models[0].decoder.body.weight.data.T.astype(float)                                # (d, r)
+    unwhiten = (model.whitening.basis.data * model.whitening.scale.data).astype(float)  # (k r, k r)
+    A = unwhiten @ _averaged(model.top).T  # codes = A z
+    G = model.models[0].decoder.body.weight.data.T.astype(float)  # (d, r)
     Q, R = np.linalg.qr(G)
     R = np.kron(np.eye(k), R) @ A
     return Covariance(block_diagonal(np.broadcast_to(Q, (k,) + Q.shape)), R @ R.T, 1.0)

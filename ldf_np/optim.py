@@ -1,6 +1,5 @@
 """Optimisers and the moving average of weights, each one operation over a network's flat parameters."""
 
-import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -104,12 +103,12 @@ class EMA(Module):
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay: expected a number in [0, 1), got {decay}")
         self.decay, self.steps = decay, 0
-        self._network = weakref.ref(network)        # not a child: its parameters are its owner's
+        self._of = {"network": network}     # in a dict: no child, for its parameters are its owner's
         live = self._live()
         self.average = Buffer(array_module(live[0]).concatenate([data.reshape(-1) for data in live]))
 
     def _live(self):
-        network = self._network()
+        network = self._of["network"]
         return [network.flat(), *(b.data for _, b in network.named_buffers())]
 
     def _averages(self):

@@ -12,7 +12,7 @@ differentiated too. It is meaningless where the discriminator couples the sample
 import numpy as np
 
 from .backend import array_module
-from .engine import Tensor, grad
+from .engine import Tensor, grad, unchanging
 from .ops import mean, reshape, sigmoid, sqrt, square
 from .ops import sum as sum_
 
@@ -75,7 +75,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
         raise ValueError("real, fake: expected arrays of one batch size, "
                          f"got shapes {[a.shape for a in real]} and {[a.shape for a in fake]}")
     xp = array_module(real[0])
-    inputs = [Tensor(xp.concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
+    inputs = [unchanging(xp.concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
     logits = discriminator(*inputs)
     is_real = xp.arange(2 * n) < n
     if kind == "roth":

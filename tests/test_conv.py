@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import ldf_np as ldf
 from ldf_np.engine import Tensor, grad, operation
 from ldf_np.kernels import conv as kernel
+from ldf_np.layers import Parameter
 
 
 def trilinear(x, w, y, stride, padding):
@@ -128,15 +129,26 @@ def test_single_precision_is_close_to_double():
         assert np.abs(single.data - double.data).max() < 1e-3 * np.abs(double.data).max()
 
 
-def test_a_weight_changed_in_place_is_read_anew():
-    """What a kernel keeps of an array between two calls must not outlive a training step."""
-    from ldf_np.layers import Parameter
-
-    x, w = Tensor(values(8, 8, 8, 8, dtype=np.float32)), Parameter(values(3, 3, 8, 8, dtype=np.float32))
+@pytest.mark.parametrize("kind", [Tensor, Parameter])
+def test_what_changes_in_place_is_read_anew(kind):
+    """What a kernel keeps of an array between two calls must not outlive a training step, whoever takes it."""
+    x, w = kind(values(8, 8, 8, 8, dtype=np.float32)), kind(values(3, 3, 8, 8, dtype=np.float32))
     first = ldf.conv2d(x, w)
     grad(first.sum(), [x, w])
     w.data *= 2
     np.testing.assert_allclose(ldf.conv2d(x, w).data, 2 * first.data, rtol=1e-5, atol=1e-4)
+    x.data = x.data * 2
+    np.testing.assert_allclose(ldf.conv2d(x, w).data, 4 * first.data, rtol=1e-5, atol=1e-4)
+
+
+def test_a_lowering_is_kept_where_nothing_changes(monkeypatch):
+    """The result of an operation is lowered once for all the faces that read it."""
+    lowered = []
+    lower = kernel._Windows.lower
+    monkeypatch.setattr(kernel._Windows, "lower", lambda *args: lowered.append(args[1]) or lower(*args))
+    x, w = Tensor(values(2, 5, 5, 2)) * 1.0, Tensor(values(3, 3, 2, 2))
+    grad(ldf.conv2d(x, w).sum(), [x, w])
+    assert lowered.count("x") == 1
 
 
 # ------------------------------------------------------------------------------- planted rules that must be found

@@ -1,5 +1,8 @@
 """GANs: one learns a Gaussian, samples come from the averaged weights, and the joint rival of LDF is of its size."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from helpers import weights
@@ -78,6 +81,19 @@ def test_saved_and_loaded_it_samples_the_same(tmp_path):
     model.save(tmp_path / "gan.safetensors")
     other.load(tmp_path / "gan.safetensors")
     np.testing.assert_array_equal(model.sample(9, ldf.Generator(3)), other.sample(9, ldf.Generator(3)))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_stands_on_its_own(copied):
+    model = small()
+    model.fit(plane(), steps=5)
+    twin = copied(model)
+    want = model.sample(5, ldf.Generator(3))
+    np.testing.assert_array_equal(twin.sample(5, ldf.Generator(3)), want)
+    twin.fit(plane(), steps=5)
+    np.testing.assert_array_equal(model.sample(5, ldf.Generator(3)), want)
+    model.fit(plane(), steps=5)
+    np.testing.assert_array_equal(weights(model), weights(twin))        # the optimisers were copied too
 
 
 # ----------------------------------------------------------------------------------------------- the joint baseline
