@@ -70,7 +70,7 @@ def train_ldf(options, data, clips):
     errors = {code: float(np.mean((bottom.reconstruct(held_out, code) - to_float(held_out)) ** 2)) for code in "hz"}
     pairs = np.stack([real, to_uint8(model.reconstruct(real))], axis=1).reshape(-1, *real.shape[1:])
     plots.save_clips(os.path.join(options.out, "reconstructions.png"), pairs)
-    numbers = {"reconstruction_mse": errors, "code_variance_kept": model.whitening.explained}
+    numbers = {"reconstruction_mse": errors, "code_variance_kept": float(model.whitening.explained.data[0])}
     return model, {"LDF bottom": histories["level 0"], "LDF top": histories["top"]}, numbers
 
 

@@ -10,9 +10,9 @@ An encoder E and a decoder G are trained against one discriminator D that sees p
 from . import ops
 from .engine import Tensor, grad, unchanging
 from .layers import Module, Sequential, draws, evaluation
-from .losses import ali_loss, discriminator_loss, reconstruction_loss
+from .losses import ali_loss, check_loss, discriminator_loss, reconstruction_loss
 from .optim import Adam, falling
-from .penalty import annealed, penalized_logits
+from .penalty import annealed, check_penalty, penalized_logits
 from .random import Generator
 from .threads import side_by_side
 from .training import Batches, apply_batched, train
@@ -82,6 +82,8 @@ class ALI(Module):
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0, latent_weight=5.0,
                  penalty="roth", gamma=0.5, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99),
                  final_lr=1.0, seed=0):
+        check_loss(loss)
+        check_penalty(penalty, gamma)
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
         self.latent_size = latent_size
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight

@@ -2,9 +2,9 @@
 
 from .engine import Tensor, grad
 from .layers import Module, draws, evaluation
-from .losses import discriminator_loss, generator_loss
+from .losses import check_loss, discriminator_loss, generator_loss
 from .optim import EMA, Adam, falling
-from .penalty import annealed, penalized_logits
+from .penalty import annealed, check_penalty, penalized_logits
 from .random import Generator
 from .threads import side_by_side
 from .training import Batches, apply_batched, train
@@ -31,6 +31,8 @@ class GAN(Module):
 
     def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating", penalty="roth", gamma=0.5,
                  lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
+        check_loss(loss)
+        check_penalty(penalty, gamma)
         self.generator, self.discriminator, self.latent_size = generator, discriminator, latent_size
         self.loss, self.penalty, self.gamma, self.final_lr = loss, penalty, gamma, final_lr
         self.rng = Generator(seed)

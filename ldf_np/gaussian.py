@@ -1,9 +1,9 @@
-"""Section 3.2 made exact: a Gaussian object of k correlated blocks, and every way to learn its covariance from few samples.
+"""Section 3.2 made exact: a Gaussian object of k correlated blocks, and the ways to learn its covariance from samples.
 
 The model, in the paper's words "splits its p variables into k blocks": block i is
     x_i = sqrt(theta) W_i z_i + eps_i,    W_i (d, r) orthonormal,  eps ~ N(0, sigma^2 I),  Cov(z) = R (x) I_r,
-so  Sigma = theta W (R (x) I_r) W' + sigma^2 I  with W = blockdiag(W_1 .. W_k).  Its spikes are sigma^2 + theta mu_j, each r
-times, mu_j the eigenvalues of R.  The mean (zero) and sigma are known to every estimator that uses spikes.
+so  Sigma = theta W (R (x) I_r) W' + sigma^2 I  with W = blockdiag(W_1 .. W_k).  Its spikes are sigma^2 + theta mu_j,
+each r times, mu_j the eigenvalues of R.  The mean (zero) is known to every estimator, sigma to those that use spikes.
 
 Axis letters: n sample, i j block, a b coordinate within a block, m latent coordinate.
 What each estimator must cost is predicted in `ldf_np/gaussian_curves.py` from the laws in `ldf_np/gaussian_theory.py`.
@@ -29,7 +29,7 @@ METRIC_NAMES = {
 
 @dataclass(frozen=True)
 class Covariance:
-    """basis @ core @ basis' + tail (I - basis basis'): an orthonormal basis (p, q), a core (q, q) or its diagonal (q,)."""
+    """basis @ core @ basis' + tail (I - basis basis'): an orthonormal basis (p, q), a core (q, q) or its diagonal."""
 
     basis: np.ndarray
     core: np.ndarray
@@ -90,7 +90,7 @@ def _operator_norm(one, two):
 
 
 def kl_divergence(one, two):
-    """KL(N(0, one) || N(0, two)) = (tr two^-1 one - p + ln det two - ln det one) / 2; infinite where either is singular."""
+    """KL(N(0, one) || N(0, two)) = (tr two^-1 one - p + ln det two - ln det one) / 2; infinite if one is singular."""
     logdet = two.logdet() - one.logdet()
     if not np.isfinite(logdet):
         return np.inf
@@ -160,7 +160,9 @@ class BlockModel:
     W: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self):
-        put = lambda name, value: object.__setattr__(self, name, value)
+        def put(name, value):
+            object.__setattr__(self, name, value)
+
         put("k", whole_number("k", self.k, 2))
         put("d", whole_number("d", self.d, 1))
         put("r", whole_number("r", self.r, 1))
@@ -211,7 +213,7 @@ class BlockModel:
         return x + np.sqrt(self.theta) * np.einsum("iam,nim->nia", self.W, z)
 
     def frames(self, n, rng):
-        """(1, n, d) frames if W is shared, else (k, n, d), n for each block: marginal samples, no two from one object."""
+        """(1, n, d) frames if W is shared, else (k, n, d), n of each block: marginals, no two from one object."""
         n = whole_number("n", n, 2)
         W = self.W[:1] if self.shared else self.W
         z = rng.standard_normal((len(W), n, self.r))
@@ -219,7 +221,7 @@ class BlockModel:
         return x + np.sqrt(self.theta) * np.einsum("iam,inm->ina", W, z)
 
     def frames_of(self, x):
-        """The blocks of joint samples (n, k, d), laid out as `frames` are: what there is when no extra marginals exist."""
+        """The blocks of joint samples (n, k, d), laid out as `frames` are: all there is without extra marginals."""
         return x.reshape(1, -1, self.d) if self.shared else x.transpose(1, 0, 2)
 
 
@@ -273,7 +275,7 @@ def joint_estimates(x, sigma):
 
 
 def learn_blocks(frames, r, sigma):
-    """The bottom level: W^ (b, d, r), shrunk strengths theta c^2 and sample eigenvalues (b, r); b = 1 if W is shared."""
+    """The bottom level: W^ (b, d, r), shrunk strengths theta c^2, sample eigenvalues (b, r); b = 1 if W is shared."""
     n, d = frames.shape[1:]
     S = frames.transpose(0, 2, 1) @ frames / n
     value, vector = np.linalg.eigh(S)
@@ -287,7 +289,10 @@ def encode(x, W):
 
 
 def align_codes(y, W):
-    """Turn each block's latent axes to fit its left neighbour's (orthogonal Procrustes): unshared W fixes them only up to O(r)."""
+    """Turn each block's latent axes to fit its left neighbour's (orthogonal Procrustes).
+
+    Marginals fix the axes of a W of its own only up to a rotation; for r = 1 that is a sign.
+    """
     y, W = y.copy(), W.copy()
     for i in range(1, y.shape[1]):
         left, _, right = np.linalg.svd(y[:, i].T @ y[:, i - 1])
@@ -317,16 +322,17 @@ def fit_rho(T, a, noise=1.0):
 
 
 def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
-    """{"H0", "H-full", "H-par"}: the blocks as `learn_blocks` found them, their dependence from joint samples x (n, k, d).
+    """{"H0", "H-full", "H-par"}: blocks as `learn_blocks` found them, their dependence from joint samples x (n, k, d).
 
     H0      blocks independent: the marginals alone.
     H-full  a free (k r) x (k r) code covariance, from the joint samples' codes: the paper's "trainable upper level".
     H-par   code covariance theta c^2 R(rho) + sigma^2, rho by maximum likelihood: its "approximate parametric model".
 
-    `reused` says that the blocks were learned from x itself.  Then W^ has fitted their noise and the codes come out too large,
-    variances and covariances alike, by (1 + gamma/theta)^2: in-sample a direction has variance (1+theta)(1+gamma/theta),
-    out of sample 1 + theta c^2 = (1+theta)/(1+gamma/theta); across blocks, with the left cosine
-    c_L^2 = (1-gamma/theta^2)/(1+1/theta), it is lambda c_L^2 R_ij against theta c^2 R_ij.  `deflate` divides it out.
+    `reused` says that the blocks were learned from x itself.  Then W^ has fitted their noise and the codes come out too
+    large, variances and covariances alike, by (1 + gamma/theta)^2 (asymptotic): in sample a direction has variance
+    lambda = (1+theta)(1+gamma/theta), out of sample 1 + theta c^2 = (1+theta)/(1+gamma/theta); and across blocks, with
+    the left cosine c_L^2 = (1-gamma/theta^2)/(1+1/theta), lambda c_L^2 R_ij against theta c^2 R_ij.  `deflate` divides
+    the factor out.
     """
     n, k, d = x.shape
     W, strength, value = blocks
@@ -390,11 +396,11 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
 
 
 def top_eigenvalues(strengths, n, p, rng):
-    """Largest eigenvalue of a sample covariance, and its squared cosine with the first spike, along a grid of strengths.
+    """Largest eigenvalue of a sample covariance, and its squared cosine with the first spike, for a grid of strengths.
 
-    strengths (t, q) at unit noise.  One white Wishart matrix [[A, B], [B', C]] serves the whole grid (so a curve is smooth
-    in theta): with D = diag(sqrt(1 + strengths)) the top eigenvalue is the y with  lambda_max(D (A + B (y - C)^-1 B') D) = y
-    above C's, found by bisection; its vector is (w, (y - C)^-1 B' D w).
+    strengths (t, q) at unit noise.  One white Wishart matrix [[A, B], [B', C]] serves the whole grid (so a curve is
+    smooth in theta): with D = diag(sqrt(1 + strengths)) the top eigenvalue is the y above C's own with
+    lambda_max(D (A + B (y - C)^-1 B') D) = y,  found by bisection; its vector is (w, (y - C)^-1 B' D w).
     """
     q = strengths.shape[1]
     z = rng.standard_normal((n, p))
@@ -419,15 +425,11 @@ def top_eigenvalues(strengths, n, p, rng):
 
 
 def white_top_eigenvalues(n, p, draws, rng):
-    """Largest eigenvalues of pure noise, by the bidiagonal model of Dumitriu and Edelman (2002): the same law, O(p) numbers."""
+    """Largest eigenvalues of pure noise, by Dumitriu and Edelman's bidiagonal model (2002): the same law."""
     m, most = min(n, p), max(n, p)
     a = np.sqrt(rng.chisquare(np.arange(most, most - m, -1), (draws, m)))  # diagonal
     b = np.sqrt(rng.chisquare(np.arange(m - 1, 0, -1), (draws, m - 1)))  # beside it
     diagonal = a**2 + np.concatenate([np.zeros((draws, 1)), b**2], axis=1)
     beside = a[:, :-1] * b
-    return (
-        np.array(
-            [eigvalsh_tridiagonal(u, v, select="i", select_range=(m - 1, m - 1))[0] for u, v in zip(diagonal, beside)]
-        )
-        / n
-    )
+    last = {"select": "i", "select_range": (m - 1, m - 1)}
+    return np.array([eigvalsh_tridiagonal(*pair, **last)[0] for pair in zip(diagonal, beside, strict=True)]) / n

@@ -1,4 +1,4 @@
-"""The laws behind Section 3.2: what random matrix theory says a covariance estimate must cost, before any data are drawn.
+"""The laws behind Section 3.2: what random matrix theory says a covariance estimate must cost, before any data.
 
 Everything here is a number computed from numbers; `ldf_np/gaussian.py` holds the model, the data and the estimators.
 
@@ -38,7 +38,7 @@ def bulk_edge(gamma):
 
 
 def spike_eigenvalue(theta, gamma):
-    """Limit of the sample eigenvalue of a spike l = 1 + theta: l (1 + gamma/theta) above the threshold, else the edge [BBP]."""
+    """Limit of a spike's sample eigenvalue, l = 1 + theta: l (1 + gamma/theta) above the threshold, else the edge."""
     theta, gamma = np.broadcast_arrays(np.asarray(theta, float), gamma)
     seen = theta > bbp_threshold(gamma)
     safe = np.where(seen, theta, 1.0)
@@ -58,7 +58,7 @@ def spike_cosine2(theta, gamma):
 
 
 def spike_spread(theta, gamma, n):
-    """Standard deviation of a spike's sample eigenvalue: l sqrt(2 (1 - gamma/theta^2) / n).  Asymptotic, simple spikes."""
+    """Standard deviation of a simple spike's sample eigenvalue: l sqrt(2 (1 - gamma/theta^2) / n).  Asymptotic."""
     return (1 + theta) * np.sqrt(2 * np.maximum(1 - gamma / theta**2, 0) / n)
 
 
@@ -113,11 +113,11 @@ def tracy_widom_quantile(probability):
 
 
 def tracy_widom_scale(n, p):
-    """(mu, s) such that (n lambda_max - mu) / s follows F_1 for n samples of white noise in p dimensions, asymptotically.
+    """(mu, s) such that (n lambda_max - mu) / s follows F_1 for n samples of white noise in p dimensions.  Asymptotic.
 
-    With a = sqrt(n - 1/2), b = sqrt(p - 1/2):  mu = (a + b)^2,  s = (a + b)(1/a + 1/b)^(1/3) [Ma].  Johnstone's own choice,
-    a = sqrt(n - 1) and b = sqrt(p), has an error of the order min(n, p)^(-1/3) instead of ^(-2/3): at n = 4000, p = 60 its
-    5% test raised 4.4% false alarms in 20,000 draws, this one 5.1%.
+    With a = sqrt(n - 1/2), b = sqrt(p - 1/2):  mu = (a + b)^2,  s = (a + b)(1/a + 1/b)^(1/3) [Ma].  Johnstone's choice,
+    a = sqrt(n - 1) and b = sqrt(p), has an error of the order min(n, p)^(-1/3) instead of ^(-2/3): at n = 4000, p = 60
+    its 5% test raised 4.4% false alarms in 20,000 draws, this one 5.1%.
     """
     a, b = np.sqrt(n - 0.5), np.sqrt(p - 0.5)
     return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
@@ -181,7 +181,7 @@ def wishart_kl(n, p):
     return forward, -logdet / 2
 
 
-# ------------------------------------------------------------------ linear shrinkage of the whole matrix: J0 and Ledoit-Wolf
+# ------------------------------------------------------------------ linear shrinkage: J0 and Ledoit-Wolf
 
 
 def linear_shrinkage_weight(eigenvalues, n):
@@ -212,8 +212,9 @@ def linear_shrinkage_operator(thetas, gamma, b, m):
 
     Derivation.  Split off the spike's coordinate, S = [[l, s'], [s, S_2]].  An outlier y of the difference solves
         (1-b) l + b m - l - y = (1-b) s' (S_2 - zeta)^-1 s,    y = (1-b) zeta + b m - 1.
-    Write zeta = (1 + a)(1 + gamma/a), |a| > sqrt(gamma), outside the bulk of S_2; there s'(S_2 - zeta)^-1 s -> -l gamma/a,
-    and what is left is a quadratic,  a^2 + (1 + gamma + (b l - 1)/(1-b)) a - gamma theta = 0.
+    Write zeta = (1 + a)(1 + gamma/a), |a| > sqrt(gamma), outside the bulk of S_2; there
+    s'(S_2 - zeta)^-1 s -> -l gamma/a, and what is left is a quadratic,
+        a^2 + (1 + gamma + (b l - 1)/(1-b)) a - gamma theta = 0.
     Without an outlier the edge of the bulk (a = +-sqrt(gamma)) is the norm.  So S itself has an outlier only for
     theta > 1 + sqrt(gamma), a threshold of its own beside BBP's.  Asymptotic.
     """

@@ -86,11 +86,16 @@ class Module:
             elif isinstance(value, (list, tuple)):
                 yield from ((f"{name}.{k}", v) for k, v in enumerate(value) if isinstance(v, Module))
 
-    def named_modules(self, prefix=""):
-        """(name, module) for this module and all below it, outermost first."""
-        yield prefix.rstrip("."), self
-        for name, child in self.children():
-            yield from child.named_modules(f"{prefix}{name}.")
+    def named_modules(self):
+        """(name, module) for this module and all below it, outermost first; one that is held twice comes once."""
+        seen, stack = set(), [("", self)]
+        while stack:
+            prefix, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield prefix, module
+            stack.extend(reversed([(f"{prefix}.{name}" if prefix else name, child) for name, child in module.children()]))
 
     def _named(self, kind):
         for prefix, module in self.named_modules():

@@ -11,7 +11,8 @@ from .ops import mean, softplus, square
 KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
 
 
-def _check(kind):
+def check_loss(kind):
+    """Raise ValueError unless ``kind`` is one of KINDS."""
     if kind not in KINDS:
         raise ValueError(f"loss: expected one of {', '.join(KINDS)}, got {kind!r}")
 
@@ -22,7 +23,7 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     mean[softplus(-l_r) + softplus(l_f)] (Goodfellow et al. 2014), for the saturating, non-saturating and
     boundary-seeking generators alike; mean[(l_r - 1)^2 + l_f^2] / 2 for "least-squares" (Mao et al. 2017).
     """
-    _check(kind)
+    check_loss(kind)
     if kind == "least-squares":
         return (mean(square(real - 1.0)) + mean(square(fake))) * 0.5
     return mean(softplus(-real)) + mean(softplus(fake))
@@ -34,7 +35,7 @@ def generator_loss(fake, kind="non-saturating"):
     "non-saturating": mean softplus(-l_f). "saturating": -mean softplus(l_f), the minimax game itself.
     "least-squares": mean (l_f - 1)^2 / 2. "bgan": mean l_f^2 / 2, boundary seeking (Hjelm et al. 2018).
     """
-    _check(kind)
+    check_loss(kind)
     if kind == "saturating":
         return -mean(softplus(fake))
     if kind == "least-squares":

@@ -19,6 +19,14 @@ from .ops import sum as sum_
 KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
 
 
+def check_penalty(kind, gamma=0.0):
+    """Raise ValueError unless ``kind`` is one of KINDS and ``gamma`` not negative."""
+    if kind not in KINDS:
+        raise ValueError(f"penalty: expected one of {', '.join(KINDS)}, got {kind!r}")
+    if not gamma >= 0:
+        raise ValueError(f"gamma: expected a non-negative number, got {gamma!r}")
+
+
 def squared_gradient_norms(logits, inputs):
     """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
@@ -68,8 +76,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     -------
     logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or 0.0).
     """
-    if kind not in KINDS:
-        raise ValueError(f"penalty: expected one of {', '.join(KINDS)}, got {kind!r}")
+    check_penalty(kind)
     n = len(real[0])
     if any(len(array) != n for array in (*real, *fake)):
         raise ValueError("real, fake: expected arrays of one batch size, "

@@ -100,21 +100,33 @@ def test_a_level_maps_whole_objects_to_codes_and_back():
 
 # -------------------------------------------------------------------------------------------------------- whitening
 
-def test_whitening():
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_whitening(strength):
     codes = np.random.default_rng(0).standard_normal((500, 6)) @ np.diag([5, 3, 2, 1, 0.1, 0.1]) + 4
     codes = codes.astype(np.float32)
-    whitening = Whitening(6, 4).fit(codes)
+    whitening = Whitening(6, 4, strength).fit(codes)
     white = whitening.apply(codes)
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(4), atol=1e-4)
     variances = np.sort(np.linalg.eigvalsh(np.cov(codes.T)))[::-1]
-    np.testing.assert_allclose(whitening.explained, variances[:4].sum() / variances.sum(), rtol=1e-5)
+    left = variances[:4] ** (1 - strength)              # strength 1: all alike; 0: as they were
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.diag(left / left.mean()), atol=1e-4)
+    np.testing.assert_allclose(whitening.explained.data, variances[:4].sum() / variances.sum(), rtol=1e-5)
     assert np.mean((whitening.invert(white) - codes) ** 2) < 0.01
     full = Whitening(6, 6).fit(codes)
     np.testing.assert_allclose(full.invert(full.apply(codes)), codes, atol=1e-4)
     for wrong in (0, 7):
         with pytest.raises(ValueError, match="components: expected 1 to 6"):
             Whitening(6, wrong)
+    with pytest.raises(ValueError, match=r"strength: expected a number in \[0, 1\], got 2"):
+        Whitening(6, 4, 2)
+
+
+def test_a_refit_keeps_the_signs():
+    codes = np.random.default_rng(0).standard_normal((500, 6)).astype(np.float32) * np.arange(1, 7, dtype=np.float32)
+    whitening = Whitening(6, 4).fit(codes)
+    whitening.basis.data[:, 1] *= -1                    # as another run of the solver might have it
+    before = whitening.basis.data.copy()
+    np.testing.assert_allclose(whitening.fit(codes).basis.data, before, atol=1e-5)
 
 
 def test_whitening_of_codes_that_hardly_vary():
