@@ -23,7 +23,7 @@ from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.files import replacing
 from ldf_np.report import environment, save_json
 
-COMPONENTS = 256        # of the whitened codes that the top level models
+SHARED, LOCAL = 96, 96      # components of the codes: of what the frames share, and of how each departs from it
 SAMPLES = 1000
 
 
@@ -42,7 +42,7 @@ def parse(arguments=None):
     options = parser.parse_args(arguments)
     if not options.minutes > 0:
         parser.error(f"--minutes: expected a positive number, got {options.minutes}")
-    least = 4 * COMPONENTS
+    least = 1024
     if options.clips < least:
         parser.error(f"--clips: expected at least {least}, got {options.clips}")
     if options.train_clips is not None and not 64 <= options.train_clips <= options.clips:
@@ -55,9 +55,10 @@ def parse(arguments=None):
 def build_ldf(seed, clips):
     """LDF on five frames: small ALI networks shared by all frames, and an MLP GAN over their whitened codes."""
     bottom = nets.small_ali(seed=seed)
-    components = min(COMPONENTS, clips // 2)
-    top = nets.mlp_gan(components, seed=seed + 10)
-    return ldf.LDF([ldf.Level(bottom, ldf.Frames(5))], top, (5, *nets.CODE), components, seed=seed + 20)
+    shared, local = min(SHARED, clips // 4), min(LOCAL, clips // 4)
+    top = nets.mlp_gan(shared + local, seed=seed + 10)
+    whitening = ldf.SharedAndLocal((5, *nets.CODE), shared, local)
+    return ldf.LDF([ldf.Level(bottom, ldf.Frames(5))], top, whitening, seed=seed + 20)
 
 
 def train_ldf(options, data, clips):
@@ -70,7 +71,8 @@ def train_ldf(options, data, clips):
     errors = {code: float(np.mean((bottom.reconstruct(held_out, code) - to_float(held_out)) ** 2)) for code in "hz"}
     pairs = np.stack([real, to_uint8(model.reconstruct(real))], axis=1).reshape(-1, *real.shape[1:])
     plots.save_clips(os.path.join(options.out, "reconstructions.png"), pairs)
-    numbers = {"reconstruction_mse": errors, "code_variance_kept": float(model.whitening.explained.data[0])}
+    numbers = {"reconstruction_mse": errors, "code_variance_kept": {
+        part: float(getattr(model.whitening, part).explained.data[0]) for part in ("shared", "local")}}
     return model, {"LDF bottom": histories["level 0"], "LDF top": histories["top"]}, numbers
 
 

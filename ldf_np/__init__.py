@@ -12,7 +12,7 @@ from .check import check_grads
 from .conv import conv2d, conv2d_weight, conv_transpose2d
 from .engine import Tensor, enable_grad, grad, no_grad
 from .gan import GAN, JointGAN
-from .hierarchy import LDF, Frames, Groups, Level, Patches
+from .hierarchy import LDF, Frames, Groups, Level, Patches, SharedAndLocal, Whitening
 from .ops import (abs, clip, concatenate, exp, leaky_relu, log, matmul, max, maximum, maxout, mean, min, minimum, pad,
                   relu, reshape, sigmoid, softplus, split, sqrt, square, stack, sum, tanh, transpose, where)
 from .penalty import roth_penalty

@@ -29,7 +29,7 @@ class Effort:
 
 
 FULL = Effort(30, 14, 150, 120, 3000, 20, 17, 30, {"frames": 500, "top": 500, "joint": 600})
-QUICK = Effort(8, 5, 40, 24, 500, 4, 7, 6, {"frames": 300, "top": 300, "joint": 320})
+QUICK = Effort(6, 5, 40, 24, 500, 4, 7, 6, {"frames": 300, "top": 300, "joint": 300})
 
 
 def interval(values):
@@ -162,7 +162,8 @@ def cases(effort, rng, seed=0):
         measured = measure(model, [n_joint], frames, effort.case_repeats, rng, reused=reused, metrics=("frobenius",))
         predicted = gaussian_curves.predict(model, n_joint, frames, reused, draws=effort.draws)
         row = {"case": what.strip(), "indent": what.startswith(" "),
-               "n_joint": n_joint, "frames": frames, "reused": reused, "k": model.k, "d": model.d, "theta": model.theta, "R": model.R.tolist(), "shared": model.shared,
+               "n_joint": n_joint, "frames": frames, "reused": reused,
+               "k": model.k, "d": model.d, "theta": model.theta, "R": model.R.tolist(), "shared": model.shared,
                "mu_1": float(model.mu[0]), "joint_threshold": float(np.sqrt(model.p / n_joint) / model.mu[0]),
                "block_threshold": float(np.sqrt(model.d / frames))}
         for e in ESTIMATORS:

@@ -106,7 +106,7 @@ class Level:
 
 
 class Whitening(Module):
-    """Principal components of the codes, brought closer to one scale: codes (n, size) <-> (n, components).
+    """Principal components of the codes, brought closer to one scale: codes (n, *code_shape) <-> (n, components).
 
     A GAN over raw codes loses to its discriminator, for most of their directions hold almost nothing. A component of
     standard deviation s is divided by s^strength: 1 whitens fully, so that the last component counts as much as the
@@ -114,7 +114,9 @@ class Whitening(Module):
     square of one.
     """
 
-    def __init__(self, size, components, strength=0.5):
+    def __init__(self, code_shape, components, strength=0.5):
+        self.code_shape = tuple(code_shape)
+        size = int(np.prod(self.code_shape))
         if not 1 <= components <= size:
             raise ValueError(f"components: expected 1 to {size} (the numbers in a code), got {components}")
         if not 0 <= strength <= 1:
@@ -126,9 +128,10 @@ class Whitening(Module):
         self.explained = Buffer(np.zeros(1, np.float32))        # the share of the variance that is kept
 
     def fit(self, codes):
-        """Learn from codes (n, size)."""
+        """Learn from codes (n, *code_shape)."""
         from scipy.linalg import eigh       # here, for SciPy takes longer to load than all of this library
 
+        codes = codes.reshape(len(codes), -1)
         mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
         centred = codes - mean
         covariance = (centred.T @ centred) / len(codes)
@@ -144,12 +147,46 @@ class Whitening(Module):
         return self
 
     def apply(self, codes):
-        """(n, size) -> (n, components)."""
-        return (codes - self.mean.data) @ self.basis.data / self.scale.data
+        """(n, *code_shape) -> (n, components)."""
+        return (codes.reshape(len(codes), -1) - self.mean.data) @ self.basis.data / self.scale.data
 
     def invert(self, white):
-        """(n, components) -> (n, size)."""
-        return (white * self.scale.data) @ self.basis.data.T + self.mean.data
+        """(n, components) -> (n, *code_shape)."""
+        codes = (white * self.scale.data) @ self.basis.data.T + self.mean.data
+        return codes.reshape(-1, *self.code_shape)
+
+
+class SharedAndLocal(Module):
+    """Whitens the codes of an object in two parts: what its factors share, and how each departs from that.
+
+        mean_t h_t  ->  ``shared`` components        h_t - mean_t h_t, all t together  ->  ``local`` components
+
+    What moves in a clip is a small part of its codes' variance, so the leading components of the plain codes hold the
+    maze and little else; with a part of its own it is kept. Codes (n, count, ...) <-> (n, shared + local).
+    """
+
+    def __init__(self, code_shape, shared, local, strength=0.5):
+        self.code_shape = tuple(code_shape)
+        self.shared = Whitening(self.code_shape[1:], shared, strength)
+        self.local = Whitening(self.code_shape, local, strength)
+        self.components = shared + local
+
+    def fit(self, codes):
+        """Learn from codes (n, count, ...)."""
+        mean = codes.mean(axis=1, keepdims=True)
+        self.shared.fit(mean[:, 0])
+        self.local.fit(codes - mean)
+        return self
+
+    def apply(self, codes):
+        """(n, count, ...) -> (n, components)."""
+        mean = codes.mean(axis=1, keepdims=True)
+        return np.concatenate([self.shared.apply(mean[:, 0]), self.local.apply(codes - mean)], axis=1)
+
+    def invert(self, white):
+        """(n, components) -> (n, count, ...)."""
+        shared, local = np.split(white, [self.shared.components], axis=1)
+        return self.shared.invert(shared)[:, None] + self.local.invert(local)
 
 
 class LDF(Module):
@@ -158,22 +195,17 @@ class LDF(Module):
     Parameters
     ----------
     levels : sequence of Level, bottom first
-    top : GAN on vectors (n, components)
-    code_shape : tuple
-        The shape of all codes of one object at the last level: (count, ...).
-    components : int
-        How many principal components of the codes the top models.
-    whitening : float
-        How strongly the components are brought to one scale (see ``Whitening``).
+    top : GAN on vectors (n, whitening.components)
+    whitening : Whitening or SharedAndLocal
+        Between all codes of an object at the last level, (count, ...), and the top's vectors.
     seed : int
         Of the order of the batches.
     """
 
-    def __init__(self, levels, top, code_shape, components, whitening=0.5, seed=0):
+    def __init__(self, levels, top, whitening, seed=0):
         self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]
-        self.code_shape = tuple(code_shape)
-        self.whitening = Whitening(int(np.prod(code_shape)), components, whitening)
+        self.whitening = whitening
         self.rng = Generator(seed)
 
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None, bottom_share=0.6,
@@ -223,8 +255,7 @@ class LDF(Module):
                 x = level.encode(few if interrupted else x)         # once: this level is frozen now
             except KeyboardInterrupt:
                 interrupted, x = True, level.encode(few)
-        codes = x.reshape(len(x), -1)
-        white = self.whitening.fit(codes).apply(codes)
+        white = self.whitening.fit(x).apply(x)
         budget = _budget(steps, minutes, 1 - bottom_share)
         if minutes is not None:         # encoding and whitening are part of the budget
             budget["minutes"] = max(0.01, minutes - (time.perf_counter() - start) / 60)
@@ -250,7 +281,7 @@ class LDF(Module):
             if taken & (taken + 1) == 0:
                 self.whitening.fit(self.codes(x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
             taken += 1
-            white = self.whitening.apply(data.reshape(len(data), -1))
+            white = self.whitening.apply(data)
             return losses | {f"top {name}": v for name, v in self.top.step(as_batch(white), share).items()}
 
         history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF", callback=callback)
@@ -261,17 +292,18 @@ class LDF(Module):
         codes = x[:2]
         for level in self.levels:
             codes = level.encode(codes)
-        if codes.shape[1:] != self.code_shape:
-            raise ValueError(f"code_shape: expected {codes.shape[1:]}, the codes of these levels, got {self.code_shape}")
+        if codes.shape[1:] != self.whitening.code_shape:
+            raise ValueError(f"whitening: expected a code_shape of {codes.shape[1:]}, the codes of these levels, "
+                             f"got {self.whitening.code_shape}")
         made, components = self.top.sample(2, Generator(0)).shape[1:], self.whitening.components
         if made != (components,):
             raise ValueError(f"top: expected a GAN on vectors of {components} components, but it makes {made}")
 
     def codes(self, x):
-        """All codes of each object, bottom-up and not whitened: (n, ...) -> (n, size)."""
+        """All codes of each object, bottom-up and not whitened: (n, ...) -> (n, count, ...)."""
         for level in self.levels:
             x = level.encode(x)
-        return x.reshape(len(x), -1)
+        return x
 
     def encode(self, x):
         """The whitened codes of whole objects, bottom-up: (n, ...) -> (n, components)."""
@@ -279,10 +311,7 @@ class LDF(Module):
 
     def decode(self, white):
         """Objects from whitened codes, top-down: (n, components) -> (n, ...)."""
-        x = self.whitening.invert(white).reshape(len(white), *self.code_shape)
-        for level in reversed(self.levels):
-            x = level.decode(x)
-        return x
+        return self._expand(self.whitening.invert(white))
 
     def sample(self, n, rng=None):
         """n objects, top-down: a NumPy array (n, ...)."""
@@ -290,10 +319,13 @@ class LDF(Module):
 
     def reconstruct(self, x):
         """Objects encoded to the codes of the last level and decoded again (the whitening left out)."""
-        codes = self.codes(x).reshape(len(x), *self.code_shape)
+        return self._expand(self.codes(x))
+
+    def _expand(self, x):
+        """The codes of the last level, decoded level by level."""
         for level in reversed(self.levels):
-            codes = level.decode(codes)
-        return codes
+            x = level.decode(x)
+        return x
 
 
 def _budget(steps, minutes, share):

@@ -17,7 +17,7 @@ from .ali import ALI, Decoder, Discriminator, Encoder
 from .gan import GAN
 from .gaussian import Covariance, block_diagonal, errors, hierarchical_estimates, joint_estimates, learn_blocks
 from .gaussian_curves import predict
-from .hierarchy import LDF, Frames, Level
+from .hierarchy import LDF, Frames, Level, Whitening
 from .random import Generator
 
 
@@ -95,7 +95,7 @@ def linear_ldf(ali, k, r, seed=0):
     rng, size = Generator(seed), k * r
     generator, critic = LinearGenerator(size, size, 0.0, size**-0.5, rng), quadratic_critic(size, 2 * size, 0.4, rng)
     top = GAN(generator, critic, size, gamma=0.1, lr=5e-3, discriminator_lr=3e-2, ema=0.98, seed=seed + 1)
-    return LDF([Level(ali, Frames(k), code="h")], top, (k, r), size)
+    return LDF([Level(ali, Frames(k), code="h")], top, Whitening((k, r), size, strength=1.0))
 
 
 def linear_joint_gan(p, q, seed=0):
@@ -124,7 +124,7 @@ def _averaged(gan):
 
 def ldf_covariance(model):
     """The covariance of what a linear LDF generates: G C G' + (1 - P), C that of the codes, all from the weights."""
-    k, r = model.code_shape
+    k, r = model.whitening.code_shape
     unwhiten = (model.whitening.basis.data * model.whitening.scale.data).astype(float)  # (k r, k r)
     A = unwhiten @ _averaged(model.top).T  # codes = A z
     G = model.models[0].decoder.body.weight.data.T.astype(float)  # (d, r)
@@ -142,7 +142,7 @@ def gan_covariance(gan):
 def compare(model, n_joints, n_frames, steps, rng, seed=0):
     """Train LDF and the joint GAN on one data set and measure both beside their formulas: one dict for each n_joint.
 
-    `steps` {"frames", "top", "joint"}.  "joint GAN" is its best moment, looked up every 20 steps with the truth in hand:
+    `steps`: {"frames", "top", "joint"}.  "joint GAN" is its best moment, looked up every 20 steps, truth at hand:
     no stopping rule could do better.  The frames are learned once; a smaller n_joint is the head of a larger one.
     """
     if not model.shared:

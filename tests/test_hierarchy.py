@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import ldf_np as ldf
 from ldf_np import nets
 from ldf_np.engine import Tensor, grad
-from ldf_np.hierarchy import LDF, Frames, Groups, Level, Patches, Whitening
+from ldf_np.hierarchy import LDF, Frames, Groups, Level, Patches, SharedAndLocal, Whitening
 
 SIZES = st.integers(1, 3)
 
@@ -26,14 +26,14 @@ def top(size, seed=0):
 
 def two_levels(seed=0, code="h"):
     bottom = Level(tiny_ali(6, hidden=5, seed=seed), Frames(4), code)
-    return LDF([bottom], top(7, seed + 10), (4, 5 if code == "h" else 2), components=7, seed=seed)
+    return LDF([bottom], top(7, seed + 10), Whitening((4, 5 if code == "h" else 2), 7), seed=seed)
 
 
 def three_levels(seed=0):
     """Frames of 6 numbers, pairs of their codes, and the top."""
     levels = [Level(tiny_ali(6, hidden=5, seed=seed), Frames(4)),
               Level(tiny_ali(10, hidden=6, seed=seed + 5), Groups(2, below=4, code_shape=(5,)))]
-    return LDF(levels, top(8, seed + 10), code_shape=(2, 6), components=8, seed=seed)
+    return LDF(levels, top(8, seed + 10), Whitening((2, 6), 8), seed=seed)
 
 
 BUDGETS = {"bottom-first": {"steps": 20}, "together": {"steps": 8}}
@@ -104,7 +104,7 @@ def test_a_level_maps_whole_objects_to_codes_and_back():
 def test_whitening(strength):
     codes = np.random.default_rng(0).standard_normal((500, 6)) @ np.diag([5, 3, 2, 1, 0.1, 0.1]) + 4
     codes = codes.astype(np.float32)
-    whitening = Whitening(6, 4, strength).fit(codes)
+    whitening = Whitening((6,), 4, strength).fit(codes)
     white = whitening.apply(codes)
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-5)
     variances = np.sort(np.linalg.eigvalsh(np.cov(codes.T)))[::-1]
@@ -112,18 +112,30 @@ def test_whitening(strength):
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.diag(left / left.mean()), atol=1e-4)
     np.testing.assert_allclose(whitening.explained.data, variances[:4].sum() / variances.sum(), rtol=1e-5)
     assert np.mean((whitening.invert(white) - codes) ** 2) < 0.01
-    full = Whitening(6, 6).fit(codes)
+    full = Whitening((6,), 6).fit(codes)
     np.testing.assert_allclose(full.invert(full.apply(codes)), codes, atol=1e-4)
     for wrong in (0, 7):
         with pytest.raises(ValueError, match="components: expected 1 to 6"):
-            Whitening(6, wrong)
+            Whitening((6,), wrong)
     with pytest.raises(ValueError, match=r"strength: expected a number in \[0, 1\], got 2"):
-        Whitening(6, 4, 2)
+        Whitening((6,), 4, 2)
+
+
+def test_shared_and_local_parts():
+    rng = np.random.default_rng(0)
+    codes = (rng.standard_normal((300, 1, 2, 3)) + 0.1 * rng.standard_normal((300, 4, 2, 3))).astype(np.float32)
+    whitening = SharedAndLocal((4, 2, 3), 6, 18).fit(codes)         # 4 x 6 numbers: 6 of the mean, 18 that are left
+    white = whitening.apply(codes)
+    assert white.shape == (300, 24)
+    np.testing.assert_allclose(whitening.invert(white), codes, atol=1e-4)
+    moved = codes + rng.standard_normal((300, 1, 2, 3)).astype(np.float32)      # the same in all factors of an object
+    np.testing.assert_allclose(whitening.apply(moved)[:, 6:], white[:, 6:], atol=1e-3)
+    assert np.abs(whitening.apply(moved)[:, :6] - white[:, :6]).max() > 0.1
 
 
 def test_a_refit_keeps_the_signs():
     codes = np.random.default_rng(0).standard_normal((500, 6)).astype(np.float32) * np.arange(1, 7, dtype=np.float32)
-    whitening = Whitening(6, 4).fit(codes)
+    whitening = Whitening((6,), 4).fit(codes)
     whitening.basis.data[:, 1] *= -1                    # as another run of the solver might have it
     before = whitening.basis.data.copy()
     np.testing.assert_allclose(whitening.fit(codes).basis.data, before, atol=1e-5)
@@ -132,7 +144,7 @@ def test_a_refit_keeps_the_signs():
 def test_whitening_of_codes_that_hardly_vary():
     codes = np.ones((10, 3), np.float32)
     codes[:, 0] += np.arange(10)
-    white = Whitening(3, 2).fit(codes).apply(codes)
+    white = Whitening((3,), 2).fit(codes).apply(codes)
     assert np.isfinite(white).all()
 
 
@@ -159,7 +171,7 @@ def test_both_schedules(make, schedule):
 @pytest.mark.parametrize("schedule", BUDGETS)
 def test_tiny_clips_of_images(schedule):
     x = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8, 3), dtype=np.uint8)
-    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top(5), (3, 1, 1, 32), components=5)
+    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top(5), SharedAndLocal((3, 1, 1, 32), 3, 2))
     model.fit(x, schedule=schedule, steps=4, batch_size=8, top_batch_size=8)
     assert model.sample(2).shape == model.reconstruct(x[:2]).shape == (2, 3, 8, 8, 3)
     assert model.sample(2).dtype == np.float32
@@ -167,7 +179,7 @@ def test_tiny_clips_of_images(schedule):
 
 def test_patches_of_images():
     x = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
-    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Patches(2, 2))], top(5), (4, 1, 1, 32), components=5)
+    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Patches(2, 2))], top(5), Whitening((4, 1, 1, 32), 5))
     model.fit(x, steps=4, batch_size=8)
     assert model.sample(2).shape == (2, 16, 16, 3)
 
@@ -194,10 +206,10 @@ def test_what_fit_refuses(wrong, message):
 def test_parts_that_do_not_fit_are_refused_before_any_training():
     bottom = Level(tiny_ali(6, hidden=5), Frames(4))
     before = weights(bottom.model)
-    with pytest.raises(ValueError, match=r"code_shape: expected \(4, 5\), the codes of these levels, got \(4, 6\)"):
-        LDF([bottom], top(7), (4, 6), components=7).fit(clips(), steps=4)
+    with pytest.raises(ValueError, match=r"whitening: expected a code_shape of \(4, 5\), the codes of these levels, got \(4, 6\)"):
+        LDF([bottom], top(7), Whitening((4, 6), 7)).fit(clips(), steps=4)
     with pytest.raises(ValueError, match=r"top: expected a GAN on vectors of 7 components, but it makes \(9,\)"):
-        LDF([bottom], top(9), (4, 5), components=7).fit(clips(), steps=4)
+        LDF([bottom], top(9), Whitening((4, 5), 7)).fit(clips(), steps=4)
     np.testing.assert_array_equal(weights(bottom.model), before)
     with pytest.raises(ValueError, match='code: expected "h" or "z"'):
         Level(tiny_ali(), Frames(4), "y")
