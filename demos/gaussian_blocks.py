@@ -109,7 +109,7 @@ def print_transition(found):
 
 
 def print_cases(rows):
-    print("\nWhen to expect what: squared Frobenius error, measured (predicted), and the theta that joint and block see")
+    print("\nWhen to expect what: squared Frobenius error, measured (predicted), and the theta joint and block see")
     names = "".join(f"{e:>15}" for e in experiments.COMPARED)
     print(f"{'case':54}{'theta':>6}{'joint':>7}{'block':>7}{names}  best")
     for row in rows:
@@ -208,14 +208,14 @@ def draw_transition(path, found, options):
     """Detection, direction, the crossover and the ROC."""
     figure, axes = canvas(2, 2, 5.2, 3.7, top=0.8, between=(0.8, 0.9))
     power, cosine, plane, roc = axes.ravel()
-    theta = np.array(found["theta"])
-    for (view, v), colour in zip(found["views"].items(), ("#d62728", "#1f77b4", "#ff7f0e"), strict=True):
+    theta, fine = found["theta"], found["theta_predicted"]
+    for (view, v), colour in zip(found["views"].items(), ("#d62728", "#1f77b4", "#ff7f0e"), strict=False):
         power.plot(theta, v["power"], "o", markersize=3, color=colour, label=view)
-        power.plot(theta, v["power_predicted"], color=colour, linewidth=1)
+        power.plot(fine, v["power_predicted"], color=colour, linewidth=1)
         mean, half = np.array(v["cosine2"]), np.array(v["cosine2_half_width"])
         cosine.fill_between(theta, mean - half, mean + half, color=colour, alpha=0.25, linewidth=0)
         cosine.plot(theta, mean, "o", markersize=3, color=colour, label=view)
-        cosine.plot(theta, v["cosine2_predicted"], color=colour, linewidth=1)
+        cosine.plot(fine, v["cosine2_predicted"], color=colour, linewidth=1)
         for ax in (power, cosine):
             ax.axvline(v["threshold_theta"], color=colour, linestyle=":", linewidth=1)
         r = v["roc"]
@@ -231,7 +231,7 @@ def draw_transition(path, found, options):
     for ax in (power, cosine, roc):
         ax.legend(fontsize=8, loc="lower right")
     draw_crossover(plane, found["crossover"], options.k)
-    figure.suptitle(f"The phase transition, {found['setting']}: dots and steps measured ({found['repeats']} data sets), "
+    figure.suptitle(f"The phase transition, {found['setting']}: dots and steps measured, {found['repeats']} data sets; "
                     "lines predicted, dotted: thresholds", fontsize=11)
     save(figure, path)
 
@@ -315,7 +315,7 @@ def draw_covariances(path, models, options, rng):
     bar = figure.add_axes((0.915, 0.25, 0.015, 0.5))
     figure.colorbar(image, cax=bar, label="covariance, less the noise sigma^2 I")
     figure.suptitle(f"Covariances learned from {n_joint} joint samples (J0, J1), or from these and {options.frames} "
-                    f"frames (H0, H-full, H-par), {name}\nrows and columns sorted within each block by the true direction",
+                    f"frames (H0, H-full, H-par), {name}\nrows and columns sorted in each block by the true direction",
                     fontsize=11)
     save(figure, path)
 
@@ -330,7 +330,7 @@ def timed(function, *inputs):
 
 
 def work(jobs):
-    """({name: result}, {name: seconds}) of {name: (function, *inputs)}; two processes share them where networks train."""
+    """({name: result}, {name: seconds}) of {name: (function, *inputs)}; two processes if networks train."""
     beside = ("networks", "cases", "crossing") if "networks" in jobs else ()
     start = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(1, mp_context=start) if beside else nullcontext() as pool:

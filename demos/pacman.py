@@ -23,7 +23,7 @@ from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.files import replacing
 from ldf_np.report import environment, save_json
 
-SHARED, LOCAL = 96, 96      # components of the codes: of what the frames share, and of how each departs from it
+SHARED, LOCAL = 96, 64      # components of the codes: of what the frames share, and of how each departs from it
 SAMPLES = 1000
 
 

@@ -413,7 +413,7 @@ def top_eigenvalues(strengths, n, p, rng):
         inner = A + np.einsum("aj,tj,bj->tab", B, 1 / (y[:, None] - pole), B)
         return D[:, :, None] * inner * D[:, None, :]
 
-    low = np.full(len(D), pole[-1] * (1 + 1e-12))
+    low = np.full(len(D), pole.max(initial=0.0) * (1 + 1e-12))
     high = np.full(len(D), np.trace(S)) * (1 + strengths.max())
     for _ in range(44):
         y = (low + high) / 2

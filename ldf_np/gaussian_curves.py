@@ -220,10 +220,10 @@ def _predict_blocks(model, n_joint, n_frames, reused, deflate, draws):
     sample = np.swapaxes(z, 1, 2) @ z / n_joint  # the operator norm has no closed form, but averages well
     full["operator"] = _mean_errors(_turned(along, leak, sample + 1e-9 * eye), truth)["operator"]
 
-    c2 = float(theory.spike_cosine2(theta, model.d / n_frames))
-    if c2 == 0:  # the blocks see nothing: neither does their model
+    if not used.any():  # the blocks see nothing: neither does their model
         return {"H0": independent, "H-full": full, "H-par": independent}
-    rho, sd = rho_limit(R, theta * c2, n_joint, r)  # rho^ is about normal on Fisher's scale, atanh(rho)
+    strong = np.sum(used**2) / np.sum(used)  # theta c^2, where it matters
+    rho, sd = rho_limit(R, strong, n_joint, r)  # rho^ is about normal on Fisher's scale, atanh(rho)
     back = np.swapaxes(along, 1, 2) / np.maximum(np.sqrt(1 - away**2), 1e-12)[..., None]  # latent axes turned back
     strength = used.mean(axis=1)[:, None, None]
     node, weight = np.polynomial.hermite_e.hermegauss(7)

@@ -98,9 +98,11 @@ def transition(models, n_joints, n_frames, effort, rng, level=0.05):
     unit = model.sigma**2
     thresholds = {view: float(unit * np.sqrt(p / n) / shape[0]) for view, (shape, n, p) in views.items()}
     theta = np.linspace(0, 1.6 * max(thresholds.values()), 25)[1:]
+    fine = np.linspace(0, theta[-1], 241)[1:]                      # for the predicted lines
     false = np.linspace(0.01, 0.99, 25)
     repeats = effort.transition_repeats
-    found = {"setting": name, "level": level, "theta": theta.tolist(), "repeats": repeats, "views": {}}
+    found = {"setting": name, "level": level, "theta": theta.tolist(), "theta_predicted": fine.tolist(),
+             "repeats": repeats, "views": {}}
     for view, (shape, n, p) in views.items():
         chosen = 1.5 * thresholds[view]                            # the theta of the ROC
         grid = np.append(theta, chosen) / unit
@@ -108,17 +110,16 @@ def transition(models, n_joints, n_frames, effort, rng, level=0.05):
         value, cosine2 = (np.array(part) for part in zip(*runs, strict=True))
         null = white_top_eigenvalues(n, p, effort.null_draws, rng)
         critical = gaussian_theory.critical_eigenvalue(n, p, level)
-        strength, gamma = grid * shape[0], p / n
-        top = strength[-1]
+        strength, gamma, top = fine / unit * shape[0], p / n, chosen / unit * shape[0]
         crossing = [gaussian_theory.critical_eigenvalue(n, p, share) for share in false]
         found["views"][view] = {
             "n": n, "p": p, "threshold_theta": thresholds[view], "critical_eigenvalue": critical,
             "false_alarms": float(np.mean(null > critical)), "null_draws": effort.null_draws,
             "power": np.mean(value > critical, axis=0)[:-1].tolist(),
-            "power_predicted": gaussian_theory.detection_power(strength, n, p, level)[:-1].tolist(),
+            "power_predicted": gaussian_theory.detection_power(strength, n, p, level).tolist(),
             "cosine2": cosine2.mean(axis=0)[:-1].tolist(),
             "cosine2_half_width": [interval(c)[1] for c in cosine2.T[:-1]],
-            "cosine2_predicted": gaussian_theory.spike_cosine2(strength, gamma)[:-1].tolist(),
+            "cosine2_predicted": gaussian_theory.spike_cosine2(strength, gamma).tolist(),
             "roc": {"theta": chosen, "false": false.tolist(),
                     "power": [float(np.mean(value[:, -1] > cut)) for cut in np.quantile(null, 1 - false)],
                     "power_predicted": norm.sf(crossing, gaussian_theory.spike_eigenvalue(top, gamma),

@@ -209,7 +209,7 @@ class LDF(Module):
         self.rng = Generator(seed)
 
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None, bottom_share=0.6,
-            batch_size=64, top_batch_size=128, progress=False, callback=None):
+            batch_size=64, progress=False, callback=None):
         """Train all levels.
 
         Parameters
@@ -238,10 +238,10 @@ class LDF(Module):
         self._check_shapes(x)
         if schedule == "together":
             return self._fit_together(x, factors, steps, minutes, batch_size, progress, callback)
-        return self._fit_bottom_first(x, factors, steps, minutes, bottom_share, batch_size, top_batch_size,
+        return self._fit_bottom_first(x, factors, steps, minutes, bottom_share, batch_size,
                                       progress, callback)
 
-    def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, top_batch_size, progress, callback):
+    def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, progress, callback):
         start, histories, interrupted = time.perf_counter(), {}, False
         share = bottom_share / len(self.levels)
         for k, level in enumerate(self.levels):
@@ -259,7 +259,7 @@ class LDF(Module):
         budget = _budget(steps, minutes, 1 - bottom_share)
         if minutes is not None:         # encoding and whitening are part of the budget
             budget["minutes"] = max(0.01, minutes - (time.perf_counter() - start) / 60)
-        histories["top"] = self.top.fit(white, batch_size=min(top_batch_size, len(white)), progress=progress,
+        histories["top"] = self.top.fit(white, batch_size=min(batch_size, len(white)), progress=progress,
                                         callback=callback, **(LAST_MOMENT if interrupted else budget))
         return histories
 

@@ -99,6 +99,7 @@ def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
 def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
     """A GAN on vectors (n, size): the top level over whitened codes."""
     rng = Generator(seed)
+    settings = {"lr": 5e-4, "discriminator_lr": 1e-3, "gamma": 0.5, "final_lr": 0.1} | settings
 
     def linear(n_in, n_out):
         return [L.Linear(n_in, n_out, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(n_out), L.LeakyReLU(SLOPE)]
@@ -115,6 +116,7 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, widths=(48, 96, 19
     """The joint baseline on clips (n, frames, size, size, channels), of the small networks' kind and together with
     them within 10% of LDF's parameter count."""
     rng, side = Generator(seed), size // 8
+    settings = {"lr": 3e-4, "discriminator_lr": 2e-4, "gamma": 0.5, "final_lr": 0.1} | settings
     image = frames * channels
     first, second, third = widths
     generator = L.Sequential(

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from .backend import asarray, to_numpy
 from .data.clips import to_float
 from .engine import Tensor, no_grad
+from .threads import side_by_side
 
 
 class Batches:
@@ -58,9 +59,15 @@ def apply_batched(function, x, size=256):
     """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a time: a NumPy array."""
     if len(x) == 0:
         raise ValueError("expected at least one sample, got an empty array")
-    with no_grad():
-        return np.concatenate([to_numpy(function(Tensor(as_batch(x[k:k + size]))).data)
-                               for k in range(0, len(x), size)])
+
+    def over(starts):
+        with no_grad():
+            return [to_numpy(function(Tensor(as_batch(x[k:k + size]))).data) for k in starts]
+
+    starts = range(0, len(x), size)
+    half = len(starts) // 2
+    first, second = side_by_side(lambda: over(starts[:half]), lambda: over(starts[half:]))
+    return np.concatenate(first + second)
 
 
 class History:

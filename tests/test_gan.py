@@ -20,7 +20,8 @@ def plane(n=4000, seed=0):
 
 
 def small(seed=0, **settings):
-    return nets.mlp_gan(2, latent_size=4, hidden=24, seed=seed, **{"lr": 2e-3, "discriminator_lr": 2e-3} | settings)
+    return nets.mlp_gan(2, latent_size=4, hidden=24, seed=seed,
+                        **{"lr": 2e-3, "discriminator_lr": 2e-3, "final_lr": 1.0} | settings)
 
 
 def check_moments(sample, tolerance=0.25):

@@ -1,11 +1,14 @@
 """Section 3.2 in closed form: every prediction against simulation, and for every formula an altered one that must fail.
 
-A check is `agrees`: the prediction lies within Z standard errors of the measured mean, plus, where the law is only asymptotic,
-the stated allowance.  Seeds are fixed; Z = 3.5 would fail one right prediction in two thousand.
+A check is `agrees`: the prediction lies within Z standard errors of the measured mean, plus, where the law is only
+asymptotic, the stated allowance.  Seeds are fixed; Z = 3.5 would fail one right prediction in two thousand.
 """
 
 import importlib.util
 import json
+from concurrent.futures import Future
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from scipy.special import airy
 
 import ldf_np as ldf
 from ldf_np import gaussian, gaussian_curves, linear_ldf
+from ldf_np import gaussian_experiments as experiments
 from ldf_np import gaussian_theory as theory
 from ldf_np.gaussian import METRICS, BlockModel, Covariance
 
@@ -92,14 +96,14 @@ def test_estimators_are_what_they_are_called():
 
 def test_the_model_has_the_covariance_it_states():
     model = BlockModel(k=3, d=4, r=2, theta=1.5, sigma=0.7, rho=-0.6, shared=False, seed=3)
-    x = model.joint_samples(200_000, np.random.default_rng(0)).reshape(-1, 12)
-    np.testing.assert_allclose(x.T @ x / len(x), model.covariance().dense(), atol=0.03)
+    x = model.joint_samples(60_000, np.random.default_rng(0)).reshape(-1, 12)
+    np.testing.assert_allclose(x.T @ x / len(x), model.covariance().dense(), atol=0.05)
     np.testing.assert_allclose(
         np.linalg.eigvalsh(model.covariance().dense())[::-1][:6], 0.49 * (1 + model.strengths), atol=1e-12
     )
-    for i, part in enumerate(model.frames(100_000, np.random.default_rng(1))):
+    for i, part in enumerate(model.frames(40_000, np.random.default_rng(1))):
         np.testing.assert_allclose(
-            part.T @ part / 1e5, model.covariance().dense()[4 * i : 4 * i + 4, 4 * i : 4 * i + 4], atol=0.05
+            part.T @ part / 4e4, model.covariance().dense()[4 * i : 4 * i + 4, 4 * i : 4 * i + 4], atol=0.08
         )
 
 
@@ -227,13 +231,13 @@ def test_shrinkage_undoes_the_shift(theta, gamma):
         assert found == 0
 
 
-def test_top_eigenvalues_are_those_of_the_whole_matrix():
-    model = BlockModel(k=3, d=10, rho=0.8)
-    grid = np.outer([0.3, 1.0, 4.0], model.mu)
-    value, cosine2 = gaussian.top_eigenvalues(grid, 25, 30, np.random.default_rng(11))
-    z = np.random.default_rng(11).standard_normal((25, 30))
-    for strengths, v, c in zip(grid, value, cosine2):
-        x = z * np.sqrt(1 + np.append(strengths, np.zeros(27)))
+@pytest.mark.parametrize("p", [30, 3])
+def test_top_eigenvalues_are_those_of_the_whole_matrix(p):
+    grid = np.outer([0.3, 1.0, 4.0], BlockModel(k=3, d=10, rho=0.8).mu)
+    value, cosine2 = gaussian.top_eigenvalues(grid, 25, p, np.random.default_rng(11))
+    z = np.random.default_rng(11).standard_normal((25, p))
+    for strengths, v, c in zip(grid, value, cosine2, strict=True):
+        x = z * np.sqrt(1 + np.append(strengths, np.zeros(p - 3)))
         values, vectors = np.linalg.eigh(x.T @ x / 25)
         assert v == pytest.approx(values[-1], rel=1e-9)
         assert c == pytest.approx(vectors[0, -1] ** 2, rel=1e-5)
@@ -352,15 +356,15 @@ def test_hierarchy(settings, n, frames):
     assert not agrees(values["H-par"], norm2 * (1 - c2), 0.05)  # c^2 for c^4
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_hierarchy_in_every_metric(metric):
+def test_hierarchy_in_every_metric():
     model = BlockModel(k=5, d=30, rho=0.8)
-    found = gaussian.measure(model, [60], 1000, 100, np.random.default_rng(6), joint=False, metrics=(metric,))[60]
+    found = gaussian.measure(model, [60], 1000, 150, np.random.default_rng(6), joint=False)[60]
     predicted = gaussian_curves.predict(model, 60, 1000)
-    for name in ("H0", "H-full", "H-par"):
-        assert agrees(found[name][metric], predicted[name][metric], 0.03), name
-    assert not agrees(found["H-full"][metric], predicted["H-par"][metric], 0.03)
-    assert not agrees(found["H-par"][metric], predicted["H0"][metric], 0.03)
+    for metric in METRICS:
+        for name in ("H0", "H-full", "H-par"):
+            assert agrees(found[name][metric], predicted[name][metric], 0.03), (name, metric)
+        assert not agrees(found["H-full"][metric], predicted["H-par"][metric], 0.03)
+        assert not agrees(found["H-par"][metric], predicted["H0"][metric], 0.03)
 
 
 def test_closed_forms_are_the_limit_of_the_predictions():
@@ -380,7 +384,7 @@ def test_one_parameter_costs_what_fisher_says(k, rho, a, r, n):
     R = gaussian.autoregressive(rho, k)
     root = np.linalg.cholesky(a * R + np.eye(k))
     found = []
-    for _ in range(400):
+    for _ in range(300):
         y = rng.standard_normal((n * r, k)) @ root.T
         found.append(gaussian.fit_rho(y.T @ y / (n * r), a))
     information = gaussian_curves.fisher_information(rho, k, a, n, r)
@@ -492,23 +496,23 @@ def test_tracy_widom_law():
     assert np.trapezoid((s - mean) ** 2 * density, s) == pytest.approx(1.6077810346, abs=2e-3)
 
 
-@pytest.mark.parametrize("n, p", [(60, 60), (300, 100), (4000, 60)])
+@pytest.mark.parametrize("n, p", [(300, 100), (4000, 60)])
 def test_pure_noise_follows_tracy_widom(n, p):
     rng = np.random.default_rng(10)
-    tops = n * gaussian.white_top_eigenvalues(n, p, 4000, rng)
+    tops = n * gaussian.white_top_eigenvalues(n, p, 3000, rng)
     grid = np.linspace(-7, 7, 141)
     cdf = theory.tracy_widom_cdf(grid)
 
     def distance(mu, s):
         return stats.kstest(np.interp((tops - mu) / s, grid, cdf), "uniform").statistic
 
-    bound = 1.63 / np.sqrt(4000)  # Kolmogorov's 1% point, and 0.01 for the asymptotics
+    bound = 1.63 / np.sqrt(3000)  # Kolmogorov's 1% point, and 0.01 for the asymptotics
     mu, s = theory.tracy_widom_scale(n, p)
     assert distance(mu, s) < bound + 0.01
     assert distance(mu, 1.25 * s) > bound + 0.01
     for level in (0.1, 0.05):
         assert np.mean(tops > n * theory.critical_eigenvalue(n, p, level)) == pytest.approx(
-            level, abs=Z * np.sqrt(level / 4000)
+            level, abs=Z * np.sqrt(level / 3000)
         )
     if n == 4000:  # Johnstone's centring, of a lower order
         a, b = np.sqrt(n - 1), np.sqrt(p)
@@ -548,7 +552,7 @@ def test_thresholds_cross_where_predicted():
 
 def test_reference_values():
     """Numbers of the issue that asked for this, rho = 0.9, n_joint = 256, 4000 frames; and its spread signal."""
-    predicted = gaussian_curves.predict(BlockModel(rho=0.9), 256, 4000)
+    predicted = gaussian_curves.predict(BlockModel(rho=0.9), 256, 4000, draws=150)
     for name, seen, allowance in (
         ("J0", 363, 0.01),
         ("J1", 9.0, 0.05),
@@ -619,7 +623,6 @@ def test_bad_numbers_of_samples_are_named():
 
 
 def test_trained_ldf_comes_near_its_formula_and_joint_does_not_beat_its_own():
-    ldf.set_num_threads(1)
     model = BlockModel(k=3, d=20, theta=1.0, rho=0.8, seed=1)
     rng, truth, n = np.random.default_rng(1), model.covariance(), 80
     frames, x = model.frames(1500, rng), model.joint_samples(n, rng)
@@ -628,7 +631,7 @@ def test_trained_ldf_comes_near_its_formula_and_joint_does_not_beat_its_own():
     )["frobenius"]
     best = gaussian.errors(gaussian.joint_estimates(x, 1.0)["J1"], truth)["frobenius"]
     ali = linear_ldf.linear_ali(20, 1, seed=1)
-    linear_ldf.fit_frames(ali, frames[0].astype(np.float32), 300, batch_size=128)
+    ali.fit(frames[0].astype(np.float32), steps=300, batch_size=128)
     model_ = linear_ldf.linear_ldf(ali, 3, 1, seed=1)
     untrained = linear_ldf.linear_ldf(linear_ldf.linear_ali(20, 1, seed=1), 3, 1, seed=1)
     linear_ldf.fit_top(model_, x.astype(np.float32), 250)
@@ -671,40 +674,28 @@ def demo():
 
 
 def test_demo_writes_what_it_says(demo, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(demo, "CASES", demo.CASES[:1])
-    monkeypatch.setattr(demo, "SPREAD", dict(k=3, d=10, theta=0.5))
+    few = replace(experiments.QUICK, steps={"frames": 20, "top": 20, "joint": 20}, transition_repeats=4, null_draws=50)
+    monkeypatch.setattr(experiments, "QUICK", few)
+    monkeypatch.setattr(experiments, "CASES", experiments.CASES[:2])
+    monkeypatch.setattr(experiments, "SPREAD", {"k": 3, "d": 10, "theta": 0.5, "rho": 0.9})
+    class Pool:                                          # of this process: a fork would not like pytest's threads
+        def submit(self, function, *inputs):
+            future = Future()
+            future.set_result(function(*inputs))
+            return future
+
+    monkeypatch.setattr(demo, "ProcessPoolExecutor", lambda *_, **__: nullcontext(Pool()))
     out = tmp_path / "pictures"
-    arguments = [
-        "--quick",
-        "--k",
-        "2",
-        "--d",
-        "6",
-        "--n-joint",
-        "20",
-        "40",
-        "--frames",
-        "100",
-        "--repeats",
-        "3",
-        "--rho",
-        "0.5",
-        "--no-train",
-        "--out",
-        str(out),
-    ]
-    assert demo.main(arguments) == 0
-    assert {p.name for p in out.iterdir()} == {
-        "errors.png",
-        "transition.png",
-        "where_it_fails.png",
-        "covariances.png",
-        "results.json",
-    }
+    settings = "--quick --k 2 --d 6 --n-joint 20 40 --frames 100 --repeats 3 --rho 0.5"
+    assert demo.main([*settings.split(), "--out", str(out)]) == 0
+    pictures = {"errors.png", "transition.png", "where_it_fails.png", "covariances.png"}
+    assert {p.name for p in out.iterdir()} == pictures | {"results.json"}
     results = json.loads((out / "results.json").read_text())
     assert results["seed"] == 0 and results["settings"]["k"] == 2 and results["seconds"]["total"] > 0
     assert {q["estimator"] for q in results["errors"]["rho = 0.5"]["points"]} == set(gaussian_curves.ESTIMATORS)
-    assert "H-full" in capsys.readouterr().out
+    assert results["trained"]["rho = 0.5"][0]["LDF"]["frobenius"] > 0
+    printed = capsys.readouterr().out
+    assert "H-full" in printed and "joint GAN" in printed
 
 
 @pytest.mark.parametrize(

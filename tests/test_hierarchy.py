@@ -40,7 +40,7 @@ BUDGETS = {"bottom-first": {"steps": 20}, "together": {"steps": 8}}
 
 
 def fit(model, schedule, x=None, **more):
-    return model.fit(clips() if x is None else x, schedule=schedule, batch_size=16, top_batch_size=16,
+    return model.fit(clips() if x is None else x, schedule=schedule, batch_size=16,
                      **BUDGETS[schedule], **more)
 
 
@@ -172,7 +172,7 @@ def test_both_schedules(make, schedule):
 def test_tiny_clips_of_images(schedule):
     x = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8, 3), dtype=np.uint8)
     model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top(5), SharedAndLocal((3, 1, 1, 32), 3, 2))
-    model.fit(x, schedule=schedule, steps=4, batch_size=8, top_batch_size=8)
+    model.fit(x, schedule=schedule, steps=4, batch_size=8)
     assert model.sample(2).shape == model.reconstruct(x[:2]).shape == (2, 3, 8, 8, 3)
     assert model.sample(2).dtype == np.float32
 
