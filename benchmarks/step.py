@@ -45,7 +45,8 @@ def torch_step(x):
     def down(norm):
         layers = []
         for a, b in ((3, 24), (24, 48), (48, 96)):
-            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=not norm), *([nn.BatchNorm2d(b)] if norm else []), nn.LeakyReLU(SLOPE)]
+            normalization = [nn.BatchNorm2d(b)] if norm else []
+            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=not norm), *normalization, nn.LeakyReLU(SLOPE)]
         return layers
 
     def up(a, b):
@@ -55,7 +56,8 @@ def torch_step(x):
     encoder_head = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(512, 64, bias=False),
                                  nn.BatchNorm1d(64, affine=False))
     decoder_head = nn.Sequential(nn.Linear(64, 512, bias=False), nn.BatchNorm1d(512), nn.LeakyReLU(SLOPE),
-                                 nn.Linear(512, 512, bias=False), nn.Unflatten(1, (32, 4, 4)), nn.BatchNorm2d(32, affine=False))
+                                 nn.Linear(512, 512, bias=False), nn.Unflatten(1, (32, 4, 4)),
+                                 nn.BatchNorm2d(32, affine=False))
     decoder = nn.Sequential(nn.Conv2d(32, 96, 3, 1, 1, bias=False), nn.BatchNorm2d(96), nn.LeakyReLU(SLOPE),
                             *up(96, 48), *up(48, 24), nn.ConvTranspose2d(24, 3, 4, 2, 1), nn.Tanh())
     critic_x = nn.Sequential(*down(False), nn.Flatten(), nn.Linear(1536, 256), nn.LeakyReLU(SLOPE))

@@ -38,7 +38,7 @@ def parse(arguments=None):
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="out/pacman", help="folder for pictures, samples and weights (default out/pacman)")
+    parser.add_argument("--out", default="out/pacman", help="folder for what it writes (default out/pacman)")
     options = parser.parse_args(arguments)
     if not options.minutes > 0:
         parser.error(f"--minutes: expected a positive number, got {options.minutes}")

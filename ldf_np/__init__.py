@@ -13,8 +13,34 @@ from .conv import conv2d, conv2d_weight, conv_transpose2d
 from .engine import Tensor, enable_grad, grad, no_grad
 from .gan import GAN, JointGAN
 from .hierarchy import LDF, Frames, Groups, Level, Patches, SharedAndLocal, Whitening
-from .ops import (abs, clip, concatenate, exp, leaky_relu, log, matmul, max, maximum, maxout, mean, min, minimum, pad,
-                  relu, reshape, sigmoid, softplus, split, sqrt, square, stack, sum, tanh, transpose, where)
+from .ops import (
+                  abs,
+                  clip,
+                  concatenate,
+                  exp,
+                  leaky_relu,
+                  log,
+                  matmul,
+                  max,
+                  maximum,
+                  maxout,
+                  mean,
+                  min,
+                  minimum,
+                  pad,
+                  relu,
+                  reshape,
+                  sigmoid,
+                  softplus,
+                  split,
+                  sqrt,
+                  square,
+                  stack,
+                  sum,
+                  tanh,
+                  transpose,
+                  where,
+)
 from .penalty import roth_penalty
 from .random import Generator
 from .threads import set_num_threads

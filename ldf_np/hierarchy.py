@@ -15,7 +15,6 @@ from .layers import Buffer, Module
 from .random import Generator
 from .training import Batches, as_batch, train
 
-
 LAST_MOMENT = {"steps": None, "minutes": 2 / 60}      # what an interrupted run still gives each level
 
 
@@ -129,7 +128,7 @@ class Whitening(Module):
 
     def fit(self, codes):
         """Learn from codes (n, *code_shape)."""
-        from scipy.linalg import eigh       # here, for SciPy takes longer to load than all of this library
+        from scipy.linalg import eigh  # here, for SciPy takes longer to load than all of this library
 
         codes = codes.reshape(len(codes), -1)
         mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -95,7 +95,8 @@ class Module:
                 continue
             seen.add(id(module))
             yield prefix, module
-            stack.extend(reversed([(f"{prefix}.{name}" if prefix else name, child) for name, child in module.children()]))
+            below = [(f"{prefix}.{name}" if prefix else name, child) for name, child in module.children()]
+            stack.extend(reversed(below))
 
     def _named(self, kind):
         for prefix, module in self.named_modules():
@@ -198,7 +199,8 @@ class Module:
                     if id(m) in names and not any(m.children())]
         lines = [f"{'layer':<20}{'kind':<18}{'output':<20}{'parameters':>12}"]
         for name, module, shape in rows:
-            lines.append(f"{name:<20}{type(module).__name__:<18}{shape:<20}{sum(p.size for p in module.parameters()):>12,}")
+            size = sum(p.size for p in module.parameters())
+            lines.append(f"{name:<20}{type(module).__name__:<18}{shape:<20}{size:>12,}")
         lines.append(f"{'total':<58}{sum(p.size for p in self.parameters()):>12,}")
         return "\n".join(lines)
 
@@ -303,7 +305,7 @@ class ConvTranspose2d(Module):
         self.stride, self.padding, self.output_size = stride, padding, output_size
 
     def forward(self, x):
-        y = conv.conv_transpose2d(x, self.weight, stride=self.stride, padding=self.padding, output_size=self.output_size)
+        y = conv.conv_transpose2d(x, self.weight, self.stride, self.padding, self.output_size)
         return y if self.bias is None else y + self.bias
 
 

@@ -165,7 +165,7 @@ def minimum(a, b):
 @operation
 def where(condition, a, b):
     """a where the boolean array ``condition`` holds, b elsewhere."""
-    if getattr(condition, "dtype", None) != bool:
+    if getattr(getattr(condition, "dtype", None), "kind", None) != "b":
         raise TypeError("condition: expected a boolean array")
     return _module(condition, a, b).where(condition, a, b)
 
@@ -274,7 +274,7 @@ def maxout(x, pieces=2):
 
 def reshape(x, shape):
     """The same elements in another shape (one length may be -1)."""
-    return _reshape(x, shape=shape if isinstance(shape, tuple) else tuple(shape) if isinstance(shape, list) else (shape,))
+    return _reshape(x, shape=tuple(shape) if isinstance(shape, (tuple, list)) else (shape,))
 
 
 @operation
@@ -424,7 +424,8 @@ def _method_transpose(self, *axes):
 # The operators and methods of Tensor are these functions. They are set here because the engine, one floor
 # below, cannot know them.
 for _name, _function in {
-        "__add__": add, "__radd__": lambda a, b: add(b, a), "__sub__": subtract, "__rsub__": lambda a, b: subtract(b, a),
+        "__add__": add, "__radd__": lambda a, b: add(b, a),
+        "__sub__": subtract, "__rsub__": lambda a, b: subtract(b, a),
         "__mul__": multiply, "__rmul__": lambda a, b: multiply(b, a), "__truediv__": divide,
         "__rtruediv__": lambda a, b: divide(b, a), "__pow__": power, "__rpow__": lambda a, b: power(b, a),
         "__neg__": negative, "__abs__": abs, "__matmul__": matmul, "__rmatmul__": lambda a, b: matmul(b, a),

@@ -10,8 +10,9 @@ from .files import replacing
 
 def environment():
     """The machine and the versions of what ran: a dict for results.json."""
+    versions = {name: version(name) for name in ("ldf_np", "numpy", "scipy")}
     return {"machine": {"system": platform.platform(), "processor": _processor(), "cpus": os.cpu_count()},
-            "versions": {"python": platform.python_version()} | {name: version(name) for name in ("ldf_np", "numpy", "scipy")}}
+            "versions": {"python": platform.python_version()} | versions}
 
 
 def _processor():

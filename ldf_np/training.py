@@ -106,7 +106,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
 
     Raises
     ------
-    ValueError for a missing or negative budget, FloatingPointError naming the step and the loss that is no longer finite.
+    ValueError for a missing or negative budget; FloatingPointError naming the step and the loss that is not finite.
     """
     if steps is None and minutes is None:
         raise ValueError("steps, minutes: expected at least one of them as the budget of the training")
