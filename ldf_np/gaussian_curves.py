@@ -19,10 +19,10 @@ given M; only M'M -> c^2 I is asymptotic (in d and n_frames).  At small n_joint 
 predicted here, exceeds its median (k = 5, d = 60, rho = 0.9, n_joint = 30: mean 5.4, median 4.6).
 
 H-par, derivation.  The model is theta c^2 R(rho^) in the directions W^, so d Sigma^/d rho = theta c^2 R' there: the
-delta method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.  Asymptotic in n_joint too: `predict`, which averages
-over a normal atanh(rho^) to have all four errors, was up to 7% high at n_joint = 20 to 30.  With own W the blocks' axes
-must be found again (`align_codes`), which is not predicted: for r > 1 it always costs something, for r = 1 only where a
-sign may be mistaken (k = 6, d = 30, theta = 2, rho = -0.5, n_joint = 40: measured 6.3, predicted 5.7).
+delta method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.  Asymptotic in n_joint too: `predict`, which
+averages over a normal atanh(rho^) to have all four errors, was up to 7% high at n_joint = 20 to 30.  With own W the
+blocks' axes must be found again (`align_codes`), which is not predicted: for r > 1 it always costs something, for r = 1
+only where a sign may be mistaken (k = 6, d = 30, theta = 2, rho = -0.5, n_joint = 40: measured 6.3, predicted 5.7).
 """
 
 import numpy as np

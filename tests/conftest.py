@@ -1,5 +1,9 @@
 """What all tests share: they run on the CPU unless they say otherwise; hypothesis tries the same examples each time."""
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the tests' matrices are small
+
 import hypothesis
 import pytest
 

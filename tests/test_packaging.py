@@ -15,7 +15,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 # The floors of the house, lowest first. A module may import modules of its own floor and of those below.
 FLOORS = [
-    {"kernels", "files", "threads", "gaussian", "gaussian_theory", "gaussian_curves"},
+    {"kernels", "files", "threads", "gaussian", "gaussian_theory", "gaussian_curves",
+     "gaussian_experiments"},
     {"backend"},
     {"random", "engine"},
     {"ops", "conv", "norm"},
@@ -29,7 +30,7 @@ FLOORS = [
 BESIDE = {"training", "metrics", "plots", "report", "data"}
 LOWEST_TO_IMPORT_BESIDE = next(k for k, rooms in enumerate(FLOORS) if "ali" in rooms)
 # Closed rooms: what else of ldf_np they may import.
-THEORY = {"gaussian", "gaussian_theory", "gaussian_curves"}
+THEORY = {"gaussian", "gaussian_theory", "gaussian_curves", "gaussian_experiments"}
 ONLY = {"kernels": {"kernels"}, "files": set(), "threads": set(), **dict.fromkeys(THEORY, THEORY)}
 
 
