@@ -57,7 +57,7 @@ def parse(arguments=None):
     add("--unshared", action="store_true", help="every block has a W of its own (the networks are left out)")
     add("--n-joint", type=int, nargs="+", default=[30, 100, 256, 1000], help="joint samples (default 30 100 256 1000)")
     add("--frames", type=int, default=4000, help="marginal frames, of each block with --unshared (default 4000)")
-    add("--repeats", type=int, help="repeats of every error curve (default 30, with --quick 6)")
+    add("--repeats", type=int, help="repeats of every error curve (default 30, with --quick 5)")
     add("--no-train", action="store_true", help="leave out the networks")
     add("--quick", action="store_true", help="fewer repeats and steps: about 10 s instead of about a minute")
     add("--seed", type=int, default=0)
@@ -329,9 +329,8 @@ def timed(function, *inputs):
     return function(*inputs), round(time.perf_counter() - begin, 2)
 
 
-def work(jobs):
-    """({name: result}, {name: seconds}) of {name: (function, *inputs)}; two processes if networks train."""
-    beside = ("networks", "cases", "crossing") if "networks" in jobs else ()
+def work(jobs, beside):
+    """({name: result}, {name: seconds}) of {name: (function, *inputs)}; those in ``beside`` in a second process."""
     start = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(1, mp_context=start) if beside else nullcontext() as pool:
         later = {name: pool.submit(timed, *jobs[name]) for name in beside}
@@ -374,7 +373,7 @@ def main(arguments=None):
         del jobs["networks"]
     print(f"{options.k} blocks of {options.d}, r = {options.r}, theta = {options.theta:g}, sigma = {options.sigma:g}, "
           f"{options.frames} marginal frames, {options.repeats} repeats, seed {seed}", flush=True)
-    found, seconds = work(jobs)
+    found, seconds = work(jobs, ("networks", "cases", "crossing") if "networks" in jobs else ())
     fit = experiments.agreement(found["curves"])
     trained = {setting: found.get("networks", [])}
     print_errors(found["curves"], fit)
@@ -384,10 +383,11 @@ def main(arguments=None):
         print_trained(setting, trained[setting])
 
     begin = time.perf_counter()
-    draw_errors(os.path.join(options.out, "errors.png"), found["curves"], trained, options)
-    draw_transition(os.path.join(options.out, "transition.png"), found["transition"], options)
-    draw_cases(os.path.join(options.out, "where_it_fails.png"), found["cases"], found["crossing"])
-    draw_covariances(os.path.join(options.out, "covariances.png"), models, options, last)
+    work({"errors": (draw_errors, os.path.join(options.out, "errors.png"), found["curves"], trained, options),
+          "transition": (draw_transition, os.path.join(options.out, "transition.png"), found["transition"], options),
+          "cases": (draw_cases, os.path.join(options.out, "where_it_fails.png"), found["cases"], found["crossing"]),
+          "covariances": (draw_covariances, os.path.join(options.out, "covariances.png"), models, options, last)},
+         beside=("errors",))
     seconds["pictures"] = round(time.perf_counter() - begin, 2)
     seconds["total"] = round(time.perf_counter() - start, 2)
     save_json(os.path.join(options.out, "results.json"), jsonable({

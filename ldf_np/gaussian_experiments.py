@@ -29,7 +29,7 @@ class Effort:
 
 
 FULL = Effort(30, 14, 150, 120, 3000, 20, 17, 30, {"frames": 500, "top": 500, "joint": 600})
-QUICK = Effort(6, 5, 40, 24, 500, 4, 7, 6, {"frames": 300, "top": 300, "joint": 300})
+QUICK = Effort(5, 4, 30, 16, 300, 3, 5, 4, {"frames": 200, "top": 200, "joint": 200})
 
 
 def interval(values):
