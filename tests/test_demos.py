@@ -26,9 +26,14 @@ def environment(tmp_path_factory):
     return os.environ | {"LDF_CACHE": str(tmp_path_factory.mktemp("cache"))}
 
 
+# What a background job inherits ignores SIGINT, a person's terminal does not: the program is started heeding it.
+HEEDING = ("import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+           "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')")
+
+
 def start(environment, *options):
-    return subprocess.Popen([sys.executable, str(DEMO), "--clips", "1024", *options], env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", HEEDING, str(DEMO), "--clips", "1024", *options], env=environment,
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_both_models_write_everything(environment, tmp_path):
@@ -63,7 +68,10 @@ def test_ctrl_c_writes_what_there_is(environment, tmp_path):
         time.sleep(0.1)
     time.sleep(3)                                   # into the training of the bottom level
     program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=120)
+    try:
+        out, err = program.communicate(timeout=120)
+    finally:
+        program.kill()                              # nothing is left running, whatever happened
     assert program.returncode == 0, err
     assert {p.name for p in tmp_path.iterdir()} == WRITTEN
     assert json.loads((tmp_path / "results.json").read_text())["ldf"]["training"]["LDF bottom"]["interrupted"]
