@@ -142,12 +142,12 @@ class ALI(Module):
 
     def encode(self, x, code="h"):
         """The codes of x (n, ...), float32 or uint8 images: h (the encoder's last hidden layer) or z (its mean)."""
-        _check_code(code)
+        check_code(code)
         return self._apply(self.encoder.body if code == "h" else lambda b: self.encoder.infer(self.encoder.body(b)), x)
 
     def decode(self, codes, code="h"):
         """x from codes h or z: a NumPy array (n, ...)."""
-        _check_code(code)
+        check_code(code)
         return self._apply(self.decoder.body if code == "h" else self.decoder, codes)
 
     def reconstruct(self, x, code="h"):
@@ -159,6 +159,7 @@ class ALI(Module):
             return apply_batched(function, x)
 
 
-def _check_code(code):
+def check_code(code):
+    """Raise ValueError unless ``code`` names one of the two codes, "h" or "z"."""
     if code not in ("h", "z"):
         raise ValueError(f'code: expected "h" or "z", got {code!r}')

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from .ali import check_code
 from .backend import to_numpy
 from .layers import Buffer, Module
 from .random import Generator
@@ -84,8 +85,7 @@ class Level:
     """
 
     def __init__(self, model, split, code="h"):
-        if code not in ("h", "z"):
-            raise ValueError(f'code: expected "h" or "z", got {code!r}')
+        check_code(code)
         self.model, self.split, self.code = model, split, code
 
     def factors(self, x):
