@@ -1,8 +1,21 @@
-"""The one file that knows CuPy: which module an array belongs to, and whether a CUDA device can be used."""
+"""The one file that knows CuPy: which module an array belongs to, whether a CUDA device can be used, and how a kernel
+of our own is compiled and launched.
+
+A kernel is named by its file and its function, and compiled for the macros it is given (REAL=float, TF32=1, ...), once.
+Whoever launches is a *driver*: CuPy where there is a card. The tests put another beneath the launchers, which runs the
+same .cu files on the CPU; then NumPy arrays stand for arrays on the device.
+"""
 
 import sys
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+
+FOLDER = Path(__file__).parent
+_emulator = None        # a driver that runs kernels on NumPy arrays, while emulated() lasts
+_TILED = ("conv.cu", "matmul.cu")       # these are built on tile.cu
 
 
 def array_module(array):
@@ -18,6 +31,26 @@ def array_module(array):
     raise TypeError(f"expected a NumPy or CuPy array, got {type(array).__name__}")
 
 
+def on_device(*arrays):
+    """Whether the kernels in the .cu files work on these arrays: float32 and float64 ones, on the device.
+
+    Raises TypeError, saying which is where, for a mixture of NumPy and CuPy arrays with axes.
+    """
+    modules = {array_module(a) for a in arrays if getattr(a, "ndim", 0)}
+    if len(modules) > 1:
+        where = ", ".join(f"{array_module(a).__name__} {a.dtype}{list(a.shape)}" for a in arrays)
+        raise TypeError(f"expected arrays on one device, got {where}: ldf.use() says where new ones are made, and "
+                        "ldf.asarray(array) brings one there")
+    if np in modules and _emulator is None:
+        return False
+    return bool(modules) and all(a.dtype in (np.float32, np.float64) for a in arrays)
+
+
+def emulating():
+    """Whether NumPy arrays stand for arrays on the device now."""
+    return _emulator is not None
+
+
 def load_cupy():
     """CuPy, checked to have a usable device.
 
@@ -28,11 +61,179 @@ def load_cupy():
     except ImportError as error:
         raise RuntimeError(f"the CUDA backend needs CuPy ({error}): "
                            'pip install "ldf_np[cuda12]" or "ldf_np[cuda13]", to match your driver') from error
+    runtime = cupy.cuda.runtime
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise RuntimeError(f"CuPy found no usable CUDA device ({error}): "
-                           "check that nvidia-smi lists one, or use the CPU") from error
+        count = runtime.getDeviceCount()
+        if count:
+            cupy.zeros(1)       # the first array shows whether CuPy and the driver fit each other
+    except Exception as error:  # CuPy raises errors of many types here
+        raise RuntimeError(_what_is_wrong(runtime, error)) from error
     if count == 0:
         raise RuntimeError("CuPy found no CUDA device: check that nvidia-smi lists one, or use the CPU")
     return cupy
+
+
+def _what_is_wrong(runtime, error):
+    """One sentence on why CuPy's first call failed."""
+    built = getattr(runtime, "runtimeGetVersion", lambda: 0)() // 1000
+    try:
+        driver = runtime.driverGetVersion() // 1000
+    except Exception:
+        driver = 0
+    if driver == 0:
+        return (f"CuPy found no NVIDIA driver ({error}): install one and check that nvidia-smi lists a device, "
+                "or use the CPU")
+    if driver < built:
+        return (f"the NVIDIA driver knows CUDA {driver}, but this CuPy is for CUDA {built} ({error}): update the driver, "
+                f'or pip install "ldf_np[cuda{driver}]" in its place')
+    return f"CuPy found no usable CUDA device ({error}): check that nvidia-smi lists one, or use the CPU"
+
+
+def from_dlpack(data):
+    """A NumPy or CuPy array over the memory of another library's array, without a copy."""
+    kind, _ = data.__dlpack_device__()
+    if kind == 1:           # DLPack's number for the CPU
+        return np.from_dlpack(data)
+    if kind == 2:           # CUDA
+        return load_cupy().from_dlpack(data)
+    raise TypeError(f"data: expected an array on the CPU or a CUDA device, got {type(data).__name__} on DLPack device {kind}")
+
+
+# --------------------------------------------------------------------------------------------- compile and launch
+
+def source(file):
+    """The CUDA source of one of the .cu files beside this one, with what it is built on before it."""
+    parts = ("tile.cu", file) if file in _TILED else (file,)
+    return "".join(f'#line 1 "{part}"\n{(FOLDER / part).read_text(encoding="utf-8")}' for part in parts)
+
+
+def options(macros):
+    """The compiler's options for a kernel's macros: {"REAL": "float"} as ("--std=c++17", "-DREAL=float")."""
+    return ("--std=c++17", *(f"-D{name}={value}" for name, value in sorted(macros.items())))
+
+
+def launch(file, name, grid, block, arguments, shared_bytes=0, **macros):
+    """Run kernel ``name`` of ``file``, compiled for ``macros``, on a grid of blocks of ``block`` threads.
+
+    ``arguments``: contiguous arrays, None for a null pointer, and NumPy scalars (a Python int would arrive as a long
+    long where the kernel reads an int, so it is refused).
+    """
+    for k, a in enumerate(arguments):
+        if a is None or isinstance(a, np.generic):
+            continue
+        if not hasattr(a, "dtype"):
+            raise TypeError(f"{name}: argument {k}: expected an array or a NumPy scalar, got {type(a).__name__}")
+        if not a.flags.c_contiguous:
+            raise ValueError(f"{name}: argument {k}: expected a contiguous array, got strides {a.strides}")
+    if _emulator is not None:
+        _emulator.launch(file, name, grid, block, arguments, shared_bytes, macros)
+        return
+    function = _function(file, name, tuple(sorted(macros.items())), shared_bytes)
+    function(grid, block, tuple(np.uintp(0) if a is None else a for a in arguments), shared_mem=shared_bytes)
+
+
+@lru_cache(maxsize=None)
+def _module(file, macros):
+    import cupy
+
+    return cupy.RawModule(code=source(file), options=options(dict(macros)))
+
+
+@lru_cache(maxsize=None)
+def _function(file, name, macros, shared_bytes):
+    function = _module(file, macros).get_function(name)
+    if shared_bytes > 48 * 1024:        # more than that has to be asked for
+        function.max_dynamic_shared_size_bytes = shared_bytes
+    return function
+
+
+def real(array):
+    """The C type of an array's elements."""
+    return {"float32": "float", "float64": "double"}[array.dtype.name]
+
+
+def empty(shape, like):
+    """An array of ``shape`` for a kernel to fill, where ``like`` is and of its dtype."""
+    out = array_module(like).empty(shape, like.dtype)
+    if _emulator is not None:
+        out.fill(np.nan)        # what a kernel forgets to write, or reads before it is written, is seen
+    return out
+
+
+def blocks(count, threads):
+    """How many blocks of ``threads`` it takes for ``count`` of them."""
+    return -(-count // threads)
+
+
+@contextmanager
+def emulated(driver):
+    """A context in which ``driver.launch`` runs the kernels, and NumPy arrays stand for those on the device."""
+    global _emulator
+    _emulator, before = driver, _emulator
+    try:
+        yield driver
+    finally:
+        _emulator = before
+
+
+def same_dtype(*arrays):
+    """The arrays contiguous and in their common dtype (None stays None)."""
+    dtype = np.result_type(*(a.dtype for a in arrays if a is not None))
+    return [None if a is None else array_module(a).ascontiguousarray(a, dtype).reshape(a.shape) for a in arrays]
+
+
+def over_elements(file, name, like, inputs, *parameters):
+    """A kernel with a thread for each element of its result, an array like ``like``: its arguments are the inputs, the
+    result, the number of elements and the ``parameters``."""
+    out = empty(like.shape, like)
+    if out.size >= 2 ** 31:
+        raise ValueError(f"{name}: {out.size} elements are too many for the CUDA kernels, which count them in 32 bits")
+    if out.size:
+        launch(file, name, (blocks(out.size, 256),), (256,), (*inputs, out, np.int32(out.size), *parameters), REAL=real(like))
+    return out
+
+
+# ------------------------------------------------------------------------------------------------ graphs
+
+class Graph:
+    """Work on the device, recorded once and replayed as a whole: a CUDA graph with a stream and a memory pool of its own.
+
+    What the work allocates lies in that pool, where a replay finds it again; the pool lives as long as the graph.
+    """
+
+    def __init__(self):
+        import cupy
+
+        self._cupy, self.stream, self.pool = cupy, cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        self._graph = None
+
+    @contextmanager
+    def here(self):
+        """A context whose work goes to this stream and takes memory from this pool."""
+        self._cupy.cuda.get_current_stream().synchronize()
+        with self._cupy.cuda.using_allocator(self.pool.malloc), self.stream:
+            yield
+        self.stream.synchronize()
+
+    def capture(self, work):
+        """Record ``work()`` without doing it, and return what it returns."""
+        self.stream.begin_capture()
+        try:
+            result = work()
+        except BaseException:
+            try:
+                self.stream.end_capture()
+            except self._cupy.cuda.runtime.CUDARuntimeError:
+                pass            # the capture is invalid already, and the first error says why
+            raise
+        self._graph = self.stream.end_capture()
+        return result
+
+    def replay(self):
+        """Do the recorded work."""
+        self._graph.launch(self.stream)
+
+
+def new_graph():
+    """A Graph, or the emulating driver's stand-in for one."""
+    return _emulator.new_graph() if _emulator is not None else Graph()

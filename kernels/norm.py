@@ -1,32 +1,44 @@
-"""Normalisation over all axes but the last, its vector-Jacobian product, and channel sums.
+"""Normalisation over all axes but the last, its vector-Jacobian product and the derivative of that, and channel sums.
 
-    mean_c = sum_m x_mc / M,   var_c = sum_m (x_mc - mean_c)^2 / M,   y_mc = (x_mc - mean_c) / sqrt(var_c + eps)
+    mean_c = sum_m x_mc / M,   var_c = sum_m (x_mc - mean_c)^2 / M,   y_mc = (x_mc - mean_c) r_c,   r = (var + eps)^(-1/2)
 
-where m runs over every axis but the last.
+where m runs over every axis but the last. Below <a> is the mean of a over m.
 """
 
-from .cuda import array_module
+import numpy as np
+
+from . import cuda
+from .cuda import on_device
+
+LANES, CHANNELS = 8, 32     # of a block in norm.cu
+CHUNKS = 64                 # into how many parts the rows are cut at most
 
 
 def channel_sum(x):
     """(..., c) -> (c,): the sum over all axes but the last.
 
-    Wherever the channels lie in memory, dense axes before and after them are one axis each: (a, c, b). Both sums are
-    matrix-vector products with ones, which BLAS streams several times faster than NumPy reduces over leading axes.
+    On NumPy: wherever the channels lie in memory, dense axes before and after them are one axis each: (a, c, b). Both
+    sums are matrix-vector products with ones, which BLAS streams several times faster than NumPy reduces over leading
+    axes.
     """
-    xp, channel = array_module(x), x.ndim - 1
+    if on_device(x):
+        parts, _ = _over_rows("column_sums", [x], 1)
+        return _joined(parts, x.shape[-1], 1)
+    channel = x.ndim - 1
     order = sorted(range(x.ndim), key=lambda k: -x.strides[k])
     before, after = order[:order.index(channel)], order[order.index(channel) + 1:]
     inner = 1
     for k in after:
         inner *= x.shape[k]
     sums = x.transpose(order).reshape(-1, inner)                        # (a * c, b)
-    sums = sums @ xp.ones(inner, x.dtype) if after else sums
-    return xp.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if before else sums.reshape(-1)
+    sums = sums @ np.ones(inner, x.dtype) if after else sums
+    return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if before else sums.reshape(-1)
 
 
 def normalize(x, eps):
     """(..., c) -> y (..., c), mean (c,), var (c,)."""
+    if on_device(x):
+        return _launch_normalize(x, eps)
     count = x.size // x.shape[-1]
     mean = channel_sum(x) / count
     y = x - mean
@@ -35,13 +47,81 @@ def normalize(x, eps):
     return y, mean, var
 
 
-def normalize_vjp(g, y, inverse_std):
-    """The cotangent of x: (g - mean(g) - y * mean(g * y)) / std. Linear and self-adjoint in g."""
+def normalize_vjp(g, y, r):
+    """The cotangent of x: r (g - <g> - y <g y>). Linear and self-adjoint in g."""
+    if on_device(g, y, r):
+        return _launch_vjp("normalize_vjp", [g, y], r)
     count = g.size // g.shape[-1]
     out = g * y
     mean_gy = channel_sum(out) / count
-    array_module(g).multiply(y, -mean_gy, out=out)
+    np.multiply(y, -mean_gy, out=out)
     out += g
     out -= channel_sum(g) / count
-    out *= inverse_std
+    out *= r
     return out
+
+
+def normalize_vjp_x(h, g, y, r):
+    """The cotangent of x in <h, normalize_vjp(g, y(x), r(x))>:
+
+    -r^2 [(h - <h>) <g y> + (g - <g>) <h y> + y (<h g> - <h> <g> - 3 <h y> <g y>)]
+    """
+    if on_device(h, g, y, r):
+        return _launch_vjp("normalize_vjp_x", [h, g, y], r)
+    count = g.size // g.shape[-1]
+    mean_g, mean_h, mean_gy, mean_hy, mean_hg = (channel_sum(a) / count for a in (g, h, g * y, h * y, h * g))
+    return -r * r * ((h - mean_h) * mean_gy + (g - mean_g) * mean_hy
+                     + y * (mean_hg - mean_h * mean_g - 3 * mean_hy * mean_gy))
+
+
+def scale_shift(x, scale, shift, slope=1.0):
+    """x * scale + shift, and where that is negative times ``slope`` (leaky ReLU; 1 for none)."""
+    if not on_device(x, scale, shift):
+        y = x * scale
+        y += shift
+        if slope != 1:
+            np.maximum(y, y * np.asarray(slope, y.dtype), out=y)
+        return y
+    x, scale, shift = cuda.same_dtype(x, scale, shift)
+    return cuda.over_elements("elementwise.cu", "scale_shift", x, (x, scale, shift), np.int32(x.shape[-1]), x.dtype.type(slope))
+
+
+def _over_rows(name, arrays, sums):
+    """The parts (chunks, sums, channels) that a kernel makes of arrays (rows, channels), after the arrays themselves."""
+    arrays = cuda.same_dtype(*arrays)
+    first = next(a for a in arrays if a is not None)
+    channels = first.shape[-1]
+    rows = first.size // channels
+    grid = min(CHUNKS, cuda.blocks(rows, 4 * LANES)) or 1, cuda.blocks(channels, CHANNELS)
+    parts = cuda.empty((grid[0], sums, channels), first)
+    cuda.launch("norm.cu", name, grid, (CHANNELS, LANES), (*arrays, parts, np.int32(rows), np.int32(channels)),
+                sums * LANES * CHANNELS * first.dtype.itemsize, REAL=cuda.real(first))
+    return parts, *arrays
+
+
+def _joined(parts, size, count):
+    out = cuda.empty((size,), parts)
+    cuda.launch("norm.cu", "join_sums", (cuda.blocks(size, 256),), (256,),
+                (parts, out, *map(np.int32, (len(parts), size, count))), REAL=cuda.real(parts))
+    return out
+
+
+def _launch_normalize(x, eps):
+    parts, x = _over_rows("moments", [x], 3)
+    channels = x.shape[-1]
+    mean, var = cuda.empty((channels,), x), cuda.empty((channels,), x)
+    cuda.launch("norm.cu", "join_moments", (cuda.blocks(channels, 256),), (256,),
+                (parts, mean, var, np.int32(len(parts)), np.int32(channels)), REAL=cuda.real(x))
+    y = cuda.over_elements("norm.cu", "normalize", x, (x, mean, var), np.int32(channels), x.dtype.type(eps))
+    return y, mean, var
+
+
+def _launch_vjp(name, arrays, r):
+    """normalize_vjp of [g, y], or normalize_vjp_x of [h, g, y]."""
+    *h, g, y = arrays
+    parts, g, y, h = _over_rows("products", [g, y, h[0] if h else None], 5)
+    channels = g.shape[-1]
+    means = _joined(parts, 5 * channels, g.size // channels)
+    r, = cuda.same_dtype(r)
+    inputs = (g, y) if h is None else (h, g, y)
+    return cuda.over_elements("norm.cu", name, g, (*inputs, r, means), np.int32(channels))

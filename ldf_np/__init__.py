@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 from . import data, layers, losses, nets, optim, penalty, random, training
 from .ali import ALI
-from .backend import device, use
+from .backend import asarray, device, get_float32_matmul_precision, set_float32_matmul_precision, to_numpy, use
 from .check import check_grads
 from .conv import conv2d, conv2d_weight, conv_transpose2d
 from .engine import Tensor, enable_grad, grad, no_grad

@@ -9,7 +9,8 @@ An encoder E and a decoder G are trained against one discriminator D that sees p
 
 from . import ops
 from .engine import Tensor, grad, unchanging
-from .layers import Module, Sequential, draws, evaluation
+from .graph import Step
+from .layers import Module, Sequential, evaluation, generators
 from .losses import ali_loss, check_loss, discriminator_loss, reconstruction_loss
 from .optim import Adam, falling
 from .penalty import annealed, check_penalty, penalized_logits
@@ -98,6 +99,13 @@ class ALI(Module):
         The game is played simultaneously: both sides' gradients are taken at the same point, from one forward pass
         of E and G, and only then applied. So they can be computed side by side. Returns {name: loss}.
         """
+        return self.stepper().once(x, share)
+
+    def stepper(self):
+        """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
+        return Step(self._advance, [self.rng, *generators(self.encoder, self.decoder, self.discriminator)])
+
+    def _advance(self, x, share):
         x = unchanging(x)
         z = Tensor(self.rng.standard_normal((len(x), self.latent_size), x.dtype))
         h = self.encoder.body(x)
@@ -105,7 +113,7 @@ class ALI(Module):
         x_tilde = self.decoder(z)
         (d_losses, d_grads), (losses, grads) = side_by_side(
             lambda: self._critic_gradients(x.data, z_hat.data, x_tilde.data, z.data, share),
-            lambda: self._autoencoder_gradients(x, h, z_hat, x_tilde, z), ordered=draws(self.discriminator))
+            lambda: self._autoencoder_gradients(x, h, z_hat, x_tilde, z), ordered=bool(generators(self.discriminator)))
         rate = falling(share, self.final_lr)
         self._critic.step(d_grads, rate)
         self._autoencoder.step(grads, rate)
@@ -115,7 +123,7 @@ class ALI(Module):
         real, fake, penalty = penalized_logits(self.discriminator, (x, z_hat), (x_tilde, z), self.penalty, self.rng)
         loss = discriminator_loss(real, fake, self.loss)
         total = loss + penalty * (0.5 * annealed(self.gamma, share))
-        return {"D": loss.item()}, grad(total, self.discriminator.parameters())
+        return {"D": loss}, grad(total, self.discriminator.parameters())
 
     def _autoencoder_gradients(self, x, h, z_hat, x_tilde, z):
         losses = {"GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z), self.loss)}
@@ -126,13 +134,13 @@ class ALI(Module):
         if self.latent_weight:
             losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat))
             total = total + losses["rec_z"] * self.latent_weight
-        return ({name: loss.item() for name, loss in losses.items()},
-                grad(total, self._autoencoder.network.parameters()))
+        return losses, grad(total, self._autoencoder.network.parameters())
 
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
         batches = Batches(x, batch_size, self.rng)
-        return train(lambda share: self.step(next(batches), share), steps=steps, minutes=minutes,
+        step = self.stepper()
+        return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
                      progress=progress, label="ALI", callback=callback)
 
     def sample(self, n, rng=None):

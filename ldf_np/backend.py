@@ -5,12 +5,15 @@ where *new* arrays (parameters, noise, batches) are made.
 """
 
 import ctypes
+import sys
 
 import numpy as np
 
-from .kernels.cuda import array_module, load_cupy
+from .kernels.cuda import array_module, emulating, from_dlpack, load_cupy
+from .kernels.tile import get_float32_matmul_precision, set_float32_matmul_precision
 
-__all__ = ["array_module", "asarray", "device", "to_numpy", "use", "xp"]
+__all__ = ["array_module", "asarray", "concatenate", "device", "from_dlpack",
+           "get_float32_matmul_precision", "on_device", "set_float32_matmul_precision", "to_numpy", "use", "xp"]
 
 _module = None      # numpy or cupy; None until "auto" is resolved by the first array made
 
@@ -30,11 +33,21 @@ def use(device="auto"):
     elif device == "auto":
         try:
             _module = load_cupy()
-        except RuntimeError:
+        except RuntimeError as error:
+            _say_once(f"ldf_np runs on NumPy: {error}")
             return use("cpu")
     else:
         raise ValueError(f'device: expected "cpu", "cuda" or "auto", got {device!r}')
     return "cpu" if _module is np else "cuda"
+
+
+_said = set()
+
+
+def _say_once(sentence):
+    if sentence not in _said:
+        _said.add(sentence)
+        print(sentence, file=sys.stderr)
 
 
 def _keep_freed_memory():
@@ -59,6 +72,11 @@ def xp():
     return _module
 
 
+def on_device():
+    """Whether new arrays are made on a CUDA device (or NumPy arrays stand for such, in a test)."""
+    return xp() is not np or emulating()
+
+
 def device():
     """The name of the device on which new arrays are made: "cpu" or "cuda"."""
     return "cpu" if xp() is np else "cuda"
@@ -75,3 +93,19 @@ def asarray(array, dtype=None):
 def to_numpy(array):
     """A NumPy array with the values of ``array`` (a NumPy or CuPy array; no copy for NumPy)."""
     return array if isinstance(array, np.ndarray) else array_module(array).asnumpy(array)
+
+
+def concatenate(parts, axis=0):
+    """Arrays joined along an axis. On a device piece by piece: CuPy's own function reads a list of addresses from the
+    host, which a captured CUDA graph may not."""
+    module = array_module(parts[0])
+    if module is np:
+        return np.concatenate(parts, axis=axis)
+    shape, end = list(parts[0].shape), 0
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    out = module.empty(shape, module.result_type(*parts))
+    for part in parts:
+        place = [slice(None)] * out.ndim
+        place[axis], end = slice(end, end + part.shape[axis]), end + part.shape[axis]
+        out[tuple(place)] = part
+    return out

@@ -11,22 +11,28 @@ array again: x and w meet in the forward pass, x and the cotangent in the weight
 
 from .engine import Tensor, operation
 from .kernels import conv as kernel
+from .ops import activated
 
 
-def conv2d(x, w, stride=1, padding=0):
+def conv2d(x, w, stride=1, padding=0, bias=None, slope=1.0):
     """Cross-correlation: (n, h, w, c) * (kh, kw, c, o) -> (n, i, j, o).
 
-    ``stride`` and ``padding`` are ints or (rows, columns). Raises ValueError where the shapes do not fit.
+    ``stride`` and ``padding`` are ints or (rows, columns). ``bias`` (o,) is added to the result, and where that is negative
+    it is multiplied by ``slope`` (leaky ReLU; 1 for none), all in one pass. Raises ValueError where the shapes do not fit.
     """
-    return _conv2d(x, w, stride=stride, padding=padding, cache=_caches(x, w))
+    y = _conv2d(*_given(x, w, bias), stride=stride, padding=padding, slope=slope, cache=_caches(x, w))
+    return activated(y, slope)
 
 
-def conv_transpose2d(y, w, stride=1, padding=0, output_size=None):
-    """The adjoint of conv2d in x, with the same w: (n, i, j, o) * (kh, kw, c, o) -> (n, h, w, c).
+def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slope=1.0):
+    """The adjoint of conv2d in x, with the same w: (n, i, j, o) * (kh, kw, c, o) -> (n, h, w, c); ``bias`` (c,) and
+    ``slope`` as there.
 
     ``output_size`` (h, w) says which of the sizes that conv2d maps to (i, j) is meant; by default the smallest.
     """
-    return _conv_transpose2d(y, w, stride=stride, padding=padding, output_size=output_size, cache=_caches(y, w))
+    x = _conv_transpose2d(*_given(y, w, bias), stride=stride, padding=padding, output_size=output_size, slope=slope,
+                          cache=_caches(y, w))
+    return activated(x, slope)
 
 
 def conv2d_weight(x, y, kernel_size, stride=1, padding=0):
@@ -34,22 +40,37 @@ def conv2d_weight(x, y, kernel_size, stride=1, padding=0):
     return _conv2d_weight(x, y, kernel_size=kernel_size, stride=stride, padding=padding, cache=_caches(x, y))
 
 
+def _given(*arguments):
+    """The arguments but for a bias of None."""
+    return arguments if arguments[-1] is not None else arguments[:-1]
+
+
 def _caches(*arguments):
     """The dict on each Tensor in which its lowerings are kept; none for what may change in place."""
     return tuple(a.cache if isinstance(a, Tensor) else None for a in arguments)
 
 
-_conv2d = operation(kernel.conv2d)
-_conv_transpose2d = operation(kernel.conv_transpose2d)
+@operation
+def _conv2d(x, w, *bias, **geometry):
+    return kernel.conv2d(x, w, bias=bias[0] if bias else None, **geometry)
+
+
+@operation
+def _conv_transpose2d(y, w, *bias, **geometry):
+    return kernel.conv_transpose2d(y, w, bias=bias[0] if bias else None, **geometry)
+
+
 _conv2d_weight = operation(kernel.conv2d_weight)
 
-
+# With a slope the rule is still that of the linear part: `activated` comes after it.
 _conv2d.defvjp(
-    lambda g, y, x, w, stride, padding, cache: conv_transpose2d(g, w, stride, padding, x.shape[1:3]),
-    lambda g, y, x, w, stride, padding, cache: conv2d_weight(x, g, w.shape[:2], stride, padding))
+    lambda g, y, x, w, *_, stride, padding, **__: conv_transpose2d(g, w, stride, padding, x.shape[1:3]),
+    lambda g, y, x, w, *_, stride, padding, **__: conv2d_weight(x, g, w.shape[:2], stride, padding),
+    lambda g, *_, **__: g)                          # the engine sums
 _conv_transpose2d.defvjp(
-    lambda g, x, y, w, stride, padding, output_size, cache: conv2d(g, w, stride, padding),
-    lambda g, x, y, w, stride, padding, output_size, cache: conv2d_weight(g, y, w.shape[:2], stride, padding))
+    lambda g, x, y, w, *_, stride, padding, **__: conv2d(g, w, stride, padding),
+    lambda g, x, y, w, *_, stride, padding, **__: conv2d_weight(g, y, w.shape[:2], stride, padding),
+    lambda g, *_, **__: g)
 _conv2d_weight.defvjp(
     lambda g, w, x, y, kernel_size, stride, padding, cache: conv_transpose2d(y, g, stride, padding, x.shape[1:3]),
     lambda g, w, x, y, kernel_size, stride, padding, cache: conv2d(x, g, stride, padding))

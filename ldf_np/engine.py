@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .backend import array_module, to_numpy, xp
+from .backend import array_module, from_dlpack, to_numpy, xp
 from .kernels.norm import channel_sum
 
 _mode = threading.local()       # _mode.frozen: inside no_grad() on this thread
@@ -24,8 +24,9 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Floating-point arrays are kept as they are (no copy); arrays of integers and booleans, lists and Python
-        numbers become float32. Raises TypeError for anything else.
+        Floating-point arrays are kept as they are (no copy), those of other libraries too where they speak DLPack
+        (PyTorch's tensors, say); arrays of integers and booleans, lists and Python numbers become float32. Raises
+        TypeError for anything else.
     """
 
     __slots__ = ("data", "node", "cache", "__weakref__")
@@ -57,6 +58,16 @@ class Tensor:
         raise TypeError("a Tensor does not turn into an array silently, for its gradient would be lost: "
                         "use the functions of ldf_np, or tensor.data")
 
+    def __dlpack__(self, **options):
+        """The data for another library, without a copy (torch.from_dlpack(tensor), say). Only without history."""
+        if self.node is not None:
+            raise TypeError("a Tensor with a history is not given away, for its gradient would be lost: "
+                            "use tensor.detach()")
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
     def __len__(self):
         return len(self.data)
 
@@ -74,6 +85,8 @@ def _as_float_array(data):
     try:
         array_module(data)
     except TypeError:
+        if hasattr(data, "__dlpack__"):
+            return _as_float_array(from_dlpack(data))
         data = xp().asarray(data)
         data = data.astype(np.float32) if data.dtype.kind == "f" else data
     data = array_module(data).asarray(data)         # a NumPy scalar becomes an array of no axes
@@ -134,6 +147,9 @@ def operation(forward):
         arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
         try:
             data = forward(*arrays, **params)
+        except MemoryError as error:        # CuPy's is one too
+            raise MemoryError(f"{forward.__name__.lstrip('_')}({', '.join(map(_describe, inputs))}): out of memory "
+                              f"({error}): use a smaller batch, or free what other programs hold") from error
         except (ValueError, TypeError, IndexError) as error:
             kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
             name = forward.__name__.lstrip("_")

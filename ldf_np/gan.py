@@ -1,7 +1,8 @@
 """The generative adversarial network, twice: over codes, as LDF's top level, and over whole objects, as its rival."""
 
 from .engine import Tensor, grad
-from .layers import Module, draws, evaluation
+from .graph import Step
+from .layers import Module, evaluation, generators
 from .losses import check_loss, discriminator_loss, generator_loss
 from .optim import EMA, Adam, falling
 from .penalty import annealed, check_penalty, penalized_logits
@@ -19,7 +20,8 @@ class GAN(Module):
     latent_size : int
         The length of z ~ N(0, I).
     loss : the adversarial objective (see ``losses.KINDS``).
-    penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength, annealed to 1% of it.
+    penalty, gamma, final_gamma : the regularizer's kind (see ``penalty.KINDS``), its initial strength, and to what share
+        of that it is annealed.
     lr, discriminator_lr, betas : Adam's settings.
     final_lr : float
         To what share of themselves the rates fall, linearly, in the second half of a training.
@@ -30,11 +32,11 @@ class GAN(Module):
     """
 
     def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating", penalty="roth", gamma=0.5,
-                 lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
+                 final_gamma=0.01, lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
         check_loss(loss)
         check_penalty(penalty, gamma)
         self.generator, self.discriminator, self.latent_size = generator, discriminator, latent_size
-        self.loss, self.penalty, self.gamma, self.final_lr = loss, penalty, gamma, final_lr
+        self.loss, self.penalty, self.gamma, self.final_gamma, self.final_lr = loss, penalty, gamma, final_gamma, final_lr
         self.rng = Generator(seed)
         self._maker = Adam(generator, lr, betas)
         self._critic = Adam(discriminator, discriminator_lr, betas)
@@ -43,10 +45,17 @@ class GAN(Module):
     def step(self, x, share=0.0):
         """One step of D and G on the batch x (n, ...), simultaneously (see ``ALI.step``); ``share`` of the training
         done anneals gamma and the rates. Returns {name: loss}."""
+        return self.stepper().once(x, share)
+
+    def stepper(self):
+        """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
+        return Step(self._advance, [self.rng, *generators(self.generator, self.discriminator)])
+
+    def _advance(self, x, share):
         fake = self.generator(Tensor(self.rng.standard_normal((len(x), self.latent_size))))
         (d_loss, d_grads), (g_loss, g_grads) = side_by_side(
             lambda: self._critic_gradients(x, fake.data, share), lambda: self._maker_gradients(fake),
-            ordered=draws(self.discriminator))
+            ordered=bool(generators(self.discriminator)))
         rate = falling(share, self.final_lr)
         self._critic.step(d_grads, rate)
         self._maker.step(g_grads, rate)
@@ -56,17 +65,18 @@ class GAN(Module):
     def _critic_gradients(self, x, fake, share):
         real_logits, fake_logits, penalty = penalized_logits(self.discriminator, (x,), (fake,), self.penalty, self.rng)
         loss = discriminator_loss(real_logits, fake_logits, self.loss)
-        total = loss + penalty * (0.5 * annealed(self.gamma, share))
-        return loss.item(), grad(total, self.discriminator.parameters())
+        total = loss + penalty * (0.5 * annealed(self.gamma, share, self.final_gamma))
+        return loss, grad(total, self.discriminator.parameters())
 
     def _maker_gradients(self, fake):
         loss = generator_loss(self.discriminator(fake), self.loss)
-        return loss.item(), grad(loss, self.generator.parameters())
+        return loss, grad(loss, self.generator.parameters())
 
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
         batches = Batches(self._to_network(x), batch_size, self.rng)
-        return train(lambda share: self.step(next(batches), share), steps=steps, minutes=minutes,
+        step = self.stepper()
+        return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
                      progress=progress, label=type(self).__name__, callback=callback)
 
     def sample(self, n, rng=None):

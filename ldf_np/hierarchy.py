@@ -265,7 +265,8 @@ class LDF(Module):
     def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback):
         objects = Batches(x, batch_size, self.rng)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
-        taken = 0
+        steps_of = [level.model.stepper() for level in self.levels]
+        top_step, taken = self.top.stepper(), 0
 
         def step(share):
             nonlocal taken
@@ -274,14 +275,14 @@ class LDF(Module):
             for k, level in enumerate(self.levels):
                 batch = next(local) if k == 0 and local else as_batch(
                     _some(level.factors(data), batch_size, self.rng))
-                losses |= {f"level {k} {name}": v for name, v in level.model.step(batch, share).items()}
+                losses |= {f"level {k} {name}": v for name, v in steps_of[k](batch, share).items()}
                 data = level.encode(data)
             # The basis follows the codes while they move: refitted at steps 0, 1, 3, 7, 15, ... ever more rarely.
             if taken & (taken + 1) == 0:
                 self.whitening.fit(self.codes(x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
             taken += 1
             white = self.whitening.apply(data)
-            return losses | {f"top {name}": v for name, v in self.top.step(as_batch(white), share).items()}
+            return losses | {f"top {name}": v for name, v in top_step(as_batch(white), share).items()}
 
         history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF", callback=callback)
         return {"together": history}

@@ -73,9 +73,7 @@ class Module:
 
     def __call__(self, *inputs):
         y = self.forward(*inputs)
-        calls = getattr(_watch, "calls", None)
-        if calls is not None:
-            calls.append((self, y.shape))
+        _seen(self, y)
         return y
 
     def children(self):
@@ -227,6 +225,13 @@ def evaluation(*modules):
             module.training = mode
 
 
+def _seen(module, y):
+    """Tell summary(), where it watches, that a module made y."""
+    calls = getattr(_watch, "calls", None)
+    if calls is not None:
+        calls.append((module, y.shape))
+
+
 @contextmanager
 def _watching():
     _watch.calls = []
@@ -243,8 +248,14 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
+        done = None         # an activation that the layer before it has done in its own pass
+        for layer, after in zip(self.layers, [*self.layers[1:], None]):
+            if layer is done:
+                _seen(layer, x)
+            elif isinstance(layer, Activated) and isinstance(after, LeakyReLU):
+                x, done = layer(x, after.slope), after
+            else:
+                x = layer(x)
         return x
 
     def __getitem__(self, index):
@@ -254,27 +265,30 @@ class Sequential(Module):
         return len(self.layers)
 
 
+class Activated(Module):
+    """A layer that can do the leaky ReLU after it in its own pass over memory: forward(x, slope)."""
+
+
 def _zeros(n):
     return Parameter(xp().zeros(n, np.float32))
 
 
-class Linear(Module):
+class Linear(Activated):
     """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
 
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
         self.weight = Parameter(init(rng, (n_in, n_out), n_in, n_out))
         self.bias = _zeros(n_out) if bias else None
 
-    def forward(self, x):
-        y = ops.matmul(x, self.weight)
-        return y if self.bias is None else y + self.bias
+    def forward(self, x, slope=1.0):
+        return ops.linear(x, self.weight, self.bias, slope)
 
 
 def _pair(value):
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-class Conv2d(Module):
+class Conv2d(Activated):
     """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
 
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
@@ -283,12 +297,11 @@ class Conv2d(Module):
         self.bias = _zeros(c_out) if bias else None
         self.stride, self.padding = stride, padding
 
-    def forward(self, x):
-        y = conv.conv2d(x, self.weight, stride=self.stride, padding=self.padding)
-        return y if self.bias is None else y + self.bias
+    def forward(self, x, slope=1.0):
+        return conv.conv2d(x, self.weight, self.stride, self.padding, self.bias, slope)
 
 
-class ConvTranspose2d(Module):
+class ConvTranspose2d(Activated):
     """The adjoint of a convolution: (n, i, j, c_in) -> (n, h, w, c_out).
 
     The weight has the shape (kh, kw, c_out, c_in) of the convolution whose adjoint this is.
@@ -304,12 +317,11 @@ class ConvTranspose2d(Module):
         self.bias = _zeros(c_out) if bias else None
         self.stride, self.padding, self.output_size = stride, padding, output_size
 
-    def forward(self, x):
-        y = conv.conv_transpose2d(x, self.weight, self.stride, self.padding, self.output_size)
-        return y if self.bias is None else y + self.bias
+    def forward(self, x, slope=1.0):
+        return conv.conv_transpose2d(x, self.weight, self.stride, self.padding, self.output_size, self.bias, slope)
 
 
-class BatchNorm(Module):
+class BatchNorm(Activated):
     """Batch normalisation over all axes but the last, (..., c) -> (..., c) (Ioffe and Szegedy 2015).
 
     In training the batch's own statistics are used and the running ones move by ``momentum`` towards them (the
@@ -324,21 +336,25 @@ class BatchNorm(Module):
         self.running_var = Buffer(xp().ones(channels, np.float32))
         self.momentum, self.eps = momentum, eps
 
-    def forward(self, x):
+    def forward(self, x, slope=1.0):
         channels = self.running_mean.data.size
         if x.shape[-1] != channels:
             raise ValueError(f"BatchNorm: expected {channels} channels, got input {x.shape}")
-        if self.training:
-            count = x.size // channels
-            if count < 2:
-                raise ValueError(f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
-            y, mean, var = norm.normalize(x, self.eps)
-            self._move(self.running_mean.data, mean)
-            self._move(self.running_var.data, var * (count / (count - 1)))
-        else:
-            inverse_std = (self.running_var.data + self.eps) ** -0.5
-            y = (x - self.running_mean.data) * inverse_std
-        return y if self.weight is None else y * self.weight + self.bias
+        if not self.training:
+            scale = (self.running_var.data + self.eps) ** -0.5
+            shift = -self.running_mean.data * scale
+            if self.weight is not None:
+                scale, shift = self.weight * scale, self.weight * shift + self.bias
+            return ops.scale_shift(x, scale, shift, slope)
+        count = x.size // channels
+        if count < 2:
+            raise ValueError(f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
+        y, mean, var = norm.normalize(x, self.eps)
+        self._move(self.running_mean.data, mean)
+        self._move(self.running_var.data, var * (count / (count - 1)))
+        if self.weight is not None:
+            return ops.scale_shift(y, self.weight, self.bias, slope)
+        return y if slope == 1 else ops.leaky_relu(y, slope=slope)
 
     def _move(self, running, value):
         running += self.momentum * (value - running)
@@ -406,9 +422,10 @@ class Dropout(Module):
         return x * ((self.rng.random(x.shape) >= self.p) / np.float32(1 - self.p)).astype(x.dtype)
 
 
-def draws(module):
-    """Whether a module draws random numbers when it is called: whether there is Dropout in it."""
-    return any(isinstance(m, Dropout) for _, m in module.named_modules())
+def generators(*modules):
+    """The Generators that modules draw from when they are called: those of their Dropouts, each once."""
+    found = {id(m.rng): m.rng for module in modules for _, m in module.named_modules() if isinstance(m, Dropout)}
+    return list(found.values())
 
 
 class Flatten(Module):

@@ -6,7 +6,7 @@ Dumoulin et al. 2017 and its authors' code.)
 """
 
 from .engine import Tensor
-from .ops import mean, softplus, square
+from .ops import mean, softplus_mean, square
 
 KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
 
@@ -26,7 +26,7 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     check_loss(kind)
     if kind == "least-squares":
         return (mean(square(real - 1.0)) + mean(square(fake))) * 0.5
-    return mean(softplus(-real)) + mean(softplus(fake))
+    return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
 def generator_loss(fake, kind="non-saturating"):
@@ -37,12 +37,12 @@ def generator_loss(fake, kind="non-saturating"):
     """
     check_loss(kind)
     if kind == "saturating":
-        return -mean(softplus(fake))
+        return -softplus_mean(fake)
     if kind == "least-squares":
         return mean(square(fake - 1.0)) * 0.5
     if kind == "bgan":
         return mean(square(fake)) * 0.5
-    return mean(softplus(-fake))
+    return softplus_mean(fake, sign=-1.0)
 
 
 def ali_loss(real, fake, kind="non-saturating"):

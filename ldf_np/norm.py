@@ -11,26 +11,33 @@ def normalize(x, eps=1e-5):
     (..., c) -> y (..., c) as a Tensor, and the arrays mean (c,) and biased variance (c,), constants.
     """
     y, mu, var = kernel.normalize(x.data, eps)
-    return _normalize(x, y=y, inverse_std=(var + eps) ** -0.5, eps=eps), mu, var
+    return _normalize(x, y=y, r=(var + eps) ** -0.5, eps=eps), mu, var
 
 
 @operation
-def _normalize(x, y, inverse_std, eps):
+def _normalize(x, y, r, eps):
     return y
 
 
 @operation
-def _normalize_vjp(g, x, y, inverse_std, eps):
-    return kernel.normalize_vjp(g, y, inverse_std)
+def _normalize_vjp(g, x, y, r, eps):
+    return kernel.normalize_vjp(g, y, r)
 
 
-def _formula(g, x, eps):
-    """The vector-Jacobian product written out, to be differentiated in x."""
+@operation
+def _normalize_vjp_x(h, g, x, y, r, eps):
+    return kernel.normalize_vjp_x(h, g, y, r)
+
+
+def _formula(h, g, x, eps):
+    """kernel.normalize_vjp_x written out, to be differentiated in turn."""
     axes = tuple(range(x.ndim - 1))
     centred = x - mean(x, axes)
-    inverse_std = (mean(square(centred), axes) + eps) ** -0.5
-    y = centred * inverse_std
-    return (g - mean(g, axes) - y * mean(g * y, axes)) * inverse_std
+    r = (mean(square(centred), axes) + eps) ** -0.5
+    y = centred * r
+    mean_h, mean_g, mean_hy, mean_gy = mean(h, axes), mean(g, axes), mean(h * y, axes), mean(g * y, axes)
+    return -square(r) * ((h - mean_h) * mean_gy + (g - mean_g) * mean_hy
+                         + y * (mean(h * g, axes) - mean_h * mean_g - 3 * mean_hy * mean_gy))
 
 
 @operation
@@ -38,14 +45,16 @@ def _alias(x):
     return x
 
 
-def _second(h, _, g, x, y, inverse_std, eps):
+def _third(k, c, _, h, g, x, eps, **saved):
     with enable_grad():
-        # g may itself depend on x, but what is wanted is the derivative in x alone: aliases part the two.
-        g, x = _alias(g), _alias(x)
-        part = grad(_formula(g, x, eps), x, h, create_graph=True)
+        # h and g may themselves depend on x, but what is wanted is one partial derivative: aliases part them.
+        arguments = [_alias(a) for a in (h, g, x)]
+        part = grad(_formula(*arguments, eps), arguments[k], c, create_graph=True)
     return _alias(part)         # outside: it has a history only where the caller records one
 
 
 _alias.defvjp(lambda g, y, x: g)
 _normalize.defvjp(lambda g, _, x, **saved: _normalize_vjp(g, x, **saved))
-_normalize_vjp.defvjp(lambda h, _, g, x, **saved: _normalize_vjp(h, x, **saved), _second)
+_normalize_vjp.defvjp(lambda h, _, g, x, **saved: _normalize_vjp(h, x, **saved),
+                      lambda h, _, g, x, **saved: _normalize_vjp_x(h, g, x, **saved))
+_normalize_vjp_x.defvjp_all(_third)

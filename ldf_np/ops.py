@@ -12,11 +12,17 @@ import math
 import numpy as np
 
 from .backend import array_module
+from .backend import concatenate as join
 from .engine import Tensor, add, astype, broadcast_to, operation, sum_to
+from .kernels import elementwise
+from .kernels import matmul as product
+from .kernels import norm as kernel_norm
+from .kernels.cuda import on_device
 
 __all__ = ["abs", "add", "astype", "broadcast_to", "clip", "concatenate", "divide", "exp", "getitem", "leaky_relu",
-           "log", "matmul", "max", "maximum", "maxout", "mean", "min", "minimum", "multiply", "negative", "pad",
-           "power", "relu", "reshape", "sigmoid", "softplus", "split", "sqrt", "square", "stack", "subtract", "sum",
+           "linear", "log", "matmul", "max", "maximum", "maxout", "mean", "min", "minimum", "multiply", "negative", "pad",
+           "power", "relu", "reshape", "scale_shift", "sigmoid", "softplus",
+           "softplus_mean", "split", "sqrt", "square", "stack", "subtract", "sum",
            "sum_to", "swapaxes", "tanh", "transpose", "where"]
 
 
@@ -170,6 +176,34 @@ def where(condition, a, b):
     return _module(condition, a, b).where(condition, a, b)
 
 
+def activated(y, slope):
+    """The Tensor y of an operation that has leaky ReLU done already, in its own pass: here only its rule is added.
+
+    That rule asks for the sign of what came before it, and y has the same.
+    """
+    return y if slope == 1 else _activated(y, slope=slope)
+
+
+@operation
+def _activated(y, slope):
+    return y
+
+
+@operation
+def _leaky_relu_vjp(g, of, slope):
+    return elementwise.leaky_relu_vjp(g, of.data, slope) if on_device(g, of.data) else g * _slopes(of, slope)
+
+
+@operation
+def _tanh_vjp(g, y):
+    return elementwise.tanh_vjp(g, y)
+
+
+@operation
+def _sigmoid_vjp(g, y):
+    return elementwise.sigmoid_vjp(g, y)
+
+
 def _slopes(x, slope):
     """1 where x > 0 and slope elsewhere, in x's dtype. Made once: a discriminator's penalty reads it again."""
     kept = {} if x.cache is None else x.cache
@@ -192,12 +226,16 @@ square.defvjp(lambda g, y, x: g * (2 * x))
 sqrt.defvjp(lambda g, y, x: g / (2 * y))
 exp.defvjp(lambda g, y, x: g * y)
 log.defvjp(lambda g, y, x: g / x)
-tanh.defvjp(lambda g, y, x: g * (1 - square(y)))
-sigmoid.defvjp(lambda g, y, x: g * y * (1 - y))
+tanh.defvjp(lambda g, y, x: _tanh_vjp(g, y))
+_tanh_vjp.defvjp(lambda h, _, g, y: _tanh_vjp(h, y), lambda h, _, g, y: h * g * y * -2)
+sigmoid.defvjp(lambda g, y, x: _sigmoid_vjp(g, y))
+_sigmoid_vjp.defvjp(lambda h, _, g, y: _sigmoid_vjp(h, y), lambda h, _, g, y: h * g * (1 - 2 * y))
 softplus.defvjp(lambda g, y, x: g * sigmoid(x))
 abs.defvjp(lambda g, y, x: g * _module(x.data).sign(x.data))
 relu.defvjp(lambda g, y, x: g * (x.data > 0))
-leaky_relu.defvjp(lambda g, y, x, slope=0.01: g * _slopes(x, slope))
+leaky_relu.defvjp(lambda g, y, x, slope=0.01: _leaky_relu_vjp(g, of=x, slope=slope))
+_activated.defvjp(lambda g, y, x, slope: _leaky_relu_vjp(g, of=x, slope=slope))
+_leaky_relu_vjp.defvjp(lambda h, y, g, of, slope: _leaky_relu_vjp(h, of=of, slope=slope))
 clip.defvjp(lambda g, y, x, low, high: g * ((x.data >= low) & (x.data <= high)))
 maximum.defvjp(lambda g, y, a, b: g * _wins(a, b), lambda g, y, a, b: g * _wins(b, a))
 minimum.defvjp(lambda g, y, a, b: g * _wins(b, a), lambda g, y, a, b: g * _wins(a, b))
@@ -335,7 +373,7 @@ _put.defvjp(lambda g, y, values, index, shape: getitem(g, index=index))
 def _concatenate(*parts, axis):
     if not parts:
         raise ValueError("parts: expected at least one array, got none")
-    return _module(*parts).concatenate(parts, axis=axis)
+    return join(parts, axis)
 
 
 def _concatenate_rule(k, g, y, *parts, axis):
@@ -392,11 +430,57 @@ pad.defvjp(lambda g, y, x, pad_width: getitem(g, index=tuple(
 # Products. T(a, b, g) = sum_ijk a_ij b_jk g_ik is linear in each: put the cotangent in the hole.
 
 @operation
-def _matmul(a, b):
-    return _module(a).matmul(a, b)
+def _matmul(a, b, *bias, slope=1.0):
+    return product.matmul(a, b, bias[0] if bias else None, slope)
 
 
-_matmul.defvjp(lambda g, y, a, b: _matmul(g, swapaxes(b, -1, -2)), lambda g, y, a, b: _matmul(swapaxes(a, -1, -2), g))
+_matmul.defvjp(lambda g, y, a, b, *_, **__: _matmul(g, swapaxes(b, -1, -2)),
+               lambda g, y, a, b, *_, **__: _matmul(swapaxes(a, -1, -2), g), lambda g, *_, **__: g)
+
+
+def linear(x, weight, bias=None, slope=1.0):
+    """x @ weight + bias, and where that is negative times ``slope`` (leaky ReLU; 1 for none), in one pass.
+
+    (..., n_in) with weight (n_in, n_out) and bias (n_out,) -> (..., n_out), of at least two axes.
+    """
+    y = _matmul(x, weight, slope=slope) if bias is None else _matmul(x, weight, bias, slope=slope)
+    return activated(y, slope)
+
+
+def scale_shift(x, scale, shift, slope=1.0):
+    """x * scale + shift, channel by channel, and where that is negative times ``slope``, in one pass: (..., c) with two
+    of (c,) -> (..., c)."""
+    return activated(_scale_shift(x, scale, shift, slope=slope), slope)
+
+
+@operation
+def _scale_shift(x, scale, shift, slope):
+    return kernel_norm.scale_shift(x, scale, shift, slope)
+
+
+_scale_shift.defvjp(lambda g, y, x, scale, shift, slope: g * scale, lambda g, y, x, scale, shift, slope: g * x,
+                    lambda g, *_, **__: g)
+
+
+@operation
+def softplus_mean(logits, sign=1.0):
+    """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
+    return elementwise.softplus_mean(logits, sign)
+
+
+@operation
+def _softplus_mean_vjp(g, logits, sign):
+    return elementwise.softplus_mean_vjp(g, logits, sign)
+
+
+def _softplus_mean_slope(h, _, g, logits, sign):
+    sigma = sigmoid(logits * sign)
+    return h * g * sigma * (1 - sigma) * (1 / logits.size)
+
+
+softplus_mean.defvjp(lambda g, y, logits, sign=1.0: _softplus_mean_vjp(g, logits, sign=sign))
+_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(logits * sign)) * (sign / logits.size),
+                          _softplus_mean_slope)
 
 
 def matmul(a, b):

@@ -4,10 +4,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, concatenate
+from .kernels import optim as kernel
 from .layers import Buffer, Module
-
-BLOCK = 1 << 15     # elements updated at a time: the five arrays of a block stay in the cache
 
 
 class Optimizer:
@@ -16,19 +15,19 @@ class Optimizer:
     def __init__(self, network, lr):
         if not lr > 0:
             raise ValueError(f"{type(self).__name__}: lr: expected a positive number, got {lr}")
-        self.network, self.lr, self.steps = network, lr, 0
+        self.network, self.lr = network, lr
 
     def step(self, grads, share=1.0):
         """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that order; ``share``: of
-        the learning rate, for a schedule."""
+        the learning rate, for a schedule (a number, or an array (1,) on the device)."""
         expected, got = [p.shape for p in self.network.parameters()], [g.shape for g in grads]
         if got != expected:
             raise ValueError(f"grads: expected one for each parameter, of shapes {expected}, got {got}")
         flat = self.network.flat()
         xp = array_module(flat)
-        gradient = xp.concatenate([g.data.reshape(-1) for g in grads])
-        self.steps += 1
-        self._update(xp, flat, gradient, self.lr * share)
+        gradient = concatenate([g.data.reshape(-1) for g in grads])
+        share = share if hasattr(share, "shape") else xp.full(1, share, np.float64)
+        self._update(flat, gradient, share)
 
 
 class SGD(Optimizer):
@@ -42,10 +41,10 @@ class SGD(Optimizer):
         flat = network.flat()
         self.velocity = array_module(flat).zeros_like(flat)
 
-    def _update(self, xp, flat, gradient, lr):
+    def _update(self, flat, gradient, share):
         self.velocity *= self.momentum
         self.velocity += gradient
-        flat -= lr * self.velocity
+        flat -= (self.lr * share).astype(flat.dtype) * self.velocity
 
 
 class Adam(Optimizer):
@@ -63,32 +62,16 @@ class Adam(Optimizer):
         self.betas, self.eps = betas, eps
         flat = network.flat()
         xp = array_module(flat)
-        self.m, self.v = xp.zeros_like(flat), xp.zeros_like(flat)
+        self.m, self.v, self.steps = xp.zeros_like(flat), xp.zeros_like(flat), xp.zeros(1, np.int32)
 
-    def _update(self, xp, flat, gradient, lr):
-        b1, b2 = self.betas
-        rate = lr / (1 - b1 ** self.steps)
-        scale = (1 - b2 ** self.steps) ** -0.5
-        size = BLOCK if xp is np else flat.size
-        for start in range(0, flat.size, size):
-            block = slice(start, start + size)
-            g, m, v = gradient[block], self.m[block], self.v[block]
-            m *= b1
-            m += (1 - b1) * g
-            g *= g                      # the gradient is this step's own copy
-            v *= b2
-            g *= 1 - b2
-            v += g
-            xp.sqrt(v, out=g)
-            g *= scale
-            g += self.eps
-            xp.divide(m, g, out=g)
-            g *= rate
-            flat[block] -= g
+    def _update(self, flat, gradient, share):
+        kernel.adam(flat, gradient, self.m, self.v, self.steps, share, self.lr, self.betas, self.eps)
 
 
 def falling(share, final):
     """A learning rate's schedule: 1 in the first half of the training, then linearly to ``final`` at its end."""
+    if hasattr(share, "shape"):         # on the device
+        return 1 - (1 - final) * array_module(share).maximum(0, 2 * share - 1)
     return 1 - (1 - final) * max(0.0, 2 * share - 1)
 
 
@@ -102,10 +85,12 @@ class EMA(Module):
     def __init__(self, network, decay=0.998):
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay: expected a number in [0, 1), got {decay}")
-        self.decay, self.steps = decay, 0
+        self.decay = decay
         self._of = {"network": network}     # in a dict: no child, for its parameters are its owner's
         live = self._live()
-        self.average = Buffer(array_module(live[0]).concatenate([data.reshape(-1) for data in live]))
+        xp = array_module(live[0])
+        self.average = Buffer(xp.concatenate([data.reshape(-1) for data in live]))
+        self.steps = xp.zeros(1, np.int32)
 
     def _live(self):
         network = self._of["network"]
@@ -120,10 +105,7 @@ class EMA(Module):
 
     def update(self):
         """Move the average towards the present weights."""
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        self.steps += 1
-        for data, average in self._averages():
-            average += (1 - decay) * (data - average)
+        kernel.moving_average([(average, data) for data, average in self._averages()], self.steps, self.decay)
 
     @contextmanager
     def applied(self):

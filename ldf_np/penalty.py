@@ -11,8 +11,9 @@ differentiated too. It is meaningless where the discriminator couples the sample
 
 import numpy as np
 
-from .backend import array_module
-from .engine import Tensor, grad, unchanging
+from .backend import array_module, concatenate
+from .engine import Tensor, grad, operation, unchanging
+from .kernels import penalty as kernel
 from .ops import mean, reshape, sigmoid, sqrt, square
 from .ops import sum as sum_
 
@@ -27,14 +28,55 @@ def check_penalty(kind, gamma=0.0):
         raise ValueError(f"gamma: expected a non-negative number, got {gamma!r}")
 
 
-def squared_gradient_norms(logits, inputs):
-    """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
+# T(s, a, b) = sum_nm s_n a_nm b_nm is linear in each: put the cotangent in the hole.
+
+@operation
+def row_dots(a, b):
+    """The sum of a * b over all axes but the first: two of (n, ...) -> (n,)."""
+    return kernel.row_dots(a, b)
+
+
+@operation
+def scale_rows(x, s):
+    """(n, ...) times s (n,)."""
+    return kernel.scale_rows(x, s)
+
+
+row_dots.defvjp(lambda g, y, a, b: scale_rows(b, g), lambda g, y, a, b: scale_rows(a, g))
+scale_rows.defvjp(lambda g, y, x, s: scale_rows(g, s), lambda g, y, x, s: row_dots(g, x))
+
+
+@operation
+def weighted_norms(logits, *grads, signs):
+    """sigma(sign * logit)^2 times the sum of the squares of all grads over all axes but the first: (n,)."""
+    norms = None
+    for g in grads:
+        norms = kernel.row_dots(g, g, logits, signs, norms)
+    return norms
+
+
+def _weighted_norms_rule(k, c, norms, logits, *grads, signs):
+    sigma = sigmoid(logits * signs)
+    if k == 0:
+        return c * norms * (1 - sigma) * (2 * signs)
+    return scale_rows(grads[k - 1], c * square(sigma) * 2)
+
+
+weighted_norms.defvjp_all(_weighted_norms_rule)
+
+
+def _gradients(logits, inputs):
+    """d logit_n / d input_n for each of the inputs, differentiable; checked."""
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for k, x in enumerate(inputs):
         if x.shape[0] != logits.shape[0]:
             raise ValueError(f"inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got shape {x.shape}")
-    grads = grad(sum_(logits), inputs, create_graph=True)
-    norms = [sum_(square(reshape(g, (g.shape[0], -1))), axis=1) for g in grads]
+    return grad(sum_(logits), inputs, create_graph=True)
+
+
+def squared_gradient_norms(logits, inputs):
+    """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
+    norms = [row_dots(g, g) for g in _gradients(logits, inputs)]
     return norms[0] if len(norms) == 1 else sum(norms[1:], norms[0])
 
 
@@ -56,8 +98,8 @@ def roth_penalty(logits, inputs, real):
     if real.shape not in ((), flat.shape):
         raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got shape {real.shape}")
     # 1 - sigma(l) = sigma(-l)
-    sign = xp.where(real, xp.asarray(-1, flat.dtype), xp.asarray(1, flat.dtype))
-    return mean(square(sigmoid(flat * sign)) * squared_gradient_norms(logits, inputs))
+    signs = xp.broadcast_to(1 - 2 * real.astype(flat.dtype), flat.shape)
+    return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
 
 
 def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
@@ -82,7 +124,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
         raise ValueError("real, fake: expected arrays of one batch size, "
                          f"got shapes {[a.shape for a in real]} and {[a.shape for a in fake]}")
     xp = array_module(real[0])
-    inputs = [unchanging(xp.concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
+    inputs = [unchanging(concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
     logits = discriminator(*inputs)
     is_real = xp.arange(2 * n) < n
     if kind == "roth":
@@ -108,5 +150,8 @@ def _wgan_penalty(discriminator, real, fake, rng):
 
 
 def annealed(gamma, progress, final=0.01):
-    """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al. 2017)."""
+    """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al. 2017); a float, or an
+    array of no axes where ``progress`` is an array (1,) on the device."""
+    if hasattr(progress, "shape"):
+        return (gamma * final ** array_module(progress).clip(progress, 0, 1)).astype(np.float32).reshape(())
     return float(gamma * final ** float(np.clip(progress, 0, 1)))

@@ -1,12 +1,16 @@
 """One explicit, counter-based noise source: NumPy's Philox4x64-10, so that one seed gives one run.
 
-The stream is a pure function of (seed, counter), so its state is a few integers: small enough for a
-checkpoint, and the same on every machine. Draws are made by NumPy and moved to the current device.
+The stream is a pure function of (seed, counter), so its state is a few integers: small enough for a checkpoint, and
+the same on every machine. On the CPU NumPy draws; on a CUDA device kernels of our own draw the same numbers from a
+counter that lies there, uniforms bit for bit and normals to rounding.
 """
+
+import math
 
 import numpy as np
 
-from .backend import asarray
+from .backend import asarray, on_device, xp
+from .kernels import random as kernel
 
 
 class Generator:
@@ -23,18 +27,26 @@ class Generator:
             raise ValueError(f"seed: expected a non-negative integer, got {seed!r}")
         self._sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(int(seed))
         self._generator = np.random.Generator(np.random.Philox(self._sequence))
+        self._device, self._pushed = None, None     # the device's state, and the host's state that it agrees with
+        self.drawn = None       # while a step is captured: the (count, dtype) of each draw in it
 
     def spawn(self, count):
         """``count`` independent generators, each with a stream of its own (as NumPy's ``spawn``)."""
         return [Generator(sequence) for sequence in self._sequence.spawn(count)]
 
     def standard_normal(self, size=None, dtype=np.float32):
-        """Draws from N(0, 1)."""
-        return asarray(self._generator.standard_normal(size, dtype=dtype))
+        """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
+        count = _count(size)
+        if on_device():
+            return self._draw("normal", count, dtype).reshape(_shape(size))
+        drawn = kernel.box_muller(self._generator.random(count + count % 2, dtype))
+        return asarray(drawn[:count].reshape(_shape(size)))
 
     def random(self, size=None, dtype=np.float32):
         """Uniform draws from [0, 1)."""
-        return asarray(self._generator.random(size, dtype=dtype))
+        if on_device():
+            return self._draw("uniform", _count(size), dtype).reshape(_shape(size))
+        return asarray(self._generator.random(_shape(size), dtype))
 
     def integers(self, low, high, size=None):
         """Uniform integers from [low, high), as a NumPy array: they index data on the host."""
@@ -43,6 +55,39 @@ class Generator:
     def permutation(self, n):
         """The integers 0 ... n-1 in random order, as a NumPy array."""
         return self._generator.permutation(n)
+
+    def _draw(self, kind, count, dtype):
+        dtype = np.dtype(dtype)
+        self.push()
+        out = kernel.launch_draws(kind, self._device, count, xp().empty(0, dtype))
+        draws = count + count % 2 if kind == "normal" else count
+        self.follow([(draws, dtype)])
+        if self.drawn is not None:
+            self.drawn.append((draws, dtype))
+        return out
+
+    def push(self):
+        """Bring the device's counter up to the host's, where the host has drawn by itself since (a permutation, say)."""
+        state = self.state
+        if self._pushed != state:
+            fresh = kernel.to_device(self._generator.bit_generator.state, xp())
+            if self._device is None:
+                self._device = fresh
+            else:
+                self._device[...] = fresh           # in place: a captured step reads this array
+            self._pushed = state
+
+    def follow(self, draws):
+        """Move the host's counter over ``draws``, [(count, dtype), ...], which the device has made."""
+        for count, dtype in draws:
+            kernel.skip(self._generator, count, dtype)
+        self._pushed = self.state
+
+    def rewind(self, state):
+        """Go back to a state of which the device's counter knows nothing else: draws that were recorded, not made."""
+        self.state = state
+        if self._device is not None:
+            self._pushed = state
 
     @property
     def state(self):
@@ -61,3 +106,12 @@ class Generator:
             "state": {"counter": np.array(state["counter"], np.uint64), "key": np.array(state["key"], np.uint64)},
             "buffer": np.array(state["buffer"], np.uint64),
             "buffer_pos": state["buffer_pos"], "has_uint32": state["has_uint32"], "uinteger": state["uinteger"]}
+
+
+def _shape(size):
+    """A size (None, an int or a tuple) as a shape."""
+    return () if size is None else (size,) if hasattr(size, "__index__") else tuple(size)
+
+
+def _count(size):
+    return math.prod(_shape(size))

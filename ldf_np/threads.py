@@ -7,6 +7,8 @@ these instead.
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from .backend import on_device
+
 _count = min(2, os.cpu_count() or 1)
 _pool = None        # made when it is first needed
 
@@ -32,7 +34,7 @@ def side_by_side(first, second, ordered=False):
     """(first(), second()): on two threads where two are in use, else, or where they must be ``ordered`` (both draw
     from one generator, say), one after the other."""
     global _pool
-    if _count == 1 or ordered:
+    if _count == 1 or ordered or on_device():
         return first(), second()
     if _pool is None:
         _pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")

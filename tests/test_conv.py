@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import ldf_np as ldf
 from ldf_np.engine import Tensor, grad, operation
 from ldf_np.kernels import conv as kernel
+from ldf_np.kernels import lowering
 from ldf_np.layers import Parameter
 
 
@@ -144,8 +145,8 @@ def test_what_changes_in_place_is_read_anew(kind):
 def test_a_lowering_is_kept_where_nothing_changes(monkeypatch):
     """The result of an operation is lowered once for all the faces that read it."""
     lowered = []
-    lower = kernel._Windows.lower
-    monkeypatch.setattr(kernel._Windows, "lower", lambda *args: lowered.append(args[1]) or lower(*args))
+    lower = lowering.Windows.lower
+    monkeypatch.setattr(lowering.Windows, "lower", lambda *args: lowered.append(args[1]) or lower(*args))
     x, w = Tensor(values(2, 5, 5, 2)) * 1.0, Tensor(values(3, 3, 2, 2))
     grad(ldf.conv2d(x, w).sum(), [x, w])
     assert lowered.count("x") == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldf_np.kernels import conv
+from ldf_np.kernels import conv, lowering
 
 # (h, c, o, kernel, stride, padding): the layers of the CPU recipe, at which training must be fast.
 RECIPE = [(32, 3, 24, 4, 2, 1), (16, 24, 48, 4, 2, 1), (8, 48, 96, 4, 2, 1), (4, 96, 32, 3, 1, 1), (4, 32, 96, 3, 1, 1)]
@@ -58,7 +58,7 @@ def check_faces(x, w, y, stride, padding, bound, module=conv):
 
 
 def is_fast(x, w, stride, padding):
-    return isinstance(conv._plan(x, w, x.shape[1:3], w.shape, stride, padding), conv._CookToom)
+    return isinstance(conv._plan(x, w, *conv._geometry(x.shape[1:3], w.shape, stride, padding)), lowering.CookToom)
 
 
 def pairs(least, most):
@@ -147,7 +147,7 @@ def test_faces_are_adjoint(geometry, dtype, seed):
 @pytest.mark.parametrize("size, kernel, stride, padding", [(16, 4, 2, 1), (28, 5, 1, 0), (13, 3, 1, 1), (9, 5, 2, 3)])
 def test_matrices_of_the_fast_lowering(size, kernel, stride, padding):
     """sum over t, q of B[e,(t,q),h] * G[e,q,u] * A[(t,q),i] = [h = i*s+u-p], rebuilt from the blocks."""
-    axis, dense = conv._axis(size, kernel, stride, padding), {}
+    axis, dense = lowering._axis(size, kernel, stride, padding), {}
     for role, part in axis.items():
         dense[role] = np.zeros((part.phases, part.tiles * part.points, part.size))
         for e, points, places, matrix in part.lower:

@@ -7,8 +7,8 @@ import pytest
 
 import ldf_np as ldf
 from ldf_np import layers as L
-from ldf_np import optim
 from ldf_np.engine import Tensor, grad
+from ldf_np.kernels import optim as kernel
 from ldf_np.optim import EMA, SGD, Adam, falling
 
 
@@ -73,7 +73,7 @@ def test_adam(lr, betas, eps):
 
 def test_adam_in_blocks(monkeypatch):
     """A network larger than a block is updated block by block to the same end."""
-    monkeypatch.setattr(optim, "BLOCK", 3)
+    monkeypatch.setattr(kernel, "BLOCK", 3)
     check(Adam(net(), 0.1), lambda p, g: textbook_adam(p, g, 0.1, 0.9, 0.999, 1e-8), rtol=1e-10)
 
 
@@ -85,7 +85,7 @@ def test_adam_without_bias_correction_is_found():
     """Negative control of the check."""
     optimizer = Adam(net(), 0.1)
     update = optimizer._update
-    optimizer._update = lambda *args: (setattr(optimizer, "steps", 10 ** 6), update(*args))
+    optimizer._update = lambda *args: (optimizer.steps.fill(10 ** 6), update(*args))
     with pytest.raises(AssertionError):
         check(optimizer, lambda p, g: textbook_adam(p, g, 0.1, 0.9, 0.999, 1e-8), rtol=1e-2)
 

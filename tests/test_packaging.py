@@ -15,12 +15,12 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 # The floors of the house, lowest first. A module may import modules of its own floor and of those below.
 FLOORS = [
-    {"kernels", "files", "threads", "gaussian", "gaussian_theory", "gaussian_curves",
+    {"kernels", "files", "gaussian", "gaussian_theory", "gaussian_curves",
      "gaussian_experiments"},
     {"backend"},
-    {"random", "engine"},
+    {"random", "engine", "threads"},
     {"ops", "conv", "norm"},
-    {"layers", "optim", "losses", "penalty", "check"},
+    {"layers", "optim", "losses", "penalty", "check", "graph"},
     {"ali", "gan"},
     {"hierarchy", "nets"},
     {"linear_ldf"},
@@ -31,7 +31,7 @@ BESIDE = {"training", "metrics", "plots", "report", "data"}
 LOWEST_TO_IMPORT_BESIDE = next(k for k, rooms in enumerate(FLOORS) if "ali" in rooms)
 # Closed rooms: what else of ldf_np they may import.
 THEORY = {"gaussian", "gaussian_theory", "gaussian_curves", "gaussian_experiments"}
-ONLY = {"kernels": {"kernels"}, "files": set(), "threads": set(), **dict.fromkeys(THEORY, THEORY)}
+ONLY = {"kernels": {"kernels"}, "files": set(), "threads": {"backend"}, **dict.fromkeys(THEORY, THEORY)}
 
 
 # ---------------------------------------------------------------------------------------------------- imports

@@ -1,0 +1,52 @@
+"""What is done element by element between the products, each chain in one pass, and the softplus losses."""
+
+import numpy as np
+
+from . import cuda
+from .cuda import on_device
+
+
+def leaky_relu_vjp(g, y, slope):
+    """g where y > 0, slope * g elsewhere."""
+    if on_device(g, y):
+        g, y = cuda.same_dtype(g, y)
+        return cuda.over_elements("elementwise.cu", "leaky_relu_vjp", g, (g, y), g.dtype.type(slope))
+    return np.where(y > 0, g, g * np.asarray(slope, g.dtype))
+
+
+def tanh_vjp(g, y):
+    """g (1 - y^2)."""
+    if on_device(g, y):
+        g, y = cuda.same_dtype(g, y)
+        return cuda.over_elements("elementwise.cu", "tanh_vjp", g, (g, y))
+    return g * (1 - y * y)
+
+
+def sigmoid_vjp(g, y):
+    """g y (1 - y)."""
+    if on_device(g, y):
+        g, y = cuda.same_dtype(g, y)
+        return cuda.over_elements("elementwise.cu", "sigmoid_vjp", g, (g, y))
+    return g * y * (1 - y)
+
+
+def softplus_mean(logits, sign):
+    """mean softplus(sign * logits), as an array of no axes; softplus(x) = log(1 + e^x) = max(x, 0) + log1p(e^-|x|)."""
+    if on_device(logits):
+        logits, = cuda.same_dtype(logits)
+        out = cuda.empty((), logits)
+        cuda.launch("elementwise.cu", "softplus_mean", (1,), (256,), (logits, out, np.int32(logits.size),
+                    logits.dtype.type(sign)), 256 * logits.dtype.itemsize, REAL=cuda.real(logits))
+        return out
+    x = logits * np.asarray(sign, logits.dtype)
+    return np.mean(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), keepdims=True).reshape(())
+
+
+def softplus_mean_vjp(g, logits, sign):
+    """The cotangent of the logits: g sign sigma(sign * logits) / n."""
+    if on_device(logits):
+        g, logits = cuda.same_dtype(g, logits)
+        return cuda.over_elements("elementwise.cu", "softplus_mean_vjp", logits, (g, logits), logits.dtype.type(sign))
+    x = logits * np.asarray(sign, logits.dtype)
+    e = np.exp(-np.abs(x))
+    return g * (np.where(x > 0, 1, e) / (1 + e) * np.asarray(sign / x.size, x.dtype))

@@ -1,0 +1,128 @@
+"""A driver that runs the CUDA kernels on the CPU: it compiles the unchanged .cu files with g++ and cuda_on_cpu.h.
+
+    with cuda.emulated(Emulator()):     # NumPy arrays now stand for arrays on the device
+        kernels.conv.conv2d(x, w)       # the launcher's grid, blocks and arguments; the kernel's code
+
+Arguments are copied to memory that ends at a page nobody may touch, so an access out of bounds is caught where it
+happens. Libraries are kept in the folder of the test run and compiled once for each set of macros.
+"""
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ldf_np.kernels import cuda
+
+HEADER = Path(__file__).with_name("cuda_on_cpu.h")
+COMPILER = shutil.which("g++")
+KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\s*\(')
+FOLDER = Path(tempfile.gettempdir()) / f"ldf_np-emulator-{os.getuid() if hasattr(os, 'getuid') else 0}"
+ORDERS = {"forwards": 0, "backwards": 1, "shuffled": 2}
+
+
+class EmulationError(AssertionError):
+    """A kernel did what a card would punish or, worse, would not."""
+
+
+def kernel_names(text):
+    """The names of the kernels in a .cu file's text."""
+    return KERNEL.findall(text)
+
+
+class Emulator:
+    """Runs kernels in one order of their threads: "forwards", "backwards" or "shuffled".
+
+    ``launched`` counts launches by kernel; ``edit`` (old, new) plants a mistake into the source before it is compiled.
+    """
+
+    def __init__(self, order="forwards", edit=None):
+        self.order, self.edit, self.launched, self.libraries = ORDERS[order], edit, {}, {}
+
+    def launch(self, file, name, grid, block, arguments, shared_bytes, macros):
+        library = self._library(file, macros)
+        self.launched[name] = self.launched.get(name, 0) + 1
+        limits = (2 ** 31 - 1, 65535, 65535), (1024, 1024, 64)
+        grid, block = (tuple(d) + (1,) * (3 - len(d)) for d in (grid, block))
+        for what, size, limit in (("grid", grid, limits[0]), ("block", block, limits[1])):
+            if not all(1 <= s <= m for s, m in zip(size, limit)):
+                raise EmulationError(f"{name}: {what} {size}, expected 1 to {limit}")
+        if np.prod(block) > 1024 or shared_bytes > 227 * 1024:
+            raise EmulationError(f"{name}: {np.prod(block)} threads and {shared_bytes} bytes of shared memory a block")
+        fenced, held, packed = {}, [], []
+        for a in arguments:
+            if isinstance(a, np.ndarray):
+                packed.append(ctypes.c_void_p(self._fenced(library, a, fenced)))
+            elif a is None:
+                packed.append(ctypes.c_void_p(None))
+            else:
+                held.append(np.array(a))
+                packed.append(np.ctypeslib.as_ctypes(held[-1]))
+        pointers = (ctypes.c_void_p * len(packed))(*(ctypes.addressof(p) for p in packed))
+        failed = getattr(library, f"launch_{name}")(
+            len(packed), pointers, (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block),
+            ctypes.c_size_t(shared_bytes), self.order)
+        for array, (start, address, room) in fenced.values():
+            if not failed and array.flags.writeable:
+                ctypes.memmove(array.ctypes.data, address, array.nbytes)
+            library.emulator_unmap(ctypes.c_void_p(start), ctypes.c_size_t(room))
+        if failed:
+            places = "; ".join(f"argument of {a.shape} at {s:#x} to {s + a.nbytes:#x}" for a, (_, s, _) in fenced.values())
+            raise EmulationError(f"{file}: {name}: {library.emulator_message().decode()} ({places})")
+
+    @staticmethod
+    def _fenced(library, array, fenced):
+        """The address of a copy of the array that ends at a fence (its start stays aligned to 16 bytes)."""
+        key = array.ctypes.data, array.nbytes
+        if key not in fenced:
+            room = -(-max(array.nbytes, 1) // 4096) * 4096
+            start = library.emulator_map(ctypes.c_size_t(room))
+            if not start:
+                raise MemoryError(f"no memory for an argument of {array.nbytes} bytes")
+            address = start + room - -(-max(array.nbytes, 1) // 16) * 16
+            ctypes.memset(start, 0xff, room)
+            ctypes.memmove(address, array.ctypes.data, array.nbytes)
+            fenced[key] = array, (start, address, room)
+        return fenced[key][1][1]
+
+    def _library(self, file, macros):
+        key = file, tuple(sorted(macros.items()))
+        if key not in self.libraries:
+            text = cuda.source(file)
+            if self.edit is not None:
+                if self.edit[0] not in text:
+                    raise ValueError(f"{self.edit[0]!r} is not in {file}")
+                text = text.replace(*self.edit)
+            self.libraries[key] = _load(text, cuda.options(macros))
+        return self.libraries[key]
+
+
+def _load(text, options):
+    """The kernels of a source as a library, from the folder or compiled into it."""
+    wrappers = "\n".join(
+        f'extern "C" int launch_{name}(int given, void** arguments, const unsigned* grid, const unsigned* block, '
+        f"size_t shared_bytes, int order) {{ return emulator::launch({name}, given, arguments, grid, block, "
+        "shared_bytes, order); }" for name in kernel_names(text))
+    options = [o.replace("--std", "-std") for o in options] + [
+        "-O2", "-shared", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w",
+        "-Wl,-Bsymbolic"]        # glibc has an advance() of its own
+    digest = hashlib.sha256("\0".join([HEADER.read_text(), text, wrappers, *options]).encode()).hexdigest()[:24]
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{digest}.so"
+    if not path.exists():
+        temporary = FOLDER / f"{digest}-{os.getpid()}.so"
+        whole = f'#include "{HEADER}"\n{text}\n{wrappers}\n'
+        result = subprocess.run([COMPILER, *options, "-o", temporary, "-"], input=whole, text=True, capture_output=True)
+        if result.returncode:
+            raise EmulationError(f"g++ does not compile it:\n{result.stderr[-3000:]}")
+        os.replace(temporary, path)
+    library = ctypes.CDLL(str(path))
+    library.emulator_map.restype = ctypes.c_void_p
+    library.emulator_message.restype = ctypes.c_char_p
+    return library

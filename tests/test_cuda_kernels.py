@@ -1,0 +1,371 @@
+"""Every CUDA kernel against its NumPy twin, through its launcher, on the emulator: three orders of the threads, all classes
+of shapes, and planted mistakes that must be caught."""
+
+import numpy as np
+import pytest
+from devices import EMULATED, Device, close
+from emulator import EmulationError, Emulator
+from helpers import values
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ldf_np as ldf
+from ldf_np.kernels import conv, cuda, elementwise, matmul, norm, optim, penalty, random
+
+pytestmark = EMULATED
+
+BOUND = {np.float64: 1e-12, np.float32: 2e-5}
+BOTH = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+ORDERS = pytest.mark.parametrize("order", ["forwards", "backwards", "shuffled"])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    ldf.set_num_threads(1)
+    yield
+    ldf.set_num_threads(2)
+
+
+def emulated(function, *arguments, order="forwards", edit=None):
+    with cuda.emulated(Emulator(order, edit)) as driver:
+        result = function(*arguments)
+    assert driver.launched
+    return result
+
+
+def compare(function, *arguments, bound, order="forwards"):
+    """The same on NumPy in float64 and on the emulator."""
+    exact = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in arguments]
+    expected, actual = function(*exact), emulated(function, *arguments, order=order)
+    for one, other in zip(*(r if isinstance(r, tuple) else (r,) for r in (actual, expected)), strict=True):
+        close(one, other, bound)
+
+
+# --------------------------------------------------------------------------------------------------- convolutions
+
+# n, (h, w), c, o, kernel, stride, padding: what each is there for.
+SHAPES = {
+    "one tile": (2, (5, 4), 2, 3, 3, 1, 1),
+    "vectors of four": (2, (6, 6), 4, 8, 4, 2, 1),
+    "three colours": (3, (8, 8), 3, 8, 4, 2, 1),
+    "more than a tile": (3, (7, 6), 5, 70, 3, 1, 1),
+    "cut along k": (2, (3, 3), 40, 3, 3, 1, 1),
+    "cut along positions": (9, (8, 8), 4, 4, 4, 2, 1),
+    "ragged": (2, (7, 5), 3, 2, 3, 2, 0),
+    "gaps between windows": (2, (7, 6), 2, 3, (2, 1), 3, 0),
+    "uneven": (2, (5, 4), 2, 3, (2, 3), (1, 2), (0, 2)),
+    "wide padding": (1, (2, 2), 3, 2, 2, 2, 3),
+    "pointwise": (2, (3, 2), 4, 5, 1, 1, 0),
+    "whole image": (2, (3, 4), 4, 4, (3, 4), 1, 0),
+}
+
+
+def arrays(n, size, c, o, kernel, stride, padding, dtype):
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    x, w = values(n, *size, c, dtype=dtype), values(*kernel, c, o, seed=1, dtype=dtype)
+    y = values(*conv.conv2d(x, w, stride, padding).shape, seed=2, dtype=dtype)
+    return x, w, y
+
+
+def check_trio(n, size, c, o, kernel, stride, padding, dtype, order="forwards", bound=None):
+    x, w, y = arrays(n, size, c, o, kernel, stride, padding, dtype)
+    bound = bound or BOUND[dtype]
+    for bias, slope, other in ((None, 1.0, None), (values(o, seed=3, dtype=dtype), 0.1, values(c, seed=4, dtype=dtype))):
+        compare(lambda x, w, b: conv.conv2d(x, w, stride, padding, b, slope), x, w, bias, order=order, bound=bound)
+        compare(lambda y, w, b: conv.conv_transpose2d(y, w, stride, padding, size, b, slope), y, w, other, order=order,
+                bound=bound)
+    compare(lambda x, y: conv.conv2d_weight(x, y, w.shape[:2], stride, padding), x, y, order=order, bound=bound)
+
+
+@BOTH
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_convolution_trio(name, dtype):
+    check_trio(*SHAPES[name], dtype)
+
+
+@ORDERS
+def test_the_convolution_trio_in_any_order_of_threads(order):
+    for name in ("more than a tile", "cut along k", "cut along positions"):
+        check_trio(*SHAPES[name], np.float32, order)
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_the_convolution_trio_of_any_shape(data):
+    pick = lambda low, high: data.draw(st.integers(low, high))         # noqa: E731
+    kernel, stride, padding = ((pick(1, 4), pick(1, 4)), (pick(1, 3), pick(1, 3)), (pick(0, 3), pick(0, 3)))
+    size = tuple(pick(max(1, k - 2 * p), 7) for k, p in zip(kernel, padding))
+    check_trio(pick(1, 3), size, pick(1, 6), pick(1, 6), kernel, stride, padding, np.float64)
+
+
+@pytest.fixture
+def tensor_cores():
+    ldf.set_float32_matmul_precision("high")
+    yield
+    ldf.set_float32_matmul_precision("highest")
+
+
+# An element keeps 11 bits of TF32, so a product is off by at most 2^-10 of itself: that of the sum's largest possible
+# value, which for these sums of normals is below 2e-3 of the largest result.
+TF32_BOUND = 2e-3
+
+
+@ORDERS
+def test_tensor_cores(tensor_cores, order):
+    for name in ("vectors of four", "three colours", "more than a tile", "cut along positions", "uneven"):
+        check_trio(*SHAPES[name], np.float32, order, bound=TF32_BOUND)
+    compare(matmul.matmul, values(70, 100, dtype=np.float32), values(100, 66, seed=1, dtype=np.float32), bound=TF32_BOUND)
+    coarse = emulated(matmul.matmul, values(8, 8, dtype=np.float32), values(8, 8, seed=1, dtype=np.float32))
+    exact = values(8, 8, dtype=np.float32) @ values(8, 8, seed=1, dtype=np.float32)
+    assert 1e-6 < np.abs(coarse - exact).max() / np.abs(exact).max() < TF32_BOUND          # they were used
+
+
+def test_float64_has_no_tensor_cores(tensor_cores):
+    check_trio(*SHAPES["one tile"], np.float64)
+
+
+def test_views_that_are_not_aligned():
+    """A parameter is a view into a flat array and may begin anywhere."""
+    flat = values(1 + 4 * 4 * 4 * 8, dtype=np.float32)
+    w, x = flat[1:].reshape(4, 4, 4, 8), values(2, 6, 6, 4, seed=1, dtype=np.float32)
+    compare(lambda x, w: conv.conv2d(x, w, 2, 1), x, w, bound=2e-5)
+    compare(lambda x, w: conv.conv2d(x.transpose(0, 2, 1, 3), w, 2, 1), x, w, bound=2e-5)
+
+
+def test_an_empty_batch():
+    with cuda.emulated(Emulator()):
+        assert conv.conv2d(np.zeros((0, 4, 4, 2)), np.zeros((3, 3, 2, 5))).shape == (0, 2, 2, 5)
+        assert matmul.matmul(np.zeros((0, 3)), np.zeros((3, 2))).shape == (0, 2)
+        np.testing.assert_array_equal(matmul.matmul(np.zeros((2, 0)), np.zeros((0, 3))), np.zeros((2, 3)))
+
+
+# ------------------------------------------------------------------------------------------------ matrix products
+
+@BOTH
+@ORDERS
+@pytest.mark.parametrize("left, right", [
+    ((5, 7), (7, 3)), ((70, 20), (20, 66)), ((4, 600), (600, 8)), ((2, 3, 8, 4), (3, 4, 12)), ((3, 4, 5), (5, 6)),
+    ((4,), (4, 8)), ((6, 4), (4,)), ((8, 8), (2, 8, 8)), ((1, 1), (1, 1))])
+def test_matmul(left, right, dtype, order):
+    a, b = values(*left, dtype=dtype), values(*right, seed=1, dtype=dtype)
+    compare(matmul.matmul, a, b, order=order, bound=BOUND[dtype])
+    if a.ndim > 1 and b.ndim > 1:
+        across = [np.ascontiguousarray(m.swapaxes(-1, -2)).swapaxes(-1, -2) for m in (a, b)]
+        compare(matmul.matmul, across[0], across[1], order=order, bound=BOUND[dtype])
+        compare(matmul.matmul, a, across[1], order=order, bound=BOUND[dtype])
+        bias = values(b.shape[-1], seed=2, dtype=dtype)
+        compare(lambda a, b, c: matmul.matmul(a, b, c, 0.2), across[0], b, bias, order=order, bound=BOUND[dtype])
+
+
+# ------------------------------------------------------------------------------------------------------- the others
+
+@BOTH
+@ORDERS
+@pytest.mark.parametrize("shape", [(2, 3), (64, 40), (3, 5, 4, 33), (700, 1), (4, 2, 2, 32)])
+def test_normalisation(shape, dtype, order):
+    x, g, h = (values(*shape, seed=k, dtype=dtype) + 3 for k in range(3))
+    bound = 100 * BOUND[dtype]          # its sums cancel
+    compare(lambda x: norm.normalize(x, 1e-5), x, order=order, bound=bound)
+    y, _, var = norm.normalize(x.astype(np.float64), 1e-5)
+    y, r = y.astype(dtype), ((var + 1e-5) ** -0.5).astype(dtype)
+    compare(norm.normalize_vjp, g, y, r, order=order, bound=bound)
+    compare(norm.normalize_vjp_x, h, g, y, r, order=order, bound=bound)
+    compare(norm.channel_sum, x, order=order, bound=bound)
+    compare(lambda *a: norm.scale_shift(*a, 0.1), x, values(shape[-1], dtype=dtype), values(shape[-1], seed=1, dtype=dtype),
+            order=order, bound=bound)
+
+
+@BOTH
+@ORDERS
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (4, 300), (5, 4, 4, 3), (2, 700)])
+def test_the_penaltys_sums(shape, dtype, order):
+    a, b, bound = values(*shape, dtype=dtype), values(*shape, seed=1, dtype=dtype), BOUND[dtype]
+    logits, before = values(len(a), seed=2, dtype=dtype), values(len(a), seed=3, dtype=dtype)
+    signs = np.where(np.arange(len(a)) % 2, 1, -1).astype(dtype)
+    compare(penalty.row_dots, a, b, order=order, bound=bound)
+    compare(penalty.row_dots, a, a, logits, signs, before, order=order, bound=bound)
+    compare(penalty.scale_rows, a, logits, order=order, bound=bound)
+
+
+@BOTH
+@ORDERS
+@pytest.mark.parametrize("shape", [(1,), (64, 1), (5, 7), (600,)])
+def test_elementwise_chains(shape, dtype, order):
+    g, y, bound = values(*shape, dtype=dtype), np.tanh(values(*shape, seed=1, dtype=dtype)), BOUND[dtype]
+    compare(lambda g, y: elementwise.leaky_relu_vjp(g, y, 0.1), g, y, order=order, bound=bound)
+    compare(elementwise.tanh_vjp, g, y, order=order, bound=bound)
+    compare(elementwise.sigmoid_vjp, g, y, order=order, bound=bound)
+    logits = 30 * values(*shape, seed=2, dtype=dtype)           # both ends of softplus
+    for sign in (1.0, -1.0):
+        compare(lambda x: elementwise.softplus_mean(x, sign), logits, order=order, bound=bound)         # noqa: B023
+        compare(lambda g, x: elementwise.softplus_mean_vjp(g, x, sign), g.reshape(-1)[:1].reshape(()), logits,
+                order=order, bound=bound)
+
+
+@BOTH
+@ORDERS
+def test_adam_and_the_moving_average(dtype, order):
+    def steps(p, m, v, average):
+        taken, averaged = np.zeros(1, np.int32), np.zeros(1, np.int32)
+        for k in range(3):
+            g, share = values(*p.shape, seed=10 + k).astype(p.dtype), np.full(1, 1 - 0.2 * k)
+            optim.adam(p, g, m, v, taken, share, 0.01, (0.5, 0.99), 1e-8)
+            optim.moving_average([(average, p)], averaged, 0.9)
+        assert taken[0] == averaged[0] == 3
+        return p, m, v, average
+
+    def start(dtype):
+        return [values(1000, dtype=dtype), np.zeros(1000, dtype), np.zeros(1000, dtype), values(1000, seed=1, dtype=dtype)]
+
+    expected, actual = steps(*start(np.float64)), emulated(steps, *start(dtype), order=order)
+    for one, other in zip(actual, expected, strict=True):
+        close(one, other, BOUND[dtype])
+
+
+@ORDERS
+def test_the_stream_of_numbers(order):
+    """On the device as on the CPU, uniforms bit for bit, whatever was drawn before, and the host's counter keeps up."""
+    def draw(rng):
+        drawn = [rng.random(3), rng.random(5, np.float64), rng.standard_normal((2, 2)), rng.random(2), rng.permutation(5),
+                 rng.standard_normal(3, np.float64), rng.random((2, 300)), rng.standard_normal(), rng.random(0), rng.random(1)]
+        return drawn, rng.state
+
+    (expected, state), (actual, other) = draw(ldf.Generator(3)), emulated(draw, ldf.Generator(3), order=order)
+    for k, (one, want) in enumerate(zip(actual, expected, strict=True)):
+        assert one.dtype == want.dtype
+        if k in (2, 5, 7):
+            close(one, want, 1e-6 if want.dtype == np.float32 else 1e-14)
+        else:
+            np.testing.assert_array_equal(one, want)
+    assert {k: v for k, v in state.items() if k not in ("buffer", "uinteger")} == {
+        k: v for k, v in other.items() if k not in ("buffer", "uinteger")}
+    numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(3)))
+    np.testing.assert_array_equal(actual[0], numpy.random(3, np.float32))           # NumPy's own stream
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([np.float32, np.float64])), max_size=6))
+def test_skipping_draws(draws):
+    made, skipped = (np.random.Generator(np.random.Philox(np.random.SeedSequence(5))) for _ in range(2))
+    for count, dtype in draws:
+        made.random(count, dtype)
+        random.skip(skipped, count, np.dtype(dtype))
+    np.testing.assert_array_equal(made.random(9, np.float32), skipped.random(9, np.float32))
+    np.testing.assert_array_equal(made.random(9), skipped.random(9))
+
+
+# ----------------------------------------------------------------------------------------------- planted mistakes
+
+def dots(order="forwards", edit=None):
+    a = values(3, 300)
+    out = emulated(penalty.row_dots, a, a, order=order, edit=edit)
+    close(out, np.square(a).sum(1), 1e-12)
+
+
+def product(order="forwards", edit=None, shape=(66, 50, 66)):
+    m, k, n = shape
+    a, b = values(m, k, dtype=np.float32), values(k, n, seed=1, dtype=np.float32)
+    close(emulated(matmul.matmul, a, b, order=order, edit=edit), a.astype(np.float64) @ b, 2e-5)
+
+
+def test_without_a_mistake_there_is_none():
+    dots()
+    product()
+
+
+@pytest.mark.parametrize("check, barrier", [
+    (dots, "        __syncthreads();\n        if (threadIdx.x < half)"),
+    (product, "        __syncthreads();        // this step's")])
+def test_a_missing_barrier(check, barrier):
+    """Some order of the threads shows it."""
+    caught = 0
+    for order in ("forwards", "backwards", "shuffled"):
+        try:
+            check(order, (barrier, barrier.replace("__syncthreads();", "")))
+        except AssertionError:
+            caught += 1
+    assert caught > 0
+
+
+@pytest.mark.parametrize("check, right, wrong", [
+    (dots, "m < columns; m +=", "m < columns - 1; m +="),
+    (product, "row >= rows || k >= end", "row >= rows || k >= end - 1"),
+    (product, "wait_for_copies<STAGES - 2>();", "wait_for_copies<STAGES - 1>();")])
+def test_an_off_by_one(check, right, wrong):
+    with pytest.raises(AssertionError):
+        check(edit=(right, wrong))
+
+
+def test_an_edit_must_find_its_place():
+    """The control of these controls."""
+    with pytest.raises(ValueError, match="'no such line' is not in penalty.cu"):
+        dots(edit=("no such line", ""))
+
+
+def test_an_uninitialised_read():
+    with pytest.raises(AssertionError, match="NaN or infinity"):
+        dots(edit=("sums[threadIdx.x] = sum;", "if (threadIdx.x < 200) sums[threadIdx.x] = sum;"))
+
+
+def test_a_result_that_is_not_written():
+    with pytest.raises(AssertionError, match="NaN or infinity"):
+        emulate = emulated(penalty.scale_rows, values(5, 5), values(5),
+                           edit=("if (i < size)\n        out[i] = x", "if (i < size - 1)\n        out[i] = x"))
+        close(emulate, emulate, 1)
+
+
+@pytest.mark.parametrize("right, wrong", [
+    ("if (i < size)\n        out[i] = x", "if (i <= size)\n        out[i] = x"),
+    ("x[i] * s[i / columns]", "x[i] * s[i / columns + 1]"),
+    ("x[i] * s[i / columns]", "x[i - 1] * s[i / columns]")])
+def test_out_of_bounds(right, wrong):
+    """Each argument ends at a fence where it fills its 16-byte pieces; before it lie numbers that are none."""
+    with pytest.raises(AssertionError, match="out of bounds|NaN or infinity"):
+        close(emulated(penalty.scale_rows, values(4, 4), values(4), edit=(right, wrong)), values(4, 4), 1e9)
+
+
+def test_a_barrier_that_not_all_reach():
+    with pytest.raises(EmulationError, match="threads meet at different barriers"):
+        dots(edit=("sums[threadIdx.x] = sum;", "sums[threadIdx.x] = sum;\n    if (threadIdx.x == 0)\n        __syncthreads();"))
+
+
+def test_arguments_are_packed_as_the_kernel_takes_them():
+    a, out = np.ones((2, 3)), np.zeros(2)
+    launch = (lambda *arguments: cuda.launch("penalty.cu", "row_dots", (2,), (256,), arguments, 2048, REAL="double"))
+    with cuda.emulated(Emulator()):
+        launch(a, a, None, None, None, out, np.int32(3))
+        np.testing.assert_array_equal(out, [3, 3])
+        with pytest.raises(TypeError, match="row_dots: argument 6: expected an array or a NumPy scalar, got int"):
+            launch(a, a, None, None, None, out, 3)
+        with pytest.raises(ValueError, match="row_dots: argument 0: expected a contiguous array"):
+            launch(np.ones((3, 2)).T, a, None, None, None, out, np.int32(3))
+        with pytest.raises(EmulationError, match="takes 7 arguments, got 6"):
+            launch(a, a, None, None, None, out)
+
+
+def test_every_kernel_is_run_by_a_test_of_this_file():
+    """The names of the kernels that the tests above launch, in one place, so that a new one is not forgotten."""
+    device = Device("emulator")
+
+    def all_of_them():
+        x, y = values(2, 3, 3, 40), values(2, 3)
+        w = values(3, 3, 40, 3)
+        z = conv.conv2d(x, w, 1, 1)
+        conv.conv_transpose2d(z, w, 1, 1)
+        conv.conv2d_weight(x, z, 3, 1, 1)
+        matmul.matmul(y, y.T)
+        normal, _, var = norm.normalize(y, 1e-5)
+        norm.normalize_vjp_x(y, norm.normalize_vjp(y, normal, var), normal, var)
+        norm.scale_shift(y, norm.channel_sum(y), var)
+        penalty.scale_rows(y, penalty.row_dots(y, y))
+        elementwise.leaky_relu_vjp(elementwise.tanh_vjp(y, y), elementwise.sigmoid_vjp(y, y), 0.1)
+        elementwise.softplus_mean_vjp(elementwise.softplus_mean(y, 1.0), y, 1.0)
+        p, steps = np.ones(3), np.zeros(1, np.int32)
+        optim.adam(p, p.copy(), p.copy(), p.copy(), steps, np.ones(1), 0.1, (0.5, 0.9), 1e-8)
+        optim.moving_average([(p.copy(), p)], steps, 0.9)
+        rng = ldf.Generator(0)
+        return rng.random(3) + rng.standard_normal(3)
+
+    device.run(all_of_them)
+    from emulator import kernel_names
+    everything = {name for path in cuda.FOLDER.glob("*.cu") for name in kernel_names(path.read_text())}
+    assert set(device.emulator.launched) == everything
