@@ -23,6 +23,8 @@ demo: $(STAMP)
 	$(PY) demos/pacman.py --model ldf --minutes 4
 
 test: $(STAMP)
+	@command -v g++ >/dev/null || echo "g++ was not found: the tests that run the CUDA kernels on the CPU are skipped." \
+	    "To have them: apt install g++ (Debian, Ubuntu), or the like"
 	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile
 
 setup: $(STAMP)

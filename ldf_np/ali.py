@@ -122,7 +122,7 @@ class ALI(Module):
     def _critic_gradients(self, x, z_hat, x_tilde, z, share):
         real, fake, penalty = penalized_logits(self.discriminator, (x, z_hat), (x_tilde, z), self.penalty, self.rng)
         loss = discriminator_loss(real, fake, self.loss)
-        total = loss + penalty * (0.5 * annealed(self.gamma, share))
+        total = loss + penalty * (0.5 * annealed(self.gamma, share, dtype=x.dtype))
         return {"D": loss}, grad(total, self.discriminator.parameters())
 
     def _autoencoder_gradients(self, x, h, z_hat, x_tilde, z):

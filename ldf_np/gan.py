@@ -65,7 +65,7 @@ class GAN(Module):
     def _critic_gradients(self, x, fake, share):
         real_logits, fake_logits, penalty = penalized_logits(self.discriminator, (x,), (fake,), self.penalty, self.rng)
         loss = discriminator_loss(real_logits, fake_logits, self.loss)
-        total = loss + penalty * (0.5 * annealed(self.gamma, share, self.final_gamma))
+        total = loss + penalty * (0.5 * annealed(self.gamma, share, self.final_gamma, x.dtype))
         return loss, grad(total, self.discriminator.parameters())
 
     def _maker_gradients(self, fake):

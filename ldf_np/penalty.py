@@ -149,9 +149,9 @@ def _wgan_penalty(discriminator, real, fake, rng):
     return mean(square(sqrt(norms + 1e-12) - 1.0))      # the root stays away from 0
 
 
-def annealed(gamma, progress, final=0.01):
+def annealed(gamma, progress, final=0.01, dtype=np.float32):
     """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al. 2017); a float, or an
-    array of no axes where ``progress`` is an array (1,) on the device."""
+    array of no axes and of ``dtype`` where ``progress`` is an array (1,) on the device."""
     if hasattr(progress, "shape"):
-        return (gamma * final ** array_module(progress).clip(progress, 0, 1)).astype(np.float32).reshape(())
+        return (gamma * final ** array_module(progress).clip(progress, 0, 1)).astype(dtype).reshape(())
     return float(gamma * final ** float(np.clip(progress, 0, 1)))

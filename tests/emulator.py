@@ -14,11 +14,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ldf_np.kernels import cuda
+from ldf_np.random import Generator
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = shutil.which("g++")
@@ -39,7 +42,7 @@ def kernel_names(text):
 class Emulator:
     """Runs kernels in one order of their threads: "forwards", "backwards" or "shuffled".
 
-    ``launched`` counts launches by kernel; ``edit`` (old, new) plants a mistake into the source before it is compiled.
+    ``launched`` counts launches by kernel; ``edit`` (file, old, new) plants a mistake in a source before it is compiled.
     """
 
     def __init__(self, order="forwards", edit=None):
@@ -77,6 +80,11 @@ class Emulator:
             raise EmulationError(f"{file}: {name}: {library.emulator_message().decode()} ({places})")
 
     @staticmethod
+    def new_graph():
+        """What stands for a CUDA graph."""
+        return Replay()
+
+    @staticmethod
     def _fenced(library, array, fenced):
         """The address of a copy of the array that ends at a fence (its start stays aligned to 16 bytes)."""
         key = array.ctypes.data, array.nbytes
@@ -95,12 +103,37 @@ class Emulator:
         key = file, tuple(sorted(macros.items()))
         if key not in self.libraries:
             text = cuda.source(file)
-            if self.edit is not None:
-                if self.edit[0] not in text:
-                    raise ValueError(f"{self.edit[0]!r} is not in {file}")
-                text = text.replace(*self.edit)
+            if self.edit is not None and self.edit[0] == file:
+                if self.edit[1] not in text:
+                    raise ValueError(f"{self.edit[1]!r} is not in {file}")
+                text = text.replace(*self.edit[1:])
             self.libraries[key] = _load(text, cuda.options(macros))
         return self.libraries[key]
+
+
+class Replay:
+    """What stands for a CUDA graph on the emulator: the recording does the work, and each later replay does it again into
+    the recorded results. (A card records without doing it, and its first replay does what the recording did here.)"""
+
+    def __init__(self):
+        self.replays = 0
+
+    def here(self):
+        return nullcontext()
+
+    def capture(self, work):
+        self.work, self.results = work, work()
+        return self.results
+
+    def replay(self):
+        self.replays += 1
+        if self.replays == 1:
+            return
+        with pytest.MonkeyPatch.context() as patch:     # of a replay the host's counters know nothing
+            patch.setattr(Generator, "push", lambda *_: None)
+            patch.setattr(Generator, "follow", lambda *_: None)
+            for name, tensor in self.work().items():
+                self.results[name].data[...] = tensor.data
 
 
 def _load(text, options):

@@ -4,7 +4,7 @@ of shapes, and planted mistakes that must be caught."""
 import numpy as np
 import pytest
 from devices import EMULATED, Device, close
-from emulator import EmulationError, Emulator
+from emulator import EmulationError, Emulator, kernel_names
 from helpers import values
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -272,44 +272,44 @@ def test_without_a_mistake_there_is_none():
     product()
 
 
-@pytest.mark.parametrize("check, barrier", [
-    (dots, "        __syncthreads();\n        if (threadIdx.x < half)"),
-    (product, "        __syncthreads();        // this step's")])
-def test_a_missing_barrier(check, barrier):
+@pytest.mark.parametrize("check, file, barrier", [
+    (dots, "penalty.cu", "        __syncthreads();\n        if (threadIdx.x < half)"),
+    (product, "matmul.cu", "        __syncthreads();        // this step's")])
+def test_a_missing_barrier(check, file, barrier):
     """Some order of the threads shows it."""
     caught = 0
     for order in ("forwards", "backwards", "shuffled"):
         try:
-            check(order, (barrier, barrier.replace("__syncthreads();", "")))
+            check(order, (file, barrier, barrier.replace("__syncthreads();", "")))
         except AssertionError:
             caught += 1
     assert caught > 0
 
 
-@pytest.mark.parametrize("check, right, wrong", [
-    (dots, "m < columns; m +=", "m < columns - 1; m +="),
-    (product, "row >= rows || k >= end", "row >= rows || k >= end - 1"),
-    (product, "wait_for_copies<STAGES - 2>();", "wait_for_copies<STAGES - 1>();")])
-def test_an_off_by_one(check, right, wrong):
+@pytest.mark.parametrize("check, file, right, wrong", [
+    (dots, "penalty.cu", "m < columns; m +=", "m < columns - 1; m +="),
+    (product, "matmul.cu", "row >= rows || k >= end", "row >= rows || k >= end - 1"),
+    (product, "matmul.cu", "wait_for_copies<STAGES - 2>();", "wait_for_copies<STAGES - 1>();")])
+def test_an_off_by_one(check, file, right, wrong):
     with pytest.raises(AssertionError):
-        check(edit=(right, wrong))
+        check(edit=(file, right, wrong))
 
 
 def test_an_edit_must_find_its_place():
     """The control of these controls."""
     with pytest.raises(ValueError, match="'no such line' is not in penalty.cu"):
-        dots(edit=("no such line", ""))
+        dots(edit=("penalty.cu", "no such line", ""))
 
 
 def test_an_uninitialised_read():
     with pytest.raises(AssertionError, match="NaN or infinity"):
-        dots(edit=("sums[threadIdx.x] = sum;", "if (threadIdx.x < 200) sums[threadIdx.x] = sum;"))
+        dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;", "if (threadIdx.x < 200) sums[threadIdx.x] = sum;"))
 
 
 def test_a_result_that_is_not_written():
     with pytest.raises(AssertionError, match="NaN or infinity"):
         emulate = emulated(penalty.scale_rows, values(5, 5), values(5),
-                           edit=("if (i < size)\n        out[i] = x", "if (i < size - 1)\n        out[i] = x"))
+                           edit=("penalty.cu", "if (i < size)\n        out[i] = x", "if (i < size - 1)\n        out[i] = x"))
         close(emulate, emulate, 1)
 
 
@@ -320,12 +320,12 @@ def test_a_result_that_is_not_written():
 def test_out_of_bounds(right, wrong):
     """Each argument ends at a fence where it fills its 16-byte pieces; before it lie numbers that are none."""
     with pytest.raises(AssertionError, match="out of bounds|NaN or infinity"):
-        close(emulated(penalty.scale_rows, values(4, 4), values(4), edit=(right, wrong)), values(4, 4), 1e9)
+        close(emulated(penalty.scale_rows, values(4, 4), values(4), edit=("penalty.cu", right, wrong)), values(4, 4), 1e9)
 
 
 def test_a_barrier_that_not_all_reach():
     with pytest.raises(EmulationError, match="threads meet at different barriers"):
-        dots(edit=("sums[threadIdx.x] = sum;", "sums[threadIdx.x] = sum;\n    if (threadIdx.x == 0)\n        __syncthreads();"))
+        dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;", "sums[threadIdx.x] = sum;\n    if (threadIdx.x == 0)\n        __syncthreads();"))
 
 
 def test_arguments_are_packed_as_the_kernel_takes_them():
@@ -366,6 +366,5 @@ def test_every_kernel_is_run_by_a_test_of_this_file():
         return rng.random(3) + rng.standard_normal(3)
 
     device.run(all_of_them)
-    from emulator import kernel_names
     everything = {name for path in cuda.FOLDER.glob("*.cu") for name in kernel_names(path.read_text())}
     assert set(device.emulator.launched) == everything
