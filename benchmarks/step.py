@@ -23,7 +23,7 @@ import numpy as np
 import ldf_np as ldf
 from ldf_np import nets
 
-BATCH, SLOPE = 64, 0.1
+BATCH = 64
 
 
 def ldf_step(x):
@@ -34,78 +34,13 @@ def ldf_step(x):
 
 
 def torch_step(x):
-    """A function that takes the same step in PyTorch, written as its users write it."""
+    """A function that takes the same step in PyTorch."""
     import torch
-    from torch import nn
-    from torch.nn import functional as F
+    from pytorch import bottom_step
 
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-    def down(norm):
-        layers = []
-        for a, b in ((3, 24), (24, 48), (48, 96)):
-            normalization = [nn.BatchNorm2d(b)] if norm else []
-            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=not norm), *normalization, nn.LeakyReLU(SLOPE)]
-        return layers
-
-    def up(a, b):
-        return [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(SLOPE)]
-
-    encoder = nn.Sequential(*down(True), nn.Conv2d(96, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32, affine=False))
-    encoder_head = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(512, 64, bias=False),
-                                 nn.BatchNorm1d(64, affine=False))
-    decoder_head = nn.Sequential(nn.Linear(64, 512, bias=False), nn.BatchNorm1d(512), nn.LeakyReLU(SLOPE),
-                                 nn.Linear(512, 512, bias=False), nn.Unflatten(1, (32, 4, 4)),
-                                 nn.BatchNorm2d(32, affine=False))
-    decoder = nn.Sequential(nn.Conv2d(32, 96, 3, 1, 1, bias=False), nn.BatchNorm2d(96), nn.LeakyReLU(SLOPE),
-                            *up(96, 48), *up(48, 24), nn.ConvTranspose2d(24, 3, 4, 2, 1), nn.Tanh())
-    critic_x = nn.Sequential(*down(False), nn.Flatten(), nn.Linear(1536, 256), nn.LeakyReLU(SLOPE))
-    critic_z = nn.Sequential(nn.Linear(64, 256), nn.LeakyReLU(SLOPE))
-    joint = nn.Sequential(nn.Linear(512, 256), nn.LeakyReLU(SLOPE), nn.Linear(256, 1))
-
-    def parameters(*modules):
-        return [p for module in modules for p in module.parameters()]
-
-    d_parameters = parameters(critic_x, critic_z, joint)
-    d_adam = torch.optim.Adam(d_parameters, 2e-4, (0.5, 0.99))
-    g_adam = torch.optim.Adam(parameters(encoder, encoder_head, decoder_head, decoder), 3e-4, (0.5, 0.99))
-
-    def critic(x, z):
-        return joint(torch.cat([critic_x(x), critic_z(z)], 1))
-
-    images = torch.tensor(x.transpose(0, 3, 1, 2).copy())
-
-    def step():
-        z = torch.randn(BATCH, 64)
-        h = encoder(images)
-        z_hat = encoder_head(h)
-        x_tilde = decoder(decoder_head(z))
-
-        xs = torch.cat([images, x_tilde.detach()]).requires_grad_()
-        zs = torch.cat([z_hat.detach(), z]).requires_grad_()
-        logits = critic(xs, zs)
-        gx, gz = torch.autograd.grad(logits.sum(), (xs, zs), create_graph=True)
-        norms = gx.flatten(1).square().sum(1) + gz.square().sum(1)
-        real, fake = logits[:BATCH], logits[BATCH:]
-        weights = torch.cat([torch.sigmoid(-real), torch.sigmoid(fake)])[:, 0].square()
-        d_loss = F.softplus(-real).mean() + F.softplus(fake).mean() + 0.5 * (weights * norms).mean()
-        d_adam.zero_grad()
-        d_loss.backward()
-
-        for p in d_parameters:
-            p.requires_grad_(False)
-        g_loss = (F.softplus(critic(images, z_hat)).mean() + F.softplus(-critic(x_tilde, z)).mean()
-                  + 100 * F.mse_loss(decoder(h), images) + 5 * F.mse_loss(decoder(decoder_head(z_hat)), images))
-        g_adam.zero_grad()
-        g_loss.backward()
-        d_adam.step()
-        g_adam.step()
-        for p in d_parameters:
-            p.requires_grad_(True)
-        return d_loss.item(), g_loss.item()
-
-    return step
+    step, images = bottom_step(BATCH), torch.tensor(x.transpose(0, 3, 1, 2).copy())
+    return lambda: [loss.item() for loss in step(images)]
 
 
 def alternate(functions, steps, warm_up=3):

@@ -21,9 +21,11 @@ import ldf_np as ldf
 from ldf_np import nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.files import replacing
+from ldf_np.losses import colour_metric
 from ldf_np.report import environment, save_json
 
 SHARED, LOCAL = 96, 64      # components of the codes: of what the frames share, and of how each departs from it
+BOTTOM_SHARE = 0.7         # of the training time
 SAMPLES = 1000
 
 
@@ -54,17 +56,17 @@ def parse(arguments=None):
 
 def build_ldf(seed, clips):
     """LDF on five frames: small ALI networks shared by all frames, and an MLP GAN over their whitened codes."""
-    bottom = nets.small_ali(seed=seed)
-    shared, local = min(SHARED, clips // 4), min(LOCAL, clips // 4)
+    bottom = nets.small_ali(seed=seed, colour_metric=colour_metric(clips[:200]))
+    shared, local = min(SHARED, len(clips) // 4), min(LOCAL, len(clips) // 4)
     top = nets.mlp_gan(shared + local, seed=seed + 10)
     whitening = ldf.SharedAndLocal((5, *nets.CODE), shared, local)
     return ldf.LDF([ldf.Level(bottom, ldf.Frames(5))], top, whitening, seed=seed + 20)
 
 
 def train_ldf(options, data, clips):
-    model = build_ldf(options.seed, len(clips))
+    model = build_ldf(options.seed, clips)
     frames = data.train.reshape(-1, *data.train.shape[2:])
-    histories = model.fit(clips, factors=frames, minutes=options.minutes, progress=True)
+    histories = model.fit(clips, factors=frames, minutes=options.minutes, bottom_share=BOTTOM_SHARE, progress=True)
     bottom = model.models[0]
     real = data.test[:8]
     held_out = data.test[:200, 0]       # one frame of a clip: the frames of one clip are hardly different

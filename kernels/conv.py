@@ -15,7 +15,7 @@ order; NumPy's elementwise operations keep it, so a chain of layers stays in it.
 On CUDA nothing is lowered: conv.cu reads x, w and y where they lie, (n, h, w, c), through the tables made here.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -165,7 +165,7 @@ def _launch_conv2d(x, w, bias, slope, size, weight_shape, stride, padding):
 
 
 def _launch_conv_transpose2d(y, w, bias, slope, size, weight_shape, stride, padding):
-    n, (kh, kw, c, o) = len(y), weight_shape
+    n, (_, _, c, o) = len(y), weight_shape
     tables = _tables("conv_transpose2d", array_module(y), n, size, weight_shape, stride, padding)
     y, w, bias = same_dtype(y, w, bias)
     return tile.launch(
@@ -202,7 +202,7 @@ def _fitting(table):
     return np.ascontiguousarray(table, np.int32)
 
 
-@lru_cache(maxsize=None)        # without a limit: a captured CUDA graph goes on reading them
+@cache        # without a limit: a captured CUDA graph goes on reading them
 def _tables(face, module, n, size, weight_shape, stride, padding):
     """The tables of a face for a batch of n; conv2d's serve conv2d_weight too."""
     (kh, kw, c, o), (s, t), (p, q), (i, j) = weight_shape, stride, padding, _outputs(size, weight_shape, stride, padding)

@@ -8,7 +8,7 @@ same .cu files on the CPU; then NumPy arrays stand for arrays on the device.
 
 import sys
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -132,14 +132,14 @@ def launch(file, name, grid, block, arguments, shared_bytes=0, **macros):
     function(grid, block, tuple(np.uintp(0) if a is None else a for a in arguments), shared_mem=shared_bytes)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(file, macros):
     import cupy
 
     return cupy.RawModule(code=source(file), options=options(dict(macros)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _function(file, name, macros, shared_bytes):
     function = _module(file, macros).get_function(name)
     if shared_bytes > 48 * 1024:        # more than that has to be asked for

@@ -41,7 +41,7 @@ def launch(file, name, a, b, shape, sizes, arguments, bias=None, slope=1.0, **ma
     arguments : callable (out, bias, slope, count, splits) -> the kernel's arguments, for the finished result of ``count``
         elements or for its parts along k, (splits, *shape).
     """
-    (left, _, a_along_k), (right, _, b_along_k) = a, b
+    (left, _, a_along_k), (_, _, b_along_k) = a, b
     out = cuda.empty(shape, left)
     if out.size == 0:
         return out

@@ -7,7 +7,10 @@ An encoder E and a decoder G are trained against one discriminator D that sees p
     x --E.body--> h --E.head--> z            z --G.head--> h --G.body--> x
 """
 
+import numpy as np
+
 from . import ops
+from .backend import asarray
 from .engine import Tensor, grad, unchanging
 from .graph import Step
 from .layers import Module, Sequential, evaluation, generators
@@ -71,6 +74,8 @@ class ALI(Module):
         The length of z.
     shortcut_weight, latent_weight : float
         w_h and w_z: the weights of mean |x - G.body(h)|^2 and of mean |x - G(E(x))|^2.
+    colour_metric : array (c, c), optional
+        For images: the reconstructions' error is that of their colours times it (``losses.colour_metric``).
     penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength, annealed to 1% of it.
     loss : the adversarial objective (see ``losses.KINDS``).
     lr, discriminator_lr, betas : Adam's settings.
@@ -81,8 +86,8 @@ class ALI(Module):
     """
 
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0, latent_weight=5.0,
-                 penalty="roth", gamma=0.5, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99),
-                 final_lr=1.0, seed=0):
+                 colour_metric=None, penalty="roth", gamma=0.5, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4,
+                 betas=(0.5, 0.99), final_lr=1.0, seed=0):
         check_loss(loss)
         check_penalty(penalty, gamma)
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
@@ -90,6 +95,7 @@ class ALI(Module):
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
         self.penalty, self.gamma, self.loss, self.final_lr = penalty, gamma, loss, final_lr
         self.rng = Generator(seed)
+        self.colour_metric = None if colour_metric is None else asarray(colour_metric, np.float32)
         self._autoencoder = Adam(Sequential(encoder, decoder), lr, betas)
         self._critic = Adam(discriminator, discriminator_lr, betas)
 
@@ -129,10 +135,10 @@ class ALI(Module):
         losses = {"GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z), self.loss)}
         total = losses["GE"]
         if self.shortcut_weight:
-            losses["rec_h"] = reconstruction_loss(x, self.decoder.body(h))
+            losses["rec_h"] = reconstruction_loss(x, self.decoder.body(h), self.colour_metric)
             total = total + losses["rec_h"] * self.shortcut_weight
         if self.latent_weight:
-            losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat))
+            losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat), self.colour_metric)
             total = total + losses["rec_z"] * self.latent_weight
         return losses, grad(total, self._autoencoder.network.parameters())
 

@@ -5,6 +5,9 @@
 Dumoulin et al. 2017 and its authors' code.)
 """
 
+import numpy as np
+
+from .conv import conv2d
 from .engine import Tensor
 from .ops import mean, softplus_mean, square
 
@@ -52,7 +55,32 @@ def ali_loss(real, fake, kind="non-saturating"):
         mean(square(real)) * 0.5 if kind == "least-squares" else generator_loss(-real, kind))
 
 
-def reconstruction_loss(x, reconstruction):
-    """mean |x - x^|^2 over batch and pixels."""
+def reconstruction_loss(x, reconstruction, metric=None):
+    """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours times it (images only)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
-    return mean(square(x - reconstruction))
+    difference = x - reconstruction
+    if metric is not None:
+        difference = conv2d(difference, Tensor(metric.reshape(1, 1, *metric.shape)))
+    return mean(square(difference))
+
+
+def colour_metric(images, strength=0.2):
+    """A metric for ``reconstruction_loss``, float32 (c, c), under which rare colours count more.
+
+    Where an image has few colours nearly all of their variance lies along one axis, and an error across it (a ghost of
+    the wrong colour) hardly shows in the squared error. With C = U diag(v) U^T the covariance of the colours, W = U
+    diag(v^(-strength/2)) U^T divides by a part of each axis's standard deviation; 0 changes nothing, 1 whitens. W is
+    scaled so that the images' variance stays what it was.
+
+    ``images``: (n, ..., c), float32 or uint8. Raises ValueError for fewer than two pixels or a strength outside [0, 1].
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength: expected a number in [0, 1], got {strength}")
+    pixels = np.asarray(images).reshape(-1, images.shape[-1]).astype(np.float64)
+    if len(pixels) < 2:
+        raise ValueError(f"images: expected at least two pixels, got shape {images.shape}")
+    covariance = np.atleast_2d(np.cov(pixels.T))
+    values, vectors = np.linalg.eigh(covariance)
+    values = np.maximum(values, 1e-6 * values.max() + 1e-12)
+    metric = (vectors * values ** (-strength / 2)) @ vectors.T
+    return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric.T).clip(1e-12))).astype(np.float32)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from . import layers as L
-from .backend import xp
 from .ali import ALI, Decoder, Discriminator, Encoder
+from .backend import asarray, xp
 from .gan import GAN, JointGAN
 from .random import Generator
 
@@ -23,13 +23,13 @@ def _down(widths, rng, normalized, inits=None):
     return layers
 
 
-def _up(widths, rng, init=L.he(SLOPE), last=L.glorot()):
+def _up(widths, rng, init=None, last=None):
     """4x4 transposed convolutions of stride two, each doubling the image, the last to colours in [-1, 1]."""
     layers = []
     for c_in, c_out in zip(widths[:-1], widths[1:-1]):
-        layers += [L.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False, init=init, rng=rng),
+        layers += [L.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False, init=init or L.he(SLOPE), rng=rng),
                    L.BatchNorm(c_out), L.LeakyReLU(SLOPE)]
-    return [*layers, L.ConvTranspose2d(widths[-2], widths[-1], 4, 2, 1, init=last, rng=rng), L.Tanh()]
+    return [*layers, L.ConvTranspose2d(widths[-2], widths[-1], 4, 2, 1, init=last or L.glorot(), rng=rng), L.Tanh()]
 
 
 def _smooth(frames=1, share=1.0):
@@ -177,7 +177,7 @@ def cifar_ali(images=None, seed=0, **settings):
         L.Sequential(L.Conv2d(512, 128, 1, init=init, rng=rng), L.Flatten()), stochastic=True)
     colours = L.ConvTranspose2d(32, 3, 1, init=init, rng=rng)
     if images is not None:
-        colours.bias.data[...] = L.log_odds(images)
+        colours.bias.data[...] = asarray(L.log_odds(images))
     up = [*conv(L.ConvTranspose2d, 256, 128, 4, 2), *conv(L.ConvTranspose2d, 128, 64, 4, 1),
           *conv(L.ConvTranspose2d, 64, 32, 4, 2), *conv(L.ConvTranspose2d, 32, 32, 5, 1),
           *conv(L.ConvTranspose2d, 32, 32, 1, 1), colours, L.Sigmoid()]

@@ -325,12 +325,16 @@ def test_out_of_bounds(right, wrong):
 
 def test_a_barrier_that_not_all_reach():
     with pytest.raises(EmulationError, match="threads meet at different barriers"):
-        dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;", "sums[threadIdx.x] = sum;\n    if (threadIdx.x == 0)\n        __syncthreads();"))
+        dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;",
+                   "sums[threadIdx.x] = sum;\n    if (threadIdx.x == 0)\n        __syncthreads();"))
 
 
 def test_arguments_are_packed_as_the_kernel_takes_them():
     a, out = np.ones((2, 3)), np.zeros(2)
-    launch = (lambda *arguments: cuda.launch("penalty.cu", "row_dots", (2,), (256,), arguments, 2048, REAL="double"))
+
+    def launch(*arguments):
+        cuda.launch("penalty.cu", "row_dots", (2,), (256,), arguments, 2048, REAL="double")
+
     with cuda.emulated(Emulator()):
         launch(a, a, None, None, None, out, np.int32(3))
         np.testing.assert_array_equal(out, [3, 3])

@@ -80,8 +80,9 @@ FAULTS = {
     "no driver": (fake_cupy(driver=0, fault="cudaErrorInsufficientDriver"),
                   "found no NVIDIA driver .*InsufficientDriver.*: install one"),
     "an old driver": (fake_cupy(driver=12020, fault="cudaErrorInsufficientDriver"),
-                      r'driver knows CUDA 12, but this CuPy is for CUDA 13 .*: update the driver, or pip install "ldf_np\[cuda12\]"'),
-    "a broken device": (fake_cupy(devices=1, use_fault="cudaErrorUnknown"), "no usable CUDA device .*cudaErrorUnknown.*nvidia-smi"),
+                      r'driver knows CUDA 12, but this CuPy is for CUDA 13 .*: update the driver, or pip'),
+    "a broken device": (fake_cupy(devices=1, use_fault="cudaErrorUnknown"),
+                        "no usable CUDA device .*cudaErrorUnknown.*nvidia-smi"),
 }
 
 

@@ -8,7 +8,7 @@ from helpers import values
 
 import ldf_np as ldf
 from ldf_np.engine import Tensor, grad
-from ldf_np.losses import KINDS, ali_loss, discriminator_loss, generator_loss, reconstruction_loss
+from ldf_np.losses import KINDS, ali_loss, colour_metric, discriminator_loss, generator_loss, reconstruction_loss
 
 REAL, FAKE = values(5, 1), values(5, 1, seed=1)
 
@@ -104,6 +104,40 @@ def test_reconstruction():
     for first in (x, Tensor(x)):
         np.testing.assert_allclose(reconstruction_loss(first, Tensor(y)).item(), np.mean((x - y) ** 2))
     ldf.check_grads(reconstruction_loss, [x, y], order=2)
+
+
+def few_colours():
+    """Images of two colours with a few pixels of a third."""
+    rng = np.random.default_rng(0)
+    colours = np.array([[0.8, -0.1, -0.1], [-1.0, -0.8, 0.1], [0.6, 0.2, -0.7]])
+    return colours[rng.choice(3, (4, 8, 8), p=[0.5, 0.48, 0.02])] + 0.01 * rng.standard_normal((4, 8, 8, 3))
+
+
+def test_the_colour_metric():
+    images = few_colours()
+    pixels = images.reshape(-1, 3)
+    np.testing.assert_allclose(colour_metric(images, 0), np.eye(3), atol=1e-5)
+    variances = []
+    for strength in (0.0, 0.2, 1.0):
+        metric = colour_metric(images, strength).astype(float)
+        seen = np.cov((pixels @ metric).T)
+        np.testing.assert_allclose(np.trace(seen), np.trace(np.cov(pixels.T)), rtol=1e-5)       # the variance is kept
+        variances.append(np.linalg.eigvalsh(seen))
+    assert np.all(np.diff([v[0] / v[-1] for v in variances]) > 0)
+    np.testing.assert_allclose(variances[-1], variances[-1].mean(), rtol=1e-4)                  # 1: whitened
+    as_bytes = colour_metric(np.round((images + 1.5) * 80).astype(np.uint8))
+    np.testing.assert_allclose(as_bytes, colour_metric(images), atol=0.05)                      # whatever the scale
+    assert np.isfinite(colour_metric(np.ones((2, 2, 2, 3)))).all()                              # one colour
+
+
+def test_the_colour_metric_in_the_reconstruction():
+    x, y, metric = values(3, 2, 2, 3), values(3, 2, 2, 3, seed=1), colour_metric(few_colours(), 0.5).astype(float)
+    np.testing.assert_allclose(reconstruction_loss(x, Tensor(y), metric).item(), np.mean(((x - y) @ metric) ** 2))
+    ldf.check_grads(lambda x, y: reconstruction_loss(x, y, metric), [x, y], order=2)
+    with pytest.raises(ValueError, match="strength: expected a number in .0, 1., got 2"):
+        colour_metric(few_colours(), 2)
+    with pytest.raises(ValueError, match="images: expected at least two pixels"):
+        colour_metric(np.ones((1, 1, 1, 3)))
 
 
 @pytest.mark.parametrize("function", [
