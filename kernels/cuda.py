@@ -32,18 +32,24 @@ def array_module(array):
 
 
 def on_device(*arrays):
-    """Whether the kernels in the .cu files work on these arrays: float32 and float64 ones, on the device.
+    """Whether these arrays lie on the device, where the kernels in the .cu files work on them.
 
-    Raises TypeError, saying which is where, for a mixture of NumPy and CuPy arrays with axes.
+    Raises TypeError, saying which is what, for a mixture of NumPy and CuPy arrays with axes, and on the device for any
+    that is neither float32 nor float64.
     """
     modules = {array_module(a) for a in arrays if getattr(a, "ndim", 0)}
     if len(modules) > 1:
-        where = ", ".join(f"{array_module(a).__name__} {a.dtype}{list(a.shape)}" for a in arrays)
-        raise TypeError(f"expected arrays on one device, got {where}: ldf.use() says where new ones are made, and "
-                        "ldf.asarray(array) brings one there")
-    if np in modules and _emulator is None:
+        raise TypeError(f"expected arrays on one device, got {_described(arrays)}: ldf.use() says where new ones are made, "
+                        "and ldf.asarray(array) brings one there")
+    if not modules or np in modules and _emulator is None:
         return False
-    return bool(modules) and all(a.dtype in (np.float32, np.float64) for a in arrays)
+    if any(a.dtype not in (np.float32, np.float64) for a in arrays):
+        raise TypeError(f"the CUDA kernels are for float32 and float64, got {_described(arrays)}")
+    return True
+
+
+def _described(arrays):
+    return ", ".join(f"{array_module(a).__name__} {a.dtype}{list(a.shape)}" for a in arrays)
 
 
 def emulating():

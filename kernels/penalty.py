@@ -21,7 +21,9 @@ def row_dots(a, b, logits=None, signs=None, before=None):
         return _launch_row_dots(a, b, logits, signs, before)
     sums = np.einsum("nm,nm->n", a.reshape(len(a), -1), b.reshape(len(b), -1))
     if logits is not None:
-        sums *= (1 / (1 + np.exp(-logits * signs))) ** 2
+        x = logits * signs
+        e = np.exp(-np.abs(x))          # never overflows
+        sums *= (np.where(x > 0, 1, e) / (1 + e)) ** 2
     return sums if before is None else before + sums
 
 

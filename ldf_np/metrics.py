@@ -106,8 +106,9 @@ def frechet(x, y):
     x, y = _pair(x, y)
     gap = x.mean(0) - y.mean(0)
     x, y = (x - x.mean(0)) / np.sqrt(len(x) - 1), (y - y.mean(0)) / np.sqrt(len(y) - 1)
-    # tr (C_x C_y)^(1/2) is the sum of the singular values of X Y^T, for C = X^T X.
-    return float(gap @ gap + np.square(x).sum() + np.square(y).sum() - 2 * np.linalg.svd(x @ y.T, compute_uv=False).sum())
+    # For C = X^T X, tr (C_x C_y)^(1/2) is the sum of the singular values of X Y^T: those of R_x R_y^T, with X = Q R.
+    root = np.linalg.qr(x, mode="r") @ np.linalg.qr(y, mode="r").T
+    return float(gap @ gap + np.square(x).sum() + np.square(y).sum() - 2 * np.linalg.svd(root, compute_uv=False).sum())
 
 
 def frechet_unbiased(x, y, halvings=4, seed=0):

@@ -184,6 +184,7 @@ def test_the_penaltys_sums(shape, dtype, order):
     signs = np.where(np.arange(len(a)) % 2, 1, -1).astype(dtype)
     compare(penalty.row_dots, a, b, order=order, bound=bound)
     compare(penalty.row_dots, a, a, logits, signs, before, order=order, bound=bound)
+    compare(penalty.row_dots, a, a, 1000 * logits, signs, order=order, bound=bound)         # sigma at both ends
     compare(penalty.scale_rows, a, logits, order=order, bound=bound)
 
 
@@ -327,6 +328,11 @@ def test_a_barrier_that_not_all_reach():
     with pytest.raises(EmulationError, match="threads meet at different barriers"):
         dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;",
                    "sums[threadIdx.x] = sum;\n    if (threadIdx.x == 0)\n        __syncthreads();"))
+
+
+def test_other_types_of_numbers_are_refused():
+    with cuda.emulated(Emulator()), pytest.raises(TypeError, match=r"for float32 and float64, got numpy float16\[2, 2\]"):
+        matmul.matmul(np.ones((2, 2), np.float16), np.ones((2, 2), np.float16))
 
 
 def test_arguments_are_packed_as_the_kernel_takes_them():
