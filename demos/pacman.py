@@ -18,7 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: th
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import nets, plots
+from ldf_np import metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.files import replacing
 from ldf_np.losses import colour_metric
@@ -84,6 +84,27 @@ def train_joint(options, data, clips):
     return model, {"joint GAN": history}, {}
 
 
+def scores(clips, real):
+    """What clips look like beside held-out real ones: numbers by name, the first two with an interval (value, low, high)."""
+    frames = [metrics.features(metrics.one_frame(x)) for x in (clips, real)]
+    return {"frames KID": metrics.interval(metrics.kid, *frames, repeats=30),
+            "motion W1": metrics.interval(metrics.motion_distance, clips, real, repeats=30),
+            "motion median": float(np.median(metrics.motion(clips))),
+            "background drift": metrics.background_drift(clips),
+            "deviation over clips": float(clips.std(axis=0).mean())}
+
+
+def table(rows):
+    """The scores of several sets of clips, {name: scores}, as text."""
+    def cell(value):
+        return f"{value:.4g}" if isinstance(value, float) else f"{value[0]:.4g} ({value[1]:.4g} to {value[2]:.4g})"
+
+    names = list(next(iter(rows.values())))
+    lines = [["", *names], *([name, *(cell(row[k]) for k in names)] for name, row in rows.items())]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(names) + 1)]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
+
+
 def run(options):
     ldf.use(options.device)
     os.makedirs(options.out, exist_ok=True)
@@ -128,7 +149,18 @@ def run(options):
     plots.save_clips(os.path.join(options.out, "samples.png"), mixed, columns)
     plots.save_animation(os.path.join(options.out, "samples.gif"), np.concatenate([g[:32] for g in samples.values()]))
     plots.save_curves(os.path.join(options.out, "curves.png"), curves)
-    save_json(os.path.join(options.out, "results.json"), results)
+    path = os.path.join(options.out, "results.json")
+    save_json(path, results)            # before the scores, which take a while
+    half = min(SAMPLES, len(data.test) // 2)        # real clips on either side: what the scores are compared with
+    if half < 8:
+        print(f"{len(data.test)} held-out clips are too few to score samples by")
+    else:
+        anchors = metrics.anchors(data.test[:2 * half], clips, options.seed)
+        compared = samples | {"real clips, others": anchors["real"], "real clips, frames independent": anchors["independent"],
+                              "real clips, frozen": anchors["frozen"]}
+        results["scores"] = {name: scores(some[:half], data.test[:half]) for name, some in compared.items()}
+        print(table(results["scores"]))
+        save_json(path, results)
     print(f"pictures, samples, weights and results.json are in {options.out}")
 
 

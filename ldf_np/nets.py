@@ -113,7 +113,8 @@ def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
 def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
     """A GAN on vectors (n, size): the top level over whitened codes."""
     rng = Generator(seed)
-    settings = {"lr": 5e-4, "discriminator_lr": 1e-3, "gamma": 0.5, "final_lr": 0.1} | settings
+    settings = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "gamma": 20.0, "final_gamma": 0.1,
+                "final_lr": 0.1} | settings
 
     def linear(n_in, n_out):
         return [L.Linear(n_in, n_out, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(n_out), L.LeakyReLU(SLOPE)]

@@ -4,7 +4,7 @@
         kernels.conv.conv2d(x, w)       # the launcher's grid, blocks and arguments; the kernel's code
 
 Arguments are copied to memory that ends at a page nobody may touch, so an access out of bounds is caught where it
-happens. Libraries are kept in the folder of the test run and compiled once for each set of macros.
+happens. Libraries are kept in build/emulator and compiled once for each set of macros.
 """
 
 import ctypes
@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from ldf_np.random import Generator
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = shutil.which("g++")
 KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\s*\(')
-FOLDER = Path(tempfile.gettempdir()) / f"ldf_np-emulator-{os.getuid() if hasattr(os, 'getuid') else 0}"
+FOLDER = Path(__file__).parents[1] / "build" / "emulator"
 ORDERS = {"forwards": 0, "backwards": 1, "shuffled": 2}
 
 
@@ -146,7 +145,7 @@ def _load(text, options):
         "-O2", "-shared", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w",
         "-Wl,-Bsymbolic"]        # glibc has an advance() of its own
     digest = hashlib.sha256("\0".join([HEADER.read_text(), text, wrappers, *options]).encode()).hexdigest()[:24]
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{digest}.so"
     if not path.exists():
         temporary = FOLDER / f"{digest}-{os.getpid()}.so"

@@ -48,6 +48,10 @@ def test_both_models_write_everything(environment, tmp_path):
         assert clips.shape == (1000, 5, 32, 32, 3) and clips.dtype == np.uint8
         assert clips.std(axis=0).max() > 0
     results = json.loads((tmp_path / "results.json").read_text())
+    anchors = {f"real clips, {kind}" for kind in ("others", "frames independent", "frozen")}
+    assert set(results["scores"]) == {"ldf", "joint"} | anchors
+    (value, low, high), frozen = results["scores"]["ldf"]["frames KID"], results["scores"]["real clips, frozen"]
+    assert low <= value <= high and value > 0 and frozen["motion median"] == 0 and "frames KID" in out
     assert results["options"]["seed"] == 0 and results["versions"]["numpy"] == np.__version__
     assert set(results["ldf"]["training"]) == {"LDF bottom", "LDF top"}
     spent = sum(part["seconds"] for part in results["ldf"]["training"].values())
