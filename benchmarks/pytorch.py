@@ -50,20 +50,12 @@ def bottom_step(batch, device="cpu", capturable=False):
         xs = torch.cat([images, x_tilde.detach()]).requires_grad_()
         zs = torch.cat([z_hat.detach(), z]).requires_grad_()
         d_loss = _critic_loss(critic(xs, zs), (xs, zs), batch)
-        d_adam.zero_grad()
-        d_loss.backward()
 
-        for p in d_parameters:
-            p.requires_grad_(False)
-        g_loss = (F.softplus(critic(images, z_hat)).mean() + F.softplus(-critic(x_tilde, z)).mean()
-                  + 1000 * F.mse_loss(decoder(h), images) + 100 * F.mse_loss(decoder(decoder_head(z_hat)), images))
-        g_adam.zero_grad()
-        g_loss.backward()
-        d_adam.step()
-        g_adam.step()
-        for p in d_parameters:
-            p.requires_grad_(True)
-        return d_loss.detach(), g_loss.detach()
+        def makers_loss():
+            return (F.softplus(critic(images, z_hat)).mean() + F.softplus(-critic(x_tilde, z)).mean()
+                    + 1000 * F.mse_loss(decoder(h), images) + 100 * F.mse_loss(decoder(decoder_head(z_hat)), images))
+
+        return _simultaneous(d_loss, d_parameters, d_adam, makers_loss, g_adam)
 
     return step
 
@@ -87,20 +79,10 @@ def top_step(batch, size, device="cpu", capturable=False):
         fake = generator(torch.randn(batch, 128, device=device))
         xs = torch.cat([codes, fake.detach()]).requires_grad_()
         d_loss = _critic_loss(critic(xs), (xs,), batch)
-        d_adam.zero_grad()
-        d_loss.backward()
-        for p in d_parameters:
-            p.requires_grad_(False)
-        g_loss = F.softplus(-critic(fake)).mean()
-        g_adam.zero_grad()
-        g_loss.backward()
-        d_adam.step()
-        g_adam.step()
-        for p in d_parameters:
-            p.requires_grad_(True)
+        losses = _simultaneous(d_loss, d_parameters, d_adam, lambda: F.softplus(-critic(fake)).mean(), g_adam)
         with torch.no_grad():
             torch._foreach_lerp_(average, [p.detach() for p in g_parameters], 0.002)
-        return d_loss.detach(), g_loss.detach()
+        return losses
 
     return step
 
@@ -109,6 +91,22 @@ def _adam(lr, capturable, device, *modules):
     """(the modules' parameters on the device, Adam over them)."""
     parameters = [p for module in modules for p in module.to(device).parameters()]
     return parameters, torch.optim.Adam(parameters, lr, (0.5, 0.99), capturable=capturable)
+
+
+def _simultaneous(d_loss, d_parameters, d_adam, makers_loss, g_adam):
+    """Both sides' gradients at one point, then both updates; the losses."""
+    d_adam.zero_grad()
+    d_loss.backward()
+    for p in d_parameters:
+        p.requires_grad_(False)
+    g_loss = makers_loss()
+    g_adam.zero_grad()
+    g_loss.backward()
+    d_adam.step()
+    g_adam.step()
+    for p in d_parameters:
+        p.requires_grad_(True)
+    return d_loss.detach(), g_loss.detach()
 
 
 def _critic_loss(logits, inputs, batch):
