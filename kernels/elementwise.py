@@ -3,7 +3,14 @@
 import numpy as np
 
 from . import cuda
-from .cuda import on_device
+from .cuda import array_module, on_device
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x), exact to rounding at both ends: only e^-|x| is ever formed."""
+    xp = array_module(x)
+    e = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
 def leaky_relu_vjp(g, y, slope):
@@ -48,5 +55,4 @@ def softplus_mean_vjp(g, logits, sign):
         g, logits = cuda.same_dtype(g, logits)
         return cuda.over_elements("elementwise.cu", "softplus_mean_vjp", logits, (g, logits), logits.dtype.type(sign))
     x = logits * np.asarray(sign, logits.dtype)
-    e = np.exp(-np.abs(x))
-    return g * (np.where(x > 0, 1, e) / (1 + e) * np.asarray(sign / x.size, x.dtype))
+    return g * (sigmoid(x) * np.asarray(sign / x.size, x.dtype))

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import cuda
 from .cuda import on_device
+from .tile import activate
 
 LANES, CHANNELS = 8, 32     # of a block in norm.cu
 CHUNKS = 64                 # into how many parts the rows are cut at most
@@ -77,11 +78,7 @@ def normalize_vjp_x(h, g, y, r):
 def scale_shift(x, scale, shift, slope=1.0):
     """x * scale + shift, and where that is negative times ``slope`` (leaky ReLU; 1 for none)."""
     if not on_device(x, scale, shift):
-        y = x * scale
-        y += shift
-        if slope != 1:
-            np.maximum(y, y * np.asarray(slope, y.dtype), out=y)
-        return y
+        return activate(x * scale, shift, slope)
     x, scale, shift = cuda.same_dtype(x, scale, shift)
     return cuda.over_elements("elementwise.cu", "scale_shift", x, (x, scale, shift), np.int32(x.shape[-1]), x.dtype.type(slope))
 

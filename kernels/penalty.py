@@ -7,6 +7,7 @@ import numpy as np
 
 from . import cuda
 from .cuda import on_device
+from .elementwise import sigmoid
 
 THREADS = 256       # of a block in penalty.cu: one row
 
@@ -21,9 +22,7 @@ def row_dots(a, b, logits=None, signs=None, before=None):
         return _launch_row_dots(a, b, logits, signs, before)
     sums = np.einsum("nm,nm->n", a.reshape(len(a), -1), b.reshape(len(b), -1))
     if logits is not None:
-        x = logits * signs
-        e = np.exp(-np.abs(x))          # never overflows
-        sums *= (np.where(x > 0, 1, e) / (1 + e)) ** 2
+        sums *= sigmoid(logits * signs) ** 2
     return sums if before is None else before + sums
 
 

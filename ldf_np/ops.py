@@ -118,10 +118,8 @@ def tanh(x):
 
 @operation
 def sigmoid(x):
-    """1 / (1 + e^-x), exact to rounding at both ends: only e^-|x| is ever formed."""
-    xp = _module(x)
-    e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1 / (1 + e), e / (1 + e))
+    """1 / (1 + e^-x), exact to rounding at both ends."""
+    return elementwise.sigmoid(_module(x).asarray(x))
 
 
 @operation
