@@ -145,6 +145,11 @@ class Whitening(Module):
         self.explained.data[...] = values.sum() / np.trace(covariance)
         return self
 
+    @property
+    def fitted(self):
+        """Whether ``fit`` has been called."""
+        return bool(self.explained.data[0] > 0)
+
     def apply(self, codes):
         """(n, *code_shape) -> (n, components)."""
         return (codes.reshape(len(codes), -1) - self.mean.data) @ self.basis.data / self.scale.data
@@ -176,6 +181,11 @@ class SharedAndLocal(Module):
         self.shared.fit(mean[:, 0])
         self.local.fit(codes - mean)
         return self
+
+    @property
+    def fitted(self):
+        """Whether ``fit`` has been called."""
+        return self.shared.fitted and self.local.fitted
 
     def apply(self, codes):
         """(n, count, ...) -> (n, components)."""
@@ -241,25 +251,35 @@ class LDF(Module):
                                       progress, callback)
 
     def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, progress, callback):
-        start, histories, interrupted = time.perf_counter(), {}, False
+        used, histories, interrupted = 0.0, {}, False         # seconds, without those of the callback
         share = bottom_share / len(self.levels)
+
+        def with_times(history):
+            history.before = used
+            callback(history)
+
+        watch = callback and with_times
         for k, level in enumerate(self.levels):
             data = level.factors(x) if factors is None or k > 0 else factors
-            history = level.model.fit(data, batch_size=batch_size, progress=progress, callback=callback,
+            history = level.model.fit(data, batch_size=batch_size, progress=progress, callback=watch,
                                       **(LAST_MOMENT if interrupted else _budget(steps, minutes, share)))
             histories[f"level {k}"] = history
             interrupted |= history.interrupted
+            start = time.perf_counter()
             few = x[:max(batch_size, 4 * self.whitening.components)]
             try:
                 x = level.encode(few if interrupted else x)         # once: this level is frozen now
             except KeyboardInterrupt:
                 interrupted, x = True, level.encode(few)
+            used += sum(history.seconds[-1:]) + time.perf_counter() - start
+        start = time.perf_counter()
         white = self.whitening.fit(x).apply(x)
+        used += time.perf_counter() - start
         budget = _budget(steps, minutes, 1 - bottom_share)
         if minutes is not None:         # encoding and whitening are part of the budget
-            budget["minutes"] = max(0.01, minutes - (time.perf_counter() - start) / 60)
+            budget["minutes"] = max(0.01, minutes - used / 60)
         histories["top"] = self.top.fit(white, batch_size=min(batch_size, len(white)), progress=progress,
-                                        callback=callback, **(LAST_MOMENT if interrupted else budget))
+                                        callback=watch, **(LAST_MOMENT if interrupted else budget))
         return histories
 
     def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback):
@@ -298,6 +318,11 @@ class LDF(Module):
         made, components = self.top.sample(2, Generator(0)).shape[1:], self.whitening.components
         if made != (components,):
             raise ValueError(f"top: expected a GAN on vectors of {components} components, but it makes {made}")
+
+    @property
+    def ready(self):
+        """Whether the whitening has been learned: before that, samples are nothing."""
+        return self.whitening.fitted
 
     def codes(self, x):
         """All codes of each object, bottom-up and not whitened: (n, ...) -> (n, count, ...)."""

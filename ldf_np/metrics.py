@@ -42,6 +42,26 @@ def features(images, seed=0, width=64):
     return apply_batched(of, images)
 
 
+class PrincipalFeatures:
+    """Features by principal components of real training images: the ``components`` directions in which they vary most.
+
+    Fitted to (n, h, w, c), float32 or uint8; called with images of that shape it gives (n, components) coordinates, in units
+    of the pixels' values (so the first count most).
+    """
+
+    def __init__(self, images, components=64):
+        flat = _floats(images).reshape(len(images), -1)
+        if not 1 <= components <= min(flat.shape):
+            raise ValueError(f"components: expected 1 to {min(flat.shape)} (images, or numbers in one), got {components}")
+        self.mean, self.shape = flat.mean(axis=0), images.shape[1:]
+        self.basis = np.linalg.svd(flat - self.mean, full_matrices=False)[2][:components]
+
+    def __call__(self, images):
+        if images.shape[1:] != self.shape:
+            raise ValueError(f"images: expected shape (n, {', '.join(map(str, self.shape))}), got {images.shape}")
+        return (_floats(images).reshape(len(images), -1) - self.mean) @ self.basis.T
+
+
 def one_frame(clips, seed=0):
     """One frame of each clip, (n, t, h, w, c) -> (n, h, w, c): which one is drawn from ``seed``."""
     chosen = Generator(seed).integers(0, clips.shape[1], len(clips))
@@ -230,6 +250,20 @@ def background_drift(clips, share=0.5):
     variance = _floats(clips).var(axis=1).mean(axis=-1).reshape(len(clips), -1)
     still = np.sort(variance, axis=1)[:, :max(1, int(share * variance.shape[1]))]
     return float(np.sqrt(still.mean()))
+
+
+VIEWS = {"frames": one_frame, "clips": as_channels, "differences": differences}
+
+
+def clip_scores(clips, real, features=features):
+    """What clips (n, t, h, w, c) look like beside held-out ``real`` ones, taken apart: {name: number}.
+
+    "KID frames" (single frames, one of each clip), "KID clips" (all frames as channels) and "KID differences" (of neighbouring
+    frames), each x 1000; "motion W1" (``motion_distance``) and "background drift". The lower the better; ``features``: from
+    images to (n, d).
+    """
+    found = {f"KID {name}": 1000 * kid(features(view(clips)), features(view(real))) for name, view in VIEWS.items()}
+    return found | {"motion W1": motion_distance(real, clips), "background drift": background_drift(clips)}
 
 
 # ------------------------------------------------------------------------------------------ intervals and anchors

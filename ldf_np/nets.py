@@ -1,11 +1,15 @@
 """The architectures: the small networks that learn on a CPU, their joint rival, and ALI's own for CIFAR-10."""
 
+import math
+
 import numpy as np
 
 from . import layers as L
 from .ali import ALI, Decoder, Discriminator, Encoder
 from .backend import asarray, xp
 from .gan import GAN, JointGAN
+from .hierarchy import LDF, Frames, Level, SharedAndLocal
+from .losses import colour_metric
 from .random import Generator
 
 CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
@@ -151,6 +155,40 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
         L.Linear(flat, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
         L.Linear(hidden, 1, init=L.glorot(), rng=rng))
     return JointGAN(generator, discriminator, latent_size, frames, seed=seed + 1, **settings)
+
+
+def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_gan, **bottom):
+    """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over their whitened codes.
+
+    ``images``: training clips (N, ...), for the metric of their colours and for how many components the whitening can learn
+    (``shared`` and ``local``, each at most N / 4). ``top`` makes the GAN from (components, seed=); ``bottom``: settings of
+    ``small_ali``.
+    """
+    bottom = {"colour_metric": colour_metric(images[:200])} | bottom
+    model = small_ali(seed=seed, **bottom)
+    shape = CODE if code == "h" else (model.latent_size,)
+    shared, local = min(shared, len(images) // 4, math.prod(shape)), min(local, len(images) // 4)
+    whitening = SharedAndLocal((frames, *shape), shared, local)
+    return LDF([Level(model, Frames(frames), code)], top(shared + local, seed=seed + 10), whitening, seed=seed + 20)
+
+
+def matched(make, parameters, low=16, high=2048):
+    """The model ``make(width)``, with the width in [low, high] for which its parameters come closest to ``parameters`` in number.
+
+    For comparisons at equal size. Raises ValueError where none comes within 10%.
+    """
+    def count(width):
+        return sum(p.size for p in make(width).parameters())
+
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < parameters else (low, middle)
+    width = min((low, high), key=lambda w: abs(count(w) - parameters))
+    found = count(width)
+    if abs(found / parameters - 1) > 0.1:
+        raise ValueError(f"parameters: expected a number that these networks come within 10% of, got {parameters:,}; "
+                         f"the nearest is {found:,}, with a width of {width}")
+    return make(width)
 
 
 def cifar_ali(images=None, seed=0, **settings):

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from .experiment import over_seeds
 from .files import replacing
 
 
@@ -33,6 +34,39 @@ def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
         sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:], duration=frame_ms, loop=0)
 
 
+def save_figure(path, figure, dpi=110):
+    """Write a matplotlib Figure as a PNG."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
+
+
+def save_intervals(path, panels, marks=None, better="lower is better"):
+    """Write a PNG with a panel for each metric: a row for each model, a dot for each seed, a bar for the mean's interval.
+
+    panels : {metric: {model: values over seeds}}
+    marks : {metric: {name: value}}, dotted lines: real clips, say
+    """
+    from matplotlib.figure import Figure
+
+    names = list(next(iter(panels.values())))
+    figure = Figure(figsize=(1.6 + 3 * len(panels), 1.4 + 0.34 * len(names)), layout="constrained")
+    for axes, (metric, models) in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items()):
+        for row, values in enumerate(models.values()):
+            middle, low, high = over_seeds(values)
+            if low is not None:
+                axes.plot([low, high], [row, row], color="C0", linewidth=5, alpha=0.25, solid_capstyle="butt")
+            axes.plot([middle], [row], "|", color="C0", markersize=14, markeredgewidth=2)
+            axes.plot(values, [row] * len(values), "o", color="C0", markersize=4)
+        for colour, (name, value) in zip(("C2", "C3", "C1"), (marks or {}).get(metric, {}).items()):
+            axes.axvline(value, color=colour, linestyle=":", label=name)
+        axes.set(title=metric, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        axes.grid(axis="x", alpha=0.3)
+        if (marks or {}).get(metric):
+            axes.legend(fontsize=7)
+    figure.supxlabel(f"{better}; dots: seeds, ticks: means, bars: 95% intervals of the means", fontsize=8)
+    save_figure(path, figure)
+
+
 def save_curves(path, histories):
     """Write the losses of {title: History} as a PNG: a panel each, over minutes, a thin line for every step's value
     and a thick one for the mean of a fiftieth of the run."""
@@ -49,5 +83,4 @@ def save_curves(path, histories):
             axes.plot(minutes[window - 1:], smooth, color=line.get_color(), label=name)
         axes.set(title=f"{title}: {history.steps:,} steps", xlabel="minutes", ylabel="loss", yscale="log")
         axes.legend(frameon=False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(path, figure, dpi=120)

@@ -29,3 +29,24 @@ def save_json(path, results):
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(results, file, indent=2)
         file.write("\n")
+
+
+def cell(value):
+    """One cell of a table as text: a number, [value, low, high], a text, or None for nothing."""
+    if value is None:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        middle, low, high = value
+        return f"{_number(middle)} ({_number(low)} to {_number(high)})" if low is not None else _number(middle)
+    return value if isinstance(value, str) else _number(value)
+
+
+def _number(x):
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
+
+
+def text_table(table, title=""):
+    """A table, {"columns": names, "rows": {name: cells}}, as aligned text."""
+    lines = [[title, *table["columns"]], *([name, *map(cell, cells)] for name, cells in table["rows"].items())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)

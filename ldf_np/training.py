@@ -71,11 +71,11 @@ def apply_batched(function, x, size=256):
 
 
 class History:
-    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, and
-    whether it was ``interrupted``."""
+    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, those of the
+    same model's training ``before`` it (the levels below, say), and whether it was ``interrupted``."""
 
     def __init__(self):
-        self.losses, self.seconds, self.interrupted = {}, [], False
+        self.losses, self.seconds, self.before, self.interrupted = {}, [], 0.0, False
 
     @property
     def steps(self):

@@ -1,0 +1,239 @@
+"""What all experiments share: their options, finished pieces that are kept, intervals over seeds, verdicts, results.json."""
+
+import argparse
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+import warnings
+import zipfile
+
+import numpy as np
+from tqdm import tqdm
+
+from .backend import to_numpy
+from .files import replacing
+from .report import environment, save_json
+
+# ------------------------------------------------------------------------------------------------------- options
+
+
+def positive(text):
+    """An argparse type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value
+
+
+def whole(least):
+    """An argparse type: an integer of at least ``least``."""
+    def of(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            wanted = "a non-negative integer" if least == 0 else f"an integer of at least {least}"
+            raise argparse.ArgumentTypeError(f"expected {wanted}, got {text}")
+        return value
+
+    return of
+
+
+def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 2)):
+    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--minutes", type=positive, default=minutes, help=f"{of} (default {minutes:g})")
+    made.add_argument("--seeds", type=whole(0), nargs="+", default=list(seeds), metavar="SEED",
+                      help=f"the experiment is run once with each (default {' '.join(map(str, seeds))})")
+    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    made.add_argument("--out", default=out, help=f"folder for what it writes (default {out})")
+    return made
+
+
+def main(run, options):
+    """``run(options)``, with one sentence in place of a traceback for whatever a user can cause; SIGTERM is taken as Ctrl-C."""
+    name = os.path.basename(sys.argv[0])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if len(set(getattr(options, "seeds", []))) < len(getattr(options, "seeds", [])):
+        sys.exit(f"{name}: --seeds: expected different seeds, got {' '.join(map(str, options.seeds))}")
+    try:
+        run(options)
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted; what is finished is kept in {options.out}, and the same command continues")
+    except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError, MemoryError) as error:
+        sys.exit(f"{name}: {error}")
+
+
+# -------------------------------------------------------------------------------------------------------- pieces
+
+
+class Pieces:
+    """Finished pieces of an experiment (one model with one seed, say), kept in a folder so that a run that was ended continues.
+
+    Parameters
+    ----------
+    folder : path, in which NAME.json and, for arrays, NAME.npz are kept
+    settings : dict
+        All that a piece depends on beside its name. A piece that was made with other settings is made anew.
+    total : int, optional
+        The number of pieces: a progress bar counts them.
+
+    ``seconds``: how long the making of all pieces took, in this run and in those before it.
+    """
+
+    def __init__(self, folder, settings, total=None):
+        self.folder, self.settings, self.seconds = os.fspath(folder), json.loads(json.dumps(settings)), 0.0
+        self._bar = tqdm(total=total, desc="pieces", unit="piece", disable=total is None, position=0)
+        os.makedirs(self.folder, exist_ok=True)
+
+    def __call__(self, name, make):
+        """The piece of this name, from the folder or else from ``make()``: a dict of numbers, texts, lists, dicts and, at its
+        first level, NumPy arrays. A KeyboardInterrupt inside ``make`` keeps nothing of it."""
+        self._bar.set_postfix_str(name)
+        found = self._find(name)
+        if found is None:
+            start = time.perf_counter()
+            made = make()
+            found = {"settings": self.settings, "seconds": time.perf_counter() - start,
+                     "numbers": {k: v for k, v in made.items() if not isinstance(v, np.ndarray)}}
+            arrays = {k: v for k, v in made.items() if isinstance(v, np.ndarray)}
+            found["arrays"] = sorted(arrays)
+            if arrays:
+                with replacing(self._path(name, "npz")) as temporary:
+                    np.savez_compressed(temporary, **arrays)
+            save_json(self._path(name, "json"), found)         # last: with it the piece is there
+            found = self._find(name)
+        self.seconds += found["seconds"]
+        self._bar.update()
+        return found["numbers"]
+
+    def _path(self, name, suffix):
+        return os.path.join(self.folder, f"{name}.{suffix}")
+
+    def _find(self, name):
+        path = self._path(name, "json")
+        if not os.path.exists(path):
+            return None
+        try:
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+            if found["settings"] != self.settings:
+                return None
+            if found["arrays"]:
+                with open(self._path(name, "npz"), "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                    found["numbers"] |= {k: file[k] for k in found["arrays"]}
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            warnings.warn(f"{path}: this piece cannot be used and is made anew: {error}", stacklevel=3)
+            return None
+        return found
+
+    def close(self):
+        """End the progress bar."""
+        self._bar.close()
+
+
+def finished(histories):
+    """The History, or {level: History}, of a training that came to its end; KeyboardInterrupt where Ctrl-C ended it, for the
+    models of an experiment are compared at equal budgets."""
+    if any(h.interrupted for h in (histories.values() if isinstance(histories, dict) else [histories])):
+        raise KeyboardInterrupt
+    return histories
+
+
+class Tracker:
+    """A callback that scores a model while it trains and keeps its best weights. Its own time does not count as training.
+
+    Parameters
+    ----------
+    model : Module with ``sample``; LDF is passed over until its whitening is there
+    score : callable, model -> number, the lower the better. For a fair pick it must not look at the test set.
+    seconds : sequence of float, the times of training at which to look
+    """
+
+    def __init__(self, model, score, seconds):
+        self.model, self.score, self.times = model, score, sorted(seconds)
+        self.curve, self.best, self._weights = [], math.inf, None
+
+    def __call__(self, history):
+        elapsed = history.before + history.seconds[-1]
+        if self.times and elapsed >= self.times[0] and getattr(self.model, "ready", True):
+            self.times = [t for t in self.times if t > elapsed]
+            self._look(elapsed)
+
+    def _look(self, elapsed):
+        value = float(self.score(self.model))
+        self.curve.append([elapsed, value])
+        if value < self.best:
+            self.best = value
+            self._weights = {name: np.array(to_numpy(a)) for name, a in self.model.state_dict().items()}
+
+    def finish(self, elapsed):
+        """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[seconds, score], ...]."""
+        self._look(elapsed)
+        if self._weights is not None:           # None where every score was NaN
+            self.model.load_state_dict(self._weights)
+        return self.curve
+
+
+# ------------------------------------------------------------------------------------------ intervals and verdicts
+
+
+def over_seeds(values, level=0.95):
+    """[mean, low, high]: Student's interval of the mean over seeds; for one seed the bounds are None."""
+    from scipy.stats import t
+
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"values: expected at least one number, one for each seed, got shape {values.shape}")
+    middle = float(values.mean())
+    if len(values) == 1:
+        return [middle, None, None]
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    return [middle, middle - half, middle + half]
+
+
+def verdict(interval, expected, than=0.0):
+    """"held" where the whole [value, low, high] lies ``expected`` ("below" or "above") ``than``, "failed" where all of it
+    lies on the other side, else "undecided"; with one seed, and so without an interval, "undecided"."""
+    if expected not in ("below", "above"):
+        raise ValueError(f'expected: "below" or "above", got {expected!r}')
+    _, low, high = interval
+    if low is None or low <= than <= high:
+        return "undecided"
+    return "held" if (high < than) == (expected == "below") else "failed"
+
+
+def command():
+    """The command line of this program, as one would type it."""
+    program = sys.argv[0]
+    folder = os.path.basename(os.path.dirname(os.path.abspath(program)))
+    return shlex.join(["python", f"{folder}/{os.path.basename(program)}", *sys.argv[1:]])
+
+
+def save_results(options, *, title, claims, tables, figures, seconds, **more):
+    """Write results.json into ``options.out``: what the report shows, and the machine, versions and settings it came from.
+
+    claims : dicts with ``claim`` (what was tested), ``paper`` (its sentence, with the section), ``quantity`` (what value is),
+        ``interval`` ([value, low, high]) and ``verdict``
+    tables : {title: {"columns": names, "rows": {name: cells}}}; a cell is a number, [value, low, high] or a text
+    figures : [(file in the folder, caption, alternative text), ...]
+    seconds : float, the time that all of it took
+    """
+    line = command()
+    full = []
+    for entry in claims:
+        value, low, high = entry["interval"]
+        full.append({"claim": entry["claim"], "paper": entry["paper"], "quantity": entry["quantity"], "value": value,
+                     "low": low, "high": high, "verdict": entry["verdict"], "command": line, "seconds": seconds})
+    save_json(os.path.join(options.out, "results.json"),
+              {"title": title, "command": line, "options": vars(options), "seconds": seconds, "claims": full, "tables": tables,
+               "figures": [dict(zip(("file", "caption", "alt"), figure, strict=True)) for figure in figures],
+               **more} | environment())
