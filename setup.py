@@ -22,7 +22,7 @@ setup(
     package_data={"ldf_np.kernels": ["*.cu"]},
     install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors"],
     extras_require={
-        "demos": ["ale-py>=0.10"],
+        "demos": ["ale-py>=0.10", "jinja2"],
         # setuptools and wheel: tests/test_packaging.py builds a wheel without the network.
         "test": ["pytest>=8", "pytest-xdist", "hypothesis", "setuptools>=64", "wheel",
                  "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'"],

@@ -236,8 +236,8 @@ def demo(minutes):
     with tempfile.TemporaryDirectory() as out:
         program = Path(__file__).parents[1] / "demos" / "pacman.py"
         subprocess.run([sys.executable, program, "--device", ldf.device(), "--model", "ldf", "--minutes", str(minutes),
-                        "--out", out], check=True)
-        training = json.loads((Path(out) / "results.json").read_text())["ldf"]["training"]
+                        "--seeds", "0", "--out", out], check=True)
+        training = json.loads((Path(out) / "results.json").read_text())["models"]["LDF"]["0"]["training"]
     record = {"name": f"demos/pacman.py, {minutes} minutes",
               "steps a second": {name: part["steps"] / part["seconds"] for name, part in training.items()}}
     print_record(record)

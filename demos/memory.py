@@ -12,24 +12,24 @@ that of log(memory) against log(frames) between two lengths: 0 does not grow, 1 
 ``--steps`` steps. The paper's claim is about the bottom; the top must grow somewhere, and the table shows where.
 """
 
-import argparse
 import os
 import statistics
-import sys
 import time
 import tracemalloc
+from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
 
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import nets
-from ldf_np.files import replacing
-from ldf_np.report import environment, save_json
+from ldf_np import backend, experiment, nets, plots
+from ldf_np.experiment import Pieces, over_seeds, verdict
+from ldf_np.report import text_table
 
-CODE = int(np.prod(nets.CODE))
 SHARED, LOCAL = 96, 64
+VASTLY = 10         # times less memory than the joint model: what counts as "vastly reduced"
+FLAT, GROWING = 0.1, 0.5        # slopes: up to which memory does not grow, and from which it does
 
 
 def joint(frames, batch, seed):
@@ -64,25 +64,61 @@ def top(frames, batch, seed):
 MODELS = {"joint GAN": joint, "LDF bottom": bottom, "LDF top": top}
 
 
+class HostMemory:
+    """What Python and NumPy allocate, in bytes."""
+
+    def __enter__(self):
+        tracemalloc.start()
+        return self
+
+    def __exit__(self, *_):
+        tracemalloc.stop()
+
+    def kept(self):
+        """In use now; from here on ``peak`` counts."""
+        tracemalloc.reset_peak()
+        return tracemalloc.get_traced_memory()[0]
+
+    def peak(self):
+        return tracemalloc.get_traced_memory()[1]
+
+
+class CardMemory:
+    """What CuPy's memory pool holds, in bytes. It gives nothing back by itself, so what it holds after a step is its peak."""
+
+    def __init__(self, module):
+        self._pool = module.get_default_memory_pool()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._pool.free_all_blocks()
+
+    def kept(self):
+        """In use now; from here on ``peak`` counts."""
+        self._pool.free_all_blocks()
+        return self._pool.used_bytes()
+
+    def peak(self):
+        return self._pool.total_bytes()
+
+
 def measure(make, frames, batch, steps, seed):
     """Megabytes of the model with its optimisers and of a step beside it, and seconds of a step."""
-    tracemalloc.start()
-    try:
+    with HostMemory() if ldf.device() == "cpu" else CardMemory(backend.xp()) as memory:
         model, step = make(frames, batch, seed)
         step()                                      # what is kept from step to step is there now
-        kept, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
+        kept = memory.kept()
         step()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        peak = memory.peak()
     times = []
     for _ in range(steps):
         start = time.perf_counter()
-        step()
+        step()                                      # ends with its losses on the host
         times.append(time.perf_counter() - start)
     del model
-    return {"model_mb": kept / 1e6, "step_mb": (peak - kept) / 1e6, "seconds": statistics.median(times)}
+    return {"frames": frames, "model_mb": kept / 1e6, "step_mb": (peak - kept) / 1e6, "seconds": statistics.median(times)}
 
 
 def slopes(lengths, amounts):
@@ -90,77 +126,100 @@ def slopes(lengths, amounts):
     return [float(s) for s in np.diff(np.log(amounts)) / np.diff(np.log(lengths))]
 
 
-def picture(path, lengths, table):
-    """Memory and time against the number of frames, on logarithmic axes."""
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+def picture(path, lengths, pieces):
+    """Memory and time against the number of frames, on logarithmic axes; means over seeds."""
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
-    for axis, key, label in zip(axes, ("step_mb", "model_mb", "seconds"),
-                                ("a step, beyond the model (MB)", "model, optimisers, batch (MB)", "a step (s)"), strict=True):
-        for name, rows in table.items():
-            axis.loglog(lengths, [row[key] for row in rows], "o-", label=name)
-        axis.set(xlabel="frames in a clip", title=label)
-        axis.grid(alpha=0.3)
-    axes[0].legend()
-    figure.tight_layout()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    for axes, (key, label) in zip(figure.subplots(1, 3), {"step_mb": "a step, beyond the model (MB)",
+                                                          "model_mb": "model, optimisers, batch (MB)",
+                                                          "seconds": "a step (s)"}.items(), strict=True):
+        for name, rows in pieces.items():
+            axes.loglog(lengths, [np.mean([p[key] for p in rows[t]]) for t in lengths], "o-", label=name)
+        axes.set(xlabel="frames in a clip", title=label)
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend()
+    plots.save_figure(path, figure)
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[5, 20, 80, 320, 1280], help="lengths of the clips")
-    parser.add_argument("--batch", type=int, default=8, help="clips (bottom: frames) in a step (default 8)")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of each (default 3)")
-    parser.add_argument("--minutes", type=float, default=30, help="begin no longer clips after this time (default 30)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="out/memory", help="folder for what it writes (default out/memory)")
+    parser = experiment.parser(__doc__, out="out/memory", minutes=30, of="begin no longer clips after this time")
+    parser.add_argument("--frames", type=experiment.whole(2), nargs="+", default=[5, 20, 80, 320, 1280],
+                        help="lengths of the clips")
+    parser.add_argument("--batch", type=experiment.whole(2), default=8, help="clips (bottom: frames) in a step (default 8)")
+    parser.add_argument("--steps", type=experiment.whole(1), default=3, help="timed steps of each (default 3)")
     options = parser.parse_args(arguments)
-    if len(options.frames) < 2 or sorted(set(options.frames)) != options.frames or options.frames[0] < 2:
+    if len(options.frames) < 2 or sorted(set(options.frames)) != options.frames:
         parser.error(f"--frames: expected at least two growing numbers from 2, got {options.frames}")
-    for name, least in (("batch", 2), ("steps", 1)):
-        if getattr(options, name) < least:
-            parser.error(f"--{name}: expected at least {least}, got {getattr(options, name)}")
-    if not options.minutes > 0:
-        parser.error(f"--minutes: expected a positive number, got {options.minutes}")
     return options
 
 
+def tables(lengths, pieces):
+    """A step's memory, what is kept and a step's time, by length; and the slopes of both memories."""
+    found = {}
+    for key, title in (("step_mb", "A step's memory (MB)"), ("model_mb", "What is kept (MB)"), ("seconds", "A step (s)")):
+        found[title] = {"columns": [f"{t} frames" for t in lengths],
+                        "rows": {name: [over_seeds([p[key] for p in rows[t]]) for t in lengths]
+                                 for name, rows in pieces.items()}}
+    spans = [f"{a} to {b} frames" for a, b in zip(lengths, lengths[1:])]
+    for key, title in (("step_mb", "Slope of a step's memory"), ("model_mb", "Slope of what is kept")):
+        found[title] = {"columns": spans, "rows": {
+            name: [over_seeds(s) for s in zip(*grown(lengths, rows, key))] for name, rows in pieces.items()}}
+    return found
+
+
+def grown(lengths, rows, key):
+    """The slopes of each seed."""
+    return [slopes(lengths, [p[key] for p in amounts]) for amounts in zip(*(rows[t] for t in lengths))]
+
+
+def claims(lengths, pieces):
+    paper = ("Vastly reduced memory consumption which allows training generative models on large objects, such as videos, "
+             "where this is known to be a prohibitive limitation. (Section 1)")
+    last = {name: [p["step_mb"] for p in rows[lengths[-1]]] for name, rows in pieces.items()}
+    ratio = over_seeds([j / max(b, t) for j, b, t in zip(*last.values())])
+    overall = over_seeds([slopes([first["frames"], rest["frames"]], [first["step_mb"], rest["step_mb"]])[0]
+                          for first, rest in zip(*(pieces["LDF bottom"][t] for t in (lengths[0], lengths[-1])))])
+    rises = [float(np.mean(s)) for s in zip(*grown(lengths, pieces["LDF top"], "step_mb"))]
+    spans = zip(lengths, lengths[1:], rises)
+    where = next((f"between {a} and {b} frames" for a, b, s in spans if s > GROWING), "at no length tried")
+    return [{"claim": f"At {lengths[-1]} frames a step of LDF's larger level takes under 1/{VASTLY} of the joint GAN's memory",
+             "paper": paper, "quantity": "memory of a step, joint GAN over LDF's larger level", "interval": ratio,
+             "verdict": verdict(ratio, "above", VASTLY)},
+            {"claim": f"LDF's bottom does not grow with the clip (its top does {where})", "paper": paper,
+             "quantity": f"slope of log(memory of a step) over log(frames), {lengths[0]} to {lengths[-1]} frames, LDF's bottom",
+             "interval": overall, "verdict": verdict(overall, "below", FLAT)}]
+
+
 def run(options):
-    ldf.use("cpu")          # tracemalloc sees the CPU's memory
-    os.makedirs(options.out, exist_ok=True)
-    start, table, lengths = time.perf_counter(), {name: [] for name in MODELS}, []
-    print(f"{'frames':>7}  {'model':<11}{'kept MB':>10}{'step MB':>10}{'seconds':>10}")
+    ldf.use(options.device)
+    kept = Pieces(os.path.join(options.out, "pieces"), {"batch": options.batch, "steps": options.steps, "device": ldf.device()},
+                  len(options.frames) * len(MODELS) * len(options.seeds))
+    start, lengths, pieces = time.perf_counter(), [], {name: {} for name in MODELS}
     for frames in options.frames:
         if time.perf_counter() - start > options.minutes * 60:
             print(f"{options.minutes:g} minutes are over: clips of {frames} frames and more are left out")
             break
         lengths.append(frames)
         for name, make in MODELS.items():
-            row = measure(make, frames, options.batch, options.steps, options.seed)
-            table[name].append(row)
-            print(f"{frames:>7}  {name:<11}{row['model_mb']:>10.1f}{row['step_mb']:>10.1f}{row['seconds']:>10.3f}", flush=True)
+            pieces[name][frames] = [kept(f"{name} {frames} frames seed {seed}",
+                                         partial(measure, make, frames, options.batch, options.steps, seed))
+                                    for seed in options.seeds]
+    kept.close()
     if len(lengths) < 2:
-        sys.exit("memory.py: --minutes: expected time for at least two lengths")
-    grown = {name: {key: slopes(lengths, [row[key] for row in rows]) for key in ("step_mb", "model_mb")}
-             for name, rows in table.items()}
-    for name, rates in grown.items():
-        print(f"{name}: slope of a step's memory {', '.join(f'{s:.2f}' for s in rates['step_mb'])}; "
-              f"of what is kept {', '.join(f'{s:.2f}' for s in rates['model_mb'])}")
-    picture(os.path.join(options.out, "memory.png"), lengths, table)
-    save_json(os.path.join(options.out, "results.json"),
-              {"options": vars(options), "frames": lengths, "table": table, "slopes": grown,
-               "seconds": time.perf_counter() - start} | environment())
+        raise ValueError(f"--minutes: expected time for at least two lengths, got {options.minutes:g}")
+    found, tested = tables(lengths, pieces), claims(lengths, pieces)
+    for title, table in found.items():
+        print(f"{text_table(table, title)}\n")
+    picture(os.path.join(options.out, "memory.png"), lengths, pieces)
+    experiment.save_results(
+        options, title="Memory and time of a step against the number of frames", claims=tested, tables=found,
+        figures=[("memory.png", "Memory and time of a training step; both axes logarithmic.",
+                  "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's top")],
+        seconds=kept.seconds, frames=lengths, device=ldf.device())
+    experiment.print_claims(tested)
     print(f"memory.png and results.json are in {options.out}")
 
 
 if __name__ == "__main__":
-    try:
-        run(parse())
-    except KeyboardInterrupt:
-        sys.exit("interrupted: nothing is written")
-    except MemoryError as error:
-        sys.exit(f"memory.py: {error}; a smaller --batch or shorter --frames may fit")
+    experiment.main(run, parse())

@@ -1,180 +1,235 @@
 """Learn to generate five-frame clips of Ms. Pac-Man: LDF (Figs. 4, 5 and 7 of the paper) beside its joint baseline.
 
-    python demos/pacman.py                          both models, 8 minutes each
-    python demos/pacman.py --model ldf --minutes 4
-    python demos/pacman.py --train-clips 256        Fig. 6: few clips, but all single frames for the bottom level
+    python demos/pacman.py                                    both models, 8 minutes each, with three seeds
+    python demos/pacman.py --model ldf --minutes 4 --seeds 0
+    python demos/pacman.py --train-clips 256                  few clips, but all single frames for the bottom level
 
-Each model gets the same wall-clock time; LDF's includes its bottom level. Ctrl-C ends the training of a model and
-writes what it has learned.
+Each model gets the same wall-clock time; LDF's includes its bottom level, and the time that scoring takes counts for neither.
+While a model trains, its samples are compared with training clips (KID of whole clips), and it ends with the weights that
+were best then; the held-out clips are looked at once, afterwards. Ctrl-C ends the training of a model and writes what it has
+learned; the same command goes on with what is missing.
 """
 
-import argparse
 import os
-import sys
-import time
+from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
 
 import numpy as np
-from scipy.stats import wasserstein_distance
 
 import ldf_np as ldf
-from ldf_np import metrics, nets, plots
+from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
-from ldf_np.files import replacing
-from ldf_np.losses import colour_metric
-from ldf_np.report import environment, save_json
+from ldf_np.experiment import Pieces, Tracker, over_seeds, verdict
+from ldf_np.report import text_table
 
-SHARED, LOCAL = 96, 64      # components of the codes: of what the frames share, and of how each departs from it
-BOTTOM_SHARE = 0.7         # of the training time
+BOTTOM_SHARE = 0.7          # of LDF's training time
 SAMPLES = 1000
+PICK = 256                  # samples, and training clips, by whose distance the weights are picked
+DRIFT = 0.1                 # of that of independent frames: what still counts as a constant background
+PAPER = {
+    "speed": "using ldf trains faster than a joint training baseline (Section 5.3)",
+    "background": "because the background never changes, the ability of the model to keep a constant background is a test of "
+                  "the ability of ldf to learn the relationship between different steps (Section 5.2)",
+    "reconstruction": "the reconstructions (formed by running the inference network on real data points and then the "
+                      "generation network on the inferred latent states) should be exactly identical (Section 3.1)"}
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=8, help="training time of each model (default 8)")
+    parser = experiment.parser(__doc__, out="out/pacman", minutes=8)
     parser.add_argument("--data", default="ale", metavar="ale|FOLDER",
                         help="the game itself (default), or a folder of PNG episodes or of .npz clips")
-    parser.add_argument("--clips", type=int, default=20000, help="clips to make or read (default 20000)")
-    parser.add_argument("--train-clips", type=int, metavar="N",
+    parser.add_argument("--clips", type=experiment.whole(1024), default=20000, help="clips to make or read (default 20000)")
+    parser.add_argument("--train-clips", type=experiment.whole(64), metavar="N",
                         help="train on only N whole clips; the bottom level still sees all single frames")
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="out/pacman", help="folder for what it writes (default out/pacman)")
     options = parser.parse_args(arguments)
-    if not options.minutes > 0:
-        parser.error(f"--minutes: expected a positive number, got {options.minutes}")
-    least = 1024
-    if options.clips < least:
-        parser.error(f"--clips: expected at least {least}, got {options.clips}")
-    if options.train_clips is not None and not 64 <= options.train_clips <= options.clips:
+    if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got {options.train_clips}")
-    if options.seed < 0:
-        parser.error(f"--seed: expected a non-negative integer, got {options.seed}")
     return options
 
 
-def build_ldf(seed, clips):
-    """LDF on five frames: small ALI networks shared by all frames, and an MLP GAN over their whitened codes."""
-    bottom = nets.small_ali(seed=seed, colour_metric=colour_metric(clips[:200]))
-    shared, local = min(SHARED, len(clips) // 4), min(LOCAL, len(clips) // 4)
-    top = nets.mlp_gan(shared + local, seed=seed + 10)
-    whitening = ldf.SharedAndLocal((5, *nets.CODE), shared, local)
-    return ldf.LDF([ldf.Level(bottom, ldf.Frames(5))], top, whitening, seed=seed + 20)
+# ------------------------------------------------------------------------------------------------------- models
 
 
-def train_ldf(options, data, clips):
-    model = build_ldf(options.seed, clips)
-    frames = data.train.reshape(-1, *data.train.shape[2:])
-    histories = model.fit(clips, factors=frames, minutes=options.minutes, bottom_share=BOTTOM_SHARE, progress=True)
-    bottom = model.models[0]
-    real = data.test[:8]
-    held_out = data.test[:200, 0]       # one frame of a clip: the frames of one clip are hardly different
-    errors = {code: float(np.mean((bottom.reconstruct(held_out, code) - to_float(held_out)) ** 2)) for code in "hz"}
-    pairs = np.stack([real, to_uint8(model.reconstruct(real))], axis=1).reshape(-1, *real.shape[1:])
-    plots.save_clips(os.path.join(options.out, "reconstructions.png"), pairs)
-    numbers = {"reconstruction_mse": errors, "code_variance_kept": {
-        part: float(getattr(model.whitening, part).explained.data[0]) for part in ("shared", "local")}}
-    return model, {"LDF bottom": histories["level 0"], "LDF top": histories["top"]}, numbers
+def train(name, options, seed, data, clips, scores):
+    """The piece of one model and seed: its scores, samples and what there is to say of its training."""
+    model = nets.clip_ldf(clips, seed=seed)
+    size = sum(p.size for p in model.parameters())
+    if name == "joint GAN":
+        model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
+    tracker = Tracker(model, partial(distance, clips, seed), np.arange(1, 8) / 8 * options.minutes * 60)
+    settings = {"minutes": options.minutes, "progress": True, "callback": tracker}
+    if name == "LDF":
+        settings |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
+    histories = model.fit(clips, **settings)
+    histories = histories if isinstance(histories, dict) else {name: histories}
+    last = list(histories.values())[-1]
+    curve = tracker.finish(last.before + sum(last.seconds[-1:]))
+    stem = os.path.join(options.out, f"{'ldf' if name == 'LDF' else 'joint'}_seed{seed}")
+    model.save(f"{stem}.safetensors")
+    plots.save_curves(f"{stem}_losses.png", histories)
+    made = to_uint8(model.sample(SAMPLES, ldf.Generator(seed + 100)))
+    piece = {"clips": made, "curve": curve, "scores": scores(made), "parameters": sum(p.size for p in model.parameters()),
+             "interrupted": any(h.interrupted for h in histories.values()),
+             "training": {title: {"steps": h.steps, "seconds": sum(h.seconds[-1:]),
+                                  "losses": {k: float(np.mean(v[-100:])) for k, v in h.losses.items()}}
+                          for title, h in histories.items()}}
+    return piece | (reconstructions(model, data) if name == "LDF" else {})
 
 
-def train_joint(options, data, clips):
-    model = nets.joint_gan(seed=options.seed)
-    history = model.fit(clips, minutes=options.minutes, progress=True)
-    return model, {"joint GAN": history}, {}
+def distance(clips, seed, model):
+    """KID of whole clips, samples to training clips: what the weights are picked by."""
+    views = [metrics.features(metrics.as_channels(x))
+             for x in (to_uint8(model.sample(PICK, ldf.Generator(seed + 200))), clips[:PICK])]
+    return 1000 * metrics.kid(*views)
 
 
-def scores(clips, real):
-    """What clips look like beside held-out real ones: numbers by name, the first two with an interval (value, low, high)."""
-    frames = [metrics.features(metrics.one_frame(x)) for x in (clips, real)]
-    motions = [metrics.motion(x) for x in (clips, real)]
-    return {"frames KID": metrics.interval(metrics.kid, *frames, repeats=30),
-            "motion W1": metrics.interval(wasserstein_distance, *motions, repeats=30),
-            "motion median": float(np.median(motions[0])),
-            "background drift": metrics.background_drift(clips),
-            "deviation over clips": float(clips.std(axis=0).mean())}
+def reconstructions(model, data):
+    """Of held-out clips: eight to look at, and the bottom's errors through h and z on one frame of each of 200 clips."""
+    bottom, frames = model.models[0], data.test[:200, 0]      # the frames of one clip are hardly different
+    errors = {code: float(np.mean((bottom.reconstruct(frames, code) - to_float(frames)) ** 2)) for code in "hz"}
+    pairs = np.stack([data.test[:8], to_uint8(model.reconstruct(data.test[:8]))], axis=1)
+    return {"reconstructions": pairs.reshape(-1, *pairs.shape[2:]), "mse": errors,
+            "variance_kept": 1 - errors["h"] / float(to_float(frames).var(axis=0).mean())}
 
 
-def table(rows):
-    """The scores of several sets of clips, {name: scores}, as text."""
-    def cell(value):
-        return f"{value:.4g}" if isinstance(value, float) else f"{value[0]:.4g} ({value[1]:.4g} to {value[2]:.4g})"
+class Scores(metrics.ClipScores):
+    """Everything ``ldf_np.metrics`` has to say of clips beside held-out ones and the training clips: {name: number}."""
 
-    names = list(next(iter(rows.values())))
-    lines = [["", *names], *([name, *(cell(row[k]) for k in names)] for name, row in rows.items())]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(names) + 1)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
+    def __init__(self, real, clips):
+        super().__init__(real)
+        self.train = metrics.features(metrics.as_channels(clips[:2 * len(real)]))
+        self.principal = metrics.PrincipalFeatures(metrics.as_channels(clips[:SAMPLES]), min(64, len(clips) // 4))
+        self.principal_real = self.principal(metrics.as_channels(real))
+
+    def __call__(self, made):
+        made = made[:len(self.real["clips"])]
+        whole, frames = metrics.features(metrics.as_channels(made)), metrics.features(metrics.one_frame(made))
+        generated, real = metrics.nearest_neighbour_two_sample(whole, self.real["clips"])
+        precision, recall = metrics.precision_recall(self.real["frames"], frames)
+        return super().__call__(made) | {
+            "KID clips, PCA": 1000 * metrics.kid(self.principal(metrics.as_channels(made)), self.principal_real),
+            "Frechet clips": metrics.frechet_unbiased(whole, self.real["clips"]),
+            "two-sample clips": metrics.classifier_two_sample(whole, self.real["clips"]),
+            "1-NN of generated": generated, "1-NN of real": real, "precision frames": precision, "recall frames": recall,
+            "memorisation": metrics.memorisation(whole, self.train, self.real["clips"]),
+            "motion median": float(np.median(metrics.motion(made)))}
+
+
+# ------------------------------------------------------------------------------------------------------ results
+
+
+def tables(pieces, anchors):
+    """Scores of models (intervals over seeds) and anchors; the same placed between the anchors; sizes and steps."""
+    names = list(anchors["real"])
+    rows = {name: [over_seeds([p["scores"][k] for p in some.values()]) for k in names] for name, some in pieces.items()}
+    rows |= {f"real clips, {kind}": list(found.values()) for kind, found in anchors.items()}
+    placed = [k for k in names if k.startswith(("KID clips", "KID differences", "motion W1", "background"))]
+    between = {name: [over_seeds([metrics.relative(p["scores"][k], anchors["real"][k], anchors["independent"][k])
+                                  for p in some.values()]) for k in placed] for name, some in pieces.items()}
+    work = {name: [next(iter(some.values()))["parameters"],
+                   ", ".join(f"{title} {'/'.join(str(p['training'][title]['steps']) for p in some.values())}"
+                             for title in next(iter(some.values()))["training"])] for name, some in pieces.items()}
+    return {"Scores beside held-out clips": {"columns": names, "rows": rows},
+            "Placed between other real clips (0) and independent frames (1)": {"columns": placed, "rows": between},
+            "Training": {"columns": ["parameters", "steps, one number a seed"], "rows": work}}
+
+
+def claims(pieces, anchors, minutes):
+    found = []
+
+    def add(claim, paper, quantity, interval, expected, than=0.0):
+        found.append({"claim": claim, "paper": PAPER[paper], "quantity": quantity, "interval": interval,
+                      "verdict": verdict(interval, expected, than)})
+
+    ldf_pieces, joint = pieces.get("LDF", {}), pieces.get("joint GAN", {})
+    both = [seed for seed in ldf_pieces if seed in joint]
+    for key in ("KID clips", "KID frames", "motion W1") if both else ():
+        gap = over_seeds([ldf_pieces[s]["scores"][key] - joint[s]["scores"][key] for s in both])
+        add(f"After {minutes:g} minutes of training LDF's clips are nearer to real ones than the joint GAN's ({key})", "speed",
+            f"{key}, LDF minus joint GAN, paired seeds", gap, "below")
+    if ldf_pieces:
+        drift = [metrics.relative(p["scores"]["background drift"], anchors["real"]["background drift"],
+                                  anchors["independent"]["background drift"]) for p in ldf_pieces.values()]
+        add(f"LDF keeps the background constant: its drift is below {DRIFT:g} of that of independent frames", "background",
+            "background drift, 0 real clips, 1 independent frames", over_seeds(drift), "below", DRIFT)
+        kept = over_seeds([p["variance_kept"] for p in ldf_pieces.values()])
+        add("The bottom's reconstructions of held-out frames keep 90% of their variance (through the shortcut)",
+            "reconstruction", "share of the pixels' variance that is kept", kept, "above", 0.9)
+    return found
+
+
+def pictures(out, pieces, data):
+    """Write the sheets, the animation and the two plots; returns what the report needs to know of them."""
+    first = {name: next(iter(some.values())) for name, some in pieces.items()}
+    plots.save_clips(os.path.join(out, "real.png"), data.test[:16], columns=2)
+    sheets = np.stack([p["clips"][:16] for p in first.values()], axis=1)
+    plots.save_clips(os.path.join(out, "samples.png"), sheets.reshape(-1, *sheets.shape[2:]), max(2, len(first)))
+    plots.save_animation(os.path.join(out, "samples.gif"), np.concatenate([p["clips"][:32] for p in first.values()]))
+    plots.save_lines(os.path.join(out, "curves.png"),
+                     {name: [p["curve"] for p in some.values()] for name, some in pieces.items()},
+                     "seconds of training", "KID of whole clips to training clips (x 1000)")
+    plots.save_intervals(os.path.join(out, "scores.png"),
+                         {key: {name: [p["scores"][key] for p in some.values()] for name, some in pieces.items()}
+                          for key in ("KID frames", "KID clips", "KID differences", "motion W1")})
+    who = " left, ".join(first) + (" right" if len(first) > 1 else "")
+    shown = [("samples.png", f"Generated clips, five frames each: {who}.", f"Sheet of generated clips: {who}"),
+             ("samples.gif", f"Generated clips in motion: {' above '.join(first)}.", "Generated clips, animated"),
+             ("real.png", "Held-out clips (Fig. 5).", "Sheet of real clips"),
+             ("curves.png", "Distance to training clips while training, a line a seed.", "Score against training time"),
+             ("scores.png", "Scores beside held-out clips.", "Intervals of four scores for each model")]
+    if "LDF" in first:
+        plots.save_clips(os.path.join(out, "reconstructions.png"), first["LDF"]["reconstructions"])
+        shown.append(("reconstructions.png", "Held-out clips and, below each, LDF's reconstruction.",
+                      "Real and reconstructed clips"))
+    return shown
 
 
 def run(options):
     ldf.use(options.device)
     os.makedirs(options.out, exist_ok=True)
     if options.data == "ale":
-        data = load_pacman(options.clips, seed=options.seed, progress=True)
+        data = load_pacman(options.clips, seed=0, progress=True)
     else:
-        data = read_clips(options.data, clips=options.clips, seed=options.seed, progress=True)
+        data = read_clips(options.data, clips=options.clips, seed=0, progress=True)
     clips = data.train[:options.train_clips]
+    if len(data.test) < 16 or len(clips) < 64:
+        raise ValueError("--data: expected at least 64 clips to train on and 16 to hold out, "
+                         f"got {len(clips)} and {len(data.test)}")
     print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
-    plots.save_clips(os.path.join(options.out, "real.png"), data.test[:16], columns=2)
+    names = {"ldf": ["LDF"], "joint": ["joint GAN"], "both": ["LDF", "joint GAN"]}[options.model]
+    kept = Pieces(os.path.join(options.out, "pieces"), {k: v for k, v in vars(options).items() if k not in
+                                                        ("out", "seeds", "model")}, 1 + len(names) * len(options.seeds))
+    half = min(SAMPLES, len(data.test) // 2)
+    scores = Scores(data.test[:half], clips)
+    anchors = kept("anchors", lambda: {kind: scores(some) for kind, some in
+                                       metrics.anchors(data.test[:2 * half], clips).items()})
+    pieces, interrupted = {name: {} for name in names}, False
+    for seed in options.seeds:
+        for name in names:
+            if not interrupted:
+                piece = kept(f"{name} seed {seed}", partial(train, name, options, seed, data, clips, scores))
+                pieces[name][seed], interrupted = piece, piece.get("interrupted", False)
+    kept.close()
+    pieces = {name: some for name, some in pieces.items() if some}
 
-    results = {"options": vars(options), "device": ldf.device()} | environment()
-    samples, curves = {}, {}
-    for name, train in (("ldf", train_ldf), ("joint", train_joint)):
-        if options.model not in (name, "both"):
-            continue
-        start = time.perf_counter()
-        model, histories, numbers = train(options, data, clips)
-        generated = to_uint8(model.sample(SAMPLES, ldf.Generator(options.seed + 100)))
-        with replacing(os.path.join(options.out, f"samples_{name}.npz")) as temporary:
-            np.savez_compressed(temporary, clips=generated)
-        model.save(os.path.join(options.out, f"{name}.safetensors"))
-        curves |= histories
-        samples[name] = generated
-        results[name] = numbers | {
-            "parameters": sum(p.size for p in model.parameters()),
-            "seconds": time.perf_counter() - start,
-            "training": {title: {"steps": h.steps, "seconds": h.seconds[-1] if h.steps else 0.0,
-                                 "interrupted": h.interrupted,
-                                 "losses": {k: float(np.mean(v[-100:])) for k, v in h.losses.items()}}
-                         for title, h in histories.items()}}
-        for title, h in histories.items():
-            last = "  ".join(f"{k} {np.mean(v[-100:]):.3g}" for k, v in h.losses.items())
-            print(f"{title}: {h.steps:,} steps; losses over the last 100: {last}")
-        if numbers:
-            print(f"{name}: mean squared error of held-out frames, through the shortcut "
-                  f"{numbers['reconstruction_mse']['h']:.4f}, through z {numbers['reconstruction_mse']['z']:.4f}")
-
-    sheets = [generated[:16] for generated in samples.values()]
-    columns = 2 if len(sheets) == 1 else len(sheets)
-    mixed = np.stack(sheets, axis=1).reshape(-1, *sheets[0].shape[1:])
-    plots.save_clips(os.path.join(options.out, "samples.png"), mixed, columns)
-    plots.save_animation(os.path.join(options.out, "samples.gif"), np.concatenate([g[:32] for g in samples.values()]))
-    plots.save_curves(os.path.join(options.out, "curves.png"), curves)
-    path = os.path.join(options.out, "results.json")
-    save_json(path, results)            # before the scores, which take a while
-    half = min(SAMPLES, len(data.test) // 2)        # real clips on either side: what the scores are compared with
-    if half < 8:
-        print(f"{len(data.test)} held-out clips are too few to score samples by")
-    else:
-        anchors = metrics.anchors(data.test[:2 * half], clips, options.seed)
-        compared = samples | {"real clips, others": anchors["real"], "real clips, frames independent": anchors["independent"],
-                              "real clips, frozen": anchors["frozen"]}
-        results["scores"] = {name: scores(some[:half], data.test[:half]) for name, some in compared.items()}
-        print(table(results["scores"]))
-        save_json(path, results)
+    shown = pictures(options.out, pieces, data)
+    found, tested = tables(pieces, anchors), claims(pieces, anchors, options.minutes)
+    experiment.save_results(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
+                            tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
+                            models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
+                                           for seed, p in some.items()} for name, some in pieces.items()})
+    for title, table in found.items():
+        print(f"\n{text_table(table, title)}")
+    for name, some in pieces.items():
+        for seed, p in some.items():
+            if "mse" in p:
+                print(f"{name}, seed {seed}: mean squared error of held-out frames, through the shortcut {p['mse']['h']:.4f}, "
+                      f"through z {p['mse']['z']:.4f}")
+    experiment.print_claims(tested)
     print(f"pictures, samples, weights and results.json are in {options.out}")
 
 
-def main():
-    options = parse()
-    try:
-        run(options)
-    except KeyboardInterrupt:
-        sys.exit("interrupted before there was anything to write")
-    except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError) as error:
-        sys.exit(f"pacman.py: {error}")
-
-
 if __name__ == "__main__":
-    main()
+    experiment.main(run, parse())

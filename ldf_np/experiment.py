@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from .backend import to_numpy
 from .files import replacing
-from .report import environment, save_json
+from .report import cell, environment, save_json
 
 # ------------------------------------------------------------------------------------------------------- options
 
@@ -96,12 +96,15 @@ class Pieces:
 
     def __call__(self, name, make):
         """The piece of this name, from the folder or else from ``make()``: a dict of numbers, texts, lists, dicts and, at its
-        first level, NumPy arrays. A KeyboardInterrupt inside ``make`` keeps nothing of it."""
+        first level, NumPy arrays. A KeyboardInterrupt inside ``make`` keeps nothing of it; a piece that says ``interrupted`` is
+        returned but not kept."""
         self._bar.set_postfix_str(name)
         found = self._find(name)
         if found is None:
             start = time.perf_counter()
             made = make()
+            if made.get("interrupted"):
+                return made
             found = {"settings": self.settings, "seconds": time.perf_counter() - start,
                      "numbers": {k: v for k, v in made.items() if not isinstance(v, np.ndarray)}}
             arrays = {k: v for k, v in made.items() if isinstance(v, np.ndarray)}
@@ -209,6 +212,12 @@ def verdict(interval, expected, than=0.0):
     if low is None or low <= than <= high:
         return "undecided"
     return "held" if (high < than) == (expected == "below") else "failed"
+
+
+def print_claims(claims):
+    """Print each claim with its number and verdict."""
+    for entry in claims:
+        print(f"{entry['verdict'].upper()}: {entry['claim']}\n    {entry['quantity']}: {cell(entry['interval'])}")
 
 
 def command():

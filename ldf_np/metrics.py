@@ -45,21 +45,29 @@ def features(images, seed=0, width=64):
 class PrincipalFeatures:
     """Features by principal components of real training images: the ``components`` directions in which they vary most.
 
-    Fitted to (n, h, w, c), float32 or uint8; called with images of that shape it gives (n, components) coordinates, in units
-    of the pixels' values (so the first count most).
+    Fitted to (n, h, w, c), float32 or uint8; called with images of that shape it gives (n, components) coordinates, all on one
+    scale (the first directions count most) on which the training images' mean square is 1.
     """
 
     def __init__(self, images, components=64):
         flat = _floats(images).reshape(len(images), -1)
-        if not 1 <= components <= min(flat.shape):
-            raise ValueError(f"components: expected 1 to {min(flat.shape)} (images, or numbers in one), got {components}")
+        if not 1 <= components < len(flat) or components > flat.shape[1]:
+            raise ValueError(f"components: expected 1 to {min(len(flat) - 1, flat.shape[1])} (fewer than images, at most the "
+                             f"numbers in one), got {components}")
         self.mean, self.shape = flat.mean(axis=0), images.shape[1:]
-        self.basis = np.linalg.svd(flat - self.mean, full_matrices=False)[2][:components]
+        centred = flat - self.mean
+        # With n images of many more pixels: the right singular vectors of X from the small X X^T = U S^2 U^T, V = X^T U / S.
+        values, vectors = np.linalg.eigh(centred @ centred.T)
+        values, vectors = values[::-1][:components], vectors[:, ::-1][:, :components]
+        if not values[-1] > 1e-6 * values[0]:
+            raise ValueError(f"images: expected to vary in at least {components} directions")
+        scale = np.sqrt(values.sum() / (components * len(flat)))
+        self.basis = centred.T @ (vectors / np.sqrt(values)) / scale
 
     def __call__(self, images):
         if images.shape[1:] != self.shape:
             raise ValueError(f"images: expected shape (n, {', '.join(map(str, self.shape))}), got {images.shape}")
-        return (_floats(images).reshape(len(images), -1) - self.mean) @ self.basis.T
+        return (_floats(images).reshape(len(images), -1) - self.mean) @ self.basis
 
 
 def one_frame(clips, seed=0):
@@ -237,9 +245,13 @@ def motion(clips):
 
 def motion_distance(real, generated):
     """Wasserstein-1 distance between the two distributions of ``motion``, in its units."""
-    from scipy.stats import wasserstein_distance
+    return _wasserstein(motion(real), motion(generated))
 
-    return float(wasserstein_distance(motion(real), motion(generated)))
+
+def _wasserstein(x, y):
+    from scipy.stats import wasserstein_distance  # here, for it takes longer to load than all of this library
+
+    return float(wasserstein_distance(x, y))
 
 
 def background_drift(clips, share=0.5):
@@ -255,15 +267,21 @@ def background_drift(clips, share=0.5):
 VIEWS = {"frames": one_frame, "clips": as_channels, "differences": differences}
 
 
-def clip_scores(clips, real, features=features):
-    """What clips (n, t, h, w, c) look like beside held-out ``real`` ones, taken apart: {name: number}.
+class ClipScores:
+    """What clips (n, t, h, w, c) look like beside held-out ``real`` ones, taken apart: called with clips, {name: number}.
 
     "KID frames" (single frames, one of each clip), "KID clips" (all frames as channels) and "KID differences" (of neighbouring
-    frames), each x 1000; "motion W1" (``motion_distance``) and "background drift". The lower the better; ``features``: from
-    images to (n, d).
+    frames), each x 1000; "motion W1" (Wasserstein-1 of ``motion``) and "background drift". The lower the better. ``features``:
+    from images to (n, d). The features of the real clips are made once.
     """
-    found = {f"KID {name}": 1000 * kid(features(view(clips)), features(view(real))) for name, view in VIEWS.items()}
-    return found | {"motion W1": motion_distance(real, clips), "background drift": background_drift(clips)}
+
+    def __init__(self, real, features=features):
+        self.features, self._motion = features, motion(real)
+        self.real = {name: features(view(real)) for name, view in VIEWS.items()}
+
+    def __call__(self, clips):
+        found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name]) for name, view in VIEWS.items()}
+        return found | {"motion W1": _wasserstein(self._motion, motion(clips)), "background drift": background_drift(clips)}
 
 
 # ------------------------------------------------------------------------------------------ intervals and anchors

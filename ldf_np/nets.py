@@ -11,6 +11,7 @@ from .gan import GAN, JointGAN
 from .hierarchy import LDF, Frames, Level, SharedAndLocal
 from .losses import colour_metric
 from .random import Generator
+from .vae import VAE, Autoencoder
 
 CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
 SLOPE = 0.1
@@ -173,7 +174,7 @@ def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_ga
 
 
 def matched(make, parameters, low=16, high=2048):
-    """The model ``make(width)``, with the width in [low, high] for which its parameters come closest to ``parameters`` in number.
+    """The model ``make(width)``, with the width in [low, high] for which it has most nearly ``parameters`` parameters.
 
     For comparisons at equal size. Raises ValueError where none comes within 10%.
     """
@@ -230,3 +231,61 @@ def cifar_ali(images=None, seed=0, **settings):
     settings = {"shortcut_weight": 0.0, "latent_weight": 0.0, "lr": 1e-4, "discriminator_lr": 1e-4,
                 "betas": (0.5, 0.999)} | settings
     return ALI(encoder, decoder, discriminator, 64, seed=seed + 1, **settings)
+
+
+# ----------------------------------------------------- rivals of LDF where whole clips are few (demos/limited_data.py)
+
+def _dense(n_in, n_out, rng):
+    """A linear layer, normalised over the batch, and its leaky ReLU."""
+    return [L.Linear(n_in, n_out, bias=False, init=L.he(SLOPE), rng=rng), L.BatchNorm(n_out), L.LeakyReLU(SLOPE)]
+
+
+def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settings):
+    """``joint_gan`` with a second discriminator, on single frames, of the size of LDF's."""
+    rng, flat = Generator(seed + 2), (size // 8) ** 2 * 96
+    critic = L.Sequential(*_down([channels, 24, 48, 96], rng, False), L.Flatten(),
+                          L.Linear(flat, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
+                          L.Linear(256, 1, init=L.glorot(), rng=rng))
+    return joint_gan(frames, size, channels, hidden=hidden, seed=seed, frame_discriminator=critic, **settings)
+
+
+def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
+    """ALI on clips as images (n, size, size, frames * channels): ``small_ali`` with dense layers of ``hidden`` units."""
+    base = small_ali(size, frames * channels, latent_size, seed=seed)
+    rng, side = Generator(seed + 2), size // 8
+    flat = side * side * CODE[2]
+    decoder = Decoder(
+        L.Sequential(*_dense(latent_size, hidden, rng), L.Linear(hidden, flat, bias=False, init=L.glorot(), rng=rng),
+                     L.Reshape(side, side, CODE[2]), L.BatchNorm(CODE[2], affine=False)),
+        base.decoder.body)
+    discriminator = Discriminator(
+        L.Sequential(*_down([frames * channels, 24, 48, 96], rng, False), L.Flatten(),
+                     L.Linear(side * side * 96, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE)),
+        L.Sequential(L.Linear(latent_size, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE)),
+        L.Sequential(L.Linear(2 * hidden, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
+                     L.Linear(hidden, 1, init=L.glorot(), rng=rng)))
+    settings = {"shortcut_weight": 100.0, "latent_weight": 5.0, "lr": 2e-3, "discriminator_lr": 4e-4,
+                "final_lr": 0.1} | settings
+    return ALI(base.encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
+
+
+def frame_autoencoder(seed=0, **settings):
+    """The encoder and decoder of ``small_ali`` up to h, as an autoencoder."""
+    base = small_ali(seed=seed)
+    return Autoencoder(base.encoder.body, base.decoder.body, seed=seed + 1, **settings)
+
+
+def frame_vae(seed=0, **settings):
+    """The encoder and decoder of a stochastic ``small_ali`` as a VAE."""
+    base = small_ali(stochastic=True, seed=seed)
+    return VAE(base.encoder, base.decoder, base.latent_size, seed=seed + 1, **settings)
+
+
+def mlp_vae(size, latent_size=128, hidden=512, seed=0, **settings):
+    """A VAE on vectors (n, size), its decoder the generator of ``mlp_gan``: the top level over whitened codes."""
+    rng = Generator(seed)
+    encoder = Encoder(L.Sequential(*_dense(size, hidden, rng), *_dense(hidden, hidden, rng)),
+                      L.Linear(hidden, 2 * latent_size, init=L.normal(0.01), rng=rng), stochastic=True)
+    decoder = L.Sequential(*_dense(latent_size, hidden, rng), *_dense(hidden, hidden, rng),
+                           L.Linear(hidden, size, init=L.glorot(), rng=rng))
+    return VAE(encoder, decoder, latent_size, seed=seed + 1, **settings)

@@ -67,6 +67,22 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
     save_figure(path, figure)
 
 
+def save_lines(path, curves, x, y):
+    """Write a PNG of {name: curves over seeds}, a curve being points (x, y): a thin line for each seed, labelled axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
+    axes = figure.subplots()
+    for k, (name, lines) in enumerate(curves.items()):
+        for j, line in enumerate(lines):
+            axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, "o-", color=f"C{k}", linewidth=1, markersize=3,
+                      label=None if j else name)
+    axes.set(xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    save_figure(path, figure)
+
+
 def save_curves(path, histories):
     """Write the losses of {title: History} as a PNG: a panel each, over minutes, a thin line for every step's value
     and a thick one for the mean of a fiftieth of the run."""

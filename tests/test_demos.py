@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 DEMO = Path(__file__).parents[1] / "demos" / "pacman.py"
-WRITTEN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png", "results.json",
-           "ldf.safetensors", "samples_ldf.npz"}
+SHOWN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png", "scores.png"}
+WRITTEN = SHOWN | {"results.json", "pieces", "ldf_seed0.safetensors", "ldf_seed0_losses.png"}
 
 pytest.importorskip("ale_py", reason="the demo's clips come from the game")
 
@@ -36,39 +36,51 @@ def start(environment, *options):
                             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_both_models_write_everything(environment, tmp_path):
-    program = start(environment, "--minutes", "0.1", "--train-clips", "256", "--out", str(tmp_path))
+def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
+    options = ("--minutes", "0.05", "--train-clips", "256", "--seeds", "0", "1", "--out", str(tmp_path))
+    program = start(environment, *options)
     out, err = program.communicate(timeout=240)
     assert program.returncode == 0, err
     assert "256 clips to train on" in out
-    assert {p.name for p in tmp_path.iterdir()} == WRITTEN | {"joint.safetensors", "samples_joint.npz"}
-    for name in ("ldf", "joint"):
-        with np.load(tmp_path / f"samples_{name}.npz", allow_pickle=False) as file:
+    assert {p.name for p in tmp_path.iterdir()} == WRITTEN | {
+        f"{name}_seed{seed}{end}" for name in ("ldf", "joint") for seed in (0, 1) for end in (".safetensors", "_losses.png")}
+    for name in ("LDF", "joint GAN"):
+        with np.load(tmp_path / "pieces" / f"{name} seed 1.npz", allow_pickle=False) as file:
             clips = file["clips"]
         assert clips.shape == (1000, 5, 32, 32, 3) and clips.dtype == np.uint8
         assert clips.std(axis=0).max() > 0
     results = json.loads((tmp_path / "results.json").read_text())
-    anchors = {f"real clips, {kind}" for kind in ("others", "frames independent", "frozen")}
-    assert set(results["scores"]) == {"ldf", "joint"} | anchors
-    (value, low, high), frozen = results["scores"]["ldf"]["frames KID"], results["scores"]["real clips, frozen"]
-    assert low <= value <= high and value > 0 and frozen["motion median"] == 0 and "frames KID" in out
-    assert results["options"]["seed"] == 0 and results["versions"]["numpy"] == np.__version__
-    assert set(results["ldf"]["training"]) == {"LDF bottom", "LDF top"}
-    spent = sum(part["seconds"] for part in results["ldf"]["training"].values())
-    assert 0 < spent < 60 and results["joint"]["training"]["joint GAN"]["steps"] > 0
-    assert abs(results["joint"]["parameters"] / results["ldf"]["parameters"] - 1) < 0.1
-    for name in ("real.png", "reconstructions.png", "samples.png", "curves.png"):
+    beside, placed, training = results["tables"].values()
+    anchors = {f"real clips, {kind}" for kind in ("real", "independent", "shuffled", "frozen", "noised", "memorised")}
+    assert set(beside["rows"]) == {"LDF", "joint GAN"} | anchors and set(placed["rows"]) == set(training["rows"])
+    value, low, high = beside["rows"]["LDF"][0]
+    assert beside["columns"][0] == "KID frames" and low <= value <= high and value > 0 and "KID frames" in out
+    assert beside["rows"]["real clips, frozen"][beside["columns"].index("motion median")] == 0
+    assert results["options"]["seeds"] == [0, 1] and results["versions"]["numpy"] == np.__version__
+    for name, levels in (("LDF", {"level 0", "top"}), ("joint GAN", {"joint GAN"})):
+        for piece in results["models"][name].values():
+            assert set(piece["training"]) == levels
+            assert 0 < sum(part["seconds"] for part in piece["training"].values()) < 30
+    size = {name: results["models"][name]["0"]["parameters"] for name in ("LDF", "joint GAN")}
+    assert abs(size["joint GAN"] / size["LDF"] - 1) < 0.1
+    assert len(results["claims"]) == 5 and "LDF keeps the background constant" in out
+    for name in SHOWN:
         with Image.open(tmp_path / name) as image:
-            assert min(image.size) > 100
-    with Image.open(tmp_path / "samples.gif") as image:
-        assert image.n_frames == 5
+            assert min(image.size) > 90
+            assert name != "samples.gif" or image.n_frames == 5
+
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "pieces").iterdir()}
+    program = start(environment, *options)          # the same command finds everything
+    again, err = program.communicate(timeout=120)
+    assert program.returncode == 0, err
+    assert again == out and {p: p.stat().st_mtime_ns for p in before} == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_ctrl_c_writes_what_there_is(environment, tmp_path):
-    program = start(environment, "--minutes", "30", "--model", "ldf", "--out", str(tmp_path))
+    program = start(environment, "--minutes", "30", "--model", "ldf", "--seeds", "0", "1", "--out", str(tmp_path))
     deadline = time.monotonic() + 120
-    while not (tmp_path / "real.png").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "pieces" / "anchors.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(3)                                   # into the training of the bottom level
     program.send_signal(signal.SIGINT)
@@ -78,14 +90,17 @@ def test_ctrl_c_writes_what_there_is(environment, tmp_path):
         program.kill()                              # nothing is left running, whatever happened
     assert program.returncode == 0, err
     assert {p.name for p in tmp_path.iterdir()} == WRITTEN
-    assert json.loads((tmp_path / "results.json").read_text())["ldf"]["training"]["LDF bottom"]["interrupted"]
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["interrupted"] and results["models"]["LDF"]["0"]["training"]["level 0"]["steps"] > 0
+    assert {p.name for p in (tmp_path / "pieces").iterdir()} == {"anchors.json"}       # to be made whole next time
 
 
 @pytest.mark.parametrize("options, complaint", [
     (["--minutes", "0"], "--minutes: expected a positive number, got 0"),
-    (["--clips", "10"], "--clips: expected at least 1024, got 10"),
-    (["--train-clips", "5"], "--train-clips: expected 64 to"),
-    (["--seed", "-1"], "--seed: expected a non-negative integer, got -1"),
+    (["--clips", "10"], "--clips: expected an integer of at least 1024, got 10"),
+    (["--train-clips", "5"], "--train-clips: expected an integer of at least 64, got 5"),
+    (["--train-clips", "5000"], "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
+    (["--seeds", "-1"], "--seeds: expected a non-negative integer, got -1"),
     (["--data", "no/such/folder"], "no/such/folder"),
     pytest.param(["--device", "cuda"], "CuPy", marks=pytest.mark.skipif(
         importlib.util.find_spec("cupy") is not None, reason="CuPy is installed"))])

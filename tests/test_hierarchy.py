@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ldf_np as ldf
-from ldf_np import nets
+from ldf_np import hierarchy, nets, training
 from ldf_np.engine import Tensor, grad
 from ldf_np.hierarchy import LDF, Frames, Groups, Level, Patches, SharedAndLocal, Whitening
 
@@ -335,3 +335,33 @@ def test_ctrl_c_still_leaves_a_model_that_samples(monkeypatch):
     assert histories["level 0"].interrupted and histories["level 0"].steps == 3
     assert histories["level 1"].steps == histories["top"].steps == 2
     assert np.isfinite(model.sample(3)).all()
+
+
+def test_a_callback_is_told_of_the_time_before():
+    """Each level's History says how long the levels below took, and the hierarchy is ready once it can be sampled."""
+    model, seen = two_levels(), []
+    fit(model, "bottom-first", callback=lambda history: seen.append(
+        (id(history), history.before, history.seconds[-1], model.ready)))
+    bottom, top_level = ([s for s in seen if s[0] == name] for name in dict.fromkeys(s[0] for s in seen))
+    assert {s[1] for s in bottom} == {0.0} and not any(s[3] for s in bottom)
+    assert all(s[1] >= bottom[-1][2] for s in top_level) and all(s[3] for s in top_level)
+
+
+def test_a_callback_does_not_eat_the_budget(monkeypatch):
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self):
+            self.now += 0.01
+            return self.now
+
+    clock = Clock()
+    for module in (hierarchy, training):
+        monkeypatch.setattr(module, "time", clock)
+
+    def slow(history):
+        clock.now += 100
+
+    histories = two_levels().fit(clips(), minutes=0.05, bottom_share=0.5, batch_size=16, callback=slow)
+    for history in histories.values():
+        assert history.seconds[-1] == pytest.approx(1.5, abs=0.2) and history.steps > 20

@@ -25,13 +25,42 @@ def one_thread():
 
 
 def test_what_grows_and_what_does_not(tmp_path, capsys, one_thread):
-    memory.run(memory.parse(["--frames", "2", "40", "80", "--batch", "4", "--steps", "1", "--out", str(tmp_path)]))
+    memory.run(memory.parse(["--frames", "2", "40", "80", "--batch", "4", "--steps", "1", "--seeds", "0", "1",
+                             "--device", "cpu", "--out", str(tmp_path)]))
     results = json.loads((tmp_path / "results.json").read_text())
     assert (tmp_path / "memory.png").stat().st_size > 5000 and results["frames"] == [2, 40, 80]
-    slopes = {name: rows["step_mb"][-1] for name, rows in results["slopes"].items()}
-    assert slopes["joint GAN"] > 0.3 and abs(slopes["LDF bottom"]) < 0.1
-    assert slopes["LDF top"] < slopes["joint GAN"] and results["slopes"]["LDF top"]["model_mb"][-1] > 0.3      # its basis
-    assert "LDF bottom: slope of a step's memory" in capsys.readouterr().out
+    steps, kept = (results["tables"][f"Slope of {what}"]["rows"] for what in ("a step's memory", "what is kept"))
+    last = {name: cells[-1][0] for name, cells in steps.items()}
+    assert last["joint GAN"] > 0.3 and abs(last["LDF bottom"]) < 0.1
+    assert last["LDF top"] < last["joint GAN"] and kept["LDF top"][-1][0] > 0.3       # its basis
+    vastly, flat = results["claims"]
+    assert vastly["verdict"] == "failed" and vastly["value"] < 10 and abs(flat["value"]) < 0.1
+    assert "LDF's bottom does not grow with the clip" in capsys.readouterr().out
+
+
+def test_a_card_is_measured_by_its_pool():
+    class Pool:                 # as CuPy's: what is freed stays in it until all free blocks are given back
+        used, held = 0, 0
+
+        def get_default_memory_pool(self):
+            return self
+
+        def used_bytes(self):
+            return self.used
+
+        def total_bytes(self):
+            return self.held
+
+        def free_all_blocks(self):
+            self.held = self.used
+
+    pool = Pool()
+    with memory.CardMemory(pool) as measured:
+        pool.used, pool.held = 100, 900         # left by the first step
+        assert measured.kept() == 100
+        pool.held = 700                         # the second step took 600 more and freed them
+        assert measured.peak() - 100 == 600
+    assert pool.held == 100
 
 
 def test_memory_that_grows_is_noticed():
@@ -50,8 +79,10 @@ def test_memory_that_grows_is_noticed():
 
 @pytest.mark.parametrize("options, message", [
     (["--frames", "5"], "--frames: expected at least two growing numbers from 2, got .5."),
+    (["--frames", "1", "5"], "--frames: expected an integer of at least 2, got 1"),
     (["--frames", "9", "5"], "--frames: expected at least two growing"),
-    (["--batch", "1"], "--batch: expected at least 2, got 1"), (["--steps", "0"], "--steps: expected at least 1, got 0"),
+    (["--batch", "1"], "--batch: expected an integer of at least 2, got 1"),
+    (["--steps", "0"], "--steps: expected an integer of at least 1, got 0"),
     (["--minutes", "0"], "--minutes: expected a positive number, got 0")])
 def test_bad_options(options, message, capsys):
     with pytest.raises(SystemExit):

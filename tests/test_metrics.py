@@ -187,3 +187,45 @@ def test_relative():
     assert [metrics.relative(m, 2.0, 4.0) for m in (2.0, 4.0, 5.0)] == [0, 1, 1.5]
     with pytest.raises(ValueError, match="the metric sees no difference"):
         metrics.relative(1.0, 2.0, 2.0)
+
+
+# ----------------------------------------------------------------------------------------- whole sets of scores
+
+
+def test_principal_features_find_the_directions_of_most_variance():
+    rng = np.random.default_rng(0)
+    images = (rng.standard_normal((40, 6, 6, 1)) * np.linspace(1, 3, 6)[:, None, None]).astype(np.float32)
+    found = metrics.PrincipalFeatures(images, 5)
+    coordinates = found(images)
+    assert coordinates.shape == (40, 5)
+    np.testing.assert_allclose(coordinates.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose((coordinates ** 2).mean(), 1, rtol=1e-4)
+    flat = images.reshape(40, -1) - images.reshape(40, -1).mean(0)          # oracle: the covariance's eigenvalues
+    values = np.sort(np.linalg.eigvalsh(flat.T @ flat / 40))[::-1][:5]
+    np.testing.assert_allclose((coordinates ** 2).mean(0), values / values.mean(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("images, components, message", [
+    (np.zeros((5, 4, 4, 1), np.float32), 5, "components: expected 1 to 4"),
+    (values(5, 4, 4, 1), 0, "components: expected 1 to 4"),
+    (np.zeros((5, 4, 4, 1), np.float32), 2, "images: expected to vary in at least 2 directions")])
+def test_principal_features_of_too_little(images, components, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.PrincipalFeatures(images, components)
+
+
+def test_principal_features_of_another_shape():
+    with pytest.raises(ValueError, match="images: expected shape .n, 4, 4, 1., got .5, 5, 5, 1."):
+        metrics.PrincipalFeatures(values(9, 4, 4, 1), 2)(values(5, 5, 5, 1))
+
+
+def test_scores_of_clips_see_what_they_are_for():
+    x = clips(64, size=16)
+    rng = np.random.default_rng(1)
+    scores = metrics.ClipScores(x[:32])
+    same, frozen = scores(x[32:]), scores(np.repeat(x[32:, :1], 5, axis=1))
+    permuted = scores(np.stack([x[32:][rng.permutation(32), t] for t in range(5)], axis=1))
+    assert set(same) == {"KID frames", "KID clips", "KID differences", "motion W1", "background drift"}
+    assert frozen["motion W1"] > same["motion W1"] and frozen["KID differences"] > same["KID differences"]
+    assert permuted["background drift"] > 0.05 > same["background drift"]
+    assert permuted["KID clips"] > same["KID clips"]

@@ -21,8 +21,8 @@ FLOORS = [
     {"random", "engine", "threads"},
     {"ops", "conv", "norm"},
     {"layers", "optim", "losses", "penalty", "check", "graph"},
-    {"ali", "gan"},
-    {"hierarchy", "nets"},
+    {"ali", "gan", "vae", "classifier"},
+    {"hierarchy", "nets", "patch_nets"},
     {"linear_ldf"},
 ]
 # These import whatever they need, and ali and the floors above it may import them; that no cycle is left keeps

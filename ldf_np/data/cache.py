@@ -36,9 +36,30 @@ def digest(arrays, about):
 
 
 def save_cached(path, data):
-    """Write Clips to one .npz, whole or not at all. A folder that cannot be written to is a warning, not an error."""
+    """Write Clips as save_arrays does."""
     arrays = {name: getattr(data, name) for name in ARRAYS}
-    about = json.dumps({"format": FORMAT, "seed": data.seed, "settings": data.settings})
+    save_arrays(path, arrays, {"seed": data.seed, "settings": data.settings}, stacklevel=4)
+
+
+def load_cached(path, seed, settings):
+    """Read what save_cached wrote -> Clips, or None as load_arrays."""
+    arrays = load_arrays(path, ARRAYS, {"seed": seed, "settings": settings}, check_clips, stacklevel=4)
+    return None if arrays is None else Clips(**arrays, seed=seed, settings=settings)
+
+
+def check_clips(arrays):
+    for name in ("train", "test"):
+        n = len(arrays[f"{name}_episode"])
+        if arrays[name].shape != (n, *SHAPE):
+            raise ValueError(f"{name} has shape {arrays[name].shape}, expected {(n, *SHAPE)}")
+
+
+def save_arrays(path, arrays, facts, stacklevel=3):
+    """Write {name: array}, and the plain facts that they were made with, to one .npz, whole or not at all.
+
+    A folder that cannot be written to is a warning, not an error.
+    """
+    about = json.dumps({"format": FORMAT, **facts})
     everything = {"about": np.array(about), "checksum": np.array(digest(arrays, about)), **arrays}
     try:
         # As np.savez_compressed, but with zlib's level 3 in place of 6: half the time, 8 MB in place of 5.
@@ -47,13 +68,14 @@ def save_cached(path, data):
                 with to.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
     except OSError as error:
-        warnings.warn(f"the data set could not be kept in {path} and is made anew next time: {error}", stacklevel=3)
+        warnings.warn(f"the data set could not be kept in {path} and is made anew next time: {error}", stacklevel=stacklevel)
 
 
-def load_cached(path, seed, settings):
-    """Read what save_cached wrote -> Clips, or None where there is no such file.
+def load_arrays(path, names, facts, check, stacklevel=3):
+    """Read the arrays of these names that save_arrays wrote, {name: array}, or None where there is no such file.
 
-    A damaged file, and one of another format, seed or settings, is a warning and None.
+    A damaged file, one that was made with other facts, and one whose arrays check(arrays) finds wrong (a ValueError), is
+    a warning and None.
     """
     if not os.path.exists(path):
         return None
@@ -61,18 +83,14 @@ def load_cached(path, seed, settings):
         # Opened here, since np.load leaves a damaged zip open.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             about, checksum = str(file["about"]), str(file["checksum"])
-            facts = json.loads(about)
-            wanted = {"format": FORMAT, "seed": seed, "settings": settings}
-            if facts != wanted:
-                raise ValueError(f"it was made with {facts}, expected {wanted}")
-            arrays = {name: file[name] for name in ARRAYS}
+            found, wanted = json.loads(about), {"format": FORMAT, **facts}
+            if found != wanted:
+                raise ValueError(f"it was made with {found}, expected {wanted}")
+            arrays = {name: file[name] for name in names}
         if digest(arrays, about) != checksum:
             raise ValueError("its checksum is wrong")
-        for name in ("train", "test"):
-            n = len(arrays[f"{name}_episode"])
-            if arrays[name].shape != (n, *SHAPE):
-                raise ValueError(f"{name} has shape {arrays[name].shape}, expected {(n, *SHAPE)}")
+        check(arrays)
     except Exception as error:  # a damaged zip raises almost anything; each of them means: make it anew
-        warnings.warn(f"the data set kept in {path} cannot be used and is made anew: {error}", stacklevel=3)
+        warnings.warn(f"the data set kept in {path} cannot be used and is made anew: {error}", stacklevel=stacklevel)
         return None
-    return Clips(**arrays, seed=seed, settings=settings)
+    return arrays

@@ -145,11 +145,11 @@ def check_counts(function, clips, test_clips, seed):
     return test_clips
 
 
-def open_progress(progress, total, what):
+def open_progress(progress, total, what, unit="clip"):
     """Two functions, report(done) and close(), for progress = False, True (a bar called `what`) or f(done, total)."""
     if callable(progress):
         return (lambda done: progress(done, total)), (lambda: None)
     from tqdm import tqdm
 
-    bar = tqdm(total=total, unit="clip", desc=what, disable=not progress)
+    bar = tqdm(total=total, unit=unit, desc=what, disable=not progress)
     return (lambda done: bar.update(done - bar.n)), bar.close

@@ -63,20 +63,20 @@ def make_pacman(settings, seed, progress):
     return cut_data_set(lambda k, rng: play(game, rng), names, test, settings, seed, progress, "playing Ms. Pac-Man")
 
 
-def open_game():
-    """The emulator with the game in it. Everything about it is deterministic: chance comes from the player."""
+def open_game(name="ms_pacman"):
+    """The emulator with this game in it. Everything about it is deterministic: chance comes from the player."""
     try:
         from ale_py import ALEInterface, LoggerMode, roms
     except ImportError as error:
         raise ImportError(
-            'Ms. Pac-Man is played through ale-py, which is missing: pip install "ldf_np[demos]"'
+            f'{name} is played through ale-py, which is missing: pip install "ldf_np[demos]"'
         ) from error
     ALEInterface.setLoggerMode(LoggerMode.Error)
     game = ALEInterface()
     game.setInt("random_seed", 0)
     game.setInt("frame_skip", STEPS_PER_FRAME)
     game.setFloat("repeat_action_probability", 0.0)
-    game.loadROM(roms.get_rom_path("ms_pacman"))
+    game.loadROM(roms.get_rom_path(name))
     return game
 
 

@@ -1,0 +1,154 @@
+"""Every claim of the paper on one page: run all experiments at a budget and write the report (``make figures``).
+
+    python demos/figures.py                         all of it in about half an hour on two cores; out/report/index.html
+    python demos/figures.py --minutes 300           the same at ten times the budget
+    python demos/figures.py --only memory gibbs     some of it; the report holds whatever is there
+    python demos/figures.py --table                 the README's table, from docs/results.json
+
+Each experiment is a program of its own (``demos/``) and keeps its finished pieces, so that a run that was ended goes on where
+it was. The report is one file that needs no network.
+"""
+
+import argparse
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ldf_np.experiment import positive
+from ldf_np.files import replacing
+from ldf_np.report import cell, environment, save_json
+
+HERE = Path(__file__).parent
+# (program, its options; {minutes}: of training for each model, at {scale} of the half hour)
+EXPERIMENTS = {
+    "gaussian_blocks": "--quick",
+    "moving_shapes": "--minutes {minutes} --seeds 0 1 2",
+    "images": "--minutes {minutes} --seeds 0 1 2",
+    "pacman": "--minutes {minutes} --seeds 0 1 2",
+    "limited_data": "--minutes {minutes} --seeds 0 1 2 --joint-clips 256",
+    "memory": "--frames 5 20 80 320 --steps 1 --seeds 0 1 2",
+    "gibbs": "--minutes {minutes} --seeds 0 1 2",
+    "ablation": "--minutes {minutes} --seeds 0 1 2",
+}
+MINUTES = {"moving_shapes": 0.4, "images": 0.3, "pacman": 0.7, "limited_data": 0.25, "gibbs": 0.3, "ablation": 0.2}
+BUDGET = 30.0       # minutes that these add up to, about, on two cores
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=positive, default=BUDGET,
+                        help=f"budget of all experiments together, about (default {BUDGET:g})")
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), metavar="NAME",
+                        help=f"of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--out", default="out/report", help="folder for what it writes (default out/report)")
+    parser.add_argument("--table", action="store_true", help="print docs/results.json as the README's table, and nothing else")
+    return parser.parse_args(arguments)
+
+
+def arguments(name, options):
+    """The options of an experiment's program."""
+    given = EXPERIMENTS[name].format(minutes=f"{MINUTES.get(name, 0) * options.minutes / BUDGET:.3g}").split()
+    return given + ([] if name == "gaussian_blocks" else ["--device", options.device])
+
+
+def experiments_run(options):
+    """Run those asked for, one after another; {name: what went wrong} of those that ended with an error."""
+    wrong = {}
+    for name in tqdm(options.only, desc="experiments", unit="experiment"):
+        folder = os.path.join(options.out, name)
+        program = [sys.executable, str(HERE / f"{name}.py"), *arguments(name, options), "--out", folder]
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "log.txt"), "w", encoding="utf-8") as log:
+            ended = subprocess.run(program, stdout=log, stderr=subprocess.PIPE if not sys.stderr.isatty() else None, text=True)
+        if ended.returncode:
+            last = (ended.stderr or "").strip().splitlines()[-1:] or [f"see {folder}/log.txt"]
+            wrong[name] = last[0]
+            tqdm.write(f"{name} ended with an error: {last[0]}")
+    return wrong
+
+
+def collect(folder):
+    """The results.json of each experiment that is there, by name, with its figures as data addresses."""
+    found = {}
+    for name in EXPERIMENTS:
+        path = Path(folder, name, "results.json")
+        if not path.exists():
+            continue
+        results = json.loads(path.read_text(encoding="utf-8"))
+        for figure in results["figures"]:
+            kind = Path(figure["file"]).suffix[1:]
+            data = base64.b64encode((path.parent / figure["file"]).read_bytes()).decode()
+            figure |= {"address": f"data:image/{kind};base64,{data}", "moves": kind == "gif"}
+        found[name] = results
+    return found
+
+
+def summary(found):
+    """What docs/results.json and the report's own results.json hold: one entry for each claim, and where it came from."""
+    claims = [{"experiment": name} | claim for name, results in found.items() for claim in results["claims"]]
+    return {"claims": claims, "experiments": {name: {key: results[key] for key in ("title", "command", "seconds", "options",
+                                                                                  "machine", "versions")}
+                                              for name, results in found.items()}}
+
+
+def write_page(path, found, wrong, minutes):
+    """The report as one HTML file."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                            lstrip_blocks=True)
+    templates.filters["cell"] = cell
+    claims = summary(found)["claims"]
+    counts = {kind: sum(c["verdict"] == kind for c in claims) for kind in ("held", "failed", "undecided")}
+    page = templates.get_template("report.html").render(found=found, claims=claims, counts=counts, wrong=wrong, minutes=minutes,
+                                                        machine=environment())
+    with replacing(path) as temporary:
+        Path(temporary).write_text(page, encoding="utf-8")
+
+
+def markdown(results):
+    """The README's table: every claim with its number, interval, verdict, command, time and machine."""
+    machines = {json.dumps([e["machine"], e["versions"]]) for e in results["experiments"].values()}
+    lines = ["| claim | measured (95% interval) | verdict | command | time |", "|---|---|---|---|---|"]
+    for c in results["claims"]:
+        value = cell([c["value"], c["low"], c["high"]])
+        cells = (c["claim"], f"{c['quantity']}: {value}", c["verdict"], f"`{c['command']}`", f"{c['seconds'] / 60:.1f} min")
+        lines.append(f"| {' | '.join(cells)} |")
+    about = []
+    for text in sorted(machines):
+        machine, versions = json.loads(text)
+        about.append(f"{machine['cpus']} x {machine['processor']}, Python {versions['python']}, NumPy {versions['numpy']}")
+    return "\n".join([*lines, "", f"Machine: {'; '.join(about)}. Seeds and budgets stand in the commands."])
+
+
+def main():
+    options = parse()
+    if options.table:
+        print(markdown(json.loads((HERE.parent / "docs" / "results.json").read_text(encoding="utf-8"))))
+        return
+    start = time.perf_counter()
+    try:
+        wrong = experiments_run(options)
+    except KeyboardInterrupt:
+        sys.exit("figures.py: interrupted; what is finished is kept, and the same command goes on")
+    found = collect(options.out)
+    taken = (time.perf_counter() - start) / 60
+    save_json(os.path.join(options.out, "results.json"), summary(found))
+    page = os.path.join(options.out, "index.html")
+    write_page(page, found, wrong, sum(results["seconds"] for results in found.values()) / 60)
+    for c in summary(found)["claims"]:
+        print(f"{c['verdict']:10} {c['claim']}: {cell([c['value'], c['low'], c['high']])}")
+    print(f"{taken:.1f} minutes; the report is {page}")
+    if wrong:
+        sys.exit(f"figures.py: without results: {', '.join(wrong)}")
+
+
+if __name__ == "__main__":
+    main()

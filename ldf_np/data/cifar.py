@@ -1,0 +1,230 @@
+"""CIFAR-10, read from its archive or its folder without trusting a pickle."""
+
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+
+from .images import CLASSES, SIZE, Images
+
+BATCHES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
+PYTHON = (*BATCHES, "batches.meta")
+BINARY = (*(f"{name}.bin" for name in BATCHES), "batches.meta.txt")
+FOLDERS = {"cifar-10-batches-py": PYTHON, "cifar-10-batches-bin": BINARY}
+LARGEST = 64 * 2**20  # bytes of one file; the real ones have 31 million
+VALUES = 3 * SIZE * SIZE
+EXPECTED = "expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the folder that is packed in one of them"
+
+
+def load_cifar10(path):
+    """CIFAR-10 (Krizhevsky 2009), the python or the binary version: 50,000 images and 10,000 held out.
+
+    path: the archive as it was downloaded (a .tar is as good as a .tar.gz), the unpacked folder cifar-10-batches-py or
+        cifar-10-batches-bin, or a folder that holds one of these. The python version is taken where both are there.
+
+    Nothing is unpacked to the disk: only members of the known names are read, and links and files above 64 MB are
+    refused. From a pickle come numbers, texts, lists and arrays of bytes; one that asks for any other object is refused.
+    Returns Images, in the order of the files, the same from both versions. FileNotFoundError when there is no such path;
+    ValueError, naming the file, what came and what was expected, for everything else that is wrong.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file or folder, {EXPECTED}")
+    files = read_folder(path) if path.is_dir() else read_tar(path)
+    names = next((names for names in FOLDERS.values() if any(name in files for name in names)), None)
+    if names is None:
+        raise ValueError(f"{path}: holds no file of CIFAR-10, {EXPECTED}")
+    missing = [name for name in names if name not in files]
+    if missing:
+        raise ValueError(f"{path}: {', '.join(missing)} is missing, expected all of {', '.join(names)}")
+    python = names is PYTHON
+    read_batch, read_names = (python_batch, python_names) if python else (binary_batch, binary_names)
+    batches = [read_batch(f"{path}: {name}", files[name]) for name in names[:-1]]
+    rows, labels = (np.concatenate(parts) for parts in zip(*batches[:-1], strict=True))
+    classes = read_names(f"{path}: {names[-1]}", files[names[-1]])
+    return Images(as_images(rows), labels, as_images(batches[-1][0]), batches[-1][1], classes, {"name": "cifar-10"})
+
+
+def as_images(rows):
+    """uint8 (n, 3072), each row the planes of red, green and blue -> (n, 32, 32, 3)."""
+    return np.ascontiguousarray(rows.reshape(-1, 3, SIZE, SIZE).transpose(0, 2, 3, 1))  # n c h w -> n h w c
+
+
+def check_size(where, size):
+    if size > LARGEST:
+        raise ValueError(f"{where}: {size:,} bytes, expected at most {LARGEST:,}: no file of CIFAR-10 is larger")
+
+
+def read_folder(folder):
+    """{name: bytes} of the files of CIFAR-10 in a folder, or in one of the two folders that an archive makes."""
+    for place, names in [(folder, PYTHON + BINARY), *((folder / inner, names) for inner, names in FOLDERS.items())]:
+        found = [place / name for name in names if (place / name).is_file()]
+        if found:
+            for path in found:
+                check_size(path, path.stat().st_size)
+            return {path.name: path.read_bytes() for path in found}
+    return {}
+
+
+def read_tar(path):
+    """{name: bytes} of the files of CIFAR-10 in a tar archive, which may be compressed."""
+    # A name is known or not; so one that is absolute or holds '..' is never looked at.
+    known = {f"{start}{name}": name for folder, names in FOLDERS.items() for name in names for start in ("", f"{folder}/")}
+    files = {}
+    try:
+        archive = tarfile.open(path, "r:*")
+    except Exception as error:
+        raise ValueError(f"{path}: not a tar archive ({error.__class__.__name__}), {EXPECTED}") from error
+    with archive:
+        for member in members(archive, path):
+            where = f"{path}: {member.name}"
+            check_size(where, member.size)  # of any member: to pass over it takes decompressing it
+            name = known.get(member.name.removeprefix("./"))
+            if name is None:
+                continue
+            if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                raise ValueError(f"{where}: a link, a folder or another special member, expected a regular file")
+            if name in files:
+                raise ValueError(f"{where}: comes twice, expected one {name}")
+            files[name] = content(archive, member, where)
+    return files
+
+
+def members(archive, path):
+    """The members of an open archive, one after another; ValueError where it is damaged."""
+    try:
+        yield from archive
+        while archive.fileobj.read(2**20):  # to the end of the file, where the checksum is
+            pass
+    except Exception as error:  # tarfile, gzip, zlib, bz2 and lzma each have their own
+        raise ValueError(f"{path}: the archive is damaged ({error}), {EXPECTED}") from error
+
+
+def content(archive, member, where):
+    try:
+        data = archive.extractfile(member).read()
+    except Exception as error:
+        raise ValueError(f"{where}: the archive is damaged here ({error}), expected {member.size:,} bytes") from error
+    if len(data) != member.size:
+        raise ValueError(f"{where}: the archive ends after {len(data):,} bytes of it, expected {member.size:,}")
+    return data
+
+
+def check_labels(where, labels, count):
+    """int64 (count,) of a list or array of labels, which have to be integers from 0 to 9."""
+    if len(labels) != count:
+        raise ValueError(f"{where}: {len(labels)} labels for {count} images, expected one for each")
+    for k, label in enumerate(labels):
+        if type(label) is not int or not 0 <= label < CLASSES:
+            raise ValueError(f"{where}: label {k} is {label!r}, expected an integer from 0 to {CLASSES - 1}")
+    return np.array(labels, np.int64)
+
+
+def binary_batch(where, data):
+    """(rows uint8 (n, 3072), labels int64 (n,)) of records of 3073 bytes, the label first."""
+    if not data or len(data) % (1 + VALUES):
+        raise ValueError(f"{where}: {len(data):,} bytes, expected records of {1 + VALUES} (30,730,000 bytes in all)")
+    records = np.frombuffer(data, np.uint8).reshape(-1, 1 + VALUES)
+    return records[:, 1:], check_labels(where, records[:, 0].tolist(), len(records))
+
+
+def binary_names(where, data):
+    """The names of the classes, one a line."""
+    return check_names(where, data.split())
+
+
+def check_names(where, names):
+    good = isinstance(names, list) and all(isinstance(name, bytes) and name and name.isascii() for name in names)
+    if not good or not len(set(names)) == len(names) == CLASSES:
+        raise ValueError(f"{where}: the names of the classes are {names!r:.200}, expected {CLASSES} different words")
+    return tuple(name.decode("ascii") for name in names)
+
+
+class PickledArray:
+    """What stands for a NumPy array while a pickle is read: its state, of which the array is made once it is checked."""
+
+    state = None
+
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+class PickledType(PickledArray):
+    """What stands for a NumPy dtype."""
+
+    def __init__(self, name, *_):
+        self.name = name
+
+
+def encode(text, encoding):
+    """How Python 3 writes bytes in the old protocol."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes in the encoding {encoding!r}, expected 'latin1'")
+    return text.encode("latin1")
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads the pickles of CIFAR-10. No function of another module is ever called, NumPy's neither."""
+
+    GLOBALS = {
+        ("numpy.core.multiarray", "_reconstruct"): PickledArray,
+        ("numpy._core.multiarray", "_reconstruct"): PickledArray,
+        ("numpy", "ndarray"): PickledArray,
+        ("numpy", "dtype"): PickledType,
+        ("_codecs", "encode"): encode,
+    }
+
+    def find_class(self, module, name):
+        if (module, name) not in self.GLOBALS:
+            raise ValueError(f"it asks for {module}.{name}, refused: it could run any code")
+        return self.GLOBALS[module, name]
+
+
+def unpickle(where, data):
+    """The dict in a pickle."""
+    try:
+        found = PlainUnpickler(io.BytesIO(data), encoding="bytes").load()
+    except Exception as error:  # a damaged pickle raises almost anything
+        raise ValueError(f"{where}: cannot be read ({error}), expected a pickle as in cifar-10-python.tar.gz") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}: a {type(found).__name__}, expected a dict")
+    return found
+
+
+def entry(where, found, key, kind):
+    if not isinstance(found.get(key), kind):
+        came = f"a {type(found[key]).__name__}" if key in found else "missing"
+        raise ValueError(f"{where}: {key.decode()} is {came}, expected {'a list' if kind is list else 'an array'}")
+    return found[key]
+
+
+def python_batch(where, data):
+    """(rows uint8 (n, 3072), labels int64 (n,)) of a pickle."""
+    found = unpickle(where, data)
+    rows = pickled_rows(f"{where}: data", entry(where, found, b"data", PickledArray))
+    return rows, check_labels(where, entry(where, found, b"labels", list), len(rows))
+
+
+def pickled_rows(where, array):
+    """uint8 (n, 3072) of the state (version, shape, dtype, column-major, bytes) of a pickled array."""
+    expected = f"expected an array of uint8, (n, {VALUES})"
+    try:
+        _, shape, dtype, columns_first, raw = array.state
+        if dtype.name not in ("u1", b"u1"):
+            raise ValueError(f"its type is {dtype.name!r}")
+        rows = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if columns_first else "C")
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{where}: cannot be read ({error}), {expected}") from error
+    if rows.ndim != 2 or rows.shape[1] != VALUES or not len(rows):
+        raise ValueError(f"{where}: shape {rows.shape}, {expected}")
+    return rows
+
+
+def python_names(where, data):
+    """The names of the classes of a pickle."""
+    return check_names(where, entry(where, unpickle(where, data), b"label_names", list))

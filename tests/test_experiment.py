@@ -1,0 +1,165 @@
+"""What experiments share: pieces survive and are made once, intervals and verdicts are right, the best weights come back."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import ldf_np as ldf
+from ldf_np import experiment, nets
+from ldf_np.experiment import Pieces, Tracker, finished, over_seeds, verdict
+from ldf_np.training import History
+
+
+def test_a_piece_is_made_once(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"score": 1.5, "name": "a", "clips": np.arange(6, dtype=np.uint8).reshape(2, 3)}
+
+    first = Pieces(tmp_path, {"minutes": 1})
+    one, again = first("model seed 0", make), Pieces(tmp_path, {"minutes": 1})("model seed 0", make)
+    assert len(made) == 1 and one["score"] == again["score"] == 1.5
+    np.testing.assert_array_equal(again["clips"], np.arange(6).reshape(2, 3))
+    assert again["clips"].dtype == np.uint8 and first.seconds > 0
+    Pieces(tmp_path, {"minutes": 2})("model seed 0", make)         # other settings, another name: made anew
+    Pieces(tmp_path, {"minutes": 2})("model seed 1", make)
+    assert len(made) == 3
+
+
+def test_what_was_interrupted_is_not_kept(tmp_path):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    pieces = Pieces(tmp_path, {})
+    with pytest.raises(KeyboardInterrupt):
+        pieces("a", interrupted)
+    assert pieces("b", lambda: {"interrupted": True, "steps": 3}) == {"interrupted": True, "steps": 3}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.with_suffix(".json").write_text("{"),
+                                    lambda p: p.with_suffix(".npz").write_bytes(b"PK"),
+                                    lambda p: p.with_suffix(".npz").unlink()])
+def test_a_damaged_piece_is_made_anew(tmp_path, damage):
+    Pieces(tmp_path, {})("a", lambda: {"x": np.zeros(3)})
+    damage(tmp_path / "a.json")
+    with pytest.warns(UserWarning, match="made anew"):
+        again = Pieces(tmp_path, {})("a", lambda: {"x": np.ones(3)})
+    assert again["x"].tolist() == [1, 1, 1]
+
+
+def test_finished_passes_only_whole_trainings():
+    whole, cut = History(), History()
+    cut.interrupted = True
+    assert finished(whole) is whole and finished({"a": whole}) == {"a": whole}
+    for histories in (cut, {"a": whole, "b": cut}):
+        with pytest.raises(KeyboardInterrupt):
+            finished(histories)
+
+
+def test_the_interval_of_a_mean():
+    middle, low, high = over_seeds([1.0, 2.0, 3.0])
+    assert middle == 2 and high - 2 == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6) and low == pytest.approx(4 - high)
+    assert over_seeds([5]) == [5, None, None]
+    with pytest.raises(ValueError, match="values: expected at least one number"):
+        over_seeds([])
+
+
+def test_intervals_cover_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    inside = [low <= 7 <= high for _, low, high in (over_seeds(7 + rng.standard_normal(3)) for _ in range(2000))]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("interval, expected, than, said", [
+    ([-2, -3, -1], "below", 0, "held"), ([-2, -3, -1], "above", 0, "failed"), ([0, -1, 1], "below", 0, "undecided"),
+    ([5, 4, 6], "above", 3, "held"), ([5, 4, 6], "below", 3, "failed"), ([5, None, None], "above", 3, "undecided"),
+    ([1, 1, 1], "above", 1, "undecided")])
+def test_verdicts(interval, expected, than, said):
+    assert verdict(interval, expected, than) == said
+
+
+def test_a_verdict_of_nothing_known_is_refused():
+    with pytest.raises(ValueError, match='expected: "below" or "above", got .less.'):
+        verdict([1, 0, 2], "less")
+
+
+def test_the_tracker_brings_back_the_best_weights():
+    gan = nets.mlp_gan(4, latent_size=3, hidden=8)
+    scores = iter([3.0, 1.0, 2.0])
+    seen = []
+
+    def score(model):
+        seen.append(np.array(model.generator.flat()))
+        return next(scores)
+
+    tracker = Tracker(gan, score, [0.5, 2.5])
+    history = History()
+    for seconds in (1.0, 2.0, 3.0, 4.0):
+        gan.step(ldf.Generator(1).standard_normal((8, 4)))
+        history.append({}, seconds)
+        tracker(history)
+    curve = tracker.finish(5.0)
+    assert curve == [[1.0, 3.0], [3.0, 1.0], [5.0, 2.0]] and tracker.best == 1.0
+    np.testing.assert_array_equal(gan.generator.flat(), seen[1])
+    assert not np.array_equal(seen[1], seen[2])        # control: there was something to bring back
+
+
+def test_the_tracker_waits_until_a_hierarchy_is_ready():
+    model = SimpleNamespace(ready=False, state_dict=dict, load_state_dict=lambda weights: None)
+    tracker = Tracker(model, lambda m: 1.0, [0.1])
+    history = History()
+    history.append({}, 1.0)
+    tracker(history)
+    assert tracker.curve == []
+    model.ready, history.before = True, 10.0
+    tracker(history)
+    assert tracker.curve == [[11.0, 1.0]]
+
+
+def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["demos/some demo.py", "--minutes", "1"])
+    claim = {"claim": "A beats B", "paper": "p", "quantity": "q", "interval": [1.0, 0.5, 1.5], "verdict": "held"}
+    options = SimpleNamespace(out=str(tmp_path), minutes=1)
+    experiment.save_results(options, title="T", claims=[claim], tables={}, figures=[("a.png", "caption", "alt")], seconds=2.0,
+                            n=3)
+    results = json.loads((tmp_path / "results.json").read_text())
+    (entry,) = results["claims"]
+    assert entry == {"claim": "A beats B", "paper": "p", "quantity": "q", "value": 1.0, "low": 0.5, "high": 1.5,
+                     "verdict": "held", "command": "python 'demos/some demo.py' --minutes 1", "seconds": 2.0}
+    assert results["figures"] == [{"file": "a.png", "caption": "caption", "alt": "alt"}] and results["n"] == 3
+    assert results["options"]["minutes"] == 1 and results["versions"]["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("given, complaint", [
+    (["--minutes", "0"], "--minutes: expected a positive number, got 0"), (["--minutes", "inf"], "got inf"),
+    (["--minutes", "soon"], "--minutes: expected a positive number, got soon"),
+    (["--seeds", "-1"], "--seeds: expected a non-negative integer, got -1")])
+def test_bad_options(given, complaint, capsys):
+    with pytest.raises(SystemExit):
+        experiment.parser("doc", out="out", minutes=1).parse_args(given)
+    assert complaint in capsys.readouterr().err
+
+
+PROGRAM = """
+import sys
+from types import SimpleNamespace
+from ldf_np import experiment
+def run(options):
+    {}
+experiment.main(run, SimpleNamespace(out="there", seeds={}))
+"""
+
+
+@pytest.mark.parametrize("body, seeds, said", [
+    ("raise ValueError('clips: expected more')", [0], "clips: expected more"),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", [0], "is kept in there, and the same command continues"),
+    ("pass", [1, 1], "--seeds: expected different seeds, got 1 1")])
+def test_programs_end_with_a_sentence(body, seeds, said):
+    ended = subprocess.run([sys.executable, "-c", PROGRAM.format(body, seeds)], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr
