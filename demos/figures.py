@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 # (program, its options; {minutes}: of training for each model, at {scale} of the half hour)
 EXPERIMENTS = {
     "gaussian_blocks": "--quick",
-    "moving_shapes": "--minutes {minutes} --seeds 0 1 2",
+    "moving_shapes": "--minutes {minutes} --seeds 3 4 5",
     "images": "--minutes {minutes} --seeds 0 1 2",
     "pacman": "--minutes {minutes} --seeds 0 1 2",
     "limited_data": "--minutes {minutes} --seeds 0 1 2 --joint-clips 256",

@@ -691,7 +691,7 @@ def test_demo_writes_what_it_says(demo, tmp_path, capsys, monkeypatch):
     pictures = {"errors.png", "transition.png", "where_it_fails.png", "covariances.png"}
     assert {p.name for p in out.iterdir()} == pictures | {"results.json"}
     results = json.loads((out / "results.json").read_text())
-    assert results["seed"] == 0 and results["options"]["k"] == 2 and results["seconds"]["total"] > 0
+    assert results["seed"] == 0 and results["options"]["k"] == 2 and results["parts"]["total"] > 0
     assert {q["estimator"] for q in results["errors"]["rho = 0.5"]["points"]} == set(gaussian_curves.ESTIMATORS)
     assert results["trained"]["rho = 0.5"][0]["LDF"]["frobenius"] > 0
     printed = capsys.readouterr().out
