@@ -58,7 +58,8 @@ def train(name, options, seed, data, clips, scores):
     size = sum(p.size for p in model.parameters())
     if name == "joint GAN":
         model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
-    tracker = Tracker(model, partial(distance, clips, seed), np.arange(1, 8) / 8 * options.minutes * 60)
+    wanted = metrics.features(metrics.as_channels(clips[:PICK]))
+    tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * options.minutes * 60)
     settings = {"minutes": options.minutes, "progress": True, "callback": tracker}
     if name == "LDF":
         settings |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
@@ -78,11 +79,10 @@ def train(name, options, seed, data, clips, scores):
     return piece | (reconstructions(model, data) if name == "LDF" else {})
 
 
-def distance(clips, seed, model):
-    """KID of whole clips, samples to training clips: what the weights are picked by."""
-    views = [metrics.features(metrics.as_channels(x))
-             for x in (to_uint8(model.sample(PICK, ldf.Generator(seed + 200))), clips[:PICK])]
-    return 1000 * metrics.kid(*views)
+def distance(wanted, seed, model):
+    """KID of whole clips, samples to the features ``wanted`` of training clips: what the weights are picked by."""
+    made = to_uint8(model.sample(PICK, ldf.Generator(seed + 200)))
+    return 1000 * metrics.kid(metrics.features(metrics.as_channels(made)), wanted)
 
 
 def reconstructions(model, data):
