@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 EXPERIMENTS = {
     "gaussian_blocks": "--quick",
     "moving_shapes": "--minutes {minutes} --seeds 3 4 5",
-    "images": "--minutes {minutes} --seeds 0 1 2",
+    "images": "--minutes {minutes} --seeds 0 1 2 --images 3000 --classifier-minutes 0.3",
     "pacman": "--minutes {minutes} --seeds 0 1 2 --train-clips 2000",
     "limited_data": "--minutes {minutes} --seeds 0 1 2 --joint-clips 256",
     "memory": "--frames 5 20 80 320 --steps 1 --seeds 0 1 2",
