@@ -142,13 +142,13 @@ def tables(made, anchors):
 
 
 CLAIMS = (      # claim, paper, the better variant, the worse, score
-    ("the regularized discriminators give better clips than none", REGULARIZED, "default", "no penalty", "KID clips"),
+    ("The regularized discriminators give better clips than none", REGULARIZED, "default", "no penalty", "KID clips"),
     ("Roth's own penalty at both levels gives better clips than none", REGULARIZED, "roth", "no penalty", "KID clips"),
-    ("shortcut reconstructions give better clips", SHORTCUT, "default", "shortcut 0", "KID clips"),
-    ("shortcut reconstructions are what makes frames come back from h", SHORTCUT, "default", "shortcut 0", "MSE h"),
+    ("Shortcut reconstructions give better clips", SHORTCUT, "default", "shortcut 0", "KID clips"),
+    ("Shortcut reconstructions are what makes frames come back from h", SHORTCUT, "default", "shortcut 0", "MSE h"),
     ("h is a better code for the level above than z (the paper leaves open which it used)", SHORTCUT,
      "default", "code z", "KID clips"),
-    ("bottom first gives better clips than both levels at once", BOTH, "default", "together", "KID clips"),
+    ("Bottom first gives better clips than both levels at once", BOTH, "default", "together", "KID clips"),
 )
 
 
