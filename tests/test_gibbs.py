@@ -105,8 +105,8 @@ def test_verdicts_follow_the_numbers():
     mixes = [c["verdict"] for c in gibbs.claims(fake_chains(0.01), 100)]
     assert mixes == ["held"] * 11
     stays = {c["claim"]: c["verdict"] for c in gibbs.claims(fake_chains(0.95), 100)}
-    assert stays["it is determinism that keeps the identity (frames)"] == "failed"
-    assert stays["with Gaussian noise in E and G the chain between clips and z mixes"] == "failed"
+    assert stays["It is determinism that keeps the identity (frames)"] == "failed"
+    assert stays["With Gaussian noise in E and G the chain between clips and z mixes"] == "failed"
 
 
 def test_a_run(tmp_path, monkeypatch, capsys):
