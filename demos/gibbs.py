@@ -42,7 +42,6 @@ from ldf_np.data import load_pacman, to_float, to_uint8
 from ldf_np.experiment import Pieces, finished, over_seeds, verdict
 from ldf_np.layers import evaluation
 from ldf_np.losses import colour_metric
-from ldf_np.report import text_table
 from ldf_np.training import apply_batched
 
 BOTTOMS = {"bottom": {}, "bottom-stochastic": {"stochastic": True},
@@ -380,13 +379,9 @@ def run(options):
                 "Curves over the steps of the chains for two levels, with intervals over seeds"),
                ("chains.gif", f"Chains that run: rows as in chains.png, {SHOWN} starts each",
                 "A grid of changing Ms. Pac-Man frames")]
-    experiment.save_results(options, title="Chains between data and codes: do they mix? (Section 4)", claims=found,
-                            tables=shown, figures=figures, seconds=pieces.seconds, chance=1 / options.starts,
-                            recorded=recorded(options.steps), chains=chains)
-    for title, table in shown.items():
-        print(text_table(table, title), end="\n\n")
-    experiment.print_claims(found)
-    print(f"results.json, chains.png, curves.png and chains.gif are in {options.out}")
+    experiment.conclude(options, title="Chains between data and codes: do they mix? (Section 4)", claims=found,
+                        tables=shown, figures=figures, seconds=pieces.seconds, chance=1 / options.starts,
+                        recorded=recorded(options.steps), chains=chains)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ from ldf_np.classifier import small_classifier
 from ldf_np.data import load_cifar10, load_games, to_uint8
 from ldf_np.experiment import Pieces, Tracker, finished, over_seeds, verdict
 from ldf_np.patch_nets import GRID, image_ali, image_gan, image_ldf, patch_gan, size_of
-from ldf_np.report import text_table
 
 MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf, "ALI": image_ali,
           "patch GAN": patch_gan}
@@ -237,15 +236,11 @@ def run(options):
     found, tested = tables(pieces, anchors), claims(pieces, options.seeds)
     shown = pictures(options.out, pieces, anchors, data)
     source = "CIFAR-10" if options.data else "ten Atari games"
-    experiment.save_results(options, title=f"Images of {source}: LDF over quadrants beside models of whole images (Fig. 3)",
-                            claims=tested, tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(),
-                            classifier_accuracy=piece["accuracy"], data=data.settings, samples_per_split=min(PART, half),
-                            models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
-                                           for seed, p in some.items()} for name, some in pieces.items()})
-    for title, table in found.items():
-        print(f"\n{text_table(table, title)}")
-    experiment.print_claims(tested)
-    print(f"pictures and results.json are in {options.out}")
+    experiment.conclude(options, title=f"Images of {source}: LDF over quadrants beside models of whole images (Fig. 3)",
+                        claims=tested, tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(),
+                        classifier_accuracy=piece["accuracy"], data=data.settings, samples_per_split=min(PART, half),
+                        models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
+                                       for seed, p in some.items()} for name, some in pieces.items()})
 
 
 if __name__ == "__main__":

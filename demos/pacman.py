@@ -21,7 +21,6 @@ import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.experiment import Pieces, Tracker, over_seeds, verdict
-from ldf_np.report import text_table
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
 SAMPLES = 1000
@@ -216,19 +215,15 @@ def run(options):
 
     shown = pictures(options.out, pieces, data)
     found, tested = tables(pieces, anchors), claims(pieces, anchors, options.minutes)
-    experiment.save_results(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
-                            tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
-                            models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
-                                           for seed, p in some.items()} for name, some in pieces.items()})
-    for title, table in found.items():
-        print(f"\n{text_table(table, title)}")
     for name, some in pieces.items():
         for seed, p in some.items():
             if "mse" in p:
                 print(f"{name}, seed {seed}: mean squared error of held-out frames, through the shortcut {p['mse']['h']:.4f}, "
                       f"through z {p['mse']['z']:.4f}")
-    experiment.print_claims(tested)
-    print(f"pictures, samples, weights and results.json are in {options.out}")
+    experiment.conclude(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
+                        tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
+                        models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
+                                       for seed, p in some.items()} for name, some in pieces.items()})
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
 """demos/ablation.py: one difference a variant, paired differences, divergence as a result, and a whole small run."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np import nets
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "ablation.py"
-spec = importlib.util.spec_from_file_location("ablation", PROGRAM)
-ablation = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(ablation)
+ablation = load_program("demos/ablation.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,16 @@
 """demos/gibbs.py: scores of chains whose memory is known, noise that is only where it should be, and a whole small run."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np import nets
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "gibbs.py"
-spec = importlib.util.spec_from_file_location("gibbs", PROGRAM)
-gibbs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(gibbs)
+gibbs = load_program("demos/gibbs.py")
 
 
 def pictures(seed, n, frames=None):

@@ -1,20 +1,16 @@
 """demos/images.py and the models it compares: their sizes, what a patch critic sees, a tiny run, its verdicts."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np import patch_nets
 from ldf_np.data import Images
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "images.py"
-spec = importlib.util.spec_from_file_location("images_demo", PROGRAM)
-images = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(images)
+images = load_program("demos/images.py")
 
 
 def two_classes(n, seed):
