@@ -49,7 +49,7 @@ class GAN(Module):
 
     def stepper(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.generator, self.discriminator)])
+        return Step(self._advance, [self.rng, *generators(self.generator, self.discriminator)], self)
 
     def _advance(self, x, share):
         fake = self.generator(Tensor(self.rng.standard_normal((len(x), self.latent_size))))
@@ -72,12 +72,14 @@ class GAN(Module):
         loss = generator_loss(self.discriminator(fake), self.loss)
         return loss, grad(loss, self.generator.parameters())
 
-    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
-        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
+        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
+        History."""
         batches = Batches(self._to_network(x), batch_size, self.rng)
         step = self.stepper()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
-                     progress=progress, label=type(self).__name__, callback=callback)
+                     progress=progress, label=type(self).__name__, callback=callback, checkpoints=checkpoints,
+                     state={"model": self, "batches": batches})
 
     def sample(self, n, rng=None):
         """n samples, by the averaged generator in evaluation mode: a NumPy array (n, ...)."""
