@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from devices import DEVICES, Device
 from helpers import tiny_ali, weights
 
 import ldf_np as ldf
@@ -149,6 +150,21 @@ def test_every_generator_of_a_network_is_kept():
     kept = [id(part) for part in parts.values() if isinstance(part, ldf.Generator)]
     wanted = {id(g) for g in model.stepper()._generators}
     assert wanted == set(kept) and len(kept) == len(wanted) == 2        # its own and that of its Dropouts, once each
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_recorded_step_goes_on_bit_for_bit(tmp_path, name):
+    """On a device a step is recorded after three: what is restored is what the recording then reads."""
+    def run(folder=None, callback=None):
+        model = nets.mlp_gan(3, latent_size=3, hidden=8)
+        model.fit(data(64, 3), steps=12, batch_size=8, callback=callback, checkpoints=folder and Checkpoints(folder, every=0))
+        return model.state_dict()
+
+    with Device(name).active():
+        with pytest.raises(Stop):
+            run(tmp_path, at(6))
+        again, whole = run(tmp_path), run()
+    assert all(np.array_equal(again[key], whole[key]) for key in whole)
 
 
 def test_a_finished_training_is_not_trained_again(tmp_path):
