@@ -28,15 +28,15 @@ HERE = Path(__file__).parent
 # (program, its options; {minutes}: of training for each model, at {scale} of the half hour)
 EXPERIMENTS = {
     "gaussian_blocks": "--quick",
-    "moving_shapes": "--minutes {minutes} --seeds 0 1 2",
-    "images": "--minutes {minutes} --seeds 0 1 2",
-    "pacman": "--minutes {minutes} --seeds 0 1 2",
+    "moving_shapes": "--minutes {minutes} --seeds 3 4 5",
+    "images": "--minutes {minutes} --seeds 0 1 2 --images 3000 --classifier-minutes 0.3",
+    "pacman": "--minutes {minutes} --seeds 0 1 2 --train-clips 2000",
     "limited_data": "--minutes {minutes} --seeds 0 1 2 --joint-clips 256",
     "memory": "--frames 5 20 80 320 --steps 1 --seeds 0 1 2",
-    "gibbs": "--minutes {minutes} --seeds 0 1 2",
+    "gibbs": "--minutes {minutes} --seeds 0 1 2 --starts 60 --steps 30",
     "ablation": "--minutes {minutes} --seeds 0 1 2",
 }
-MINUTES = {"moving_shapes": 0.4, "images": 0.3, "pacman": 0.7, "limited_data": 0.25, "gibbs": 0.3, "ablation": 0.2}
+MINUTES = {"moving_shapes": 0.25, "images": 0.2, "pacman": 0.45, "limited_data": 0.18, "gibbs": 0.18, "ablation": 0.13}
 BUDGET = 30.0       # minutes that these add up to, about, on two cores
 
 

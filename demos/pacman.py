@@ -22,7 +22,6 @@ import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.experiment import Pieces, Tracker, over_seeds, verdict
-from ldf_np.report import text_table
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
 SAMPLES = 1000
@@ -62,7 +61,8 @@ def train(name, options, settings, seed, data, clips, scores):
     size = sum(p.size for p in model.parameters())
     if name == "joint GAN":
         model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
-    tracker = Tracker(model, partial(distance, clips, seed), np.arange(1, 8) / 8 * options.minutes * 60)
+    wanted = metrics.features(metrics.as_channels(clips[:PICK]))
+    tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * options.minutes * 60)
     checkpoints = experiment.checkpoints(options, f"{name} seed {seed}", settings, tracker=tracker)
     budget = {"minutes": options.minutes, "progress": True, "callback": tracker, "checkpoints": checkpoints}
     if name == "LDF":
@@ -83,11 +83,10 @@ def train(name, options, settings, seed, data, clips, scores):
     return piece | (reconstructions(model, data) if name == "LDF" else {})
 
 
-def distance(clips, seed, model):
-    """KID of whole clips, samples to training clips: what the weights are picked by."""
-    views = [metrics.features(metrics.as_channels(x))
-             for x in (to_uint8(model.sample(PICK, ldf.Generator(seed + 200))), clips[:PICK])]
-    return 1000 * metrics.kid(*views)
+def distance(wanted, seed, model):
+    """KID of whole clips, samples to the features ``wanted`` of training clips: what the weights are picked by."""
+    made = to_uint8(model.sample(PICK, ldf.Generator(seed + 200)))
+    return 1000 * metrics.kid(metrics.features(metrics.as_channels(made)), wanted)
 
 
 def reconstructions(model, data):
@@ -224,19 +223,15 @@ def run(options):
 
     shown = pictures(options.out, pieces, data)
     found, tested = tables(pieces, anchors), claims(pieces, anchors, options.minutes)
-    experiment.save_results(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
-                            tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
-                            models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
-                                           for seed, p in some.items()} for name, some in pieces.items()})
-    for title, table in found.items():
-        print(f"\n{text_table(table, title)}")
     for name, some in pieces.items():
         for seed, p in some.items():
             if "mse" in p:
                 print(f"{name}, seed {seed}: mean squared error of held-out frames, through the shortcut {p['mse']['h']:.4f}, "
                       f"through z {p['mse']['z']:.4f}")
-    experiment.print_claims(tested)
-    print(f"pictures, samples, weights and results.json are in {options.out}")
+    experiment.conclude(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
+                        tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
+                        models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
+                                       for seed, p in some.items()} for name, some in pieces.items()})
     if interrupted:
         print("interrupted: the same command goes on from the checkpoint")
 

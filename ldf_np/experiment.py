@@ -17,7 +17,7 @@ from tqdm import tqdm
 from .backend import to_numpy
 from .checkpoint import Checkpoints
 from .files import replacing
-from .report import cell, environment, save_json
+from .report import cell, environment, save_json, text_table
 
 # ------------------------------------------------------------------------------------------------------- options
 
@@ -279,3 +279,12 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
               {"title": title, "command": line, "options": vars(options), "seconds": seconds, "claims": full, "tables": tables,
                "figures": [dict(zip(("file", "caption", "alt"), figure, strict=True)) for figure in figures],
                **more} | environment())
+
+
+def conclude(options, *, claims, tables, **settings):
+    """``save_results``, and print the tables, the claims, and where it all is."""
+    save_results(options, claims=claims, tables=tables, **settings)
+    for title, table in tables.items():
+        print(f"{text_table(table, title)}\n")
+    print_claims(claims)
+    print(f"\nresults.json and what goes with it are in {options.out}")

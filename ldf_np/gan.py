@@ -1,8 +1,10 @@
 """The generative adversarial network, twice: over codes, as LDF's top level, and over whole objects, as its rival."""
 
+from . import ops
+from .backend import concatenate
 from .engine import Tensor, grad
 from .graph import Step
-from .layers import Module, evaluation, generators
+from .layers import Module, Sequential, evaluation, generators
 from .losses import check_loss, discriminator_loss, generator_loss
 from .optim import EMA, Adam, falling
 from .penalty import annealed, check_penalty, penalized_logits
@@ -49,28 +51,36 @@ class GAN(Module):
 
     def stepper(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.generator, self.discriminator)], self)
+        return Step(self._advance, [self.rng, *generators(self.generator, *self._critics())], self)
 
-    def _advance(self, x, share):
+    def _critics(self):
+        """The discriminators."""
+        return [self.discriminator]
+
+    def _advance(self, x, share, *more):
         fake = self.generator(Tensor(self.rng.standard_normal((len(x), self.latent_size))))
-        (d_loss, d_grads), (g_loss, g_grads) = side_by_side(
-            lambda: self._critic_gradients(x, fake.data, share), lambda: self._maker_gradients(fake),
-            ordered=bool(generators(self.discriminator)))
+        (d_losses, d_grads), (g_losses, g_grads) = side_by_side(
+            lambda: self._critic_gradients(x, fake.data, share, *more), lambda: self._maker_gradients(fake),
+            ordered=bool(generators(*self._critics())))
         rate = falling(share, self.final_lr)
         self._critic.step(d_grads, rate)
         self._maker.step(g_grads, rate)
         self.ema.update()
-        return {"D": d_loss, "G": g_loss}
+        return d_losses | g_losses
 
     def _critic_gradients(self, x, fake, share):
-        real_logits, fake_logits, penalty = penalized_logits(self.discriminator, (x,), (fake,), self.penalty, self.rng)
+        loss, total = self._critic_loss(self.discriminator, x, fake, share)
+        return {"D": loss}, grad(total, self.discriminator.parameters())
+
+    def _critic_loss(self, critic, real, fake, share):
+        """A discriminator's loss on arrays of one shape, and the same with its penalty."""
+        real_logits, fake_logits, penalty = penalized_logits(critic, (real,), (fake,), self.penalty, self.rng)
         loss = discriminator_loss(real_logits, fake_logits, self.loss)
-        total = loss + penalty * (0.5 * annealed(self.gamma, share, self.final_gamma, x.dtype))
-        return loss, grad(total, self.discriminator.parameters())
+        return loss, loss + penalty * (0.5 * annealed(self.gamma, share, self.final_gamma, real.dtype))
 
     def _maker_gradients(self, fake):
         loss = generator_loss(self.discriminator(fake), self.loss)
-        return loss, grad(loss, self.generator.parameters())
+        return {"G": loss}, grad(loss, self.generator.parameters())
 
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
@@ -96,11 +106,71 @@ class GAN(Module):
 
 class JointGAN(GAN):
     """The paper's baseline (Section 5.2): a clip's frames stacked as the channels of one image, (n, t, h, w, c) as
-    (n, h, w, t * c), with no hierarchy. Its generator and discriminator work on such images."""
+    (n, h, w, t * c), with no hierarchy. Its generator and discriminator work on such images.
 
-    def __init__(self, generator, discriminator, latent_size, frames=5, **settings):
+    Parameters
+    ----------
+    generator, discriminator, latent_size, settings : see GAN
+    frames : int
+        The frames of a clip, t.
+    frame_discriminator : Module, optional
+        A second discriminator, of single frames (n, h, w, c), trained like the first and of the same weight in the
+        generator's loss. It sees one frame of each generated clip, each position in turn, beside as many real ones, which
+        need not come from whole clips: with it the rival learns from all that LDF learns from.
+    """
+
+    def __init__(self, generator, discriminator, latent_size, frames=5, *, frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)
-        self.frames = frames
+        self.frames, self.frame_discriminator = frames, frame_discriminator
+        if frame_discriminator is not None:
+            self._critic = Adam(Sequential(*self._critics()), self._critic.lr, self._critic.betas)
+
+    def fit(self, x, frames=None, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
+            checkpoints=None):
+        """Train on clips x (N, t, h, w, c), and a frame discriminator on ``frames`` (M, h, w, c), by default those of ``x``;
+        float32 or uint8. The budget is in steps or minutes (see ``training.train``). Returns a History."""
+        if self.frame_discriminator is None:
+            if frames is not None:
+                raise ValueError("frames: expected None, for this model has no frame_discriminator to train on them")
+            return super().fit(x, steps=steps, minutes=minutes, batch_size=batch_size, progress=progress, callback=callback,
+                               checkpoints=checkpoints)
+        clips = Batches(self._to_network(x), batch_size, self.rng)
+        frames = x.reshape(-1, *x.shape[2:]) if frames is None else frames
+        if frames.shape[1:] != x.shape[2:]:
+            raise ValueError(f"frames: expected single frames (m, {', '.join(map(str, x.shape[2:]))}), got {frames.shape}")
+        singles = Batches(frames, batch_size, self.rng)
+        step = self.stepper()       # which takes one array: the real frames are further channels of the clips
+        return train(lambda share: step(concatenate([next(clips), next(singles)], axis=-1), share), steps=steps,
+                     minutes=minutes, progress=progress, label=type(self).__name__, callback=callback,
+                     checkpoints=checkpoints, state={"model": self, "clips": clips, "frames": singles})
+
+    def _advance(self, x, share):
+        if self.frame_discriminator is None:
+            return super()._advance(x, share)
+        end = x.shape[-1] * self.frames // (self.frames + 1)
+        return super()._advance(x[..., :end], share, x[..., end:])
+
+    def _critic_gradients(self, x, fake, share, frames=None):
+        if frames is None:
+            return super()._critic_gradients(x, fake, share)
+        loss, total = self._critic_loss(self.discriminator, x, fake, share)
+        frame_loss, frame_total = self._critic_loss(self.frame_discriminator, frames, self._singles(Tensor(fake)).data, share)
+        return {"D": loss, "D frames": frame_loss}, grad(total + frame_total, self._critic.network.parameters())
+
+    def _maker_gradients(self, fake):
+        if self.frame_discriminator is None:
+            return super()._maker_gradients(fake)
+        losses = {"G": generator_loss(self.discriminator(fake), self.loss),
+                  "G frames": generator_loss(self.frame_discriminator(self._singles(fake)), self.loss)}
+        return losses, grad(losses["G"] + losses["G frames"], self.generator.parameters())
+
+    def _singles(self, images):
+        """One frame of each image of the Tensor (n, h, w, t * c): frame k of the images k, k + t, k + 2t, ...: (n, h, w, c)."""
+        c = images.shape[-1] // self.frames
+        return ops.concatenate([images[k::self.frames, :, :, k * c:(k + 1) * c] for k in range(self.frames)])
+
+    def _critics(self):
+        return [self.discriminator] + ([] if self.frame_discriminator is None else [self.frame_discriminator])
 
     def _to_network(self, x):
         if x.ndim != 5 or x.shape[1] != self.frames:

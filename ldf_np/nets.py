@@ -250,7 +250,11 @@ def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settin
 
 
 def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
-    """ALI on clips as images (n, size, size, frames * channels): ``small_ali`` with dense layers of ``hidden`` units."""
+    """ALI on clips as images (n, size, size, frames * channels): ``small_ali`` with dense layers of ``hidden`` units.
+
+    After 150 steps on 256 clips of Ms. Pac-Man its samples' KID of whole clips (x 1000) was 11 with the reconstruction weights
+    1000 and 100, 36 with 100 and 5, 93 with 10 and 1, and 74 without (``hidden`` 380, one seed each).
+    """
     base = small_ali(size, frames * channels, latent_size, seed=seed)
     rng, side = Generator(seed + 2), size // 8
     flat = side * side * CODE[2]
@@ -264,7 +268,7 @@ def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
         L.Sequential(L.Linear(latent_size, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE)),
         L.Sequential(L.Linear(2 * hidden, hidden, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
                      L.Linear(hidden, 1, init=L.glorot(), rng=rng)))
-    settings = {"shortcut_weight": 100.0, "latent_weight": 5.0, "lr": 2e-3, "discriminator_lr": 4e-4,
+    settings = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3, "discriminator_lr": 4e-4,
                 "final_lr": 0.1} | settings
     return ALI(base.encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
 

@@ -33,10 +33,10 @@ def save_json(path, results):
 
 def cell(value):
     """One cell of a table as text: a number, [value, low, high], a text, or None for nothing."""
-    if value is None:
+    middle, low, high = value if isinstance(value, (list, tuple)) else (value, None, None)
+    if middle is None:
         return "-"
     if isinstance(value, (list, tuple)):
-        middle, low, high = value
         return f"{_number(middle)} ({_number(low)} to {_number(high)})" if low is not None else _number(middle)
     return value if isinstance(value, str) else _number(value)
 

@@ -19,6 +19,7 @@ from ldf_np.experiment import Tracker
 from ldf_np.hierarchy import LDF, Frames, Level, Whitening
 from ldf_np.records import read_records
 from ldf_np.training import History
+from ldf_np.vae import GaussianTop
 
 TWO = [f"step-0000000{n}.{end}" for n in (19, 20) for end in ("json", "safetensors")]
 STEPS = {"bottom-first": 24, "together": 9}
@@ -150,6 +151,35 @@ def test_every_generator_of_a_network_is_kept():
     kept = [id(part) for part in parts.values() if isinstance(part, ldf.Generator)]
     wanted = {id(g) for g in model.stepper()._generators}
     assert wanted == set(kept) and len(kept) == len(wanted) == 2        # its own and that of its Dropouts, once each
+
+
+def framed():
+    """A joint GAN with a second discriminator, on clips (n, 2, 8, 8, 1) and on frames."""
+    x = np.tanh(data(40, 128)).reshape(40, 2, 8, 8, 1)
+    return nets.framed_joint_gan(2, 8, 1, hidden=4), (x, x[:, 0])
+
+
+def vae():
+    return nets.mlp_vae(4, latent_size=2, hidden=6), (data(),)
+
+
+def gaussian_top():
+    bottom = tiny_ali(6, hidden=5)
+    return LDF([Level(bottom, Frames(4))], GaussianTop(7), Whitening((4, 5), 7)), (clips(),)
+
+
+@pytest.mark.parametrize("make", [framed, vae, gaussian_top])
+def test_other_models_go_on_bit_for_bit(tmp_path, make):
+    def run(folder=None, callback=None):
+        model, x = make()
+        model.fit(*x, steps=8, batch_size=8, callback=callback, checkpoints=folder and Checkpoints(folder, every=0))
+        return model.state_dict()
+
+    with pytest.raises(Stop):
+        run(tmp_path, at(3))
+    again, whole = run(tmp_path), run()
+    for name in whole:
+        np.testing.assert_array_equal(again[name], whole[name], err_msg=name)
 
 
 @pytest.mark.parametrize("name", DEVICES)
