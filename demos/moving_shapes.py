@@ -242,7 +242,7 @@ def claims_of(found):
     return [
         claim("In equal time, more of LDF's clips are legal than of the joint GAN's", easier,
               "share of legal clips, LDF minus joint GAN", legal(OWN, "legal") - legal(JOINT, "legal"), "above"),
-        claim("The same, with frames of which half of the shape is right", easier,
+        claim("In equal time, more of LDF's clips are roughly legal (half of each shape right) than of the joint GAN's", easier,
               "share of roughly legal clips, LDF minus joint GAN", legal(OWN, "roughly legal") - legal(JOINT, "roughly legal"),
               "above"),
         claim("LDF's top keeps the shape constant", relation, "share of clips of one shape, LDF minus its own frames permuted",
