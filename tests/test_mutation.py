@@ -91,13 +91,13 @@ def find(file, before, after, what):
 
 def test_a_fatal_mutant_is_noticed_and_none_is_not(copy):
     mutant = find("ldf_np/losses.py", "-softplus_mean(fake)", "(softplus_mean(fake))", "sign flipped")
-    assert copy.notices(mutant, 60)
-    assert copy.passes(mutant.file, 60)                                         # negative control: unaltered again
+    assert copy.notices(mutant, 300)
+    assert copy.passes(mutant.file, 300)                                         # negative control: unaltered again
 
 
 def test_the_copys_own_kernels_run(copy):
     """And not the checkout's, to which an editable install maps them."""
-    assert copy.notices(find("kernels/penalty.py", "before + sums", "((before) - (sums))", "operator"), 60)
+    assert copy.notices(find("kernels/penalty.py", "before + sums", "((before) - (sums))", "operator"), 300)
 
 
 def test_a_hang_is_noticed(copy):
