@@ -27,7 +27,7 @@ COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "
 MOVES = {"swapaxes", "transpose"}
 COTANGENTS = {"g", "h", "c"}
 SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum", "row_dots", "on_device",
-             "result_type", "add"}      # or where an exchange is no slip that anybody makes
+             "result_type", "add", "_module"}      # or where an exchange is no slip that anybody makes
 
 
 class Mutant(NamedTuple):
@@ -159,7 +159,7 @@ def _call_changes(node, source):
         yield "transposition left out", source(node.func.value if method else node.args[0])
     if name == "range":
         yield "range", f"{source(node)}[:-1]"
-    if name in SYMMETRIC or any(isinstance(a, ast.Starred) for a in node.args):
+    if name in SYMMETRIC or name in MOVES or any(isinstance(a, ast.Starred) for a in node.args):
         return
     for k in range(len(node.args) - 1):
         arguments = [source(a) for a in node.args]

@@ -40,29 +40,33 @@ STARTED = 100           # below this an exit status is not pytest's
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("ldf_np", "kernels", "demos", "tests", "benchmarks", "pyproject.toml")
 
+# Of test_cuda_kernels, which takes a minute, the tests that run a file's kernels.
+KERNELS = {file: [f"test_cuda_kernels::test_{test}" for test in tests.split()] for file, tests in {
+    "conv": "the_convolution_trio the_convolution_trio_of_any_shape tensor_cores views_that_are_not_aligned an_empty_batch",
+    "tile": "matmul the_convolution_trio tensor_cores", "matmul": "matmul", "norm": "normalisation",
+    "elementwise": "elementwise_chains normalisation", "penalty": "the_penaltys_sums", "optim": "adam_and_the_moving_average",
+    "random": "the_stream_of_numbers skipping_draws"}.items()}
+
 # Which tests concern a file, the fastest that decide most first.
 TESTS = {
     "ldf_np/engine.py": ["test_ops", "test_engine", "test_layers", "test_threads"],
-    "ldf_np/ops.py": ["test_ops", "test_engine", "test_layers", "test_penalty", "test_losses"],
+    "ldf_np/ops.py": ["test_ops", "test_engine", "test_layers", "test_penalty", "test_losses",
+                      "test_backends::test_every_operation"],
     "ldf_np/conv.py": ["test_conv", "test_layers"],
     "ldf_np/norm.py": ["test_layers"],
     "ldf_np/penalty.py": ["test_penalty", "test_ali"],
     "ldf_np/losses.py": ["test_losses"],
-    "kernels/conv.py": ["test_conv", "test_conv_kernels", "test_cuda_kernels"],
+    "kernels/conv.py": ["test_conv", "test_conv_kernels", *KERNELS["conv"]],
     "kernels/lowering.py": ["test_conv", "test_conv_kernels"],
-    "kernels/elementwise.py": ["test_ops", "test_losses", "test_cuda_kernels"],
-    "kernels/matmul.py": ["test_ops", "test_layers", "test_cuda_kernels"],
-    "kernels/norm.py": ["test_layers", "test_cuda_kernels"],
-    "kernels/optim.py": ["test_optim", "test_cuda_kernels"],
-    "kernels/penalty.py": ["test_penalty", "test_cuda_kernels"],
-    "kernels/random.py": ["test_random", "test_cuda_kernels"],
-    "kernels/tile.py": ["test_ops", "test_layers", "test_cuda_kernels"],
-    **{file: ["test_cuda_kernels"] for file in CUDA},
+    "kernels/elementwise.py": ["test_ops", "test_losses", *KERNELS["elementwise"]],
+    "kernels/matmul.py": ["test_ops", "test_layers", *KERNELS["matmul"]],
+    "kernels/norm.py": ["test_layers", *KERNELS["norm"]],
+    "kernels/optim.py": ["test_optim", *KERNELS["optim"]],
+    "kernels/penalty.py": ["test_penalty", *KERNELS["penalty"]],
+    "kernels/random.py": ["test_random", *KERNELS["random"]],
+    "kernels/tile.py": ["test_ops", "test_layers", *KERNELS["tile"]],
+    **{file: KERNELS[Path(file).stem] for file in CUDA},
 }
-# In the 75 seconds of test_cuda_kernels those that run a file's kernels.
-KERNEL_TESTS = {"conv": "trio or tensor or view or empty", "tile": "matmul or trio or tensor", "matmul": "matmul",
-                "norm": "normalisation", "elementwise": "elementwise or normalisation", "penalty": "penalty", "optim": "adam",
-                "random": "stream or skip"}
 
 # Mutants that no test can notice, looked at one by one: {(file, the altered line): why}.
 SAME = "symmetric in h and g: the same number"
@@ -73,6 +77,9 @@ EXPLAINED = {
         "the sum of (n,) to (n,) over no axes is x by either way",
     ("ldf_np/engine.py", "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"):
         "a matrix is summed by NumPy instead of BLAS: the same sum, more slowly",
+    ("ldf_np/ops.py", "sigma = sigmoid(((logits) / (sign)))"): "a sign is +1 or -1",
+    ("ldf_np/ops.py", "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / (sign)))) * "
+                      "(sign / logits.size),"): "a sign is +1 or -1",
     ("ldf_np/conv.py", "return arguments if arguments[-2] is not None else arguments[:-1]"):
         "a bias of None is one that the operation takes for none; only the words of an error name it",
 }
@@ -94,13 +101,7 @@ class Copy:
 
     def passes(self, file, limit):
         """Whether the tests that concern a file pass within ``limit`` seconds."""
-        name = Path(file).stem
-        kernel = [f"tests/{t}.py" for t in TESTS[file] if t == "test_cuda_kernels"]
-        others = [f"tests/{t}.py" for t in TESTS[file] if t != "test_cuda_kernels"]
-        return ((not others or self._pytest(others, limit))
-                and (not kernel or self._pytest([*kernel, "-k", KERNEL_TESTS[name]], limit)))
-
-    def _pytest(self, arguments, limit):
+        arguments = [f"tests/{name.replace('::', '.py::')}" if "::" in name else f"tests/{name}.py" for name in TESTS[file]]
         process = FRESH.Process(target=_run_tests, args=(self.folder, arguments))
         process.start()
         process.join(limit)

@@ -50,7 +50,6 @@ def test_the_alterations_of_rules():
         (13, "cotangent dropped", "(g * 0 + 1)"),
         (14, "sign flipped", "-(matmul(g, swapaxes(a, -1, -2)))"), (14, "cotangent dropped", "(g * 0 + 1)"),
         (14, "operands swapped", "matmul(swapaxes(a, -1, -2), g)"), (14, "transposition left out", "a"),
-        (14, "operands swapped", "swapaxes(-1, a, -2)"), (14, "operands swapped", "swapaxes(a, -2, -1)"),
         (14, "constant", "2"), (14, "constant", "3"),
         (15, "sign flipped", "-(_shift(g, 3))"), (15, "cotangent dropped", "(g * 0 + 1)"),
         (15, "operands swapped", "_shift(3, g)"), (15, "constant", "4")}
@@ -64,7 +63,9 @@ def test_the_alterations_of_a_kernel():
 def test_every_file_is_altered_and_has_tests():
     for file in FILES:
         assert mutants_of(file, (ROOT / file).read_text()), file
-        assert all((ROOT / "tests" / f"{name}.py").exists() for name in TESTS[file])
+        for name in TESTS[file]:
+            module, _, test = name.partition("::")
+            assert f"def {test}(" in (ROOT / "tests" / f"{module}.py").read_text() or not test, name
     sources = {f"ldf_np/{p.name}" for p in (ROOT / "ldf_np").glob("*.py") if ".defvjp" in p.read_text()}
     sources |= {f"kernels/{p.name}" for p in (ROOT / "kernels").glob("*.cu")}
     assert sources <= set(FILES), "rules or kernels that nobody alters"
