@@ -27,7 +27,7 @@ COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "
 MOVES = {"swapaxes", "transpose"}
 COTANGENTS = {"g", "h", "c"}
 SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum", "row_dots", "on_device",
-             "result_type", "add", "_module"}      # or where an exchange is no slip that anybody makes
+             "result_type", "add", "_module", "clip"}      # or where an exchange is no slip that anybody makes
 
 
 class Mutant(NamedTuple):

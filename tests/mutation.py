@@ -70,6 +70,7 @@ TESTS = {
 
 # Mutants that no test can notice, looked at one by one: {(file, the altered line): why}.
 SAME = "symmetric in h and g: the same number"
+SQUARED, SIGN, COMMUTE = "it is squared", "a sign is +1 or -1", "the metric is symmetric and commutes with the covariance"
 EXPLAINED = {
     ("ldf_np/norm.py", "return kernel.normalize_vjp_x(g, h, y, r)"): SAME,
     ("ldf_np/norm.py", "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved))"): SAME,
@@ -77,9 +78,22 @@ EXPLAINED = {
         "the sum of (n,) to (n,) over no axes is x by either way",
     ("ldf_np/engine.py", "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"):
         "a matrix is summed by NumPy instead of BLAS: the same sum, more slowly",
-    ("ldf_np/ops.py", "sigma = sigmoid(((logits) / (sign)))"): "a sign is +1 or -1",
+    ("ldf_np/ops.py", "return elementwise.leaky_relu_vjp(g, of.data, slope) if on_device((g * 0 + 1), of.data) else "
+                      "g * _slopes(of, slope)"): "ones lie where g lies",
+    ("ldf_np/ops.py", "sigma = sigmoid(((logits) / (sign)))"): SIGN,
     ("ldf_np/ops.py", "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / (sign)))) * "
-                      "(sign / logits.size),"): "a sign is +1 or -1",
+                      "(sign / logits.size),"): SIGN,
+    ("ldf_np/penalty.py", "return c * norms * (1 - sigma) * (((2) / (signs)))"): SIGN,
+    ("ldf_np/penalty.py", "return mean(square(((1.0) - (sqrt(norms + 1e-12)))))      # the root stays away from 0"): SQUARED,
+    ("ldf_np/losses.py", "return (mean(square(((1.0) - (real)))) + mean(square(fake))) * 0.5"): SQUARED,
+    ("ldf_np/losses.py", "difference = ((reconstruction) - (x))"): SQUARED,
+    ("ldf_np/losses.py", "return (metric * np.sqrt(values.sum() / np.trace(((covariance) @ (metric)) @ metric.T).clip(1e-12)))"
+                         ".astype(np.float32)"): COMMUTE,
+    ("ldf_np/losses.py", "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric).clip(1e-12)))"
+                         ".astype(np.float32)"): COMMUTE,
+    ("kernels/norm.py", 'cuda.launch("norm.cu", "join_sums", (256,), (cuda.blocks(size, 256),), '
+                        "(parts, out, *map(np.int32, (len(parts), size, count))), REAL=cuda.real(parts))"):
+        "as many threads, cut into other blocks",
     ("ldf_np/conv.py", "return arguments if arguments[-2] is not None else arguments[:-1]"):
         "a bias of None is one that the operation takes for none; only the words of an error name it",
 }
