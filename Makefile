@@ -9,11 +9,12 @@ SHOW_VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3])
 VERSION := $(shell $(PYTHON) -c '$(SHOW_VERSION)' 2>/dev/null)
 STAMP := $(VENV)/.installed-$(VERSION)
 
-.PHONY: help demo test figures setup clean
+.PHONY: help demo test soak figures setup clean
 
 help:
 	@echo "make demo    the Gaussian blocks, then LDF on Ms. Pac-Man for four minutes; pictures in out/"
 	@echo "make test    the tests"
+	@echo "make soak    the long tests: 20,000 training steps whose memory and time must stay flat"
 	@echo "make figures every claim of the paper as an experiment, half an hour; the page is out/report/index.html"
 	@echo "make setup   only the virtual environment in .venv that both use"
 	@echo "make clean   removes .venv, out/ and everything else that these commands made"
@@ -27,6 +28,9 @@ test: $(STAMP)
 	@command -v g++ >/dev/null || echo "g++ was not found: the tests that run the CUDA kernels on the CPU are skipped." \
 	    "To have them: apt install g++ (Debian, Ubuntu), or the like"
 	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile
+
+soak: $(STAMP)
+	$(PY) tests/soak.py --json out/soak.json
 
 figures: $(STAMP)
 	$(PY) demos/figures.py

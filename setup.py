@@ -24,7 +24,7 @@ setup(
     extras_require={
         "demos": ["ale-py>=0.10", "jinja2"],
         # setuptools and wheel: tests/test_packaging.py builds a wheel without the network.
-        "test": ["pytest>=8", "pytest-xdist", "hypothesis", "setuptools>=64", "wheel",
+        "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "setuptools>=64", "wheel",
                  "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'"],
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],

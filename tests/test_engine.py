@@ -147,6 +147,12 @@ def test_each_gradient_has_its_inputs_dtype():
     assert (gx.dtype, gw.dtype, gy.dtype) == (np.float32, np.float64, np.float64)
 
 
+def test_a_cast_cotangent_keeps_its_value():
+    x = Tensor(values(3, dtype=np.float32))
+    np.testing.assert_array_equal(grad(x * values(3, seed=1), x, values(3, seed=2)).data,
+                                  (values(3, seed=1) * values(3, seed=2)).astype(np.float32))
+
+
 def test_what_a_tensor_is_made_of():
     array = values(2, dtype=np.float64)
     assert Tensor(array).data is array                                  # kept as it is, not copied

@@ -127,6 +127,11 @@ def test_batch_norm_after_a_function_of_itself_to_the_third_order():
     ldf.check_grads(lambda x: layer(ldf.tanh(layer(x) * 2)), [values(4, 2)], order=3)
 
 
+def test_batch_norm_to_the_fourth_order():
+    """From here on the formula of the second derivative is differentiated as it stands, and its rule is not linear."""
+    ldf.check_grads(doubled(L.BatchNorm(1, affine=False)), [values(3, 1)], order=4, rtol=1e-4)
+
+
 def test_layer_norm():
     layer, x = L.LayerNorm(4), values(3, 4)
     want = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)

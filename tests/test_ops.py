@@ -243,7 +243,7 @@ def test_ties_share_equally(function):
 def test_derivatives_at_the_kinks():
     x = Tensor(np.array([-1.0, 0.0, 1.0]))
     for function, slopes in ((ops.relu, [0, 0, 1]), (ops.abs, [-1, 0, 1]), (ops.leaky_relu, [0.01, 0.01, 1]),
-                             (lambda t: ops.clip(t, -1, 0.5), [1, 1, 0])):
+                             (lambda t: ops.clip(t, -1, 0.5), [1, 1, 0]), (lambda t: ops.clip(t, -2, 0), [1, 1, 0])):
         g = grad(function(x).sum(), x, create_graph=True)
         np.testing.assert_allclose(g.data, slopes)
         np.testing.assert_array_equal(grad(g.sum(), x, allow_unused=True).data, 0)

@@ -167,6 +167,10 @@ def test_annealing():
     np.testing.assert_allclose([annealed(0.5, 0.5), annealed(0.5, 1.0)], [0.05, 0.005])
     np.testing.assert_allclose(annealed(2.0, 0.5, final=0.25), 1.0)
     assert annealed(0.5, 7.0) == annealed(0.5, 1.0) and isinstance(annealed(0.5, 0.3), float)
+    for progress in (0.0, 0.25, 1.0, 7.0):          # on the device the progress is an array
+        array = annealed(0.5, np.array([progress]), final=0.04)
+        assert array.shape == () and array.dtype == np.float32
+        np.testing.assert_allclose(array, annealed(0.5, progress, final=0.04), rtol=1e-6)
 
 
 def test_what_is_refused():

@@ -1,0 +1,219 @@
+"""Does the suite notice a mistake? Plants one at a time in the rules and the kernels and runs the tests that should fail.
+
+    python tests/mutation.py                                        every mutant: hours
+    python tests/mutation.py --only ldf_np/ops.py ldf_np/conv.py    of these files
+    python tests/mutation.py --sample 200 --seed 1 --json out/mutation.json
+
+What is planted: a sign flipped, operands swapped or a transposition left out, the cotangent dropped, an index, padding
+or range off by one, a factor altered (tests/mutants.py). Each mutant runs in a temporary copy of the tree, never in the
+checkout. A failing test, a crash and a hang all count as noticed.
+
+Why no library: cosmic-ray (8.7) and mutmut (3.8) know Python only, while a third of the mutants are in .cu files; their
+operators know neither a cotangent nor a transposition; mutmut alters the bodies of functions, and most rules are lambdas
+at the module's level. What is left of them is a loop.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import queue
+import random
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from mutants import CUDA, FILES, mutants_of
+from tqdm import tqdm
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"        # a test that is killed leaves tqdm's lock behind
+# Each run of the tests is a child of a process that has imported what takes longest, and nothing of ldf_np.
+FRESH = multiprocessing.get_context("forkserver")
+FRESH.set_forkserver_preload(["pytest", "numpy", "scipy.linalg", "hypothesis.strategies", "tqdm", "PIL.Image",
+                              "safetensors.numpy", "mutants"])
+STARTED = 100           # below this an exit status is not pytest's
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("ldf_np", "kernels", "demos", "tests", "benchmarks", "pyproject.toml")
+
+# Of test_cuda_kernels, which takes a minute, the tests that run a file's kernels.
+KERNELS = {file: [f"test_cuda_kernels::test_{test}" for test in tests.split()] for file, tests in {
+    "conv": "the_convolution_trio the_convolution_trio_of_any_shape tensor_cores views_that_are_not_aligned an_empty_batch",
+    "tile": "matmul the_convolution_trio tensor_cores", "matmul": "matmul", "norm": "normalisation",
+    "elementwise": "elementwise_chains normalisation", "penalty": "the_penaltys_sums", "optim": "adam_and_the_moving_average",
+    "random": "the_stream_of_numbers skipping_draws"}.items()}
+
+# Which tests concern a file, the fastest that decide most first.
+TESTS = {
+    "ldf_np/engine.py": ["test_ops", "test_engine", "test_layers", "test_threads"],
+    "ldf_np/ops.py": ["test_ops", "test_engine", "test_layers", "test_penalty", "test_losses",
+                      "test_backends::test_every_operation"],
+    "ldf_np/conv.py": ["test_conv", "test_layers"],
+    "ldf_np/norm.py": ["test_layers"],
+    "ldf_np/penalty.py": ["test_penalty", "test_ali"],
+    "ldf_np/losses.py": ["test_losses"],
+    "kernels/conv.py": ["test_conv", "test_conv_kernels", *KERNELS["conv"]],
+    "kernels/lowering.py": ["test_conv", "test_conv_kernels"],
+    "kernels/elementwise.py": ["test_ops", "test_losses", *KERNELS["elementwise"]],
+    "kernels/matmul.py": ["test_ops", "test_layers", *KERNELS["matmul"]],
+    "kernels/norm.py": ["test_layers", *KERNELS["norm"]],
+    "kernels/optim.py": ["test_optim", *KERNELS["optim"]],
+    "kernels/penalty.py": ["test_penalty", *KERNELS["penalty"]],
+    "kernels/random.py": ["test_random", *KERNELS["random"]],
+    "kernels/tile.py": ["test_ops", "test_layers", *KERNELS["tile"]],
+    **{file: KERNELS[Path(file).stem] for file in CUDA},
+}
+
+# Mutants that no test can notice, looked at one by one: {(file, the altered line): why}.
+SAME = "symmetric in h and g: the same number"
+SQUARED, SIGN, COMMUTE = "it is squared", "a sign is +1 or -1", "the metric is symmetric and commutes with the covariance"
+EXPLAINED = {
+    ("ldf_np/norm.py", "return kernel.normalize_vjp_x(g, h, y, r)"): SAME,
+    ("ldf_np/norm.py", "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved))"): SAME,
+    ("ldf_np/engine.py", "if len(shape) == 1 and (x.ndim >= 1) and x.shape[-1] == shape[0] and x.size:"):
+        "the sum of (n,) to (n,) over no axes is x by either way",
+    ("ldf_np/engine.py", "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"):
+        "a matrix is summed by NumPy instead of BLAS: the same sum, more slowly",
+    ("ldf_np/ops.py", "return elementwise.leaky_relu_vjp(g, of.data, slope) if on_device((g * 0 + 1), of.data) else "
+                      "g * _slopes(of, slope)"): "ones lie where g lies",
+    ("ldf_np/ops.py", "sigma = sigmoid(((logits) / (sign)))"): SIGN,
+    ("ldf_np/ops.py", "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / (sign)))) * "
+                      "(sign / logits.size),"): SIGN,
+    ("ldf_np/penalty.py", "return c * norms * (1 - sigma) * (((2) / (signs)))"): SIGN,
+    ("ldf_np/penalty.py", "return mean(square(((1.0) - (sqrt(norms + 1e-12)))))      # the root stays away from 0"): SQUARED,
+    ("ldf_np/losses.py", "return (mean(square(((1.0) - (real)))) + mean(square(fake))) * 0.5"): SQUARED,
+    ("ldf_np/losses.py", "difference = ((reconstruction) - (x))"): SQUARED,
+    ("ldf_np/losses.py", "return (metric * np.sqrt(values.sum() / np.trace(((covariance) @ (metric)) @ metric.T).clip(1e-12)))"
+                         ".astype(np.float32)"): COMMUTE,
+    ("ldf_np/losses.py", "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric).clip(1e-12)))"
+                         ".astype(np.float32)"): COMMUTE,
+    ("kernels/norm.py", 'cuda.launch("norm.cu", "join_sums", (256,), (cuda.blocks(size, 256),), '
+                        "(parts, out, *map(np.int32, (len(parts), size, count))), REAL=cuda.real(parts))"):
+        "as many threads, cut into other blocks",
+    ("ldf_np/conv.py", "return arguments if arguments[-2] is not None else arguments[:-1]"):
+        "a bias of None is one that the operation takes for none; only the words of an error name it",
+}
+
+
+class Copy:
+    """A copy of the tree in a temporary folder, in which one mutant at a time is tried."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, self.folder / name)
+            else:
+                shutil.copy(source, self.folder / name)
+        # An editable install maps ldf_np.kernels to the checkout; a folder inside the package comes before that.
+        (self.folder / "ldf_np" / "kernels").symlink_to(self.folder / "kernels")
+
+    def passes(self, file, limit):
+        """Whether the tests that concern a file pass within ``limit`` seconds."""
+        arguments = [f"tests/{name.replace('::', '.py::')}" if "::" in name else f"tests/{name}.py" for name in TESTS[file]]
+        process = FRESH.Process(target=_run_tests, args=(self.folder, arguments))
+        process.start()
+        process.join(limit)
+        process.kill()          # where it hangs
+        process.join()
+        if 0 <= process.exitcode < STARTED:
+            raise RuntimeError(f"the tests did not start in {self.folder} (exit status {process.exitcode})")
+        return process.exitcode == STARTED
+
+    def notices(self, mutant, limit):
+        """Whether the tests fail with the mutant in place; the file is as it was afterwards."""
+        path = self.folder / mutant.file
+        text = path.read_text(encoding="utf-8")
+        path.write_text(mutant.applied(text), encoding="utf-8")
+        try:
+            return not self.passes(mutant.file, limit)
+        finally:
+            path.write_text(text, encoding="utf-8")
+
+
+def _run_tests(folder, arguments):
+    """In a process of its own: leave it with STARTED + pytest's exit status."""
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    os._exit(STARTED + pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not cuda and not nvrtc",
+                                    "-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments]))
+
+
+def limits(copy, files):
+    """Seconds for the tests of each file: several times what they take unaltered. Raises SystemExit where they fail."""
+    found = {}
+    for file in tqdm(files, desc="unaltered", unit="file", disable=None):
+        start = time.perf_counter()
+        if not copy.passes(file, 600):
+            raise SystemExit(f"{file}: its tests fail, or take ten minutes, without any mutant: {', '.join(TESTS[file])}")
+        found[file] = 20 + 4 * (time.perf_counter() - start)
+    return found
+
+
+def check(mutants, jobs):
+    """Try the mutants; yields (mutant, noticed) in the order of the list."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        copies = queue.SimpleQueue()
+        for k in range(jobs):
+            copies.put(Copy(Path(folder) / str(k)))
+        first = copies.get()
+        allowed = limits(first, sorted({m.file for m in mutants}))
+        copies.put(first)
+
+        def one(mutant):
+            copy = copies.get()
+            try:
+                return copy.notices(mutant, allowed[mutant.file])
+            finally:
+                copies.put(copy)
+
+        bar = tqdm(total=len(mutants), desc="mutants", unit="", disable=None)
+        for mutant, noticed in zip(mutants, pool.map(one, mutants), strict=True):
+            bar.update()
+            yield mutant, noticed
+        bar.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=FILES, default=FILES, metavar="FILE", help="of the files listed here: "
+                        + ", ".join(FILES))
+    parser.add_argument("--sample", type=int, metavar="N", help="a random sample of the mutants instead of all")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--jobs", type=int, default=1, help="how many are tried at once, each in its own copy of the tree")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the score and the survivors are written")
+    options = parser.parse_args()
+    texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in options.only}
+    mutants = [m for file in options.only for m in mutants_of(file, texts[file])]
+    explained = [m for m in mutants if (m.file, m.altered_line(texts[m.file])) in EXPLAINED]
+    mutants = [m for m in mutants if m not in explained]
+    if options.sample is not None and options.sample < len(mutants):
+        mutants = sorted(random.Random(options.seed).sample(mutants, options.sample), key=mutants.index)
+    survivors = []
+    for mutant, noticed in check(mutants, options.jobs):
+        if not noticed:
+            text = texts[mutant.file]
+            lines = {"before": text.splitlines()[mutant.line - 1].strip(), "after": mutant.altered_line(text)}
+            survivors.append({"file": mutant.file, "line": mutant.line, "what": mutant.what, **lines})
+            tqdm.write("{file}:{line}: {what}\n    {before}\n    {after}".format(**survivors[-1]))
+    noticed = len(mutants) - len(survivors)
+    print(f"{noticed} of {len(mutants)} mutants noticed ({noticed / max(1, len(mutants)):.1%}), {len(survivors)} survived; "
+          f"{len(explained)} more are explained in tests/mutation.py")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps({"mutants": len(mutants), "noticed": noticed, "explained": len(explained),
+                                            "survivors": survivors}, indent=1) + "\n", encoding="utf-8")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
