@@ -5,6 +5,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from .backend import array_module, concatenate
+from .engine import Tensor
+from .expect import one_of_type, positive
 from .kernels import optim as kernel
 from .layers import Buffer, Module
 
@@ -13,13 +15,14 @@ class Optimizer:
     """Steps down the gradient of the parameters of ``network`` (a Module)."""
 
     def __init__(self, network, lr):
-        if not lr > 0:
-            raise ValueError(f"{type(self).__name__}: lr: expected a positive number, got {lr}")
-        self.network, self.lr = network, lr
+        kind = type(self).__name__
+        self.network, self.lr = one_of_type(f"{kind}: network", network, Module), positive(f"{kind}: lr", lr)
 
     def step(self, grads, share=1.0):
         """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that order; ``share``: of
         the learning rate, for a schedule (a number, or an array (1,) on the device)."""
+        if not isinstance(grads, (list, tuple)) or not all(isinstance(g, Tensor) for g in grads):
+            raise TypeError("grads: expected a list of Tensors, one for each parameter")
         expected, got = [p.shape for p in self.network.parameters()], [g.shape for g in grads]
         if got != expected:
             raise ValueError(f"grads: expected one for each parameter, of shapes {expected}, got {got}")
@@ -55,7 +58,7 @@ class Adam(Optimizer):
 
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
-        if not all(0 <= b < 1 for b in betas):
+        if not isinstance(betas, (list, tuple)) or len(betas) != 2 or not all(0 <= b < 1 for b in betas):
             raise ValueError(f"Adam: betas: expected two numbers in [0, 1), got {betas}")
         if not eps > 0:
             raise ValueError(f"Adam: eps: expected a positive number, got {eps}")
@@ -86,6 +89,7 @@ class EMA(Module):
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay: expected a number in [0, 1), got {decay}")
         self.decay = decay
+        one_of_type("EMA: network", network, Module)
         self._of = {"network": network}     # in a dict: no child, for its parameters are its owner's
         live = self._live()
         xp = array_module(live[0])
