@@ -24,7 +24,7 @@ def number(name, value, low=-math.inf, high=math.inf):
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {value!r:.80}")
     if not (low <= value <= high and abs(value) < math.inf):
-        wanted = f"a number from {low:g} to {high:g}" if high < math.inf else f"a finite number of at least {low:g}"
+        wanted = f"a number in [{low:g}, {high:g}]" if high < math.inf else f"a finite number of at least {low:g}"
         raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
     return value
 

@@ -56,7 +56,7 @@ class PrincipalFeatures:
     """
 
     def __init__(self, images, components=64):
-        numbers("images", images, least=2), whole("components", components)
+        numbers("images", images, least=2), whole("components", components, -np.inf)
         flat = _floats(images).reshape(len(images), -1)
         if not 1 <= components < len(flat) or components > flat.shape[1]:
             raise ValueError(f"components: expected 1 to {min(len(flat) - 1, flat.shape[1])} (fewer than images, at most the "
@@ -180,7 +180,8 @@ def inception_score(classifier, images, splits=10):
     p = np.asarray(classifier(images), np.float64)
     if p.ndim != 2 or len(p) != len(images) or (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-3):
         raise ValueError(f"classifier: expected probabilities (n, classes) that sum to 1, got an array of shape {p.shape}")
-    whole("splits", splits, 1, len(p))
+    if not 1 <= whole("splits", splits, -np.inf) <= len(p):
+        raise ValueError(f"splits: expected 1 to {len(p)} (the number of images), got {splits}")
     scores = []
     for part in np.array_split(p, splits):
         marginal = part.mean(0)

@@ -27,7 +27,8 @@ class Batches:
     """
 
     def __init__(self, data, size, rng):
-        whole("batch_size", size, 2, len(numbers("data", data, least=1)))
+        if whole("batch_size", size, -math.inf) < 2 or len(numbers("data", data, least=1)) < size:
+            raise ValueError(f"batch_size: expected 2 to {len(data)} (the number of samples), got {size}")
         if data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
         self.data, self.size, self.rng = finite("data", data), size, rng

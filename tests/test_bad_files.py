@@ -22,7 +22,7 @@ from PIL import Image
 from ldf_np.data import cache, cifar, load_cifar10
 from ldf_np.data.files import LARGEST, read_npz, read_png
 
-MEMORY = 96 * 2**20  # bytes that a refusal may take; a member of 64 MB is within CIFAR-10's limit
+MEMORY = 24 * 2**20  # bytes that a refusal may take
 
 
 def npy(array):
@@ -76,6 +76,9 @@ NPZ = {
     "negative shape": (lambda path: write_zip(path, arr_0=npy_header((-1, 32))), "but holds 0 bytes"),
     "unknown version": (lambda path: write_zip(path, arr_0=npy_header((1,), version=b"\x09\x00")), "version"),
     "no dtype": (lambda path: write_zip(path, arr_0=npy_header((1,), "banana")), "cannot be read"),
+    "an early end": (lambda path: write_zip(path, arr_0=CLIP[:60].replace(b",", b"(") + CLIP[60:]), "cannot be read"),
+    "a long name": (lambda path: write_zip(path, **{"x" * 30000: CLIP}), "cannot be read (it holds ['xxx"),
+    "bytes without an array": (lambda path: write_zip(path, arr_0=b"arr_0" * 9), "cannot be read"),
     "objects": (pickled_objects, "Object arrays cannot be loaded"),
     "twice": (twice, "it holds"),
     "a folder's name": (lambda path: write_zip(path, **{"../arr_0": CLIP}), "it holds"),
@@ -97,6 +100,9 @@ PNG = {
     "warned of by Pillow": (lambda: png(size=(10000, 10000)), "announces 10000 rows"),
     "bomb in a text": (lambda: png(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26), 9))), "cannot be read"),
     "bomb in a profile": (lambda: png(chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**26), 9))), "cannot be read"),
+    "bomb by a chunk's length": (lambda: png()[:33] + struct.pack(">I", 2**32 - 2**24) + b"IDAT" + zlib.compress(
+        (b"\0" + bytes(480)) * 210)[:40], "cannot be read"),
+    "too long": (lambda: png() + bytes(2**22), "more than 4,194,304 bytes"),
     "no picture": (lambda: png(), "cannot be read"),
     "an archive": (lambda: gzip.compress(b"x" * 1000), "cannot be read"),
 }

@@ -84,7 +84,7 @@ def read_tar(path):
         try:
             archive = tarfile.open(fileobj=stream, mode="r:")
         except Exception as error:
-            raise ValueError(f"{path}: not a tar archive ({error.__class__.__name__}), {EXPECTED}") from error
+            raise ValueError(f"{path}: not a tar archive ({error.__class__.__name__}: {error!s:.300}), {EXPECTED}") from error
         for member in members(archive, path):
             where = f"{path}: {member.name}"
             check_size(where, member.size)  # of any member: to pass over it takes decompressing it
@@ -138,14 +138,14 @@ def members(archive, path):
         while archive.fileobj.read(2**20):  # to the end of the file, where the checksum is
             pass
     except Exception as error:  # tarfile, gzip, zlib, bz2 and lzma each have their own
-        raise ValueError(f"{path}: the archive is damaged ({error}), {EXPECTED}") from error
+        raise ValueError(f"{path}: the archive is damaged ({error!s:.300}), {EXPECTED}") from error
 
 
 def content(archive, member, where):
     try:
         data = archive.extractfile(member).read()
     except Exception as error:
-        raise ValueError(f"{where}: the archive is damaged here ({error}), expected {member.size:,} bytes") from error
+        raise ValueError(f"{where}: the archive is damaged here ({error!s:.300}), expected {member.size:,} bytes") from error
     if len(data) != member.size:
         raise ValueError(f"{where}: the archive ends after {len(data):,} bytes of it, expected {member.size:,}")
     return data
@@ -157,7 +157,7 @@ def check_labels(where, labels, count):
         raise ValueError(f"{where}: {len(labels)} labels for {count} images, expected one for each")
     for k, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < CLASSES:
-            raise ValueError(f"{where}: label {k} is {reprlib.repr(label)}, expected an integer from 0 to {CLASSES - 1}")
+            raise ValueError(f"{where}: label {k} is {reprlib.repr(label):.200}, expected an integer from 0 to {CLASSES - 1}")
     return np.array(labels, np.int64)
 
 
@@ -177,7 +177,8 @@ def binary_names(where, data):
 def check_names(where, names):
     good = isinstance(names, list) and all(isinstance(name, bytes) and name and name.isascii() for name in names)
     if not good or not len(set(names)) == len(names) == CLASSES:
-        raise ValueError(f"{where}: the names of the classes are {reprlib.repr(names)}, expected {CLASSES} different words")
+        raise ValueError(f"{where}: the names of the classes are {reprlib.repr(names):.200}, expected {CLASSES} different "
+                         "words")
     return tuple(name.decode("ascii") for name in names)
 
 
@@ -232,7 +233,7 @@ def unpickle(where, data):
             raise ValueError("it numbers an object beyond its own length")
         found = PlainUnpickler(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises almost anything
-        raise ValueError(f"{where}: cannot be read ({error}), expected a pickle as in cifar-10-python.tar.gz") from error
+        raise ValueError(f"{where}: cannot be read ({error!s:.300}), expected a pickle as in cifar-10-python.tar.gz") from error
     if not isinstance(found, dict):
         raise ValueError(f"{where}: a {type(found).__name__}, expected a dict")
     return found
@@ -258,10 +259,10 @@ def pickled_rows(where, array):
     try:
         _, shape, dtype, columns_first, raw = array.state
         if dtype.name not in ("u1", b"u1"):
-            raise ValueError(f"its type is {reprlib.repr(dtype.name)}")
+            raise ValueError(f"its type is {reprlib.repr(dtype.name):.200}")
         rows = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if columns_first else "C")
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{where}: cannot be read ({error}), {expected}") from error
+        raise ValueError(f"{where}: cannot be read ({error!s:.300}), {expected}") from error
     if rows.ndim != 2 or rows.shape[1] != VALUES or not len(rows):
         raise ValueError(f"{where}: shape {rows.shape}, {expected}")
     return rows

@@ -11,6 +11,7 @@ import numpy as np
 from .clips import FRAMES, MIN_MOTION, ROWS, SHAPE, SIZE, Clips, check_counts, cut_data_set, open_progress, to_uint8
 
 SCREEN = (210, 160)  # rows, columns of an Atari 2600 screen
+LARGEST_PNG = 2**22  # bytes of a screen's file; its pixels have 134,400
 LARGEST = 2**20  # bytes of arr_0.npy; the widest floats make 245,760
 LAYOUTS = (
     "expected one folder of PNG frames for each episode (EPISODE/0.png, EPISODE/1.png, ...; such folders may also lie "
@@ -116,11 +117,11 @@ def read_episode(folder):
     return frames
 
 
-def check_png_size(path):
-    """ValueError where a PNG's header announces a picture far larger than a screen, which would take memory to open."""
-    with open(path, "rb") as file:
-        header = file.read(24)
-    columns, rows = (int.from_bytes(header[k : k + 4], "big") for k in (16, 20))
+def check_png(data):
+    """ValueError where a PNG is far larger than that of a screen, or announces a picture that would take memory to open."""
+    if len(data) > LARGEST_PNG:
+        raise ValueError(f"it has more than {LARGEST_PNG:,} bytes")
+    columns, rows = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))
     if rows * columns > 100 * SCREEN[0] * SCREEN[1]:
         raise ValueError(f"it announces {rows} rows and {columns} columns")
 
@@ -130,13 +131,16 @@ def read_png(path):
     from PIL import Image  # comes with matplotlib
 
     try:
-        check_png_size(path)
-        with Image.open(path, formats=["PNG"]) as image:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_PNG + 1)
+        check_png(data)
+        # In memory, where Pillow cannot ask for more bytes than there are.
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size == SCREEN[::-1] and image.mode in ("RGB", "RGBA", "P"):
                 return np.asarray(image.convert("RGB"))
             (columns, rows), mode = image.size, image.mode
     except Exception as error:  # Pillow raises almost anything for a damaged file
-        raise ValueError(f"{path}: cannot be read ({error}), expected a PNG of {SCREEN[0]} rows") from error
+        raise ValueError(f"{path}: cannot be read ({error!s:.300}), expected a PNG of {SCREEN[0]} rows") from error
     raise ValueError(
         f"{path}: {rows} rows, {columns} columns, mode {mode}; expected a screen of {SCREEN[0]} rows and "
         f"{SCREEN[1]} columns in colour (mode RGB, RGBA or P)"
@@ -171,7 +175,7 @@ def read_npz(path):
     try:
         x = read_array(path, "arr_0")
     except Exception as error:  # a damaged zip raises almost anything
-        raise ValueError(f"{path}: cannot be read ({error}), {expected}") from error
+        raise ValueError(f"{path}: cannot be read ({error!s:.300}), {expected}") from error
     if x.dtype.kind != "f" or x.shape != (SIZE, SIZE, 3 * FRAMES):
         raise ValueError(f"{path}: arr_0 is {x.dtype} of shape {x.shape}, {expected}")
     if not np.isfinite(x).all():
