@@ -34,7 +34,6 @@ import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, to_float, to_uint8
 from ldf_np.experiment import Pieces, finished, over_seeds, verdict
-from ldf_np.report import text_table
 
 SAMPLES = 500
 
@@ -142,13 +141,13 @@ def tables(made, anchors):
 
 
 CLAIMS = (      # claim, paper, the better variant, the worse, score
-    ("the regularized discriminators give better clips than none", REGULARIZED, "default", "no penalty", "KID clips"),
+    ("The regularized discriminators give better clips than none", REGULARIZED, "default", "no penalty", "KID clips"),
     ("Roth's own penalty at both levels gives better clips than none", REGULARIZED, "roth", "no penalty", "KID clips"),
-    ("shortcut reconstructions give better clips", SHORTCUT, "default", "shortcut 0", "KID clips"),
-    ("shortcut reconstructions are what makes frames come back from h", SHORTCUT, "default", "shortcut 0", "MSE h"),
+    ("Shortcut reconstructions give better clips", SHORTCUT, "default", "shortcut 0", "KID clips"),
+    ("Shortcut reconstructions are what makes frames come back from h", SHORTCUT, "default", "shortcut 0", "MSE h"),
     ("h is a better code for the level above than z (the paper leaves open which it used)", SHORTCUT,
      "default", "code z", "KID clips"),
-    ("bottom first gives better clips than both levels at once", BOTH, "default", "together", "KID clips"),
+    ("Bottom first gives better clips than both levels at once", BOTH, "default", "together", "KID clips"),
 )
 
 
@@ -219,14 +218,10 @@ def run(options):
         figures = [("scores.png", "Scores of the variants that finished, one dot for each seed",
                     "Dots and intervals of five scores for each variant of LDF"),
                    ("samples.png", "Four clips of each variant, and real ones", "Rows of generated Ms. Pac-Man clips")]
-    experiment.save_results(options, title="Ablation: what LDF's choices are worth (Sections 3.1 and 5.3)", claims=found,
-                            tables=shown, figures=figures, seconds=pieces.seconds, pieces={
-                                name: [{k: p.get(k) for k in ("scores", "steps", "diverged")} for p in some]
-                                for name, some in made.items()})
-    for title, table in shown.items():
-        print(text_table(table, title), end="\n\n")
-    experiment.print_claims(found)
-    print(f"results.json{''.join(f', {name}' for name, *_ in figures)} are in {options.out}")
+    experiment.conclude(options, title="Ablation: what LDF's choices are worth (Sections 3.1 and 5.3)", claims=found,
+                        tables=shown, figures=figures, seconds=pieces.seconds, pieces={
+                            name: [{k: p.get(k) for k in ("scores", "steps", "diverged")} for p in some]
+                            for name, some in made.items()})
 
 
 if __name__ == "__main__":

@@ -42,7 +42,6 @@ from ldf_np.data import load_pacman, to_float, to_uint8
 from ldf_np.experiment import Pieces, finished, over_seeds, verdict
 from ldf_np.layers import evaluation
 from ldf_np.losses import colour_metric
-from ldf_np.report import text_table
 from ldf_np.training import apply_batched
 
 BOTTOMS = {"bottom": {}, "bottom-stochastic": {"stochastic": True},
@@ -268,21 +267,21 @@ def claims(chains, starts):
                      "quantity": f"{quantity} at the last step, where the KID of the states is {left}; "
                                  f"expected {expected} {than:.3g}"})
 
-    claim("a deterministic chain between frames and h keeps the identity of its start", IDENTITY, "retention",
+    claim("A deterministic chain between frames and h keeps the identity of its start", IDENTITY, "retention",
           last(chains, "frames: h", "retention"), "above", chance, "frames: h")
     for level in ("frames", "clips"):
         z, mean, noisy = (f"{level}: {kind}" for kind in ("z", "mean of E", "drawn E, noisy G"))
         kept, kept_by_mean, kept_in_noise = (last(chains, kind, "retention") for kind in (z, mean, noisy))
-        claim(f"a deterministic chain between {level} and z keeps the identity of its start", IDENTITY, "retention", kept,
+        claim(f"A deterministic chain between {level} and z keeps the identity of its start", IDENTITY, "retention", kept,
               "above", chance, z)
-        claim(f"a deterministic chain between {level} and z does not mix: where it began can be told", IDENTITY,
+        claim(f"A deterministic chain between {level} and z does not mix: where it began can be told", IDENTITY,
               "accuracy of telling the halves", last(chains, z, "halves"), "above", 0.5, z)
-        claim(f"it is determinism that keeps the identity ({level})", REPLY,
+        claim(f"It is determinism that keeps the identity ({level})", REPLY,
               "retention, deterministic minus drawn E and noisy G", np.subtract(kept, kept_in_noise), "above", 0.0, z, noisy)
-        claim(f"it is determinism that keeps the identity ({level}, both chains with the stochastic model's weights)", REPLY,
+        claim(f"It is determinism that keeps the identity ({level}, both chains with the stochastic model's weights)", REPLY,
               "retention, mean of E minus drawn E and noisy G", np.subtract(kept_by_mean, kept_in_noise), "above", 0.0,
               mean, noisy)
-        claim(f"with Gaussian noise in E and G the chain between {level} and z mixes", CRITIQUE,
+        claim(f"With Gaussian noise in E and G the chain between {level} and z mixes", CRITIQUE,
               f"explained by the start ({LIMIT:.3g} is an R-hat of 1.1), drawn E and noisy G,",
               last(chains, noisy, "explained"), "below", LIMIT, noisy)
     return made
@@ -380,13 +379,9 @@ def run(options):
                 "Curves over the steps of the chains for two levels, with intervals over seeds"),
                ("chains.gif", f"Chains that run: rows as in chains.png, {SHOWN} starts each",
                 "A grid of changing Ms. Pac-Man frames")]
-    experiment.save_results(options, title="Chains between data and codes: do they mix? (Section 4)", claims=found,
-                            tables=shown, figures=figures, seconds=pieces.seconds, chance=1 / options.starts,
-                            recorded=recorded(options.steps), chains=chains)
-    for title, table in shown.items():
-        print(text_table(table, title), end="\n\n")
-    experiment.print_claims(found)
-    print(f"results.json, chains.png, curves.png and chains.gif are in {options.out}")
+    experiment.conclude(options, title="Chains between data and codes: do they mix? (Section 4)", claims=found,
+                        tables=shown, figures=figures, seconds=pieces.seconds, chance=1 / options.starts,
+                        recorded=recorded(options.steps), chains=chains)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, to_uint8
 from ldf_np.experiment import Pieces, finished, over_seeds, verdict
 from ldf_np.losses import colour_metric
-from ldf_np.report import text_table
 from ldf_np.vae import GaussianTop
 
 SAMPLES = 1000          # generated clips, at most, to score
@@ -350,12 +349,8 @@ def run(options):
 
     shown, shapes = pictures(options.out, found, anchors, at, clips, data.test), tables(found, anchors, at)
     tested = claims(found, at)
-    experiment.save_results(options, title="Few whole clips, all single frames: LDF beside its rivals (Fig. 6)", claims=tested,
-                            tables=shapes, figures=shown, seconds=pieces.seconds, device=ldf.device(), arms=found)
-    for title, table in shapes.items():
-        print(f"\n{text_table(table, title)}")
-    experiment.print_claims(tested)
-    print(f"pictures and results.json are in {options.out}")
+    experiment.conclude(options, title="Few whole clips, all single frames: LDF beside its rivals (Fig. 6)", claims=tested,
+                        tables=shapes, figures=shown, seconds=pieces.seconds, device=ldf.device(), arms=found)
 
 
 if __name__ == "__main__":

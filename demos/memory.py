@@ -25,7 +25,6 @@ import numpy as np
 import ldf_np as ldf
 from ldf_np import backend, experiment, nets, plots
 from ldf_np.experiment import Pieces, over_seeds, verdict
-from ldf_np.report import text_table
 
 SHARED, LOCAL = 96, 64
 VASTLY = 10         # times less memory than the joint model: what counts as "vastly reduced"
@@ -209,16 +208,12 @@ def run(options):
     if len(lengths) < 2:
         raise ValueError(f"--minutes: expected time for at least two lengths, got {options.minutes:g}")
     found, tested = tables(lengths, pieces), claims(lengths, pieces)
-    for title, table in found.items():
-        print(f"{text_table(table, title)}\n")
     picture(os.path.join(options.out, "memory.png"), lengths, pieces)
-    experiment.save_results(
+    experiment.conclude(
         options, title="Memory and time of a step against the number of frames", claims=tested, tables=found,
         figures=[("memory.png", "Memory and time of a training step; both axes logarithmic.",
                   "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's top")],
         seconds=kept.seconds, frames=lengths, device=ldf.device())
-    experiment.print_claims(tested)
-    print(f"memory.png and results.json are in {options.out}")
 
 
 if __name__ == "__main__":

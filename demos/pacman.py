@@ -6,8 +6,9 @@
 
 Each model gets the same wall-clock time; LDF's includes its bottom level, and the time that scoring takes counts for neither.
 While a model trains, its samples are compared with training clips (KID of whole clips), and it ends with the weights that
-were best then; the held-out clips are looked at once, afterwards. Ctrl-C ends the training of a model and writes what it has
-learned; the same command goes on with what is missing.
+were best then; the held-out clips are looked at once, afterwards. Every minute a training writes a checkpoint with all of its
+state into OUT/checkpoints. Ctrl-C, like SIGTERM, ends the training of a model and writes what it has learned; the same command
+goes on from there, as it does after any other end. Once a model is finished, only the log of its losses stays there.
 """
 
 import os
@@ -21,7 +22,6 @@ import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.experiment import Pieces, Tracker, over_seeds, verdict
-from ldf_np.report import text_table
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
 SAMPLES = 1000
@@ -43,7 +43,10 @@ def parse(arguments=None):
     parser.add_argument("--train-clips", type=experiment.whole(64), metavar="N",
                         help="train on only N whole clips; the bottom level still sees all single frames")
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
+    experiment.add_checkpoints(parser)
     options = parser.parse_args(arguments)
+    if options.resume and not any(os.path.isdir(os.path.join(options.out, name)) for name in ("checkpoints", "pieces")):
+        parser.error(f"--resume: nothing was begun in {options.out}")
     if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got {options.train_clips}")
     return options
@@ -52,7 +55,7 @@ def parse(arguments=None):
 # ------------------------------------------------------------------------------------------------------- models
 
 
-def train(name, options, seed, data, clips, scores):
+def train(name, options, settings, seed, data, clips, scores):
     """The piece of one model and seed: its scores, samples and what there is to say of its training."""
     model = nets.clip_ldf(clips, seed=seed)
     size = sum(p.size for p in model.parameters())
@@ -60,10 +63,11 @@ def train(name, options, seed, data, clips, scores):
         model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
     wanted = metrics.features(metrics.as_channels(clips[:PICK]))
     tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * options.minutes * 60)
-    settings = {"minutes": options.minutes, "progress": True, "callback": tracker}
+    checkpoints = experiment.checkpoints(options, f"{name} seed {seed}", settings, tracker=tracker)
+    budget = {"minutes": options.minutes, "progress": True, "callback": tracker, "checkpoints": checkpoints}
     if name == "LDF":
-        settings |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
-    histories = model.fit(clips, **settings)
+        budget |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
+    histories = model.fit(clips, **budget)
     histories = histories if isinstance(histories, dict) else {name: histories}
     last = list(histories.values())[-1]
     curve = tracker.finish(last.before + sum(last.seconds[-1:]))
@@ -199,8 +203,8 @@ def run(options):
                          f"got {len(clips)} and {len(data.test)}")
     print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
     names = {"ldf": ["LDF"], "joint": ["joint GAN"], "both": ["LDF", "joint GAN"]}[options.model]
-    kept = Pieces(os.path.join(options.out, "pieces"), {k: v for k, v in vars(options).items() if k not in
-                                                        ("out", "seeds", "model")}, 1 + len(names) * len(options.seeds))
+    settings = {k: v for k, v in vars(options).items() if k not in ("out", "seeds", "model", "resume", "on_nan")}
+    kept = Pieces(os.path.join(options.out, "pieces"), settings, 1 + len(names) * len(options.seeds))
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half], clips)
     anchors = kept("anchors", lambda: {kind: scores(some) for kind, some in
@@ -209,26 +213,27 @@ def run(options):
     for seed in options.seeds:
         for name in names:
             if not interrupted:
-                piece = kept(f"{name} seed {seed}", partial(train, name, options, seed, data, clips, scores))
+                title = f"{name} seed {seed}"
+                piece = kept(title, partial(train, name, options, settings, seed, data, clips, scores))
                 pieces[name][seed], interrupted = piece, piece.get("interrupted", False)
+                if not interrupted:
+                    experiment.checkpoints(options, title, settings).discard()
     kept.close()
     pieces = {name: some for name, some in pieces.items() if some}
 
     shown = pictures(options.out, pieces, data)
     found, tested = tables(pieces, anchors), claims(pieces, anchors, options.minutes)
-    experiment.save_results(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
-                            tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
-                            models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
-                                           for seed, p in some.items()} for name, some in pieces.items()})
-    for title, table in found.items():
-        print(f"\n{text_table(table, title)}")
     for name, some in pieces.items():
         for seed, p in some.items():
             if "mse" in p:
                 print(f"{name}, seed {seed}: mean squared error of held-out frames, through the shortcut {p['mse']['h']:.4f}, "
                       f"through z {p['mse']['z']:.4f}")
-    experiment.print_claims(tested)
-    print(f"pictures, samples, weights and results.json are in {options.out}")
+    experiment.conclude(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
+                        tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
+                        models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
+                                       for seed, p in some.items()} for name, some in pieces.items()})
+    if interrupted:
+        print("interrupted: the same command goes on from the checkpoint")
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ class ALI(Module):
 
     def stepper(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.encoder, self.decoder, self.discriminator)])
+        return Step(self._advance, [self.rng, *generators(self.encoder, self.decoder, self.discriminator)], self)
 
     def _advance(self, x, share):
         x = unchanging(x)
@@ -145,12 +145,14 @@ class ALI(Module):
             total = total + losses["rec_z"] * self.latent_weight
         return losses, grad(total, self._autoencoder.network.parameters())
 
-    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
-        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
+        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
+        History."""
         batches = Batches(x, batch_size, self.rng)
         step = self.stepper()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
-                     progress=progress, label="ALI", callback=callback)
+                     progress=progress, label="ALI", callback=callback, checkpoints=checkpoints,
+                     state={"model": self, "batches": batches})
 
     def sample(self, n, rng=None):
         """n samples G(z), z ~ N(0, I): a NumPy array (n, ...)."""

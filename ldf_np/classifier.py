@@ -88,8 +88,10 @@ class Classifier(Module):
     def forward(self, x):
         return self.network(x)
 
-    def fit(self, images, labels, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
-        """Train on images (N, h, w, c) with integer labels (N,); the budget is in steps or minutes. Returns a History."""
+    def fit(self, images, labels, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
+            checkpoints=None):
+        """Train on images (N, h, w, c) with integer labels (N,); the budget is in steps or minutes (see ``training.train``).
+        Returns a History."""
         _checked(images)
         targets = one_hot(check_labels(labels, len(images), self.classes), self.classes)
         batches, shape = Batches(images, batch_size, self.rng), images.shape[1:]
@@ -100,14 +102,15 @@ class Classifier(Module):
             self._adam.step(grad(loss, self.network.parameters()))
             return {"loss": loss}
 
-        step = Step(advance, generators(self.network))      # which takes one array: each row an image and its target
+        step = Step(advance, generators(self.network), self)    # which takes one array: each row an image and its target
 
         def next_step(share):
             here = batches.indices()
             x = batches.take(here)
             return step(concatenate([x.reshape(len(x), -1), asarray(targets[here])], axis=1), share)
 
-        return train(next_step, steps=steps, minutes=minutes, progress=progress, label=type(self).__name__, callback=callback)
+        return train(next_step, steps=steps, minutes=minutes, progress=progress, label=type(self).__name__, callback=callback,
+                     checkpoints=checkpoints, state={"model": self, "batches": batches})
 
     def predict(self, images):
         """Probabilities, NumPy float32 (n, classes), in evaluation mode."""

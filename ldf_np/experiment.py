@@ -15,9 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from .backend import to_numpy
+from .checkpoint import Checkpoints
 from .expect import number
 from .files import replacing
-from .report import cell, environment, save_json
+from .report import cell, environment, save_json, text_table
 
 # ------------------------------------------------------------------------------------------------------- options
 
@@ -57,6 +58,27 @@ def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument("--out", default=out, help=f"folder for what it writes (default {out})")
     return made
+
+
+def add_checkpoints(parser):
+    """Give an ArgumentParser what trainings that survive take: --resume, --no-resume and --on-nan."""
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction,
+                        help="go on with trainings that were ended (so it is anyway, but with --resume it is an error where "
+                             "none was begun), or begin them anew (--no-resume)")
+    parser.add_argument("--on-nan", choices=("stop", "back-off"), default="stop",
+                        help="where a loss or gradient is not finite: end with what it was (default), or go back to the last "
+                             "checkpoint with half the learning rates")
+
+
+def checkpoints(options, name, settings, **also):
+    """The ``Checkpoints`` of the training ``name``, in its folder in ``options.out``, by the options of ``add_checkpoints``.
+
+    ``settings``: all that it depends on beside its name. ``also``: {name: thing with a ``state``} that belong to it.
+    """
+    found = Checkpoints(os.path.join(options.out, "checkpoints", name), on_nan=options.on_nan, settings=settings, also=also)
+    if options.resume is False:
+        found.discard()
+    return found
 
 
 def main(run, options):
@@ -179,6 +201,17 @@ class Tracker:
             self.best = value
             self._weights = {name: np.array(to_numpy(a)) for name, a in self.model.state_dict().items()}
 
+    @property
+    def state(self):
+        """Where it stands, for a checkpoint of the training; assign it to go back to that point."""
+        weights = {f"best {name}": array for name, array in (self._weights or {}).items()}
+        return {"times": self.times, "curve": self.curve, "least": self.best} | weights
+
+    @state.setter
+    def state(self, state):
+        self.times, self.curve, self.best = list(state["times"]), list(state["curve"]), state["least"]
+        self._weights = {name[len("best "):]: a for name, a in state.items() if name.startswith("best ")} or None
+
     def finish(self, elapsed):
         """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[seconds, score], ...]."""
         self._look(elapsed)
@@ -250,3 +283,12 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
               {"title": title, "command": line, "options": vars(options), "seconds": seconds, "claims": full, "tables": tables,
                "figures": [dict(zip(("file", "caption", "alt"), figure, strict=True)) for figure in figures],
                **more} | environment())
+
+
+def conclude(options, *, claims, tables, **settings):
+    """``save_results``, and print the tables, the claims, and where it all is."""
+    save_results(options, claims=claims, tables=tables, **settings)
+    for title, table in tables.items():
+        print(f"{text_table(table, title)}\n")
+    print_claims(claims)
+    print(f"\nresults.json and what goes with it are in {options.out}")

@@ -1,46 +1,73 @@
-"""Files that are never half-written: everything goes to a temporary name first and is then renamed."""
+"""Files that are never half-written: everything goes to a temporary name first, onto the disk, and is then renamed."""
 
+import hashlib
 import os
 import tempfile
 from contextlib import contextmanager
 
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 
 @contextmanager
 def replacing(path):
-    """A temporary path beside ``path``; on success it takes the place of ``path``, on an error it is removed."""
+    """A temporary path beside ``path``; on success it takes the place of ``path``, on an error it is removed.
+
+    What was written is on the disk before it is renamed, and so is the new name afterwards: whatever stops the program or the
+    machine, ``path`` is the whole old file or the whole new one. (A program that is killed leaves the temporary file, whose
+    name begins with a dot and the name of ``path``.)
+    """
     path = os.fspath(path)
-    folder = os.path.dirname(path) or "."
+    folder, name = os.path.split(path)
+    folder = folder or "."
     os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=os.path.splitext(path)[1])
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}-", suffix=os.path.splitext(path)[1])
     os.close(handle)
     try:
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)      # mkstemp makes private files
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+    if os.name != "nt":         # Windows opens no folders
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def checksum(data):
+    """The BLAKE2 checksum of bytes, 32 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def save_tensors(path, tensors, metadata=None):
-    """Write {name: NumPy array} and {name: text} as one safetensors file."""
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    """Write {name: NumPy array} and {name: text} as one safetensors file. Returns the checksum of its bytes."""
+    data = save(tensors, metadata)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+    return checksum(data)
 
 
-def load_tensors(path):
+def load_tensors(path, expected=None):
     """Read a safetensors file: {name: NumPy array} and its metadata {name: text}.
 
-    Raises FileNotFoundError, or ValueError naming the file where it is not a whole safetensors file.
+    Raises FileNotFoundError, or ValueError naming the file where it is not a whole safetensors file or, with ``expected``
+    given, has another checksum.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such file (expected weights in safetensors format)")
+    if expected is not None:
+        with open(path, "rb") as file:
+            if checksum(file.read()) != expected:
+                raise ValueError(f"{path}: its bytes are not those that were written: it is damaged or was altered")
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}

@@ -57,7 +57,7 @@ class GAN(Module):
 
     def stepper(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.generator, *self._critics())])
+        return Step(self._advance, [self.rng, *generators(self.generator, *self._critics())], self)
 
     def _critics(self):
         """The discriminators."""
@@ -88,12 +88,14 @@ class GAN(Module):
         loss = generator_loss(self.discriminator(fake), self.loss)
         return {"G": loss}, grad(loss, self.generator.parameters())
 
-    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
-        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
+        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
+        History."""
         batches = Batches(self._to_network(x), batch_size, self.rng)
         step = self.stepper()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
-                     progress=progress, label=type(self).__name__, callback=callback)
+                     progress=progress, label=type(self).__name__, callback=callback, checkpoints=checkpoints,
+                     state={"model": self, "batches": batches})
 
     def sample(self, n, rng=None):
         """n samples, by the averaged generator in evaluation mode: a NumPy array (n, ...)."""
@@ -130,13 +132,15 @@ class JointGAN(GAN):
         if frame_discriminator is not None:
             self._critic = Adam(Sequential(*self._critics()), self._critic.lr, self._critic.betas)
 
-    def fit(self, x, frames=None, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
+    def fit(self, x, frames=None, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
+            checkpoints=None):
         """Train on clips x (N, t, h, w, c), and a frame discriminator on ``frames`` (M, h, w, c), by default those of ``x``;
-        float32 or uint8. The budget is in steps or minutes. Returns a History."""
+        float32 or uint8. The budget is in steps or minutes (see ``training.train``). Returns a History."""
         if self.frame_discriminator is None:
             if frames is not None:
                 raise ValueError("frames: expected None, for this model has no frame_discriminator to train on them")
-            return super().fit(x, steps=steps, minutes=minutes, batch_size=batch_size, progress=progress, callback=callback)
+            return super().fit(x, steps=steps, minutes=minutes, batch_size=batch_size, progress=progress, callback=callback,
+                               checkpoints=checkpoints)
         clips = Batches(self._to_network(x), batch_size, self.rng)
         frames = x.reshape(-1, *x.shape[2:]) if frames is None else frames
         if numbers("frames", frames).shape[1:] != x.shape[2:]:
@@ -144,7 +148,8 @@ class JointGAN(GAN):
         singles = Batches(frames, batch_size, self.rng)
         step = self.stepper()       # which takes one array: the real frames are further channels of the clips
         return train(lambda share: step(concatenate([next(clips), next(singles)], axis=-1), share), steps=steps,
-                     minutes=minutes, progress=progress, label=type(self).__name__, callback=callback)
+                     minutes=minutes, progress=progress, label=type(self).__name__, callback=callback,
+                     checkpoints=checkpoints, state={"model": self, "clips": clips, "frames": singles})
 
     def _advance(self, x, share):
         if self.frame_discriminator is None:

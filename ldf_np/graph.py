@@ -5,12 +5,14 @@ once. What changes from step to step has to lie on the device, at a fixed place:
 is done (which anneals the penalty and the rates), Adam's count of steps, and the counters of the noise.
 """
 
+import math
 import warnings
 
 import numpy as np
 
 from .backend import asarray, on_device, to_numpy, xp
 from .expect import finite, number, numbers
+from .guard import first_not_finite
 from .kernels import cuda
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
@@ -26,10 +28,14 @@ class Step:
         array (1,) on the device.
     generators : sequence of Generator
         Those that ``advance`` draws from.
+    model : Module, optional
+        Whose step it is: it gives the layers their names where one has to be blamed.
+
+    Raises FloatingPointError naming the loss or gradient that is not finite, and the first layer that is to blame.
     """
 
-    def __init__(self, advance, generators):
-        self._advance, self._generators = advance, list(generators)
+    def __init__(self, advance, generators, model=None):
+        self._advance, self._generators, self._model = advance, list(generators), model
         self._taken, self._graph, self._failed = 0, None, False
 
     def once(self, x, share=0.0):
@@ -43,6 +49,20 @@ class Step:
         return _values(self._advance(x, _on_device(share)))
 
     def __call__(self, x, share=0.0):
+        before = [generator.state for generator in self._generators]
+        try:
+            losses = self._step(x, share)
+            wrong = ", ".join(f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value))
+        except FloatingPointError as error:
+            wrong = str(error)
+        if not wrong:
+            return losses
+        for generator, state in zip(self._generators, before):
+            generator.state = state         # the same noise again
+        first = first_not_finite(self._model, self._advance, x, _on_device(share))
+        raise FloatingPointError(f"{wrong}; not finite first: {first}")
+
+    def _step(self, x, share):
         if not on_device() or self._failed:
             return self._plain(x, share)
         if self._graph is None:

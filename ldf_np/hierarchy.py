@@ -251,7 +251,7 @@ class LDF(Module):
         self.rng = Generator(seed)
 
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None, bottom_share=0.6,
-            batch_size=64, progress=False, callback=None):
+            batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train all levels.
 
         Parameters
@@ -267,11 +267,14 @@ class LDF(Module):
             ``bottom_share`` of it, equally.
         callback : callable, optional
             ``callback(history)`` after each step.
+        checkpoints : checkpoint.Checkpoints, optional
+            In a folder for each level, from which a training that was ended goes on: finished levels are not trained
+            again. Codes are computed again, the whitening is kept.
 
         Returns
         -------
         {name of the level: History}. Ctrl-C ends the level being trained; those above it still get two seconds
-        each, so that the model can be sampled.
+        each, so that the model can be sampled (of which no checkpoint is kept).
         """
         if schedule not in ("bottom-first", "together"):
             raise ValueError(f'schedule: expected "bottom-first" or "together", got {schedule!r}')
@@ -279,11 +282,11 @@ class LDF(Module):
             raise ValueError(f"bottom_share: expected a number in (0, 1), got {bottom_share}")
         self._check_shapes(x)
         if schedule == "together":
-            return self._fit_together(x, factors, steps, minutes, batch_size, progress, callback)
+            return self._fit_together(x, factors, steps, minutes, batch_size, progress, callback, checkpoints)
         return self._fit_bottom_first(x, factors, steps, minutes, bottom_share, batch_size,
-                                      progress, callback)
+                                      progress, callback, checkpoints)
 
-    def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, progress, callback):
+    def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, progress, callback, checkpoints):
         used, histories, interrupted = 0.0, {}, False         # seconds, without those of the callback
         share = bottom_share / len(self.levels)
 
@@ -291,10 +294,13 @@ class LDF(Module):
             history.before = used
             callback(history)
 
+        def kept(name, below):
+            return {"checkpoints": checkpoints.inside(name, self.models[:below])} if checkpoints and not interrupted else {}
+
         watch = callback and with_times
         for k, level in enumerate(self.levels):
             data = level.factors(x) if factors is None or k > 0 else factors
-            history = level.model.fit(data, batch_size=batch_size, progress=progress, callback=watch,
+            history = level.model.fit(data, batch_size=batch_size, progress=progress, callback=watch, **kept(f"level {k}", k),
                                       **(LAST_MOMENT if interrupted else _budget(steps, minutes, share)))
             histories[f"level {k}"] = history
             interrupted |= history.interrupted
@@ -306,38 +312,43 @@ class LDF(Module):
                 interrupted, x = True, level.encode(few)
             used += sum(history.seconds[-1:]) + time.perf_counter() - start
         start = time.perf_counter()
-        white = self.whitening.fit(x).apply(x)
+        top = kept("top", len(self.levels))
+        if top:
+            checkpoints.inside("whitening", self.models).once(lambda: self.whitening.fit(x), whitening=self.whitening)
+        else:
+            self.whitening.fit(x)
+        white = self.whitening.apply(x)
         used += time.perf_counter() - start
         budget = _budget(steps, minutes, 1 - bottom_share)
         if minutes is not None:         # encoding and whitening are part of the budget
             budget["minutes"] = max(0.01, minutes - used / 60)
         histories["top"] = self.top.fit(white, batch_size=min(batch_size, len(white)), progress=progress,
-                                        callback=watch, **(LAST_MOMENT if interrupted else budget))
+                                        callback=watch, **top, **(LAST_MOMENT if interrupted else budget))
         return histories
 
-    def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback):
+    def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback, checkpoints):
         objects = Batches(x, batch_size, self.rng)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
         steps_of = [level.model.stepper() for level in self.levels]
-        top_step, taken = self.top.stepper(), 0
+        top_step = self.top.stepper()
 
         def step(share):
-            nonlocal taken
             losses = {}
             data = to_numpy(next(objects))
             for k, level in enumerate(self.levels):
                 batch = next(local) if k == 0 and local else as_batch(
                     _some(level.factors(data), batch_size, self.rng))
-                losses |= {f"level {k} {name}": v for name, v in steps_of[k](batch, share).items()}
+                losses |= _named(f"level {k}", steps_of[k], batch, share)
                 data = level.encode(data)
             # The basis follows the codes while they move: refitted at steps 0, 1, 3, 7, 15, ... ever more rarely.
-            if taken & (taken + 1) == 0:
+            if objects.taken & (objects.taken - 1) == 0:
                 self.whitening.fit(self.codes(x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
-            taken += 1
             white = self.whitening.apply(data)
-            return losses | {f"top {name}": v for name, v in top_step(as_batch(white), share).items()}
+            return losses | _named("top", top_step, as_batch(white), share)
 
-        history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF", callback=callback)
+        history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF", callback=callback,
+                        checkpoints=checkpoints and checkpoints.inside("together"),
+                        state={"model": self, "objects": objects, "factors": local})
         return {"together": history}
 
     def _check_shapes(self, x):
@@ -389,6 +400,14 @@ class LDF(Module):
 def _budget(steps, minutes, share):
     return {"steps": None if steps is None else max(1, round(steps * share)),
             "minutes": None if minutes is None else minutes * share}
+
+
+def _named(name, step, batch, share):
+    """The losses of a level's step under its name."""
+    try:
+        return {f"{name} {loss}": value for loss, value in step(batch, share).items()}
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{name}: {error}") from error
 
 
 def _some(rows, count, rng):

@@ -20,7 +20,7 @@ from .files import load_tensors, save_tensors
 from .kernels.conv import pair
 from .random import Generator
 
-_watch = threading.local()      # _watch.calls: the (module, output shape) pairs that summary() collects
+_watch = threading.local()      # _watch.look: what is told of each output and gradient on this thread, or None
 
 
 class Parameter(Tensor):
@@ -78,7 +78,7 @@ class Module:
 
     def __call__(self, *inputs):
         y = self.forward(*inputs)
-        _seen(self, y)
+        seen(self, y)
         return y
 
     def children(self):
@@ -199,7 +199,8 @@ class Module:
         names = {id(module): name for name, module in self.named_modules()}
         rows = [(name or type(self).__name__, m, "") for name, m in self.named_modules() if not any(m.children())]
         if input_shapes:
-            with _watching() as calls, no_grad(), evaluation(self):
+            calls = []
+            with watching(lambda m, y: calls.append((m, y.shape))), no_grad(), evaluation(self):
                 self(*(Tensor(xp().zeros((1, *shape), np.float32)) for shape in input_shapes))
             rows = [(names[id(m)] or type(self).__name__, m, str(shape[1:])) for m, shape in calls
                     if id(m) in names and not any(m.children())]
@@ -233,20 +234,21 @@ def evaluation(*modules):
             module.training = mode
 
 
-def _seen(module, y):
-    """Tell summary(), where it watches, that a module made y."""
-    calls = getattr(_watch, "calls", None)
-    if calls is not None:
-        calls.append((module, y.shape))
+def seen(source, result):
+    """Tell whoever watches what a module made, or the gradients that an optimiser is given. True where the watcher wants
+    nothing done with them."""
+    look = getattr(_watch, "look", None)
+    return look is not None and look(source, result)
 
 
 @contextmanager
-def _watching():
-    _watch.calls = []
+def watching(look):
+    """A context in which ``look(source, result)`` is told of everything that is ``seen`` on this thread."""
+    _watch.look = look
     try:
-        yield _watch.calls
+        yield
     finally:
-        _watch.calls = None
+        _watch.look = None
 
 
 class Sequential(Module):
@@ -259,7 +261,7 @@ class Sequential(Module):
         done = None         # an activation that the layer before it has done in its own pass
         for layer, after in zip(self.layers, [*self.layers[1:], None]):
             if layer is done:
-                _seen(layer, x)
+                seen(layer, x)
             elif isinstance(layer, Activated) and isinstance(after, LeakyReLU):
                 x, done = layer(x, after.slope), after
             else:

@@ -4,37 +4,66 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .backend import array_module, concatenate
+from .backend import array_module, concatenate, to_numpy
 from .engine import Tensor
-from .expect import one_of_type, positive
+from .expect import number, one_of_type, positive
 from .kernels import optim as kernel
-from .layers import Buffer, Module
+from .layers import Buffer, Module, seen
 
 
 class Optimizer:
-    """Steps down the gradient of the parameters of ``network`` (a Module)."""
+    """Steps down the gradient of the parameters of ``network`` (a Module).
+
+    ``scale``, an array (1,) where the parameters are, multiplies the learning rate ``lr``: 1, or less once a training has
+    backed off. ``kept`` names the arrays of which its state consists.
+    """
+
+    kept = ("scale",)
 
     def __init__(self, network, lr):
         kind = type(self).__name__
         self.network, self.lr = one_of_type(f"{kind}: network", network, Module), positive(f"{kind}: lr", lr)
+        self.scale = array_module(network.flat()).ones(1, np.float64)
 
     def step(self, grads, share=1.0):
         """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that order; ``share``: of
-        the learning rate, for a schedule (a number, or an array (1,) on the device)."""
+        the learning rate, for a schedule (a number, or an array (1,) on the device).
+
+        Raises FloatingPointError, and changes nothing, where a gradient is not finite. (Not on a CUDA device, which the host
+        would have to wait for: there the next loss tells.)
+        """
         if not isinstance(grads, (list, tuple)) or not all(isinstance(g, Tensor) for g in grads):
             raise TypeError("grads: expected a list of Tensors, one for each parameter")
         expected, got = [p.shape for p in self.network.parameters()], [g.shape for g in grads]
         if got != expected:
             raise ValueError(f"grads: expected one for each parameter, of shapes {expected}, got {got}")
+        if seen(self, grads):
+            return
         flat = self.network.flat()
-        xp = array_module(flat)
         gradient = concatenate([g.data.reshape(-1) for g in grads])
-        share = share if hasattr(share, "shape") else xp.full(1, share, np.float64)
-        self._update(flat, gradient, share)
+        if isinstance(gradient, np.ndarray):
+            with np.errstate(all="ignore"):
+                total = gradient.sum()          # one pass; NaN and infinity survive it
+            if not np.isfinite(total):
+                raise FloatingPointError("a gradient is not finite")
+        self._update(flat, gradient, self.scale * (share if hasattr(share, "shape") else number("share", share)))
+
+    @property
+    def state(self):
+        """Everything but the parameters that the next step depends on; assign it to go back to that point."""
+        return {name: to_numpy(getattr(self, name)).copy() for name in self.kept}
+
+    @state.setter
+    def state(self, state):
+        for name in self.kept:
+            array = getattr(self, name)
+            array[...] = array_module(array).asarray(state[name])       # in place: a captured step reads this array
 
 
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum: v = momentum * v + g; p -= lr * v."""
+
+    kept = ("scale", "velocity")
 
     def __init__(self, network, lr, momentum=0.0):
         super().__init__(network, lr)
@@ -55,6 +84,8 @@ class Adam(Optimizer):
 
     m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
     """
+
+    kept = ("scale", "m", "v", "steps")
 
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
@@ -95,6 +126,15 @@ class EMA(Module):
         xp = array_module(live[0])
         self.average = Buffer(xp.concatenate([data.reshape(-1) for data in live]))
         self.steps = xp.zeros(1, np.int32)
+
+    @property
+    def state(self):
+        """What ``average``, a Buffer, does not hold; assign it to go back to that point."""
+        return {"steps": to_numpy(self.steps).copy()}
+
+    @state.setter
+    def state(self, state):
+        self.steps[...] = array_module(self.steps).asarray(state["steps"])
 
     def _live(self):
         network = self._of["network"]

@@ -1,11 +1,14 @@
 """Pictures of clips and curves of losses. Nothing here is needed for training; matplotlib is loaded on first use."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from .expect import channels_last, whole
 from .experiment import over_seeds
 from .files import replacing
+from .records import NAME, read_records
 
 
 def clip_sheet(clips, columns=1, scale=3, gap=1):
@@ -89,15 +92,15 @@ def save_lines(path, curves, x, y):
 
 
 def save_curves(path, histories):
-    """Write the losses of {title: History} as a PNG: a panel each, over minutes, a thin line for every step's value
-    and a thick one for the mean of a fiftieth of the run."""
+    """Write the losses of {title: History, or what ``read_records`` gives} as a PNG: a panel each, over minutes, a thin line
+    for every value and a thick one for the mean of a fiftieth of the run."""
     from matplotlib.figure import Figure
 
     histories = {title: history for title, history in histories.items() if history.steps}
     figure = Figure(figsize=(5 * max(1, len(histories)), 3.5), layout="constrained")
     for axes, (title, history) in zip(figure.subplots(1, max(1, len(histories)), squeeze=False)[0], histories.items()):
         minutes = np.array(history.seconds) / 60
-        window = max(1, history.steps // 50)
+        window = max(1, len(minutes) // 50)
         for name, values in history.losses.items():
             line, = axes.plot(minutes, values, linewidth=0.3, alpha=0.4)
             smooth = np.convolve(values, np.ones(window) / window, mode="valid")
@@ -105,3 +108,13 @@ def save_curves(path, histories):
         axes.set(title=f"{title}: {history.steps:,} steps", xlabel="minutes", ylabel="loss", yscale="log")
         axes.legend(frameon=False)
     save_figure(path, figure, dpi=120)
+
+
+def save_metrics(path, folder):
+    """``save_curves`` of every log of losses in and below a folder of checkpoints, while their trainings go on or afterwards.
+
+    Raises ValueError where there is none."""
+    logs = sorted(Path(folder).rglob(NAME), key=lambda log: log.stat().st_mtime)
+    if not logs:
+        raise ValueError(f"{folder}: expected a folder with logs of losses, {NAME}, and found none")
+    save_curves(path, {str(log.parent.relative_to(Path(folder).parent)): read_records(log) for log in logs})

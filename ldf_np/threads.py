@@ -6,6 +6,7 @@ these instead.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from .backend import on_device
 
@@ -28,6 +29,17 @@ def set_num_threads(count):
     if count not in (1, 2):
         raise ValueError(f"count: expected 1 or 2 threads, got {count!r}")
     _count = count
+
+
+@contextmanager
+def in_turn():
+    """A context in which ``side_by_side`` computes one after the other, on the caller's thread."""
+    global _count
+    count, _count = _count, 1
+    try:
+        yield
+    finally:
+        _count = count
 
 
 def side_by_side(first, second, ordered=False):

@@ -1,7 +1,10 @@
 """The training loop: batches, a budget in steps or minutes, a progress bar, and a calm stop on Ctrl-C."""
 
 import math
+import signal
+import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 from tqdm import tqdm
@@ -32,7 +35,7 @@ class Batches:
         if data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
         self.data, self.size, self.rng = finite("data", data), size, rng
-        self.order, self.at = rng.permutation(len(data)), 0
+        self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0      # taken: batches so far
 
     def __next__(self):
         return self.take(self.indices())
@@ -42,7 +45,17 @@ class Batches:
         if self.at + self.size > len(self.order):
             self.order, self.at = self.rng.permutation(len(self.data)), 0
         self.at += self.size
+        self.taken += 1
         return self.order[self.at - self.size:self.at]
+
+    @property
+    def state(self):
+        """Where it stands; assign it to go back to that point. (``rng`` has a state of its own.)"""
+        return {"order": self.order, "at": self.at, "taken": self.taken}
+
+    @state.setter
+    def state(self, state):
+        self.order, self.at, self.taken = state["order"], state["at"], state["taken"]
 
     def take(self, indices):
         """These rows as float32 on the current device."""
@@ -81,13 +94,28 @@ class History:
     def steps(self):
         return len(self.seconds)
 
+    @property
+    def spent(self):
+        """Seconds so far."""
+        return self.seconds[-1] if self.seconds else 0.0
+
+    @property
+    def state(self):
+        """The losses and seconds as arrays; assign it to go back to that point."""
+        return {"seconds": np.array(self.seconds)} | {f"loss {name}": np.array(v) for name, v in self.losses.items()}
+
+    @state.setter
+    def state(self, state):
+        self.seconds = state["seconds"].tolist()
+        self.losses = {name[len("loss "):]: v.tolist() for name, v in state.items() if name != "seconds"}
+
     def append(self, losses, seconds):
         for name, value in losses.items():
             self.losses.setdefault(name, []).append(value)
         self.seconds.append(seconds)
 
 
-def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None):
+def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None, checkpoints=None, state=None):
     """Call ``step(t)`` until the budget is spent; t in [0, 1] is the share of it that has been, for annealing.
 
     Parameters
@@ -99,10 +127,16 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
         Show a bar with the losses and the time left.
     callback : callable, optional
         ``callback(history)`` after every step; its own time is not counted.
+    checkpoints : checkpoint.Checkpoints, optional
+        Where to keep the training's state, and from where to go on; the time that takes is not counted either. With a budget
+        in steps, a training that goes on gives the same bits as one that was never ended; with one in minutes the time spent
+        counts, but the annealing follows the clock, which never strikes twice alike.
+    state : dict, for ``checkpoints``: {name: model, batches or whatever else has a ``state``}
 
     Returns
     -------
-    History. Ctrl-C ends the training after which everything that was learned is still there.
+    History. Ctrl-C ends the training after its step, and everything that was learned is still there; a second one ends it at
+    once, within the step, and then the last checkpoint stays as it was. SIGTERM is the same where a program takes it as Ctrl-C.
 
     Raises
     ------
@@ -116,29 +150,83 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {callback!r:.80}")
     limit = math.inf if minutes is None else minutes * 60
-    history, spent, in_callback = History(), 0.0, 0.0
-    start = time.perf_counter()
-    bar = tqdm(total=1.0, desc=label, disable=not progress, mininterval=0.5,
+    history = History()
+    keeper = None if checkpoints is None else checkpoints.begin(history, **(state or {}))
+    clock = Clock(history.spent)
+
+    def done():
+        return max(history.steps / steps if steps else 0.0, history.spent / limit)
+
+    bar = tqdm(total=1.0, initial=min(1.0, done()), desc=label, disable=not progress, mininterval=0.5,
                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
     try:
-        while (steps is None or history.steps < steps) and spent < limit:
-            share = max(history.steps / steps if steps else 0.0, spent / limit)
-            losses = step(share)
-            for name, value in losses.items():
-                if not math.isfinite(value):
-                    raise FloatingPointError(f"{label}: step {history.steps + 1}: {name} is {value}; "
-                                             "a lower learning rate or a stronger penalty may help")
-            spent = time.perf_counter() - start - in_callback
-            history.append(losses, spent)
-            done = min(1.0, max(history.steps / steps if steps else 0.0, spent / limit))
-            bar.set_postfix({"step": history.steps} | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
-            bar.update(done - bar.n)
-            if callback is not None:
-                before = time.perf_counter()
-                callback(history)
-                in_callback += time.perf_counter() - before
+        with _whole_steps() as stop:
+            while done() < 1 and not stop:
+                try:
+                    losses = _finite(step(done()))
+                except FloatingPointError as error:
+                    said = f"{label}: step {history.steps + 1}: {error}; a lower learning rate or a stronger penalty may help"
+                    if keeper is None or not keeper.back_off(said):
+                        raise FloatingPointError(said) from error
+                    clock = Clock(history.spent)
+                    continue
+                history.append(losses, clock.seconds())
+                bar.set_postfix({"step": history.steps} | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
+                bar.update(min(1.0, done()) - bar.n)
+                with clock.stopped():
+                    if callback is not None:
+                        callback(history)
+                    if keeper is not None:
+                        keeper.after_step()
+            if keeper is not None:
+                keeper.write()
+            history.interrupted = bool(stop)
     except KeyboardInterrupt:
         history.interrupted = True
     finally:
         bar.close()
     return history
+
+
+def _finite(losses):
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
+    return losses
+
+
+class Clock:
+    """Seconds of training: ``spent`` before it was made, and those since then in which it was not stopped."""
+
+    def __init__(self, spent):
+        self._start = time.perf_counter() - spent
+
+    def seconds(self):
+        return time.perf_counter() - self._start
+
+    @contextmanager
+    def stopped(self):
+        before = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - before
+
+
+@contextmanager
+def _whole_steps():
+    """A context in which a signal that would raise KeyboardInterrupt goes into a list instead, the first time."""
+    asked, handlers = [], {}
+
+    def ask(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is threading.main_thread():       # no other may set handlers
+        handlers = {s: h for s in (signal.SIGINT, signal.SIGTERM) if (h := signal.getsignal(s)) is signal.default_int_handler}
+    for number in handlers:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -55,19 +55,21 @@ class _Model(Module):
 
     def stepper(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.encoder, self.decoder)])
+        return Step(self._advance, [self.rng, *generators(self.encoder, self.decoder)], self)
 
     def _advance(self, x, share):
         total, losses = self._losses(Tensor(x))
         self._adam.step(grad(total, self._adam.network.parameters()), falling(share, self.final_lr))
         return losses
 
-    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
-        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes. Returns a History."""
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
+        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
+        History."""
         batches = Batches(x, batch_size, self.rng)
         step = self.stepper()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
-                     progress=progress, label=type(self).__name__, callback=callback)
+                     progress=progress, label=type(self).__name__, callback=callback, checkpoints=checkpoints,
+                     state={"model": self, "batches": batches})
 
     def encode(self, x, code=None):
         """The codes of x (n, ...), float32 or uint8 images: a NumPy array (n, ...)."""
@@ -199,11 +201,12 @@ class GaussianTop(Module):
         self.mean, self.root = Parameter(np.zeros(size, np.float32)), Parameter(np.eye(size, dtype=np.float32))
         self.rng = Generator(seed)
 
-    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None):
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
         """The mean and the covariance of x (N, size), the greatest likelihood: one pass over its rows, ``batch_size`` a step.
 
         It ends after that pass; where ``steps`` or ``minutes`` end it sooner, it has seen only the rows before. Returns a
-        History, with the mean square of each batch as its "square".
+        History, with the mean square of each batch as its "square". ``checkpoints``, which other tops take, has no use here:
+        the pass is made again.
         """
         whole("batch_size", batch_size)
         if finite("x", numbers("x", x, "n, size")).shape[1] != len(self.mean.data) or len(x) < 2:

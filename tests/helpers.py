@@ -1,10 +1,23 @@
-"""What several test files share: made-up numbers, networks as functions of their parameters, and a tiny ALI."""
+"""What several test files share: programs as modules, made-up numbers, nets as functions of their parameters, a tiny ALI."""
+
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 
 import ldf_np as ldf
 from ldf_np import layers as L
 from ldf_np.ali import ALI, Decoder, Discriminator, Encoder
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def load_program(path):
+    """A program of the checkout ("demos/memory.py") as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, CHECKOUT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def values(*shape, seed=0, dtype=np.float64):

@@ -1,20 +1,16 @@
 """demos/ablation.py: one difference a variant, paired differences, divergence as a result, and a whole small run."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np import nets
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "ablation.py"
-spec = importlib.util.spec_from_file_location("ablation", PROGRAM)
-ablation = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(ablation)
+ablation = load_program("demos/ablation.py")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +89,7 @@ def test_the_end_of_the_discriminators_losses():
 
 def test_a_run(small, tmp_path, capsys, monkeypatch):
     """Three variants. A fault is planted in one, which must show as diverged there and nowhere else."""
+    monkeypatch.setattr("ldf_np.ali.check_metric", lambda metric: metric)      # which would refuse it
     monkeypatch.setitem(ablation.VARIANTS, "no penalty", ({"colour_metric": np.full((3, 3), np.nan, np.float32)}, {}))
     variants = ["default", "no penalty", "together"]
     options = ["--minutes", "0.01", "--seeds", "0", "1", "--device", "cpu", "--out", str(tmp_path), "--variants", *variants]

@@ -15,7 +15,7 @@ from PIL import Image
 
 DEMO = Path(__file__).parents[1] / "demos" / "pacman.py"
 SHOWN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png", "scores.png"}
-WRITTEN = SHOWN | {"results.json", "pieces", "ldf_seed0.safetensors", "ldf_seed0_losses.png"}
+WRITTEN = SHOWN | {"results.json", "pieces", "checkpoints", "ldf_seed0.safetensors", "ldf_seed0_losses.png"}
 
 pytest.importorskip("ale_py", reason="the demo's clips come from the game")
 
@@ -34,6 +34,13 @@ HEEDING = ("import runpy, signal, sys; signal.signal(signal.SIGINT, signal.defau
 def start(environment, *options):
     return subprocess.Popen([sys.executable, "-c", HEEDING, str(DEMO), "--clips", "1024", *options], env=environment,
                             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for(condition, seconds=120):
+    """Until the condition is met, or the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
@@ -69,6 +76,9 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
             assert min(image.size) > 90
             assert name != "samples.gif" or image.n_frames == 5
 
+    logs = [p for p in (tmp_path / "checkpoints").rglob("*") if p.is_file()]
+    assert len(logs) == 6 and {p.name for p in logs} == {"metrics.jsonl"}      # of checkpoints nothing is left
+
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "pieces").iterdir()}
     program = start(environment, *options)          # the same command finds everything
     again, err = program.communicate(timeout=120)
@@ -77,12 +87,11 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
-def test_ctrl_c_writes_what_there_is(environment, tmp_path):
-    program = start(environment, "--minutes", "30", "--model", "ldf", "--seeds", "0", "1", "--out", str(tmp_path))
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "pieces" / "anchors.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(3)                                   # into the training of the bottom level
+def test_ctrl_c_writes_what_there_is_and_the_same_command_goes_on(environment, tmp_path):
+    options = ("--minutes", "30", "--model", "ldf", "--seeds", "0", "1", "--out", str(tmp_path))
+    program = start(environment, *options)
+    log = tmp_path / "checkpoints" / "LDF seed 0" / "level 0" / "metrics.jsonl"
+    wait_for(lambda: log.exists() and log.read_text())      # into the training of the bottom level
     program.send_signal(signal.SIGINT)
     try:
         out, err = program.communicate(timeout=120)
@@ -93,6 +102,17 @@ def test_ctrl_c_writes_what_there_is(environment, tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["interrupted"] and results["models"]["LDF"]["0"]["training"]["level 0"]["steps"] > 0
     assert {p.name for p in (tmp_path / "pieces").iterdir()} == {"anchors.json"}       # to be made whole next time
+    assert "goes on from the checkpoint" in out
+    steps = results["models"]["LDF"]["0"]["training"]["level 0"]["steps"]
+    kept = sorted(log.parent.glob("*.json"))
+    assert kept[-1].name == f"step-{steps:09d}.json" and {p.name for p in log.parent.parent.iterdir()} == {"level 0"}
+
+    program = start(environment, "--resume", *options)
+    wait_for(lambda: [json.loads(line)["step"] for line in log.read_text().splitlines()][-1] > steps)
+    program.kill()                                          # SIGKILL
+    program.communicate()
+    recorded = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert recorded == list(range(10, recorded[-1] + 1, 10))        # each once
 
 
 @pytest.mark.parametrize("options, complaint", [
@@ -101,7 +121,8 @@ def test_ctrl_c_writes_what_there_is(environment, tmp_path):
     (["--train-clips", "5"], "--train-clips: expected an integer of at least 64, got 5"),
     (["--train-clips", "5000"], "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
     (["--seeds", "-1"], "--seeds: expected a non-negative integer, got -1"),
-    (["--data", "no/such/folder"], "no/such/folder"),
+    (["--data", "no/such/folder"], "no/such/folder"), (["--resume"], "--resume: nothing was begun in"),
+    (["--on-nan", "hope"], "invalid choice"),
     pytest.param(["--device", "cuda"], "CuPy", marks=pytest.mark.skipif(
         importlib.util.find_spec("cupy") is not None, reason="CuPy is installed"))])
 def test_bad_options_get_one_sentence(environment, tmp_path, options, complaint):

@@ -4,15 +4,14 @@ A check is `agrees`: the prediction lies within Z standard errors of the measure
 asymptotic, the stated allowance.  Seeds are fixed; Z = 3.5 would fail one right prediction in two thousand.
 """
 
-import importlib.util
 import json
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_program
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -665,11 +664,7 @@ def test_trained_ldf_comes_near_its_formula_and_joint_does_not_beat_its_own():
 
 @pytest.fixture
 def demo():
-    path = Path(__file__).parents[1] / "demos" / "gaussian_blocks.py"
-    spec = importlib.util.spec_from_file_location("gaussian_blocks", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("demos/gaussian_blocks.py")
 
 
 def test_demo_writes_what_it_says(demo, tmp_path, capsys, monkeypatch):

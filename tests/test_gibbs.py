@@ -1,20 +1,16 @@
 """demos/gibbs.py: scores of chains whose memory is known, noise that is only where it should be, and a whole small run."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np import nets
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "gibbs.py"
-spec = importlib.util.spec_from_file_location("gibbs", PROGRAM)
-gibbs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(gibbs)
+gibbs = load_program("demos/gibbs.py")
 
 
 def pictures(seed, n, frames=None):
@@ -105,8 +101,8 @@ def test_verdicts_follow_the_numbers():
     mixes = [c["verdict"] for c in gibbs.claims(fake_chains(0.01), 100)]
     assert mixes == ["held"] * 11
     stays = {c["claim"]: c["verdict"] for c in gibbs.claims(fake_chains(0.95), 100)}
-    assert stays["it is determinism that keeps the identity (frames)"] == "failed"
-    assert stays["with Gaussian noise in E and G the chain between clips and z mixes"] == "failed"
+    assert stays["It is determinism that keeps the identity (frames)"] == "failed"
+    assert stays["With Gaussian noise in E and G the chain between clips and z mixes"] == "failed"
 
 
 def test_a_run(tmp_path, monkeypatch, capsys):

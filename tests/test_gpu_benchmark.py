@@ -1,6 +1,5 @@
 """benchmarks/gpu.py as far as it goes without a card: its checks and its steps, on the emulator."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from devices import EMULATED, Device
+from helpers import load_program
 
 from ldf_np import nets
 
@@ -16,10 +16,7 @@ PROGRAM = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
 @pytest.fixture
 def gpu():
-    spec = importlib.util.spec_from_file_location("gpu", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("benchmarks/gpu.py")
 
 
 def emulated(test):

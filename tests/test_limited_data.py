@@ -1,20 +1,16 @@
 """demos/limited_data.py at a tiny size: arms see what they may, what is finished is kept, verdicts follow the scores."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np.data import Clips
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "limited_data.py"
-spec = importlib.util.spec_from_file_location("limited_data", PROGRAM)
-limited = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(limited)
+limited = load_program("demos/limited_data.py")
 
 
 def squares(n, seed):

@@ -1,19 +1,15 @@
 """demos/memory.py on short clips: what grows with their length and what does not, and bad options."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 import ldf_np as ldf
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "memory.py"
-spec = importlib.util.spec_from_file_location("memory", PROGRAM)
-memory = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(memory)
+memory = load_program("demos/memory.py")
 
 
 @pytest.fixture

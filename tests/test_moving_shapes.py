@@ -1,20 +1,16 @@
 """Moving shapes: clips from known factors and back, and demos/moving_shapes.py: its measures on cases whose answer is known."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_program
 
 from ldf_np.data import shapes as S
 from ldf_np.data.shapes import BOX, SHAPES, TOLERANCE, allowed_steps, make_shapes, read_shapes, render
 
-PROGRAM = Path(__file__).parents[1] / "demos" / "moving_shapes.py"
-spec = importlib.util.spec_from_file_location("moving_shapes", PROGRAM)
-demo = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(demo)
+demo = load_program("demos/moving_shapes.py")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +160,7 @@ def test_the_program(tmp_path, capsys):
     assert abs(sizes[1] / sizes[0] - 1) < 0.1
     for figure in results["figures"]:
         assert (tmp_path / figure["file"]).stat().st_size > 3000
-    assert re.search("undecided: In equal time", capsys.readouterr().out)        # one seed has no interval
+    assert re.search("UNDECIDED: In equal time", capsys.readouterr().out)        # one seed has no interval
     assert sorted(path.name for path in (tmp_path / "pieces").glob("*.json")) == ["joint_0.json", "ldf_0.json"]
 
 

@@ -1,0 +1,247 @@
+"""Learn to generate 32 x 32 images (Fig. 3 of the paper): LDF over the quadrants of an image beside models of whole images.
+
+    python demos/images.py                                           ten Atari games, 2 minutes a model, three seeds
+    python demos/images.py --data cifar-10-python.tar.gz --minutes 60
+
+    joint GAN          the baseline: its discriminator sees all pixels
+    LDF, bottom first  ALI on single quadrants (16 x 16), then a GAN over the codes of an image's four
+    LDF, together      the same networks, both levels trained from scratch at once
+    ALI                one level, on whole images
+    patch GAN          the joint GAN's generator; its discriminator sees the quadrants, each for itself
+
+All have the same number of parameters (within 10%), batches of 64, and the same wall-clock time of training; scoring takes none
+of it, LDF's bottom level does. Six times during training, and at its end, samples get an Inception Score and a distance to
+training images; each model ends with the weights for which that distance was least. The held-out images are looked at once,
+afterwards. The score's classifier is trained here, on the labels of the training images, so scores compare within this program
+only. Ctrl-C ends the run; the same command goes on with what is missing.
+"""
+
+import os
+import sys
+from functools import partial
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
+
+import numpy as np
+
+import ldf_np as ldf
+from ldf_np import experiment, metrics, plots
+from ldf_np.classifier import small_classifier
+from ldf_np.data import load_cifar10, load_games, to_uint8
+from ldf_np.experiment import Pieces, Tracker, finished, over_seeds, verdict
+from ldf_np.patch_nets import GRID, image_ali, image_gan, image_ldf, patch_gan, size_of
+
+MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf, "ALI": image_ali,
+          "patch GAN": patch_gan}
+FIT = {"LDF, bottom first": {"schedule": "bottom-first", "bottom_share": 0.5}, "LDF, together": {"schedule": "together"}}
+LOOKS = 6                   # during training, evenly spaced
+LOOK, SAMPLES = 500, 1000   # samples scored while training and at the end
+PART = 500                  # samples in a split of the Inception Score: its bias depends on this number
+TEST = 2000                 # held-out images of games: half to compare with, half as the anchor
+COMPARED = {"Inception Score over time": ("its mean Inception Score over the training time is higher", "above"),
+            "Inception Score": ("its Inception Score at the end is higher", "above"),
+            "KID": ("its images at the end are nearer to real ones", "below")}
+PAPER = {
+    "speed": "ldf with a pre-trained lower level (red) and ldf with training starting from scratch all train faster than the "
+             "baseline GAN (Fig. 3)",
+    "global": "ldf is able to successfully learn the dependencies in the data, even though the training is localized: no "
+              "discriminator covers all of the variables (Section 5)"}
+
+
+def parse(arguments=None):
+    parser = experiment.parser(__doc__, out="out/images", minutes=2)
+    parser.add_argument("--data", metavar="PATH", help="CIFAR-10: its archive or folder (default: images of ten games)")
+    parser.add_argument("--images", type=experiment.whole(1024), default=10000, help="of games, to train on (default 10000)")
+    parser.add_argument("--classifier-minutes", type=experiment.positive, default=0.5,
+                        help="training time of the classifier behind the score (default 0.5)")
+    return parser.parse_args(arguments)
+
+
+# ----------------------------------------------------------------------------------------------- training and scores
+
+
+def shuffled(images, seed=0):
+    """Images whose quadrants are each from another one: what is left without what the quadrants have to do with each other."""
+    rng, parts = ldf.Generator(seed), GRID.split(images)
+    return GRID.merge(np.stack([parts[rng.permutation(len(parts)), k] for k in range(GRID.count)], axis=1))
+
+
+def inception_score(judge, images):
+    return metrics.inception_score(judge.predict, images, splits=max(1, len(images) // PART))[0]
+
+
+def scores(made, real, judge):
+    """Everything that is said of images beside held-out ones: {name: number}."""
+    seen = [judge.features(x) for x in (made, real)]
+    unit = np.sqrt(np.mean(np.square(seen[1])))         # KID's kernel is for features of about 1
+    seen = [x / unit for x in seen]
+    precision, recall = metrics.precision_recall(seen[1], seen[0])
+    return {"Inception Score": inception_score(judge, made), "KID": 1000 * metrics.kid(*seen),
+            "KID, random filters": 1000 * metrics.kid(*(metrics.features(x) for x in (made, real))),
+            "precision": precision, "recall": recall}
+
+
+def mean_over_time(curve, seconds):
+    """The mean over a whole training of a score with points [[seconds, score], ...]: linear between them, and 1, the least
+    Inception Score, before the first, while there is nothing to sample."""
+    t, score = np.array(curve).T
+    t = np.minimum([*t, seconds], seconds)
+    score = np.append(score, score[-1])
+    return float((t[0] + np.sum(np.diff(t) * (score[1:] + score[:-1]) / 2)) / seconds)
+
+
+def train_classifier(options, data):
+    """The piece of the classifier: its weights and its accuracy on held-out images."""
+    judge = small_classifier(len(data.classes))
+    finished(judge.fit(data.train, data.train_labels, minutes=options.classifier_minutes, progress=sys.stderr.isatty()))
+    weights = {name: ldf.to_numpy(a) for name, a in judge.state_dict().items()}
+    return weights | {"accuracy": judge.accuracy(data.test, data.test_labels)}
+
+
+def train(name, options, seed, data, judge):
+    """The piece of one model and seed: its samples, their scores, and both scores while it trained."""
+    model, seconds, seen = MODELS[name](data.train, seed), 60 * options.minutes, []
+    goal = metrics.features(data.train[:LOOK])
+
+    def look(model):
+        made = to_uint8(model.sample(LOOK, ldf.Generator(seed + 200)))
+        seen.append(inception_score(judge, made))
+        return 1000 * metrics.kid(metrics.features(made), goal)
+
+    tracker = Tracker(model, look, np.arange(LOOKS) / LOOKS * seconds)
+    histories = finished(model.fit(data.train, minutes=options.minutes, batch_size=64, callback=tracker,
+                                   progress=sys.stderr.isatty(), **FIT.get(name, {})))
+    histories = histories if isinstance(histories, dict) else {name: histories}
+    last = list(histories.values())[-1]
+    curve = tracker.finish(last.before + sum(last.seconds[-1:]))
+    half = min(SAMPLES, len(data.test) // 2)
+    made, real = to_uint8(model.sample(half, ldf.Generator(seed + 100))), data.test[:half]
+    found = scores(made, real, judge)
+    curves = {"Inception Score": [[t, s] for (t, _), s in zip(curve, seen, strict=True)], "KID, random filters": curve}
+    found["Inception Score over time"] = mean_over_time(curves["Inception Score"], seconds)
+    piece = {"images": made, "scores": found, "curves": curves, "parameters": size_of(model),
+             "steps": {title: h.steps for title, h in histories.items()}}
+    return piece | ({"shuffled": scores(shuffled(made), real, judge)} if isinstance(model, ldf.LDF) else {})
+
+
+# ------------------------------------------------------------------------------------------------------ results
+
+
+def claims(pieces, seeds):
+    """Of both LDFs: better than the joint GAN, and than their own quadrants shuffled."""
+    found = []
+
+    def add(claim, paper, quantity, values, expected):
+        interval = over_seeds(values)
+        found.append({"claim": claim, "paper": PAPER[paper], "quantity": quantity, "interval": interval,
+                      "verdict": verdict(interval, expected)})
+
+    for name in FIT:
+        for key, (what, expected) in COMPARED.items():
+            gaps = [pieces[name][s]["scores"][key] - pieces["joint GAN"][s]["scores"][key] for s in seeds]
+            add(f"{name}: {what} than the joint GAN's", "speed", f"{key}, LDF minus joint GAN, paired seeds", gaps, expected)
+        gaps = [pieces[name][s]["scores"]["KID"] - pieces[name][s]["shuffled"]["KID"] for s in seeds]
+        add(f"{name}: its images are nearer to real ones than the same quadrants shuffled between images", "global",
+            "KID, samples minus samples with shuffled quadrants", gaps, "below")
+    return found
+
+
+def tables(pieces, anchors):
+    """Scores of models (intervals over seeds) and anchors; sizes and steps."""
+    def row(some, part, names):
+        return [over_seeds([p[part][k] for p in some.values()]) for k in names]
+
+    names = list(next(iter(anchors.values())))
+    rows = {name: [*row(some, "scores", [*names, "Inception Score over time"])] for name, some in pieces.items()}
+    rows |= {f"{name}, quadrants shuffled": [*row(pieces[name], "shuffled", names), None] for name in FIT}
+    rows |= {f"real images, {kind}": [*some.values(), None] for kind, some in anchors.items()}
+    work = {name: [next(iter(some.values()))["parameters"],
+                   over_seeds([p["curves"]["Inception Score"][-1][0] for p in some.values()]),
+                   ", ".join(f"{title} {'/'.join(str(p['steps'][title]) for p in some.values())}"
+                             for title in next(iter(some.values()))["steps"])] for name, some in pieces.items()}
+    return {"Scores beside held-out images": {"columns": [*names, "Inception Score over time"], "rows": rows},
+            "Training": {"columns": ["parameters", "seconds", "steps, one number a seed"], "rows": work}}
+
+
+def curves_picture(path, pieces):
+    """Both scores against training time: a thin line for each seed, a thick one for their mean where all seeds have a score."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    panels = {"Inception Score": "higher", "KID, random filters": "lower"}
+    for axes, (key, better) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        for colour, (name, some) in enumerate(pieces.items()):
+            lines = [np.array(p["curves"][key]).T for p in some.values()]
+            for line in lines:
+                axes.plot(*line, color=f"C{colour}", linewidth=0.6, alpha=0.6)
+            times = np.linspace(max(t[0] for t, _ in lines), min(t[-1] for t, _ in lines), 60)
+            mean = np.mean([np.interp(times, *line) for line in lines], axis=0)
+            axes.plot(times, mean, color=f"C{colour}", linewidth=2, label=name)
+        axes.set(xlabel="seconds of training", ylabel=f"{key} ({better} is better)")
+        axes.grid(alpha=0.3)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.legend(fontsize=8)
+    plots.save_figure(path, figure)
+
+
+def samples_picture(path, groups, rows=3, columns=20):
+    """Rows of images under the name of what made them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.6 * len(groups)), layout="constrained")
+    for axes, (name, images) in zip(figure.subplots(len(groups), 1), groups.items(), strict=True):
+        axes.imshow(plots.clip_sheet(images[:rows * columns, None], columns))
+        axes.set_title(name, fontsize=10, loc="left")
+        axes.set_axis_off()
+    plots.save_figure(path, figure, dpi=130)
+
+
+def pictures(out, pieces, anchors, data):
+    """Write the three pictures; returns what the report needs to know of them."""
+    first = {name: next(iter(some.values()))["images"] for name, some in pieces.items()}
+    curves_picture(os.path.join(out, "curves.png"), pieces)
+    samples_picture(os.path.join(out, "samples.png"), {"held-out real images": data.test} | first)
+    keys = ("Inception Score", "KID", "precision", "recall")
+    panels = {key: {name: [p["scores"][key] for p in some.values()] for name, some in pieces.items()} for key in keys}
+    plots.save_intervals(os.path.join(out, "scores.png"), panels,
+                         {key: {kind: some[key] for kind, some in anchors.items()} for key in keys},
+                         better="KID: lower is better, the others: higher")
+    return [("curves.png", "Scores of samples against training time; LDF, bottom first, has none until its bottom is trained.",
+             "Two scores against training time for five models"),
+            ("samples.png", "Held-out images, and samples of each model (its first seed).", "Rows of images of each model"),
+            ("scores.png", "Scores at the end, beside held-out images.", "Intervals of four scores for each model")]
+
+
+def run(options):
+    ldf.use(options.device)
+    os.makedirs(options.out, exist_ok=True)
+    data = load_cifar10(options.data) if options.data else load_games(options.images, TEST, progress=sys.stderr.isatty())
+    print(f"{len(data.train):,} images of {len(data.classes)} classes to train on, {len(data.test):,} held out")
+    settings = {k: v for k, v in vars(options).items() if k not in ("out", "seeds")}
+    kept = Pieces(os.path.join(options.out, "pieces"), settings, 2 + len(MODELS) * len(options.seeds))
+    piece = kept("classifier", partial(train_classifier, options, data))
+    judge = small_classifier(len(data.classes))
+    judge.load_state_dict({name: a for name, a in piece.items() if name != "accuracy"})
+    print(f"the classifier behind the score: {piece['accuracy']:.1%} of the held-out images right")
+    half = min(SAMPLES, len(data.test) // 2)
+    other = data.test[half:2 * half]
+    anchors = kept("anchors", lambda: {kind: scores(some, data.test[:half], judge) for kind, some in
+                                       {"others": other, "quadrants shuffled": shuffled(other)}.items()})
+    pieces = {name: {} for name in MODELS}
+    for seed in options.seeds:
+        for name in MODELS:
+            pieces[name][seed] = kept(f"{name} seed {seed}", partial(train, name, options, seed, data, judge))
+    kept.close()
+
+    found, tested = tables(pieces, anchors), claims(pieces, options.seeds)
+    shown = pictures(options.out, pieces, anchors, data)
+    source = "CIFAR-10" if options.data else "ten Atari games"
+    experiment.conclude(options, title=f"Images of {source}: LDF over quadrants beside models of whole images (Fig. 3)",
+                        claims=tested, tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(),
+                        classifier_accuracy=piece["accuracy"], data=data.settings, samples_per_split=min(PART, half),
+                        models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
+                                       for seed, p in some.items()} for name, some in pieces.items()})
+
+
+if __name__ == "__main__":
+    experiment.main(run, parse())
