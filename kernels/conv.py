@@ -22,6 +22,7 @@ import numpy as np
 from . import tile
 from .cuda import array_module, on_device, same_dtype
 from .lowering import lowerings
+from .size import check_size
 
 # ------------------------------------------------------------------------------------------------- the three faces
 
@@ -38,8 +39,10 @@ def conv2d(x, w, stride=1, padding=0, bias=None, slope=1.0, cache=(None, None)):
     _check_rank(x, "x", "n, h, w, c")
     _check_rank(w, "w", "kh, kw, c, o")
     if x.shape[3] != w.shape[2]:
-        raise ValueError(f"x has {x.shape[3]} channels, but w is for {w.shape[2]}: x {x.shape}, w {w.shape}")
-    geometry = _geometry(x.shape[1:3], w.shape, stride, padding)
+        raise ValueError(f"x has {x.shape[3]} channels, but w is for {w.shape[2]}: x {x.shape}, w {w.shape} (the channels of "
+                         "x are its last axis)")
+    _check_bias(bias, w.shape[3])
+    geometry = _geometry(x.shape[1:3], w.shape, stride, padding, len(x))
     if on_device(x, w):
         return _launch_conv2d(x, w, bias, slope, *geometry)
     plan = _plan(x, w, *geometry)
@@ -56,15 +59,17 @@ def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slo
     _check_rank(y, "y", "n, i, j, o")
     _check_rank(w, "w", "kh, kw, c, o")
     if y.shape[3] != w.shape[3]:
-        raise ValueError(f"y has {y.shape[3]} channels, but w is for {w.shape[3]}: y {y.shape}, w {w.shape}")
-    s, p = _pair(stride, "stride", 1), _pair(padding, "padding", 0)
+        raise ValueError(f"y has {y.shape[3]} channels, but w is for {w.shape[3]}: y {y.shape}, w {w.shape} (the channels of "
+                         "y are its last axis)")
+    _check_bias(bias, w.shape[2])
+    s, p = pair(stride, "stride", 1), pair(padding, "padding", 0)
     least = tuple((y.shape[1 + a] - 1) * s[a] + w.shape[a] - 2 * p[a] for a in (0, 1))
-    size = least if output_size is None else _pair(output_size, "output_size", 1)
+    size = least if output_size is None else pair(output_size, "output_size", 1)
     if not all(max(least[a], 1) <= size[a] < least[a] + s[a] for a in (0, 1)):
         most = tuple(least[a] + s[a] - 1 for a in (0, 1))
         raise ValueError(f"output_size {size} is impossible, expected {least} to {most} and at least 1: "
                          f"y {y.shape}, w {w.shape}, stride {stride}, padding {padding}")
-    geometry = _geometry(size, w.shape, s, p)
+    geometry = _geometry(size, w.shape, s, p, len(y))
     if on_device(y, w):
         return _launch_conv_transpose2d(y, w, bias, slope, *geometry)
     plan = _plan(y, w, *geometry)
@@ -77,8 +82,8 @@ def conv2d_weight(x, y, kernel_size, stride=1, padding=0, cache=(None, None)):
     """dT/dw, the adjoint of conv2d in w: (n, h, w, c) * (n, i, j, o) -> (kh, kw, c, o)."""
     _check_rank(x, "x", "n, h, w, c")
     _check_rank(y, "y", "n, i, j, o")
-    kernel = _pair(kernel_size, "kernel_size", 1)
-    geometry = _geometry(x.shape[1:3], (*kernel, x.shape[3], y.shape[3]), stride, padding)
+    kernel = pair(kernel_size, "kernel_size", 1)
+    geometry = _geometry(x.shape[1:3], (*kernel, x.shape[3], y.shape[3]), stride, padding, len(x))
     out = _outputs(*geometry)
     if y.shape[:3] != (x.shape[0], *out):
         raise ValueError(f"y has shape {y.shape}, expected {(x.shape[0], *out)} and its channels: "
@@ -100,7 +105,12 @@ def _check_rank(array, name, axes):
         raise ValueError(f"{name} has shape {array.shape}, expected 4 axes ({axes})")
 
 
-def _pair(value, name, least):
+def _check_bias(bias, channels):
+    if bias is not None and np.shape(bias) != (channels,):
+        raise ValueError(f"bias has shape {np.shape(bias)}, expected {(channels,)}, one number a channel of the result")
+
+
+def pair(value, name, least):
     """An int or a pair of ints as a pair."""
     try:
         first, second = (value, value) if hasattr(value, "__index__") else value
@@ -112,13 +122,21 @@ def _pair(value, name, least):
     return pair
 
 
-def _geometry(size, weight_shape, stride, padding):
+def _geometry(size, weight_shape, stride, padding, n=1):
     """What a convolution is but for its batch, checked: size of x, shape of w (kh, kw, c, o), stride and padding."""
-    stride, padding = _pair(stride, "stride", 1), _pair(padding, "padding", 0)
+    stride, padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
     kernel = tuple(weight_shape[:2])
     if min(kernel) < 1 or any(kernel[k] > size[k] + 2 * padding[k] for k in (0, 1)):
         raise ValueError(f"the kernel has size {kernel}, expected at least 1 and at most that of the padded x: "
                          f"x has size {size}, padding is {padding}")
+    (kh, kw, c, o), (rows, columns) = weight_shape, (size[a] + 2 * padding[a] for a in (0, 1))
+    if rows * columns * max(n, 1) * max(c * kh, o) > 2 ** 28:       # elements, a gigabyte; below, nothing is looked up
+        out = _outputs(size, weight_shape, stride, padding)
+        for name, shape in (("x", (n, *size, c)), ("the padded x", (n, rows, columns, c)), ("y", (n, *out, o)),
+                            ("the lowered x", (out[0], columns, kh, c, n))):
+            check_size(name, shape)
+    if kh * kw > 2 ** 20:
+        check_size("w", weight_shape)
     return tuple(size), tuple(weight_shape), stride, padding
 
 

@@ -7,14 +7,12 @@ An encoder E and a decoder G are trained against one discriminator D that sees p
     x --E.body--> h --E.head--> z            z --G.head--> h --G.body--> x
 """
 
-import numpy as np
-
 from . import ops
-from .backend import asarray
 from .engine import Tensor, grad, unchanging
+from .expect import number, one_of_type, whole
 from .graph import Step
 from .layers import Module, Sequential, evaluation, generators
-from .losses import ali_loss, check_loss, discriminator_loss, reconstruction_loss
+from .losses import ali_loss, check_loss, check_metric, discriminator_loss, reconstruction_loss
 from .optim import Adam, falling
 from .penalty import annealed, check_penalty, penalized_logits
 from .random import Generator
@@ -90,12 +88,17 @@ class ALI(Module):
                  betas=(0.5, 0.99), final_lr=1.0, seed=0):
         check_loss(loss)
         check_penalty(penalty, gamma)
+        for name, value in (("encoder", encoder), ("decoder", decoder), ("discriminator", discriminator)):
+            one_of_type(name, value, Module)
+        for name, value in (("shortcut_weight", shortcut_weight), ("latent_weight", latent_weight), ("final_lr", final_lr)):
+            number(name, value, 0)
+        whole("latent_size", latent_size)
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
         self.latent_size = latent_size
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
         self.penalty, self.gamma, self.loss, self.final_lr = penalty, gamma, loss, final_lr
         self.rng = Generator(seed)
-        self.colour_metric = None if colour_metric is None else asarray(colour_metric, np.float32)
+        self.colour_metric = check_metric(colour_metric)
         self._autoencoder = Adam(Sequential(encoder, decoder), lr, betas)
         self._critic = Adam(discriminator, discriminator_lr, betas)
 
@@ -153,8 +156,8 @@ class ALI(Module):
 
     def sample(self, n, rng=None):
         """n samples G(z), z ~ N(0, I): a NumPy array (n, ...)."""
-        rng = rng or self.rng
-        return self._apply(self.decoder, rng.standard_normal((n, self.latent_size)))
+        rng = one_of_type("rng", rng or self.rng, Generator)
+        return self._apply(self.decoder, rng.standard_normal((whole("n", n), self.latent_size)))
 
     def encode(self, x, code="h"):
         """The codes of x (n, ...), float32 or uint8 images: h (the encoder's last hidden layer) or z (its mean)."""

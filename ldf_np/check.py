@@ -4,6 +4,7 @@ import numpy as np
 
 from . import ops
 from .engine import Tensor, grad
+from .expect import one_of_type
 
 
 def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
@@ -40,7 +41,7 @@ def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
 
 def _check(f, arrays, names, level, order, eps, rtol, atol, rng):
     args = [Tensor(a) for a in arrays]
-    y = f(*args)
+    y = one_of_type("check_grads: the result of f", f(*args), Tensor)
     cotangent = rng.standard_normal(y.shape)
     grads = grad(y, args, Tensor(cotangent), allow_unused=True)
 

@@ -6,6 +6,7 @@ from . import layers as L
 from . import ops
 from .backend import asarray, concatenate
 from .engine import Tensor, grad
+from .expect import channels_last, numbers, one_of_type, whole
 from .graph import Step
 from .layers import Module, evaluation, generators
 from .optim import Adam
@@ -29,12 +30,15 @@ def log_softmax(logits):
 def cross_entropy(logits, targets):
     """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array (n, classes) of rows that sum
     to 1. A Tensor without axes."""
+    if not logits.size or np.shape(targets) != logits.shape:
+        raise ValueError(f"targets: expected one row for each of at least one row of logits {logits.shape}, "
+                         f"got shape {np.shape(targets)}")
     return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
 
 
 def softmax_cross_entropy(logits, labels):
     """-mean_i log p_i[y_i], p = softmax(l): logits a Tensor (n, classes), labels y integers (n,). A Tensor without axes."""
-    if len(logits.shape) != 2:
+    if len(one_of_type("logits", logits, Tensor).shape) != 2:
         raise ValueError(f"logits: expected (n, classes), got shape {logits.shape}")
     n, classes = logits.shape
     return cross_entropy(logits, asarray(one_hot(check_labels(labels, n, classes), classes), dtype=logits.dtype))
@@ -55,6 +59,11 @@ def check_labels(labels, n, classes):
     return labels
 
 
+def _checked(images):
+    """Images (n, h, w, c), or vectors or whatever else a network takes; checked."""
+    return channels_last("images", images, "n, h, w, c") if np.ndim(images) == 4 else numbers("images", images, least=1)
+
+
 class Classifier(Module):
     """A network from images (n, h, w, c) to logits (n, classes), and its training by Adam on the cross-entropy.
 
@@ -71,8 +80,7 @@ class Classifier(Module):
     """
 
     def __init__(self, network, classes, lr=1e-3, betas=(0.9, 0.999), seed=0):
-        if classes < 2:
-            raise ValueError(f"classes: expected at least 2, got {classes}")
+        whole("classes", classes, 2)
         self.network, self.classes = network, classes
         self.rng = Generator(seed)
         self._adam = Adam(network, lr, betas)
@@ -84,6 +92,7 @@ class Classifier(Module):
             checkpoints=None):
         """Train on images (N, h, w, c) with integer labels (N,); the budget is in steps or minutes (see ``training.train``).
         Returns a History."""
+        _checked(images)
         targets = one_hot(check_labels(labels, len(images), self.classes), self.classes)
         batches, shape = Batches(images, batch_size, self.rng), images.shape[1:]
 
@@ -105,24 +114,28 @@ class Classifier(Module):
 
     def predict(self, images):
         """Probabilities, NumPy float32 (n, classes), in evaluation mode."""
+        _checked(images)
         with evaluation(self.network):
             return apply_batched(lambda x: ops.exp(log_softmax(self.network(x))), images)
 
     def features(self, images):
         """The input of the last layer, NumPy float32 (n, d), in evaluation mode."""
+        _checked(images)
         with evaluation(self.network):
             return apply_batched(self.network[:-1], images)
 
     def accuracy(self, images, labels):
         """The share of images whose most probable class is their label."""
-        labels = check_labels(labels, len(images), self.classes)
+        labels = check_labels(labels, len(_checked(images)), self.classes)
         return float((self.predict(images).argmax(axis=1) == labels).mean())
 
 
 def small_classifier(classes, size=32, channels=3, width=32, seed=0, **settings):
     """A Classifier of images (n, size, size, channels), ``size`` a multiple of 8: three 4x4 convolutions of stride two with
     batch normalisation, of ``width``, 2 and 4 times as many maps, then 128 features. ``settings``: of Classifier."""
-    if size % 8 or size < 8:
+    for name, value in (("classes", classes), ("channels", channels), ("width", width)):
+        whole(name, value)
+    if whole("size", size) % 8:
         raise ValueError(f"size: expected a multiple of 8, got {size}")
     rng, network = Generator(seed), []
     for c_in, c_out in ((channels, width), (width, 2 * width), (2 * width, 4 * width)):

@@ -154,6 +154,12 @@ def operation(forward):
             kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
             name = forward.__name__.lstrip("_")
             raise kind(f"{name}({', '.join(map(_describe, inputs))}): {error}") from error
+        except (AttributeError, OverflowError) as error:
+            if isinstance(error, AttributeError) and all(hasattr(a, "dtype") for a in arrays):
+                raise           # not the arguments' fault
+            kind, wanted = (ValueError, f"sizes of 64 bits ({error})") if isinstance(error, OverflowError) else (
+                TypeError, "Tensors or arrays")
+            raise kind(f"{forward.__name__.lstrip('_')}({', '.join(map(_describe, inputs))}): expected {wanted}") from error
         if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
             return unchanging(data)
         return unchanging(data, Node(apply, inputs, params))
@@ -171,7 +177,7 @@ def operation(forward):
 def _describe(value):
     if isinstance(value, Tensor) or hasattr(value, "dtype"):
         return f"{value.dtype}{list(value.shape)}"
-    return repr(value)
+    return f"{value!r:.80}"
 
 
 def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=False):
@@ -304,6 +310,8 @@ broadcast_to.defvjp(lambda g, y, x, shape: g)       # the engine sums
 @operation
 def astype(x, dtype):
     """``x`` in another floating-point dtype."""
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"dtype: expected a floating-point one, got {dtype}")
     return x.astype(dtype)
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from .backend import to_numpy
 from .checkpoint import Checkpoints
+from .expect import number
 from .files import replacing
 from .report import cell, environment, save_json, text_table
 
@@ -227,6 +228,7 @@ def over_seeds(values, level=0.95):
     from scipy.stats import t
 
     values = np.asarray(values, np.float64)
+    number("level", level, 0, 1)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"values: expected at least one number, one for each seed, got shape {values.shape}")
     middle = float(values.mean())
@@ -241,6 +243,8 @@ def verdict(interval, expected, than=0.0):
     lies on the other side, else "undecided"; with one seed, and so without an interval, "undecided"."""
     if expected not in ("below", "above"):
         raise ValueError(f'expected: "below" or "above", got {expected!r}')
+    if not isinstance(interval, (list, tuple)) or len(interval) != 3:
+        raise ValueError(f"interval: expected [value, low, high], got {interval!r:.80}")
     _, low, high = interval
     if low is None or low <= than <= high:
         return "undecided"

@@ -3,6 +3,7 @@
 from . import ops
 from .backend import concatenate
 from .engine import Tensor, grad
+from .expect import channels_last, number, numbers, one_of_type, whole
 from .graph import Step
 from .layers import Module, Sequential, evaluation, generators
 from .losses import check_loss, discriminator_loss, generator_loss
@@ -37,6 +38,11 @@ class GAN(Module):
                  final_gamma=0.01, lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
         check_loss(loss)
         check_penalty(penalty, gamma)
+        whole("latent_size", latent_size)
+        for name, value in (("final_gamma", final_gamma), ("final_lr", final_lr)):
+            number(name, value, 0)
+        for name, value in (("generator", generator), ("discriminator", discriminator)):
+            one_of_type(name, value, Module)
         self.generator, self.discriminator, self.latent_size = generator, discriminator, latent_size
         self.loss, self.penalty, self.gamma, self.final_gamma, self.final_lr = loss, penalty, gamma, final_gamma, final_lr
         self.rng = Generator(seed)
@@ -93,9 +99,9 @@ class GAN(Module):
 
     def sample(self, n, rng=None):
         """n samples, by the averaged generator in evaluation mode: a NumPy array (n, ...)."""
-        rng = rng or self.rng
+        rng = one_of_type("rng", rng or self.rng, Generator)
         with self.ema.applied(), evaluation(self.generator):
-            return self._from_network(apply_batched(self.generator, rng.standard_normal((n, self.latent_size))))
+            return self._from_network(apply_batched(self.generator, rng.standard_normal((whole("n", n), self.latent_size))))
 
     def _to_network(self, x):
         return x
@@ -120,6 +126,7 @@ class JointGAN(GAN):
     """
 
     def __init__(self, generator, discriminator, latent_size, frames=5, *, frame_discriminator=None, **settings):
+        whole("frames", frames)
         super().__init__(generator, discriminator, latent_size, **settings)
         self.frames, self.frame_discriminator = frames, frame_discriminator
         if frame_discriminator is not None:
@@ -136,7 +143,7 @@ class JointGAN(GAN):
                                checkpoints=checkpoints)
         clips = Batches(self._to_network(x), batch_size, self.rng)
         frames = x.reshape(-1, *x.shape[2:]) if frames is None else frames
-        if frames.shape[1:] != x.shape[2:]:
+        if numbers("frames", frames).shape[1:] != x.shape[2:]:
             raise ValueError(f"frames: expected single frames (m, {', '.join(map(str, x.shape[2:]))}), got {frames.shape}")
         singles = Batches(frames, batch_size, self.rng)
         step = self.stepper()       # which takes one array: the real frames are further channels of the clips
@@ -173,9 +180,9 @@ class JointGAN(GAN):
         return [self.discriminator] + ([] if self.frame_discriminator is None else [self.frame_discriminator])
 
     def _to_network(self, x):
-        if x.ndim != 5 or x.shape[1] != self.frames:
+        if numbers("x", x).ndim != 5 or x.shape[1] != self.frames:
             raise ValueError(f"x: expected clips (n, {self.frames}, h, w, c), got shape {x.shape}")
-        n, t, h, w, c = x.shape
+        n, t, h, w, c = channels_last("x", x, "n, t, h, w, c").shape
         return x.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
 
     def _from_network(self, y):

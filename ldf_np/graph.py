@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from .backend import asarray, on_device, to_numpy, xp
+from .expect import finite, number, numbers
 from .guard import first_not_finite
 from .kernels import cuda
 
@@ -39,6 +40,12 @@ class Step:
 
     def once(self, x, share=0.0):
         """The step without a graph."""
+        finite("x", numbers("x", x, least=1))
+        if not hasattr(share, "shape"):
+            number("share", share, 0, 1)
+        return self._plain(x, share)
+
+    def _plain(self, x, share):
         return _values(self._advance(x, _on_device(share)))
 
     def __call__(self, x, share=0.0):
@@ -57,12 +64,12 @@ class Step:
 
     def _step(self, x, share):
         if not on_device() or self._failed:
-            return self.once(x, share)
+            return self._plain(x, share)
         if self._graph is None:
             self._graph = cuda.new_graph()
             self._x, self._share = x.copy(), _on_device(share)
         if x.shape != self._x.shape:            # a smaller batch, say
-            return self.once(x, share)
+            return self._plain(x, share)
         with self._graph.here():
             self._x[...] = x
             self._share.fill(share)
@@ -70,7 +77,7 @@ class Step:
                 self._taken += 1
                 return _values(self._advance(self._x, self._share))
             if self._taken == WARM_UP and not self._capture():
-                return self.once(x, share)
+                return self._plain(x, share)
             for generator in self._generators:
                 generator.push()
             self._graph.replay()

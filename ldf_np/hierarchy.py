@@ -6,12 +6,14 @@ All factors of a level share one ALI model. The codes of one level, as arrays wi
 next; the top is a GAN over all codes of an object, whitened. Sampling runs the same chain from right to left.
 """
 
+import math
 import time
 
 import numpy as np
 
 from .ali import check_code
 from .backend import to_numpy
+from .expect import channels_last, check_size, finite, number, numbers, one_of_type, whole
 from .layers import Buffer, Module
 from .random import Generator
 from .training import Batches, as_batch, train
@@ -23,11 +25,11 @@ class Frames:
     """A video as its frames: (n, t, ...) <-> (n, t, ...). The factors of a clip are its ``t`` frames."""
 
     def __init__(self, count):
-        self.count = count
+        self.count = whole("count", count)
 
     def split(self, x):
         """(n, t, ...) -> (n, t, ...), checked."""
-        if x.ndim < 3 or x.shape[1] != self.count:
+        if numbers("x", x).ndim < 3 or x.shape[1] != self.count:
             raise ValueError(f"x: expected clips (n, {self.count}, ...), got shape {x.shape}")
         return x
 
@@ -40,19 +42,21 @@ class Patches:
     """An image as a grid of patches: (n, h, w, c) <-> (n, rows * columns, h / rows, w / columns, c), row by row."""
 
     def __init__(self, rows, columns):
-        self.rows, self.columns, self.count = rows, columns, rows * columns
+        self.rows, self.columns, self.count = whole("rows", rows), whole("columns", columns), rows * columns
 
     def split(self, x):
         """(n, h, w, c) -> (n, rows * columns, h / rows, w / columns, c)."""
-        if x.ndim != 4 or x.shape[1] % self.rows or x.shape[2] % self.columns:
+        if numbers("x", x).ndim != 4 or x.shape[1] % self.rows or x.shape[2] % self.columns:
             raise ValueError(f"x: expected images (n, h, w, c) that divide into {self.rows} x {self.columns} patches, "
                              f"got shape {x.shape}")
-        n, h, w, c = x.shape
+        n, h, w, c = channels_last("x", x, "n, h, w, c").shape
         grid = x.reshape(n, self.rows, h // self.rows, self.columns, w // self.columns, c)
         return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h // self.rows, w // self.columns, c)
 
     def merge(self, factors):
         """The inverse of ``split``."""
+        if numbers("factors", factors, "n, k, h, w, c").shape[1] != self.count:
+            raise ValueError(f"factors: expected {self.count} patches (n, {self.count}, h, w, c), got shape {factors.shape}")
         n, _, h, w, c = factors.shape
         grid = factors.reshape(n, self.rows, self.columns, h, w, c).transpose(0, 1, 3, 2, 4, 5)
         return grid.reshape(n, self.rows * h, self.columns * w, c)
@@ -62,13 +66,13 @@ class Groups:
     """Codes of the level below in groups of ``size`` neighbours: (n, k, ...) <-> (n, k / size, size * code)."""
 
     def __init__(self, size, below, code_shape):
-        if below % size:
+        if whole("below", below) % whole("size", size):
             raise ValueError(f"size: {below} factors do not divide into groups of {size}")
         self.size, self.count, self.code_shape = size, below // size, tuple(code_shape)
 
     def split(self, x):
         """(n, k, ...) -> (n, k / size, size * code)."""
-        if x.shape[1] != self.count * self.size or x.shape[2:] != self.code_shape:
+        if numbers("x", x).shape[1:2] != (self.count * self.size,) or x.shape[2:] != self.code_shape:
             raise ValueError(f"x: expected codes (n, {self.count * self.size}, {self.code_shape}), got shape {x.shape}")
         return x.reshape(len(x), self.count, -1)
 
@@ -86,6 +90,9 @@ class Level:
 
     def __init__(self, model, split, code="h"):
         check_code(code)
+        one_of_type("model", model, Module)
+        if not all(hasattr(split, name) for name in ("split", "merge", "count")):
+            raise TypeError(f"split: expected Frames, Patches, Groups or their like, got {type(split).__name__}")
         self.model, self.split, self.code = model, split, code
 
     def factors(self, x):
@@ -100,8 +107,23 @@ class Level:
 
     def decode(self, codes):
         """The inverse of ``encode``, approximately: codes (n, count, ...) -> (n, ...)."""
+        if numbers("codes", codes).shape[1:2] != (self.split.count,):
+            raise ValueError(f"codes: expected (n, {self.split.count}, ...), got shape {codes.shape}")
         factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), self.code)
         return self.split.merge(factors.reshape(-1, self.split.count, *factors.shape[1:]))
+
+
+def _checked_shape(code_shape):
+    if not isinstance(code_shape, (list, tuple)):
+        raise TypeError(f"code_shape: expected a tuple of whole numbers, got {code_shape!r:.80}")
+    return tuple(whole("code_shape", n) for n in code_shape)
+
+
+def _codes(codes, shape, least=1):
+    """Codes (n, *shape), at least ``least``, checked."""
+    if numbers("codes", codes, least=least).shape[1:] != shape:
+        raise ValueError(f"codes: expected (n, {', '.join(map(str, shape))}), got shape {codes.shape}")
+    return codes
 
 
 class Whitening(Module):
@@ -114,12 +136,11 @@ class Whitening(Module):
     """
 
     def __init__(self, code_shape, components, strength=0.5):
-        self.code_shape = tuple(code_shape)
-        size = int(np.prod(self.code_shape))
-        if not 1 <= components <= size:
-            raise ValueError(f"components: expected 1 to {size} (the numbers in a code), got {components}")
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength: expected a number in [0, 1], got {strength}")
+        self.code_shape = _checked_shape(code_shape)
+        size = math.prod(self.code_shape)
+        whole("components", components, 1, size)
+        number("strength", strength, 0, 1)
+        check_size("code_shape, components", (size, components))
         self.components, self.strength = components, strength
         self.mean = Buffer(np.zeros(size, np.float32))
         self.basis = Buffer(np.zeros((size, components), np.float32))
@@ -130,11 +151,13 @@ class Whitening(Module):
         """Learn from codes (n, *code_shape)."""
         from scipy.linalg import eigh  # here, for SciPy takes longer to load than all of this library
 
-        codes = codes.reshape(len(codes), -1)
+        codes = finite("codes", _codes(codes, self.code_shape, 2)).reshape(len(codes), -1)
         mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
         centred = codes - mean
         covariance = (centred.T @ centred) / len(codes)
         size = len(mean)
+        if not np.trace(covariance) > 0:
+            raise ValueError(f"codes: expected to vary, but all {len(codes)} are the same")
         values, vectors = eigh(covariance, subset_by_index=[size - self.components, size - 1])
         values, vectors = np.maximum(values[::-1], 1e-8), vectors[:, ::-1]
         flipped = (vectors * self.basis.data).sum(axis=0) < 0       # an eigenvector's sign is free: keep the old one
@@ -152,10 +175,13 @@ class Whitening(Module):
 
     def apply(self, codes):
         """(n, *code_shape) -> (n, components)."""
+        codes = _codes(codes, self.code_shape)
         return (codes.reshape(len(codes), -1) - self.mean.data) @ self.basis.data / self.scale.data
 
     def invert(self, white):
         """(n, components) -> (n, *code_shape)."""
+        if numbers("white", white, "n, components").shape[1] != self.components:
+            raise ValueError(f"white: expected (n, {self.components}), got shape {white.shape}")
         codes = (white * self.scale.data) @ self.basis.data.T + self.mean.data
         return codes.reshape(-1, *self.code_shape)
 
@@ -170,14 +196,16 @@ class SharedAndLocal(Module):
     """
 
     def __init__(self, code_shape, shared, local, strength=0.5):
-        self.code_shape = tuple(code_shape)
+        self.code_shape = _checked_shape(code_shape)
+        if len(self.code_shape) < 2:
+            raise ValueError(f"code_shape: expected (count, ...), got {self.code_shape}")
         self.shared = Whitening(self.code_shape[1:], shared, strength)
         self.local = Whitening(self.code_shape, local, strength)
         self.components = shared + local
 
     def fit(self, codes):
         """Learn from codes (n, count, ...)."""
-        mean = codes.mean(axis=1, keepdims=True)
+        mean = _codes(codes, self.code_shape, 2).mean(axis=1, keepdims=True)
         self.shared.fit(mean[:, 0])
         self.local.fit(codes - mean)
         return self
@@ -189,11 +217,13 @@ class SharedAndLocal(Module):
 
     def apply(self, codes):
         """(n, count, ...) -> (n, components)."""
-        mean = codes.mean(axis=1, keepdims=True)
+        mean = _codes(codes, self.code_shape).mean(axis=1, keepdims=True)
         return np.concatenate([self.shared.apply(mean[:, 0]), self.local.apply(codes - mean)], axis=1)
 
     def invert(self, white):
         """(n, components) -> (n, count, ...)."""
+        if numbers("white", white, "n, components").shape[1] != self.components:
+            raise ValueError(f"white: expected (n, {self.components}), got shape {white.shape}")
         shared, local = np.split(white, [self.shared.components], axis=1)
         return self.shared.invert(shared)[:, None] + self.local.invert(local)
 
@@ -212,7 +242,10 @@ class LDF(Module):
     """
 
     def __init__(self, levels, top, whitening, seed=0):
-        self.levels, self.top = list(levels), top
+        if not isinstance(levels, (list, tuple)) or not levels:
+            raise TypeError(f"levels: expected a list of at least one Level, got {levels!r:.80}")
+        self.levels, self.top = [one_of_type("levels", level, Level) for level in levels], one_of_type("top", top, Module)
+        one_of_type("whitening", whitening, Module)
         self.models = [level.model for level in levels]
         self.whitening = whitening
         self.rng = Generator(seed)

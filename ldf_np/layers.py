@@ -15,7 +15,10 @@ import numpy as np
 from . import conv, norm, ops
 from .backend import array_module, to_numpy, xp
 from .engine import Tensor, no_grad
+from .expect import check_size, finite, number, numbers, one_of_type, positive, whole
 from .files import load_tensors, save_tensors
+from .kernels.conv import pair
+from .random import Generator
 
 _watch = threading.local()      # _watch.look: what is told of each output and gradient on this thread, or None
 
@@ -59,6 +62,8 @@ def log_odds(images, eps=1e-3):
 
     ``images``: (n, ..., c) in [0, 1].
     """
+    if finite("images", numbers("images", images, least=1)).dtype.kind != "f" or images.min() < 0 or images.max() > 1:
+        raise ValueError(f"images: expected floats from 0 to 1, got {images.dtype} from {images.min()} to {images.max()}")
     p = np.clip(np.asarray(images).mean(axis=tuple(range(np.ndim(images) - 1))), eps, 1 - eps)
     return np.log(p / (1 - p)).astype(np.float32)
 
@@ -159,11 +164,14 @@ class Module:
         Raises KeyError for missing or unexpected names, ValueError for wrong shapes.
         """
         targets = dict(self.named_parameters()) | dict(self.named_buffers())
+        one_of_type("state", state, dict)
         missing, unexpected = sorted(targets.keys() - state.keys()), sorted(state.keys() - targets.keys())
         if missing or unexpected:
             raise KeyError(f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
         arrays = {}
         for name, target in targets.items():
+            if np.asarray(state[name]).dtype.kind in "cO":
+                raise ValueError(f"state: {name}: expected real numbers, got dtype {np.asarray(state[name]).dtype}")
             if np.shape(state[name]) != target.data.shape:
                 raise ValueError(f"state: {name}: expected shape {target.data.shape}, got {np.shape(state[name])}")
             arrays[name] = array_module(target.data).asarray(state[name], dtype=target.data.dtype)
@@ -247,7 +255,7 @@ class Sequential(Module):
     """Modules applied one after another. Indexing gives a module, a slice gives a Sequential of the same modules."""
 
     def __init__(self, *layers):
-        self.layers = list(layers)
+        self.layers = [one_of_type(f"Sequential: layer {k}", layer, Module) for k, layer in enumerate(layers)]
 
     def forward(self, x):
         done = None         # an activation that the layer before it has done in its own pass
@@ -275,29 +283,34 @@ def _zeros(n):
     return Parameter(xp().zeros(n, np.float32))
 
 
+def _drawn(layer, init, rng, shape, fan_in, fan_out):
+    """A weight of this shape as a Parameter, its sizes and the generator checked."""
+    kind = type(layer).__name__
+    for size in shape:
+        whole(f"{kind}: sizes {shape}", size)
+    check_size(kind, shape)
+    return Parameter(init(one_of_type(f"{kind}: rng", rng, Generator), shape, fan_in, fan_out))
+
+
 class Linear(Activated):
     """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
 
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
-        self.weight = Parameter(init(rng, (n_in, n_out), n_in, n_out))
+        self.weight = _drawn(self, init, rng, (n_in, n_out), n_in, n_out)
         self.bias = _zeros(n_out) if bias else None
 
     def forward(self, x, slope=1.0):
         return ops.linear(x, self.weight, self.bias, slope)
 
 
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
 class Conv2d(Activated):
     """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
 
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
-        kh, kw = _pair(kernel_size)
-        self.weight = Parameter(init(rng, (kh, kw, c_in, c_out), kh * kw * c_in, kh * kw * c_out))
+        kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
+        self.stride, self.padding = pair(stride, "Conv2d: stride", 1), pair(padding, "Conv2d: padding", 0)
+        self.weight = _drawn(self, init, rng, (kh, kw, c_in, c_out), kh * kw * c_in, kh * kw * c_out)
         self.bias = _zeros(c_out) if bias else None
-        self.stride, self.padding = stride, padding
 
     def forward(self, x, slope=1.0):
         return conv.conv2d(x, self.weight, self.stride, self.padding, self.bias, slope)
@@ -311,13 +324,14 @@ class ConvTranspose2d(Activated):
     """
 
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True, init=he(), *, rng):
-        kh, kw = _pair(kernel_size)
-        sh, sw = _pair(stride)
+        kh, kw = pair(kernel_size, "ConvTranspose2d: kernel_size", 1)
+        self.stride = sh, sw = pair(stride, "ConvTranspose2d: stride", 1)
+        self.padding = pair(padding, "ConvTranspose2d: padding", 0)
+        self.output_size = None if output_size is None else pair(output_size, "ConvTranspose2d: output_size", 1)
         # Each output pixel is reached by kh * kw / stride^2 of the kernel's taps.
         fan_in = max(1, kh * kw * c_in // (sh * sw))
-        self.weight = Parameter(init(rng, (kh, kw, c_out, c_in), fan_in, kh * kw * c_out))
+        self.weight = _drawn(self, init, rng, (kh, kw, c_out, c_in), fan_in, kh * kw * c_out)
         self.bias = _zeros(c_out) if bias else None
-        self.stride, self.padding, self.output_size = stride, padding, output_size
 
     def forward(self, x, slope=1.0):
         return conv.conv_transpose2d(x, self.weight, self.stride, self.padding, self.output_size, self.bias, slope)
@@ -332,6 +346,9 @@ class BatchNorm(Activated):
     """
 
     def __init__(self, channels, affine=True, momentum=0.1, eps=1e-5):
+        whole("BatchNorm: channels", channels)
+        number("BatchNorm: momentum", momentum, 0, 1)
+        positive("BatchNorm: eps", eps)
         self.weight = Parameter(xp().ones(channels, np.float32)) if affine else None
         self.bias = _zeros(channels) if affine else None
         self.running_mean = Buffer(xp().zeros(channels, np.float32))
@@ -340,7 +357,7 @@ class BatchNorm(Activated):
 
     def forward(self, x, slope=1.0):
         channels = self.running_mean.data.size
-        if x.shape[-1] != channels:
+        if one_of_type("BatchNorm: x", x, Tensor).shape[-1:] != (channels,):
             raise ValueError(f"BatchNorm: expected {channels} channels, got input {x.shape}")
         if not self.training:
             scale = (self.running_var.data + self.eps) ** -0.5
@@ -366,11 +383,15 @@ class LayerNorm(Module):
     """Each sample's last axis brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016)."""
 
     def __init__(self, channels, eps=1e-5):
+        whole("LayerNorm: channels", channels)
+        positive("LayerNorm: eps", eps)
         self.weight = Parameter(xp().ones(channels, np.float32))
         self.bias = _zeros(channels)
         self.eps = eps
 
     def forward(self, x):
+        if one_of_type("LayerNorm: x", x, Tensor).shape[-1:] != self.weight.shape:
+            raise ValueError(f"LayerNorm: expected {self.weight.size} channels, got input {x.shape}")
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         var = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         return centred * (var + self.eps) ** -0.5 * self.weight + self.bias
@@ -380,7 +401,7 @@ class LeakyReLU(Module):
     """x where x > 0, slope * x elsewhere."""
 
     def __init__(self, slope=0.01):
-        self.slope = slope
+        self.slope = number("LeakyReLU: slope", slope, 0, 1)
 
     def forward(self, x):
         return ops.leaky_relu(x, slope=self.slope)
@@ -404,7 +425,7 @@ class Maxout(Module):
     """The largest of each group of ``pieces`` neighbouring channels: (..., pieces * c) -> (..., c)."""
 
     def __init__(self, pieces=2):
-        self.pieces = pieces
+        self.pieces = whole("Maxout: pieces", pieces)
 
     def forward(self, x):
         return ops.maxout(x, self.pieces)
@@ -416,7 +437,7 @@ class Dropout(Module):
     def __init__(self, p=0.5, *, rng):
         if not 0 <= p < 1:
             raise ValueError(f"Dropout: p: expected a probability in [0, 1), got {p}")
-        self.p, self.rng = p, rng
+        self.p, self.rng = p, one_of_type("Dropout: rng", rng, Generator)
 
     def forward(self, x):
         if not self.training or self.p == 0:
@@ -434,6 +455,8 @@ class Flatten(Module):
     """(n, ...) -> (n, product of the rest)."""
 
     def forward(self, x):
+        if not x.size or not x.shape:
+            raise ValueError(f"Flatten: expected (n, ...) without an empty axis, got shape {x.shape}")
         return ops.reshape(x, (x.shape[0], -1))
 
 
@@ -441,7 +464,9 @@ class Reshape(Module):
     """(n, ...) -> (n, *shape)."""
 
     def __init__(self, *shape):
-        self.shape = shape
+        self.shape = tuple(whole("Reshape: shape", n, 1 if n != -1 else -1) for n in shape)
 
     def forward(self, x):
+        if not x.shape:
+            raise ValueError(f"Reshape: expected (n, ...), got shape {x.shape}")
         return ops.reshape(x, (x.shape[0], *self.shape))

@@ -7,8 +7,10 @@ Dumoulin et al. 2017 and its authors' code.)
 
 import numpy as np
 
+from .backend import asarray
 from .conv import conv2d
 from .engine import Tensor
+from .expect import channels_last, finite, numbers
 from .ops import mean, softplus_mean, square
 
 KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
@@ -58,10 +60,22 @@ def ali_loss(real, fake, kind="non-saturating"):
 def reconstruction_loss(x, reconstruction, metric=None):
     """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours times it (images only)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
+    if x.shape != reconstruction.shape:
+        raise ValueError(f"reconstruction: expected shape {x.shape}, that of x, got {reconstruction.shape}")
     difference = x - reconstruction
     if metric is not None:
         difference = conv2d(difference, Tensor(metric.reshape(1, 1, *metric.shape)))
     return mean(square(difference))
+
+
+def check_metric(metric):
+    """None, or float32 (c, c); ValueError for another shape, NaN or infinity."""
+    if metric is None:
+        return None
+    shape = finite("colour_metric", numbers("colour_metric", metric)).shape
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise ValueError(f"colour_metric: expected shape (c, c), got {shape}")
+    return asarray(metric, np.float32)
 
 
 def colour_metric(images, strength=0.2):
@@ -76,8 +90,11 @@ def colour_metric(images, strength=0.2):
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength: expected a number in [0, 1], got {strength}")
-    pixels = np.asarray(images).reshape(-1, images.shape[-1]).astype(np.float64)
-    if len(pixels) < 2:
+    finite("images", numbers("images", images))
+    if images.ndim == 4:
+        channels_last("images", images, "n, h, w, c")
+    pixels = np.asarray(images).reshape(-1, *images.shape[-1:]).astype(np.float64)
+    if len(pixels) < 2 or pixels.ndim != 2 or not pixels.size:
         raise ValueError(f"images: expected at least two pixels, got shape {images.shape}")
     covariance = np.atleast_2d(np.cov(pixels.T))
     values, vectors = np.linalg.eigh(covariance)

@@ -10,9 +10,12 @@ import numpy as np
 
 from . import layers as L
 from .data.clips import to_float
+from .expect import channels_last, check_size, numbers, positive, whole
 from .ops import concatenate
 from .random import Generator
 from .training import apply_batched
+
+IMAGES, CLIPS = "n, h, w, c", "n, t, h, w, c"
 
 # ------------------------------------------------------------------------------------------------------- features
 
@@ -23,6 +26,9 @@ def features(images, seed=0, width=64):
     Four layers of 4x4 filters, drawn once from ``seed``; after each, every map's mean and standard deviation over the image.
     Random filters see edges, colours and textures, and no model can have been trained to please them.
     """
+    whole("width", width, 4)
+    if min(channels_last("images", images, IMAGES, 1).shape[1:3]) < 2:
+        raise ValueError(f"images: expected at least 2 x 2 pixels, got shape {images.shape}")
     rng, maps = Generator(seed), images.shape[-1]
     convs = []
     for out in (width // 4, width // 2, width, width):
@@ -50,6 +56,7 @@ class PrincipalFeatures:
     """
 
     def __init__(self, images, components=64):
+        numbers("images", images, least=2), whole("components", components, -np.inf)
         flat = _floats(images).reshape(len(images), -1)
         if not 1 <= components < len(flat) or components > flat.shape[1]:
             raise ValueError(f"components: expected 1 to {min(len(flat) - 1, flat.shape[1])} (fewer than images, at most the "
@@ -72,19 +79,27 @@ class PrincipalFeatures:
 
 def one_frame(clips, seed=0):
     """One frame of each clip, (n, t, h, w, c) -> (n, h, w, c): which one is drawn from ``seed``."""
+    channels_last("clips", clips, CLIPS)
     chosen = Generator(seed).integers(0, clips.shape[1], len(clips))
     return clips[np.arange(len(clips)), chosen]
 
 
 def as_channels(clips):
     """A clip's frames as the channels of one image: (n, t, h, w, c) -> (n, h, w, t * c)."""
-    n, t, h, w, c = clips.shape
+    n, t, h, w, c = channels_last("clips", clips, CLIPS).shape
     return clips.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
 
 
 def differences(clips):
     """The differences of neighbouring frames as the channels of one image, float32: (n, t, h, w, c) -> (n, h, w, (t-1) * c)."""
-    return as_channels(np.diff(_floats(clips), axis=1))
+    return as_channels(_steps(clips))
+
+
+def _steps(clips):
+    """The differences of neighbouring frames, (n, t, h, w, c) -> float32 (n, t-1, h, w, c)."""
+    if channels_last("clips", clips, CLIPS, 1).shape[1] < 2:
+        raise ValueError(f"clips: expected at least two frames (n, t, h, w, c), got shape {clips.shape}")
+    return np.diff(_floats(clips), axis=1)
 
 
 def _floats(images):
@@ -97,12 +112,13 @@ def _floats(images):
 def _pair(x, y, least=2):
     """Both as float64, checked."""
     for name, a in (("x", x), ("y", y)):
-        if np.ndim(a) != 2 or len(a) < least:
+        if np.ndim(a) != 2 or len(numbers(name, a)) < least or not np.shape(a)[1]:
             raise ValueError(f"{name}: expected features (n, d) of at least {least} samples, got shape {np.shape(a)}")
         if not np.isfinite(a).all():
             raise ValueError(f"{name}: expected finite features, got NaN or infinity")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"x, y: expected features of one length, got {x.shape[1]} and {y.shape[1]}")
+    check_size("x, y", (len(x), len(y)), 8)        # of what they are compared by
     return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
 
@@ -146,6 +162,7 @@ def frechet_unbiased(x, y, halvings=4, seed=0):
     both halves of ``halvings`` random cuts of each sample.
     """
     x, y = _pair(x, y, 4)
+    whole("halvings", halvings)
     rng, halves = Generator(seed), []
     for _ in range(halvings):
         a, b = x[rng.permutation(len(x))], y[rng.permutation(len(y))]
@@ -163,7 +180,7 @@ def inception_score(classifier, images, splits=10):
     p = np.asarray(classifier(images), np.float64)
     if p.ndim != 2 or len(p) != len(images) or (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-3):
         raise ValueError(f"classifier: expected probabilities (n, classes) that sum to 1, got an array of shape {p.shape}")
-    if not 1 <= splits <= len(p):
+    if not 1 <= whole("splits", splits, -np.inf) <= len(p):
         raise ValueError(f"splits: expected 1 to {len(p)} (the number of images), got {splits}")
     scores = []
     for part in np.array_split(p, splits):
@@ -176,7 +193,8 @@ def inception_score(classifier, images, splits=10):
 def classifier_two_sample(x, y, folds=5, ridge=1e-2, seed=0):
     """Classifier two-sample test (Lopez-Paz and Oquab 2017): the accuracy, on held-out folds, of a linear classifier told to
     tell x from y. 0.5: it cannot; 1: it always can. The classifier is least squares on standardised features with a ridge."""
-    x, y = _pair(x, y, folds)
+    x, y = _pair(x, y, whole("folds", folds, 2))
+    positive("ridge", ridge)
     data = np.concatenate([x, y])
     data = (data - data.mean(0)) / (data.std(0) + 1e-12)
     data = np.concatenate([data, np.ones((len(data), 1))], axis=1)
@@ -207,7 +225,7 @@ def nearest_neighbour_two_sample(x, y):
 def precision_recall(real, generated, k=3):
     """Improved precision and recall (Kynkaanniemi et al. 2019): the share of generated samples that lie within some real
     sample's distance to its k-th nearest real neighbour, and the same with the roles exchanged."""
-    real, generated = _pair(real, generated, k + 1)
+    real, generated = _pair(real, generated, whole("k", k) + 1)
     across = _distances(real, generated)
 
     def radius(x):
@@ -240,7 +258,7 @@ def _distances(x, y):
 
 def motion(clips):
     """The sum of squared frame differences of each clip, on values in [-1, 1] (by which the paper chose its clips): (n,)."""
-    return np.square(np.diff(_floats(clips), axis=1)).sum(axis=(1, 2, 3, 4), dtype=np.float64)
+    return np.square(_steps(clips)).sum(axis=(1, 2, 3, 4), dtype=np.float64)
 
 
 def motion_distance(real, generated):
@@ -259,6 +277,7 @@ def background_drift(clips, share=0.5):
     vary least within each clip. 0 for real clips, whose background is exactly constant; values in [-1, 1]."""
     if not 0 < share <= 1:
         raise ValueError(f"share: expected a number in (0, 1], got {share}")
+    channels_last("clips", clips, CLIPS, 1)
     variance = _floats(clips).var(axis=1).mean(axis=-1).reshape(len(clips), -1)
     still = np.sort(variance, axis=1)[:, :max(1, int(share * variance.shape[1]))]
     return float(np.sqrt(still.mean()))
@@ -276,6 +295,7 @@ class ClipScores:
     """
 
     def __init__(self, real, features=features):
+        channels_last("real", real, CLIPS, 2)
         self.features, self._motion = features, motion(real)
         self.real = {name: features(view(real)) for name, view in VIEWS.items()}
 
@@ -297,6 +317,9 @@ def interval(score, *samples, repeats=100, level=0.95, seed=0):
     """
     if repeats < 2 or not 0 < level < 1:
         raise ValueError(f"repeats, level: expected at least 2 and a number in (0, 1), got {repeats} and {level}")
+    for sample in samples:
+        if np.ndim(sample) < 1 or len(sample) < 2:
+            raise ValueError(f"samples: expected at least 2 rows of each, got shape {np.shape(sample)}")
     value, rng = float(score(*samples)), Generator(seed)
     halves = np.array([score(*(s[rng.permutation(len(s))[:len(s) // 2]] for s in samples)) for _ in range(repeats)])
     low, high = np.quantile(halves - halves.mean(), [(1 - level) / 2, (1 + level) / 2])
@@ -311,8 +334,12 @@ def anchors(real, train, seed=0):
     frames in another order), "frozen" (its first frame repeated), "noised" (pixel noise of deviation 8 of 255),
     "memorised" (training clips).
     """
-    if real.dtype != np.uint8 or real.ndim != 5 or len(real) < 4:
+    if numbers("real", real).dtype != np.uint8 or real.ndim != 5 or len(real) < 4:
         raise ValueError(f"real: expected at least 4 clips (n, t, h, w, c) of uint8, got {real.dtype} of shape {real.shape}")
+    channels_last("real", real, CLIPS)
+    if numbers("train", train, CLIPS).shape[1:] != real.shape[1:] or train.dtype != np.uint8:
+        raise ValueError(f"train: expected clips of uint8 like those of real, (n, {', '.join(map(str, real.shape[1:]))}), "
+                         f"got {train.dtype} of shape {train.shape}")
     rng, n, t = Generator(seed), len(real) // 2, real.shape[1]
     base = real[n:2 * n]
     orders = np.stack([_another_order(rng, t) for _ in range(n)])

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from . import layers as L
-from .ali import ALI, Decoder, Discriminator, Encoder
+from .ali import ALI, Decoder, Discriminator, Encoder, check_code
 from .backend import asarray, xp
+from .expect import channels_last, whole
 from .gan import GAN, JointGAN
 from .hierarchy import LDF, Frames, Level, SharedAndLocal
 from .losses import colour_metric
@@ -15,6 +16,11 @@ from .vae import VAE, Autoencoder
 
 CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
 SLOPE = 0.1
+
+
+def _check_size(size):
+    if whole("size", size) % 8:
+        raise ValueError(f"size: expected a multiple of 8, got {size}")
 
 
 def _down(widths, rng, normalized, inits=None):
@@ -54,8 +60,7 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
     The reconstruction weights are what makes it learn fast: on Ms. Pac-Man, 600 steps with 1000 and 100 brought the
     held-out error of the shortcut to 0.015 and that of z to 0.04, where 800 with 100 and 5 left 0.07 and 0.40.
     """
-    if size % 8 or size < 8:
-        raise ValueError(f"size: expected a multiple of 8, got {size}")
+    _check_size(size)
     rng, side = Generator(seed), size // 8
     flat, maps = side * side * CODE[2], CODE[2]
     encoder = Encoder(
@@ -140,6 +145,7 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
     the discriminator needs nothing else to win, and follows no gradient to less noise. So both networks begin with
     smooth filters, the same for all frames (smooth and still clips), and the penalty is strong and not weighted.
     """
+    _check_size(size)
     rng, side = Generator(seed), size // 8
     settings = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "gamma": 400.0,
                 "final_gamma": 0.1, "final_lr": 0.1} | settings
@@ -165,6 +171,11 @@ def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_ga
     (``shared`` and ``local``, each at most N / 4). ``top`` makes the GAN from (components, seed=); ``bottom``: settings of
     ``small_ali``.
     """
+    whole("frames", frames), whole("shared", shared), whole("local", local)
+    size, channels = bottom.get("size", 32), bottom.get("channels", 3)
+    if channels_last("images", images, "n, t, h, w, c", 8).shape[1:] != (frames, size, size, channels):
+        raise ValueError(f"images: expected clips (n, {frames}, {size}, {size}, {channels}), got shape {images.shape}")
+    check_code(code)
     bottom = {"colour_metric": colour_metric(images[:200])} | bottom
     model = small_ali(seed=seed, **bottom)
     shape = CODE if code == "h" else (model.latent_size,)

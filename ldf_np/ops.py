@@ -18,6 +18,7 @@ from .kernels import elementwise
 from .kernels import matmul as product
 from .kernels import norm as kernel_norm
 from .kernels.cuda import on_device
+from .kernels.size import check_size
 
 __all__ = ["abs", "add", "astype", "broadcast_to", "clip", "concatenate", "divide", "exp", "getitem", "leaky_relu",
            "linear", "log", "matmul", "max", "maximum", "maxout", "mean", "min", "minimum", "multiply", "negative", "pad",
@@ -29,6 +30,14 @@ __all__ = ["abs", "add", "astype", "broadcast_to", "clip", "concatenate", "divid
 def _module(*arguments):
     """The module of the first argument that is an array; NumPy where all are Python scalars."""
     return array_module(next((a for a in arguments if hasattr(a, "dtype")), np.float32(0)))
+
+
+def _shape(function, x):
+    """The shape of a Tensor or an array."""
+    try:
+        return x.shape
+    except AttributeError:
+        raise TypeError(f"{function}: expected a Tensor or an array, got {type(x).__name__}") from None
 
 
 def _data(x):
@@ -141,9 +150,16 @@ def relu(x):
     return _module(x).maximum(x, 0)
 
 
+def check_slope(slope):
+    """ValueError unless the slope of a leaky ReLU lies in [0, 1]."""
+    if not 0 <= slope <= 1:
+        raise ValueError(f"slope: expected a number in [0, 1], got {slope!r}")
+
+
 @operation
 def leaky_relu(x, slope=0.01):
     """x where x > 0, slope * x elsewhere (0 <= slope <= 1)."""
+    check_slope(slope)
     y = x * slope
     return _module(x).maximum(x, y, out=y)
 
@@ -151,6 +167,8 @@ def leaky_relu(x, slope=0.01):
 @operation
 def clip(x, low, high):
     """x held within [low, high]; derivative 0 outside, 1 inside and on the bounds."""
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and not low <= high:
+        raise ValueError(f"low, high: expected low <= high, got {low} and {high}")
     return _module(x).clip(x, low, high)
 
 
@@ -179,7 +197,10 @@ def activated(y, slope):
 
     That rule asks for the sign of what came before it, and y has the same.
     """
-    return y if slope == 1 else _activated(y, slope=slope)
+    if slope == 1:
+        return y
+    check_slope(slope)
+    return _activated(y, slope=slope)
 
 
 @operation
@@ -283,7 +304,7 @@ max.defvjp(_max_rule)
 def mean(x, axis=None, keepdims=False):
     """The mean over ``axis`` (an int, a tuple or None for all)."""
     count = 1
-    for a in _axes(axis, len(x.shape)):
+    for a in _axes(axis, len(_shape("mean", x))):
         count *= x.shape[a]
     if count == 0:
         raise ValueError(f"mean of an empty selection: shape {x.shape}, axis {axis}")
@@ -300,8 +321,10 @@ def maxout(x, pieces=2):
 
     (..., pieces * c) -> (..., c). Raises ValueError where the channels do not divide.
     """
-    channels = x.shape[-1]
-    if pieces < 1 or channels % pieces:
+    channels = (_shape("maxout", x) or (1,))[-1]
+    if not hasattr(pieces, "__index__"):
+        raise TypeError(f"maxout: pieces: expected a whole number, got {pieces!r}")
+    if not x.shape or pieces < 1 or channels % pieces:
         raise ValueError(f"maxout: {channels} channels do not divide into groups of {pieces}")
     return max(reshape(x, (*x.shape[:-1], channels // pieces, pieces)), axis=-1)
 
@@ -315,6 +338,8 @@ def reshape(x, shape):
 
 @operation
 def _reshape(x, shape):
+    if shape and builtins.min(shape) < -1:
+        raise ValueError(f"shape: expected lengths of at least 0, or one of -1, got {shape}")
     return x.reshape(shape)
 
 
@@ -334,7 +359,9 @@ transpose.defvjp(_transpose_rule)
 
 def swapaxes(x, first, second):
     """Two axes exchanged."""
-    axes = list(range(len(x.shape)))
+    axes = list(range(len(_shape("swapaxes", x))))
+    if not all(-len(axes) <= axis < len(axes) for axis in (first, second)):
+        raise ValueError(f"swapaxes: axes {first} and {second}: expected two of the axes of shape {x.shape}")
     axes[first], axes[second] = axes[second], axes[first]
     return transpose(x, axes=tuple(axes))
 
@@ -391,24 +418,39 @@ _concatenate.defvjp_all(_concatenate_rule)
 
 def concatenate(parts, axis=0):
     """Join along an existing axis. Adjoint: split."""
+    if not isinstance(parts, (list, tuple)) or not hasattr(axis, "__index__"):
+        raise TypeError("concatenate: expected a list of Tensors or arrays and a whole number as axis, "
+                        f"got {type(parts).__name__} and {axis!r}")
     return _concatenate(*parts, axis=axis)
 
 
 def stack(parts, axis=0):
     """Join along a new axis."""
     parts = list(parts)
-    ndim = len(parts[0].shape) + 1
+    if not parts:
+        raise ValueError("stack: parts: expected at least one Tensor or array, got none")
+    ndim = len(_shape("stack", parts[0])) + 1
+    if not hasattr(axis, "__index__") or not -ndim <= axis < ndim:
+        raise ValueError(f"stack: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
     place = axis % ndim
+    for p in parts:
+        if _shape("stack", p) != parts[0].shape:
+            raise ValueError(f"stack: parts: expected one shape, got {parts[0].shape} and {p.shape}")
     return concatenate([reshape(p, (*p.shape[:place], 1, *p.shape[place:])) for p in parts], axis=place)
 
 
 def split(x, sections, axis=0):
     """Cut along an axis into ``sections`` equal parts, or at the indices in a list (as numpy.split)."""
+    ndim = len(_shape("split", x))
+    if not hasattr(axis, "__index__") or not -ndim <= axis < ndim:
+        raise ValueError(f"split: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
     length = x.shape[axis]
-    if isinstance(sections, int):
+    if hasattr(sections, "__index__") and not hasattr(sections, "__len__"):
         if sections < 1 or length % sections:
             raise ValueError(f"split: axis {axis} of length {length} does not divide into {sections} equal parts")
         sections = [length // sections * k for k in range(1, sections)]
+    elif not isinstance(sections, (list, tuple, np.ndarray)) or not all(hasattr(k, "__index__") for k in sections):
+        raise TypeError(f"split: sections: expected a whole number or a list of them, got {sections!r:.80}")
     cuts = [0, *sections, length]
     return [getitem(x, index=_along(axis, len(x.shape), a, b)) for a, b in zip(cuts, cuts[1:])]
 
@@ -418,6 +460,9 @@ def pad(x, pad_width):
     """Zeros around: ``pad_width`` is a (before, after) pair for each axis. Adjoint: crop."""
     if np.shape(pad_width) != (x.ndim, 2):
         raise ValueError(f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, got {pad_width}")
+    if any(not hasattr(n, "__index__") or n < 0 for pair in pad_width for n in pair):
+        raise ValueError(f"pad_width: expected whole numbers of at least 0, got {pad_width}")
+    check_size("pad_width", [int(a) + n + int(b) for (a, b), n in zip(pad_width, x.shape)], x.itemsize)
     return _module(x).pad(x, pad_width)
 
 
@@ -441,6 +486,9 @@ def linear(x, weight, bias=None, slope=1.0):
 
     (..., n_in) with weight (n_in, n_out) and bias (n_out,) -> (..., n_out), of at least two axes.
     """
+    if len(_shape("linear", x)) < 2 or bias is not None and _shape("linear", bias) != weight.shape[-1:]:
+        raise ValueError(f"linear: expected x (..., n_in) of at least two axes and a bias (n_out,), got x {x.shape}, weight "
+                         f"{weight.shape}" + ("" if bias is None else f" and bias {bias.shape}"))
     y = _matmul(x, weight, slope=slope) if bias is None else _matmul(x, weight, bias, slope=slope)
     return activated(y, slope)
 
@@ -453,6 +501,8 @@ def scale_shift(x, scale, shift, slope=1.0):
 
 @operation
 def _scale_shift(x, scale, shift, slope):
+    if not scale.shape == shift.shape == x.shape[-1:]:
+        raise ValueError(f"expected one scale and shift a channel, got x {x.shape}, scale {scale.shape}, shift {shift.shape}")
     return kernel_norm.scale_shift(x, scale, shift, slope)
 
 
@@ -463,6 +513,8 @@ _scale_shift.defvjp(lambda g, y, x, scale, shift, slope: g * scale, lambda g, y,
 @operation
 def softplus_mean(logits, sign=1.0):
     """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
+    if sign not in (1, -1) or not logits.size:
+        raise ValueError(f"expected at least one logit and a sign of 1 or -1, got shape {logits.shape} and {sign!r}")
     return elementwise.softplus_mean(logits, sign)
 
 

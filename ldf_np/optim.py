@@ -5,6 +5,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from .backend import array_module, concatenate, to_numpy
+from .engine import Tensor
+from .expect import number, one_of_type, positive
 from .kernels import optim as kernel
 from .layers import Buffer, Module, seen
 
@@ -19,9 +21,8 @@ class Optimizer:
     kept = ("scale",)
 
     def __init__(self, network, lr):
-        if not lr > 0:
-            raise ValueError(f"{type(self).__name__}: lr: expected a positive number, got {lr}")
-        self.network, self.lr = network, lr
+        kind = type(self).__name__
+        self.network, self.lr = one_of_type(f"{kind}: network", network, Module), positive(f"{kind}: lr", lr)
         self.scale = array_module(network.flat()).ones(1, np.float64)
 
     def step(self, grads, share=1.0):
@@ -31,6 +32,8 @@ class Optimizer:
         Raises FloatingPointError, and changes nothing, where a gradient is not finite. (Not on a CUDA device, which the host
         would have to wait for: there the next loss tells.)
         """
+        if not isinstance(grads, (list, tuple)) or not all(isinstance(g, Tensor) for g in grads):
+            raise TypeError("grads: expected a list of Tensors, one for each parameter")
         expected, got = [p.shape for p in self.network.parameters()], [g.shape for g in grads]
         if got != expected:
             raise ValueError(f"grads: expected one for each parameter, of shapes {expected}, got {got}")
@@ -43,7 +46,7 @@ class Optimizer:
                 total = gradient.sum()          # one pass; NaN and infinity survive it
             if not np.isfinite(total):
                 raise FloatingPointError("a gradient is not finite")
-        self._update(flat, gradient, self.scale * share)
+        self._update(flat, gradient, self.scale * (share if hasattr(share, "shape") else number("share", share)))
 
     @property
     def state(self):
@@ -86,7 +89,7 @@ class Adam(Optimizer):
 
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
-        if not all(0 <= b < 1 for b in betas):
+        if not isinstance(betas, (list, tuple)) or len(betas) != 2 or not all(0 <= b < 1 for b in betas):
             raise ValueError(f"Adam: betas: expected two numbers in [0, 1), got {betas}")
         if not eps > 0:
             raise ValueError(f"Adam: eps: expected a positive number, got {eps}")
@@ -117,6 +120,7 @@ class EMA(Module):
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay: expected a number in [0, 1), got {decay}")
         self.decay = decay
+        one_of_type("EMA: network", network, Module)
         self._of = {"network": network}     # in a dict: no child, for its parameters are its owner's
         live = self._live()
         xp = array_module(live[0])

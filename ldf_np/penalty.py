@@ -13,6 +13,7 @@ import numpy as np
 
 from .backend import array_module, concatenate
 from .engine import Tensor, grad, operation, unchanging
+from .expect import number
 from .kernels import penalty as kernel
 from .ops import mean, reshape, sigmoid, sqrt, square
 from .ops import sum as sum_
@@ -24,8 +25,7 @@ def check_penalty(kind, gamma=0.0):
     """Raise ValueError unless ``kind`` is one of KINDS and ``gamma`` not negative."""
     if kind not in KINDS:
         raise ValueError(f"penalty: expected one of {', '.join(KINDS)}, got {kind!r}")
-    if not gamma >= 0:
-        raise ValueError(f"gamma: expected a non-negative number, got {gamma!r}")
+    number("gamma", gamma, 0)
 
 
 # T(s, a, b) = sum_nm s_n a_nm b_nm is linear in each: put the cotangent in the hole.
@@ -119,6 +119,9 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or 0.0).
     """
     check_penalty(kind)
+    if not real or not fake or len(real) != len(fake):
+        raise ValueError("real, fake: expected as many arrays, one for each input of the discriminator and at least one, "
+                         f"got {len(real or ())} and {len(fake or ())}")
     n = len(real[0])
     if any(len(array) != n for array in (*real, *fake)):
         raise ValueError("real, fake: expected arrays of one batch size, "

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .expect import channels_last, whole
 from .experiment import over_seeds
 from .files import replacing
 from .records import NAME, read_records
@@ -13,7 +14,10 @@ from .records import NAME, read_records
 def clip_sheet(clips, columns=1, scale=3, gap=1):
     """Clips (n, t, h, w, 3) uint8 as one picture: a row is a clip, its frames from left to right; ``columns`` clips
     beside each other. A NumPy array (height, width, 3) uint8."""
-    n, t, h, w, c = clips.shape
+    whole("columns", columns), whole("scale", scale)
+    n, t, h, w, c = channels_last("clips", clips, "n, t, h, w, c", 1).shape
+    if clips.dtype != np.uint8:
+        raise ValueError(f"clips: expected uint8, got {clips.dtype}")
     rows = -(-n // columns)
     sheet = np.full((rows * (h + gap) + gap, columns * (t * (w + gap) + 3 * gap) - 2 * gap, c), 255, np.uint8)
     for k, clip in enumerate(clips):
@@ -32,6 +36,7 @@ def save_clips(path, clips, columns=1, scale=3):
 
 def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
     """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat."""
+    channels_last("clips", clips, "n, t, h, w, c", 1)
     sheets = [Image.fromarray(clip_sheet(clips[:, t:t + 1], columns, scale)) for t in range(clips.shape[1])]
     with replacing(path) as temporary:
         sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:], duration=frame_ms, loop=0)

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from .backend import asarray, on_device, xp
+from .expect import check_size, whole
 from .kernels import random as kernel
 
 
@@ -23,7 +24,7 @@ class Generator:
     """
 
     def __init__(self, seed=0):
-        if isinstance(seed, (bool, float)) or (not isinstance(seed, np.random.SeedSequence) and seed < 0):
+        if isinstance(seed, (bool, float, str, type(None))) or (not isinstance(seed, np.random.SeedSequence) and seed < 0):
             raise ValueError(f"seed: expected a non-negative integer, got {seed!r}")
         self._sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(int(seed))
         self._generator = np.random.Generator(np.random.Philox(self._sequence))
@@ -32,7 +33,7 @@ class Generator:
 
     def spawn(self, count):
         """``count`` independent generators, each with a stream of its own (as NumPy's ``spawn``)."""
-        return [Generator(sequence) for sequence in self._sequence.spawn(count)]
+        return [Generator(sequence) for sequence in self._sequence.spawn(whole("count", count, 0))]
 
     def standard_normal(self, size=None, dtype=np.float32):
         """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
@@ -46,6 +47,7 @@ class Generator:
         """Uniform draws from [0, 1)."""
         if on_device():
             return self._draw("uniform", _count(size), dtype).reshape(_shape(size))
+        _count(size)
         return asarray(self._generator.random(_shape(size), dtype))
 
     def integers(self, low, high, size=None):
@@ -54,7 +56,7 @@ class Generator:
 
     def permutation(self, n):
         """The integers 0 ... n-1 in random order, as a NumPy array."""
-        return self._generator.permutation(n)
+        return self._generator.permutation(whole("n", n, 0, 2 ** 62))
 
     def _draw(self, kind, count, dtype):
         dtype = np.dtype(dtype)
@@ -101,17 +103,27 @@ class Generator:
 
     @state.setter
     def state(self, state):
-        self._generator.bit_generator.state = {
-            "bit_generator": "Philox",
-            "state": {"counter": np.array(state["counter"], np.uint64), "key": np.array(state["key"], np.uint64)},
-            "buffer": np.array(state["buffer"], np.uint64),
-            "buffer_pos": state["buffer_pos"], "has_uint32": state["has_uint32"], "uinteger": state["uinteger"]}
+        try:
+            arrays = {name: np.array(state[name], np.uint64).reshape(length)
+                      for name, length in (("counter", 4), ("key", 2), ("buffer", 4))}
+            self._generator.bit_generator.state = {
+                "bit_generator": "Philox", "state": {"counter": arrays["counter"], "key": arrays["key"]},
+                "buffer": arrays["buffer"], "buffer_pos": state["buffer_pos"], "has_uint32": state["has_uint32"],
+                "uinteger": state["uinteger"]}
+        except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
+            raise ValueError(f"state: expected what Generator.state gave, got {state!r:.80} ({error})") from error
 
 
 def _shape(size):
     """A size (None, an int or a tuple) as a shape."""
-    return () if size is None else (size,) if hasattr(size, "__index__") else tuple(size)
+    shape = () if size is None else (size,) if hasattr(size, "__index__") else tuple(size)
+    if shape and min(shape) < 0:
+        raise ValueError(f"size: expected lengths of at least 0, got {shape}")
+    return shape
 
 
 def _count(size):
-    return math.prod(_shape(size))
+    count = math.prod(shape := _shape(size))
+    if count > 2 ** 28:         # below a gigabyte nothing needs to be looked up
+        check_size("size", shape)
+    return count

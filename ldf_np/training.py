@@ -12,6 +12,7 @@ from tqdm import tqdm
 from .backend import asarray, to_numpy
 from .data.clips import to_float
 from .engine import Tensor, no_grad
+from .expect import finite, numbers, positive, whole
 from .threads import side_by_side
 
 
@@ -29,11 +30,11 @@ class Batches:
     """
 
     def __init__(self, data, size, rng):
-        if len(data) < size or size < 2:
+        if whole("batch_size", size, -math.inf) < 2 or len(numbers("data", data, least=1)) < size:
             raise ValueError(f"batch_size: expected 2 to {len(data)} (the number of samples), got {size}")
         if data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
-        self.data, self.size, self.rng = data, size, rng
+        self.data, self.size, self.rng = finite("data", data), size, rng
         self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0      # taken: batches so far
 
     def __next__(self):
@@ -70,8 +71,7 @@ def as_batch(rows):
 
 def apply_batched(function, x, size=256):
     """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a time: a NumPy array."""
-    if len(x) == 0:
-        raise ValueError("expected at least one sample, got an empty array")
+    finite("x", numbers("x", x, least=1))
 
     def over(starts):
         with no_grad():
@@ -145,8 +145,10 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     if steps is None and minutes is None:
         raise ValueError("steps, minutes: expected at least one of them as the budget of the training")
     for name, value in (("steps", steps), ("minutes", minutes)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}: expected a positive number, got {value}")
+        if value is not None:
+            positive(name, value)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback: expected a function, got {callback!r:.80}")
     limit = math.inf if minutes is None else minutes * 60
     history = History()
     keeper = None if checkpoints is None else checkpoints.begin(history, **(state or {}))

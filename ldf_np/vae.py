@@ -7,9 +7,10 @@ import numpy as np
 from . import ops
 from .backend import asarray, to_numpy
 from .engine import Tensor, grad
+from .expect import check_size, finite, number, numbers, one_of_type, whole
 from .graph import Step
 from .layers import Buffer, Module, Parameter, Sequential, evaluation, generators
-from .losses import reconstruction_loss
+from .losses import check_metric, reconstruction_loss
 from .optim import Adam, falling
 from .random import Generator
 from .training import Batches, apply_batched, train
@@ -20,6 +21,8 @@ def normal_kl(mean, log_variance):
 
     1/2 sum_k (mean_k^2 + exp(log_variance_k) - log_variance_k - 1) (Kingma and Welling 2014, Appendix B).
     """
+    if mean.shape != log_variance.shape:
+        raise ValueError(f"mean, log_variance: expected one shape, got {mean.shape} and {log_variance.shape}")
     return (ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0).sum(axis=-1) * 0.5
 
 
@@ -40,8 +43,10 @@ class _Model(Module):
     """
 
     def _start(self, lr, betas, final_lr, colour_metric, seed):
-        self.final_lr, self.rng = final_lr, Generator(seed)
-        self.colour_metric = None if colour_metric is None else asarray(colour_metric, np.float32)
+        self.final_lr, self.rng = number("final_lr", final_lr, 0), Generator(seed)
+        self.colour_metric = check_metric(colour_metric)
+        for name in ("encoder", "decoder"):
+            one_of_type(name, getattr(self, name), Module)
         self._adam = Adam(Sequential(self.encoder, self.decoder), lr, betas)
 
     def step(self, x, share=0.0):
@@ -151,7 +156,8 @@ class VAE(_Model):
 
     def __init__(self, encoder, decoder, latent_size, *, variance=None, kl_weight=1.0, colour_metric=None, noisy=False,
                  lr=1e-3, betas=(0.9, 0.99), final_lr=0.1, seed=0):
-        if not encoder.stochastic:
+        whole("latent_size", latent_size)
+        if not getattr(encoder, "stochastic", False):
             raise ValueError("encoder: expected a stochastic one, which gives a mean and a log-variance")
         if variance is not None and not variance > 0:
             raise ValueError(f"variance: expected None or a positive number, got {variance}")
@@ -175,8 +181,8 @@ class VAE(_Model):
 
     def sample(self, n, rng=None):
         """n samples, z ~ N(0, I) decoded: a NumPy array (n, ...)."""
-        rng = rng or self.rng
-        made = self._apply(self.decoder, rng.standard_normal((n, self.latent_size)))
+        rng = one_of_type("rng", rng or self.rng, Generator)
+        made = self._apply(self.decoder, rng.standard_normal((whole("n", n), self.latent_size)))
         if self.noisy:
             variance = float(self.error.data[0]) if self.variance is None else self.variance
             made = made + np.float32(math.sqrt(variance)) * to_numpy(rng.standard_normal(made.shape))
@@ -191,6 +197,7 @@ class GaussianTop(Module):
     """
 
     def __init__(self, size, seed=0):
+        check_size("size", (whole("size", size), size))
         self.mean, self.root = Parameter(np.zeros(size, np.float32)), Parameter(np.eye(size, dtype=np.float32))
         self.rng = Generator(seed)
 
@@ -201,7 +208,8 @@ class GaussianTop(Module):
         History, with the mean square of each batch as its "square". ``checkpoints``, which other tops take, has no use here:
         the pass is made again.
         """
-        if x.ndim != 2 or x.shape[1] != len(self.mean.data) or len(x) < 2:
+        whole("batch_size", batch_size)
+        if finite("x", numbers("x", x, "n, size")).shape[1] != len(self.mean.data) or len(x) < 2:
             raise ValueError(f"x: expected vectors (n, {len(self.mean.data)}), at least 2 of them, got shape {x.shape}")
         seen, total, products = 0, 0.0, 0.0
 
@@ -223,5 +231,5 @@ class GaussianTop(Module):
 
     def sample(self, n, rng=None):
         """n samples: a NumPy array (n, size)."""
-        rng = rng or self.rng
-        return to_numpy(rng.standard_normal((n, len(self.mean.data)))) @ self.root.data + self.mean.data
+        rng = one_of_type("rng", rng or self.rng, Generator)
+        return to_numpy(rng.standard_normal((whole("n", n), len(self.mean.data)))) @ self.root.data + self.mean.data

@@ -89,6 +89,7 @@ def test_the_end_of_the_discriminators_losses():
 
 def test_a_run(small, tmp_path, capsys, monkeypatch):
     """Three variants. A fault is planted in one, which must show as diverged there and nowhere else."""
+    monkeypatch.setattr("ldf_np.ali.check_metric", lambda metric: metric)      # which would refuse it
     monkeypatch.setitem(ablation.VARIANTS, "no penalty", ({"colour_metric": np.full((3, 3), np.nan, np.float32)}, {}))
     variants = ["default", "no penalty", "together"]
     options = ["--minutes", "0.01", "--seeds", "0", "1", "--device", "cpu", "--out", str(tmp_path), "--variants", *variants]

@@ -141,7 +141,7 @@ def test_what_is_refused():
     for call in (model.encode, model.decode, model.reconstruct):
         with pytest.raises(ValueError, match='code: expected "h" or "z", got \'y\''):
             call(data(3), "y")
-    with pytest.raises(ValueError, match="at least one sample"):
+    with pytest.raises(ValueError, match="n: expected at least 1"):
         model.sample(0)
     with pytest.raises(ValueError, match="batch_size: expected 2 to 10"):
         model.fit(data(10), steps=1)

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 # The floors of the house, lowest first. A module may import modules of its own floor and of those below.
 FLOORS = [
-    {"kernels", "files", "gaussian", "gaussian_theory", "gaussian_curves",
+    {"kernels", "files", "expect", "gaussian", "gaussian_theory", "gaussian_curves",
      "gaussian_experiments"},
     {"backend"},
     {"random", "engine", "threads"},

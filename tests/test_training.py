@@ -85,7 +85,7 @@ def test_apply_batched():
     got = apply_batched(double, rows(10, 3), size=4)
     np.testing.assert_array_equal(got, rows(10, 3) * 2)
     assert sorted(calls) == [(2, 3), (4, 3), (4, 3)] and isinstance(got, np.ndarray)
-    with pytest.raises(ValueError, match="at least one sample"):
+    with pytest.raises(ValueError, match="x: expected at least 1"):
         apply_batched(double, rows(0, 3))
 
 

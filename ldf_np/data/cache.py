@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import sys
 import warnings
@@ -43,7 +44,8 @@ def save_cached(path, data):
 
 def load_cached(path, seed, settings):
     """Read what save_cached wrote -> Clips, or None as load_arrays."""
-    arrays = load_arrays(path, ARRAYS, {"seed": seed, "settings": settings}, check_clips, stacklevel=4)
+    most = (settings["clips"] + settings["test_clips"]) * (math.prod(SHAPE) + 4)
+    arrays = load_arrays(path, ARRAYS, {"seed": seed, "settings": settings}, check_clips, most, stacklevel=4)
     return None if arrays is None else Clips(**arrays, seed=seed, settings=settings)
 
 
@@ -71,9 +73,10 @@ def save_arrays(path, arrays, facts, stacklevel=3):
         warnings.warn(f"the data set could not be kept in {path} and is made anew next time: {error}", stacklevel=stacklevel)
 
 
-def load_arrays(path, names, facts, check, stacklevel=3):
+def load_arrays(path, names, facts, check, most, stacklevel=3):
     """Read the arrays of these names that save_arrays wrote, {name: array}, or None where there is no such file.
 
+    A file whose arrays have more than ``most`` bytes, and a megabyte for what stands beside them, is not decompressed.
     A damaged file, one that was made with other facts, and one whose arrays check(arrays) finds wrong (a ValueError), is
     a warning and None.
     """
@@ -82,6 +85,9 @@ def load_arrays(path, names, facts, check, stacklevel=3):
     try:
         # Opened here, since np.load leaves a damaged zip open.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            size = sum(member.file_size for member in file.zip.infolist())  # zipfile gives no more than it says
+            if size > most + 2**20:
+                raise ValueError(f"it would unpack to {size:,} bytes, expected at most {most + 2**20:,}")
             about, checksum = str(file["about"]), str(file["checksum"])
             found, wanted = json.loads(about), {"format": FORMAT, **facts}
             if found != wanted:

@@ -1,7 +1,12 @@
 """CIFAR-10, read from its archive or its folder without trusting a pickle."""
 
+import bz2
+import gzip
 import io
+import lzma
 import pickle
+import pickletools
+import reprlib
 import tarfile
 from pathlib import Path
 
@@ -14,6 +19,8 @@ PYTHON = (*BATCHES, "batches.meta")
 BINARY = (*(f"{name}.bin" for name in BATCHES), "batches.meta.txt")
 FOLDERS = {"cifar-10-batches-py": PYTHON, "cifar-10-batches-bin": BINARY}
 LARGEST = 64 * 2**20  # bytes of one file; the real ones have 31 million
+LARGEST_ARCHIVE = 2**30  # bytes of an archive once it is decompressed; the real ones have 186 million
+OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
 VALUES = 3 * SIZE * SIZE
 EXPECTED = "expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the folder that is packed in one of them"
 
@@ -73,11 +80,11 @@ def read_tar(path):
     # A name is known or not; so one that is absolute or holds '..' is never looked at.
     known = {f"{start}{name}": name for folder, names in FOLDERS.items() for name in names for start in ("", f"{folder}/")}
     files = {}
-    try:
-        archive = tarfile.open(path, "r:*")
-    except Exception as error:
-        raise ValueError(f"{path}: not a tar archive ({error.__class__.__name__}), {EXPECTED}") from error
-    with archive:
+    with Limited(path) as stream:
+        try:
+            archive = tarfile.open(fileobj=stream, mode="r:")
+        except Exception as error:
+            raise ValueError(f"{path}: not a tar archive ({error.__class__.__name__}: {error!s:.300}), {EXPECTED}") from error
         for member in members(archive, path):
             where = f"{path}: {member.name}"
             check_size(where, member.size)  # of any member: to pass over it takes decompressing it
@@ -92,6 +99,38 @@ def read_tar(path):
     return files
 
 
+class Limited:
+    """A tar archive, decompressed on the way, that gives out no more than the limits: a few bytes may stand for many."""
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            opener = OPENERS.get(file.read(2), open)
+        self.stream = opener(path, "rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+
+    def read(self, size):
+        if size > LARGEST:
+            raise ValueError(f"a header of {size:,} bytes, expected at most {LARGEST:,}")
+        self._check(self.tell() + size)
+        return self.stream.read(size)
+
+    def seek(self, place):
+        self._check(place)
+        return self.stream.seek(place)
+
+    def tell(self):
+        return self.stream.tell()
+
+    def _check(self, end):
+        if end > LARGEST_ARCHIVE + LARGEST:
+            raise ValueError(f"it would unpack to more than {LARGEST_ARCHIVE:,} bytes")
+
+
 def members(archive, path):
     """The members of an open archive, one after another; ValueError where it is damaged."""
     try:
@@ -99,14 +138,14 @@ def members(archive, path):
         while archive.fileobj.read(2**20):  # to the end of the file, where the checksum is
             pass
     except Exception as error:  # tarfile, gzip, zlib, bz2 and lzma each have their own
-        raise ValueError(f"{path}: the archive is damaged ({error}), {EXPECTED}") from error
+        raise ValueError(f"{path}: the archive is damaged ({error!s:.300}), {EXPECTED}") from error
 
 
 def content(archive, member, where):
     try:
         data = archive.extractfile(member).read()
     except Exception as error:
-        raise ValueError(f"{where}: the archive is damaged here ({error}), expected {member.size:,} bytes") from error
+        raise ValueError(f"{where}: the archive is damaged here ({error!s:.300}), expected {member.size:,} bytes") from error
     if len(data) != member.size:
         raise ValueError(f"{where}: the archive ends after {len(data):,} bytes of it, expected {member.size:,}")
     return data
@@ -118,7 +157,7 @@ def check_labels(where, labels, count):
         raise ValueError(f"{where}: {len(labels)} labels for {count} images, expected one for each")
     for k, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < CLASSES:
-            raise ValueError(f"{where}: label {k} is {label!r}, expected an integer from 0 to {CLASSES - 1}")
+            raise ValueError(f"{where}: label {k} is {reprlib.repr(label):.200}, expected an integer from 0 to {CLASSES - 1}")
     return np.array(labels, np.int64)
 
 
@@ -138,7 +177,8 @@ def binary_names(where, data):
 def check_names(where, names):
     good = isinstance(names, list) and all(isinstance(name, bytes) and name and name.isascii() for name in names)
     if not good or not len(set(names)) == len(names) == CLASSES:
-        raise ValueError(f"{where}: the names of the classes are {names!r:.200}, expected {CLASSES} different words")
+        raise ValueError(f"{where}: the names of the classes are {reprlib.repr(names):.200}, expected {CLASSES} different "
+                         "words")
     return tuple(name.decode("ascii") for name in names)
 
 
@@ -188,9 +228,12 @@ class PlainUnpickler(pickle.Unpickler):
 def unpickle(where, data):
     """The dict in a pickle."""
     try:
+        # A place in the memo makes the unpickler reserve memory for all places before it.
+        if any("PUT" in opcode.name and not 0 <= place <= len(data) for opcode, place, _ in pickletools.genops(data)):
+            raise ValueError("it numbers an object beyond its own length")
         found = PlainUnpickler(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises almost anything
-        raise ValueError(f"{where}: cannot be read ({error}), expected a pickle as in cifar-10-python.tar.gz") from error
+        raise ValueError(f"{where}: cannot be read ({error!s:.300}), expected a pickle as in cifar-10-python.tar.gz") from error
     if not isinstance(found, dict):
         raise ValueError(f"{where}: a {type(found).__name__}, expected a dict")
     return found
@@ -216,10 +259,10 @@ def pickled_rows(where, array):
     try:
         _, shape, dtype, columns_first, raw = array.state
         if dtype.name not in ("u1", b"u1"):
-            raise ValueError(f"its type is {dtype.name!r}")
+            raise ValueError(f"its type is {reprlib.repr(dtype.name):.200}")
         rows = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if columns_first else "C")
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{where}: cannot be read ({error}), {expected}") from error
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{where}: cannot be read ({error!s:.300}), {expected}") from error
     if rows.ndim != 2 or rows.shape[1] != VALUES or not len(rows):
         raise ValueError(f"{where}: shape {rows.shape}, {expected}")
     return rows

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..expect import channels_last, check_size, numbers, one_of_type, whole
+
 FRAMES = 5  # adjacent frames of a clip
 SIZE = 32  # rows and columns of a clip
 SHAPE = (FRAMES, SIZE, SIZE, 3)
@@ -38,7 +40,7 @@ def to_float(clips):
 
     Four times the memory: convert a batch, not a data set. ValueError for another dtype.
     """
-    if clips.dtype != np.uint8:
+    if numbers("to_float: clips", clips).dtype != np.uint8:
         raise ValueError(f"to_float: clips has dtype {clips.dtype}, expected uint8")
     return clips.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
@@ -48,7 +50,7 @@ def to_uint8(x):
 
     The inverse of to_float. ValueError for another dtype and for NaN.
     """
-    if x.dtype.kind != "f":
+    if numbers("to_uint8: x", x).dtype.kind != "f":
         raise ValueError(f"to_uint8: x has dtype {x.dtype}, expected floats")
     if (x != x).any():
         raise ValueError(f"to_uint8: x of shape {x.shape} holds NaN, expected numbers from -1 to 1")
@@ -61,6 +63,10 @@ def motion(clips):
 
     clips: uint8 (..., t, h, w, c) -> float64 (...).
     """
+    if numbers("motion: clips", clips).dtype != np.uint8 or clips.ndim < 4:
+        raise ValueError(f"motion: clips: expected uint8 (..., t, h, w, c), got {clips.dtype} of shape {clips.shape}")
+    if clips.ndim == 5:
+        channels_last("motion: clips", clips, "n, t, h, w, c")
     step = np.diff(clips.astype(np.int32), axis=-4)
     return (step**2).sum(axis=(-4, -3, -2, -1)) / 127.5**2
 
@@ -71,7 +77,11 @@ def cut_clips(frames, count, rng, name="frames"):
     frames: uint8 (f, h, w, 3), f >= 5, h and w >= 32. rng: numpy.random.Generator. -> uint8 (count, 5, 32, 32, 3).
     ValueError, naming `name`, when frames has another shape or too little moves in it.
     """
-    f, h, w, c = frames.shape
+    f, h, w, c = channels_last(name, frames, "f, h, w, c").shape
+    if frames.dtype != np.uint8:
+        raise ValueError(f"{name}: {frames.dtype}, expected uint8")
+    check_size("count", (whole("count", count, 0), *SHAPE), 1)
+    one_of_type("rng", rng, np.random.Generator)
     if f < FRAMES or h < SIZE or w < SIZE or c != 3:
         raise ValueError(f"{name}: shape {frames.shape}, expected at least {FRAMES} frames of at least {SIZE}x{SIZE}x3")
     # moved[t, i, j]: how much the pixel (i, j) changes from frame t to t+1. Whole numbers, so the sums are exact.
@@ -142,6 +152,7 @@ def check_counts(function, clips, test_clips, seed):
     for name, value, least in (("clips", clips, 1), ("test_clips", test_clips, 0), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise ValueError(f"{function}: {name} is {value!r}, expected a whole number of at least {least}")
+    check_size(f"{function}: clips and test_clips", (clips + test_clips, *SHAPE), 1)
     return test_clips
 
 

@@ -1,9 +1,9 @@
 """Clips from files: screens recorded as episodes of PNG frames, and clips that are already cut, one .npz each."""
 
+import io
 import math
 import re
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from .clips import FRAMES, MIN_MOTION, ROWS, SHAPE, SIZE, Clips, check_counts, cut_data_set, open_progress, to_uint8
 
 SCREEN = (210, 160)  # rows, columns of an Atari 2600 screen
-# What NumPy and zipfile raise for files that are no .npz, or damaged, or hold objects.
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+LARGEST_PNG = 2**22  # bytes of a screen's file; its pixels have 134,400
+LARGEST = 2**20  # bytes of arr_0.npy; the widest floats make 245,760
 LAYOUTS = (
     "expected one folder of PNG frames for each episode (EPISODE/0.png, EPISODE/1.png, ...; such folders may also lie "
     "in Train/ and Test/), or clips as .npz files (0.npz, 1.npz, ...)"
@@ -117,17 +117,30 @@ def read_episode(folder):
     return frames
 
 
+def check_png(data):
+    """ValueError where a PNG is far larger than that of a screen, or announces a picture that would take memory to open."""
+    if len(data) > LARGEST_PNG:
+        raise ValueError(f"it has more than {LARGEST_PNG:,} bytes")
+    columns, rows = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))
+    if rows * columns > 100 * SCREEN[0] * SCREEN[1]:
+        raise ValueError(f"it announces {rows} rows and {columns} columns")
+
+
 def read_png(path):
     """One screen, uint8 (210, 160, 3). ValueError, naming the file, when it is none."""
     from PIL import Image  # comes with matplotlib
 
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_PNG + 1)
+        check_png(data)
+        # In memory, where Pillow cannot ask for more bytes than there are.
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size == SCREEN[::-1] and image.mode in ("RGB", "RGBA", "P"):
                 return np.asarray(image.convert("RGB"))
             (columns, rows), mode = image.size, image.mode
-    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}), expected a PNG of {SCREEN[0]} rows") from error
+    except Exception as error:  # Pillow raises almost anything for a damaged file
+        raise ValueError(f"{path}: cannot be read ({error!s:.300}), expected a PNG of {SCREEN[0]} rows") from error
     raise ValueError(
         f"{path}: {rows} rows, {columns} columns, mode {mode}; expected a screen of {SCREEN[0]} rows and "
         f"{SCREEN[1]} columns in colour (mode RGB, RGBA or P)"
@@ -160,15 +173,9 @@ def read_npz(path):
     """One clip, uint8 (5, 32, 32, 3), of a file with `arr_0`: floats (32, 32, 15) from -1 to 1. ValueError if not."""
     expected = f"expected an .npz file with arr_0, floats of shape {(SIZE, SIZE, 3 * FRAMES)} from -1 to 1"
     try:
-        with open(path, "rb") as stream:  # here, since np.load leaves a damaged zip open
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("a single array without a name")
-            if "arr_0" not in file.files:
-                raise ValueError(f"it holds {file.files or 'nothing'}")
-            x = file["arr_0"]
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: cannot be read ({error}), {expected}") from error
+        x = read_array(path, "arr_0")
+    except Exception as error:  # a damaged zip raises almost anything
+        raise ValueError(f"{path}: cannot be read ({error!s:.300}), {expected}") from error
     if x.dtype.kind != "f" or x.shape != (SIZE, SIZE, 3 * FRAMES):
         raise ValueError(f"{path}: arr_0 is {x.dtype} of shape {x.shape}, {expected}")
     if not np.isfinite(x).all():
@@ -177,3 +184,31 @@ def read_npz(path):
         raise ValueError(f"{path}: arr_0 goes from {x.min():g} to {x.max():g}, {expected}")
     x = x.reshape(SIZE, SIZE, FRAMES, 3)  # h w t c
     return to_uint8(x.transpose(2, 0, 1, 3))  # t h w c
+
+
+def read_array(path, name):
+    """The array of this name in an .npz file. Nothing is unpickled, and nothing larger than LARGEST is decompressed."""
+    with open(path, "rb") as stream:
+        if stream.read(6) == np.lib.format.MAGIC_PREFIX:
+            raise ValueError("a single array without a name")
+    with zipfile.ZipFile(path) as file:
+        found = [member.filename.removesuffix(".npy") for member in file.infolist()]
+        if found.count(name) != 1:
+            raise ValueError(f"it holds {found[:10] or 'nothing'}")
+        member = file.infolist()[found.index(name)]
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} is compressed by method {member.compress_type}, not by deflate")
+        if member.file_size > LARGEST:  # and zipfile gives no more than that
+            raise ValueError(f"{name} has {member.file_size:,} bytes, over the limit of {LARGEST:,}")
+        data = io.BytesIO(file.read(member))
+    version = np.lib.format.read_magic(data)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read_header is None:
+        raise ValueError(f"{name} is in version {version} of the .npy format")
+    shape, columns_first, dtype = read_header(data)
+    if dtype.hasobject:
+        raise ValueError("Object arrays cannot be loaded: they hold a pickle, which could run any code")
+    raw = data.read()
+    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(raw):
+        raise ValueError(f"{name} is {dtype} of shape {shape}, but holds {len(raw):,} bytes")
+    return np.frombuffer(raw, dtype).reshape(shape, order="F" if columns_first else "C") if raw else np.empty(shape, dtype)

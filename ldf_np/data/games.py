@@ -1,9 +1,11 @@
 """Ten Atari games as ten classes of real colour images of 32 x 32, where CIFAR-10 is absent."""
 
+import math
 import os
 
 import numpy as np
 
+from ..expect import check_size
 from .cache import cache_folder, load_arrays, save_arrays
 from .clips import open_progress, share
 from .images import CLASSES, SHAPE, SIZE, Images
@@ -38,6 +40,7 @@ def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
     for name, value, least in (("train", train, 1), ("test", test, 0), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise ValueError(f"load_games: {name} is {value!r}, expected a whole number of at least {least}")
+    check_size("load_games: train and test", (train + test, *SHAPE), 1)
     settings = {
         "name": "games", "games": list(GAMES), "train": int(train), "test": int(test), "seed": int(seed),
         "window": WINDOW, "size": SIZE, "steps_per_frame": STEPS_PER_FRAME, "start": list(START), "every": EVERY,
@@ -46,7 +49,7 @@ def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
     arrays, keep = None, cache is not False
     if keep:
         path = os.path.join(cache_folder() if cache is None else cache, f"games_{train}_{test}_seed{seed}.npz")
-        arrays = load_arrays(path, ARRAYS, {"settings": settings}, check_arrays)
+        arrays = load_arrays(path, ARRAYS, {"settings": settings}, check_arrays, (train + test) * (math.prod(SHAPE) + 8))
     if arrays is None:
         arrays = make_games(settings, progress)
         if keep:

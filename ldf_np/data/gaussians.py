@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from ..expect import check_size, finite, numbers, whole
+
 MEANS = np.stack(np.meshgrid(*[np.arange(-4, 5, 2)] * 2, indexing="ij"), axis=-1).reshape(25, 2).astype(np.float32)
 SIGMA = 0.05
 
 
 def make_gaussians(count=100_000, seed=0):
     """Points of the mixture, each of the 25 equally likely: float32 (count, 2)."""
+    check_size("count", (whole("count", count), 2))
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     noise = rng.standard_normal((count, 2), dtype=np.float32)
     return MEANS[rng.integers(0, len(MEANS), count)] + np.float32(SIGMA) * noise
@@ -19,6 +22,8 @@ def modes_hit(samples, least=20, radius=3 * SIGMA):
 
     Of 10,000 samples of the mixture itself each gets about 400; of 10,000 spread evenly over its square, about 9.
     """
+    if finite("samples", numbers("samples", samples, "n, 2", 1)).shape[1] != 2:
+        raise ValueError(f"samples: expected points of the plane (n, 2), got shape {samples.shape}")
     distance = np.linalg.norm(samples[:, None] - MEANS, axis=-1)           # (n, 25)
     near = distance.min(axis=1) <= radius
     counts = np.bincount(distance.argmin(axis=1)[near], minlength=len(MEANS))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..expect import channels_last, check_size, numbers, whole
+
 BOX = 21
 STEPS = np.array([(r, c) for r in range(-2, 3) for c in range(-2, 3) if (r, c) != (0, 0)])
 
@@ -50,6 +52,8 @@ def make_shapes(count, frames=5, size=32, seed=0):
 
     Raises ValueError for fewer than one clip or frame, and for a size too small for the longest step to stay inside.
     """
+    sizes = whole("count", count, 0), whole("frames", frames, 0), whole("size", size, 0), size, 3
+    check_size("count, frames, size", sizes, 1)
     if count < 1 or frames < 1:
         raise ValueError(f"count, frames: expected at least 1 of each, got {count} and {frames}")
     if size < BOX + 2:
@@ -72,6 +76,9 @@ def render(shape, position, size=32):
     Raises ValueError for an unknown shape and for a position at which the box is not inside the picture.
     """
     shape, position = np.asarray(shape), np.asarray(position)
+    for name, value in (("shape", shape), ("position", position)):
+        if value.size and value.dtype.kind not in "iu":
+            raise ValueError(f"{name}: expected whole numbers, got {value.dtype}")
     if position.shape[-1:] != (2,):
         raise ValueError(f"position: expected rows and columns (..., 2), got shape {position.shape}")
     if shape.size and not (0 <= shape.min() and shape.max() < len(SHAPES)):
@@ -93,7 +100,9 @@ def read_shapes(clips, batch=1024):
     one matrix product. ``error`` is |x - r|^2 with white 1, black 0, and the mean over colours: what one pixel of wrong
     brightness costs is 1. Below TOLERANCE no other rendering can be as near.
     """
-    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[2] != clips.shape[3] or clips.shape[4] != 3:
+    whole("batch", batch)
+    channels_last("clips", clips, "n, t, size, size, c")
+    if clips.dtype != np.uint8 or clips.shape[2] != clips.shape[3] or clips.shape[4] != 3:
         raise ValueError(f"clips: expected uint8 (n, t, size, size, 3), got {clips.dtype} of shape {clips.shape}")
     n, t, size = clips.shape[:3]
     if size < BOX:
@@ -115,5 +124,7 @@ def read_shapes(clips, batch=1024):
 
 def allowed_steps(positions):
     """Which steps of positions (n, t, 2) obey the rule of motion: bool (n, t - 1)."""
+    if numbers("positions", positions).shape[-1:] != (2,):
+        raise ValueError(f"positions: expected rows and columns (n, t, 2), got shape {positions.shape}")
     step = abs(np.diff(positions, axis=1)).max(axis=-1)
     return (step >= 1) & (step <= 2)
