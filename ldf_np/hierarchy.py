@@ -284,9 +284,9 @@ class LDF(Module):
         start = time.perf_counter()
         top = kept("top", len(self.levels))
         if top:
-            checkpoints.inside("whitening", self.models).once(lambda: self._whiten(x), whitening=self.whitening)
+            checkpoints.inside("whitening", self.models).once(lambda: self.whiten(x), whitening=self.whitening)
         else:
-            self._whiten(x)
+            self.whiten(x)
         white = self.whitening.apply(x)
         used += time.perf_counter() - start
         budget = _budget(steps, minutes, 1 - bottom_share)
@@ -314,7 +314,7 @@ class LDF(Module):
                 data = over_ranks(level.encode, data)
             # The basis follows the codes while they move: refitted at steps 0, 1, 3, 7, 15, ... ever more rarely.
             if objects.taken & (objects.taken - 1) == 0:
-                self._whiten(over_ranks(self.codes, x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
+                self.whiten(over_ranks(self.codes, x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
             white = self.whitening.apply(data)
             return losses | _named("top", top_step, as_batch(white[own]), done)
 
@@ -323,7 +323,7 @@ class LDF(Module):
                         state={"model": self, "objects": objects, "factors": local})
         return {"together": history}
 
-    def _whiten(self, codes):
+    def whiten(self, codes):
         """Fit the whitening, on rank 0: an eigenvector's last bits depend on the machine, and all must have the same."""
         def fitted():
             self.whitening.fit(codes)

@@ -8,6 +8,7 @@ Nothing here is imported, waited for or changed until ``start`` is called in a p
 """
 
 import os
+import pickle
 import socket
 import sys
 import time
@@ -42,9 +43,17 @@ class World:
         """The arrays (n_r, ...) of all ranks, one after the other: (sum of n_r, ...)."""
         return array
 
-    def from_first(self, make):
-        """``make()`` as rank 0 has it: its result, or its exception."""
+    def from_rank(self, root, make, what="other"):
+        """``make()`` as rank ``root`` has it: its result, or its exception."""
         return make()
+
+    def from_first(self, make):
+        """``make()`` as rank 0 has it."""
+        return self.from_rank(0, make)
+
+    def split(self, colour):
+        """The World of those ranks that give the same ``colour``, an int or a bool."""
+        return World()
 
     def any(self, flag):
         """Whether the flag is set on any rank."""
@@ -108,17 +117,23 @@ class MPIWorld(World):
             kind.Free()
             return out
 
-    def from_first(self, make):
-        found = error = None
-        if self.rank == 0:
+    def from_rank(self, root, make, what="other"):
+        made = None
+        if self.rank == root:
             try:
-                found = make()
+                made = make(), None
             except Exception as raised:
-                error = raised
-        found, error = self._comm.bcast((found, error))
+                made = None, raised
+            made = pickle.dumps(made, pickle.HIGHEST_PROTOCOL)
+        with self._logged(what, len(made or b"")):
+            found, error = pickle.loads(self._comm.bcast(made, root))
         if error is not None:
             raise error
         return found
+
+    def split(self, colour):
+        comm = self._comm.Split(int(colour), self.rank)
+        return MPIWorld(comm) if comm.Get_size() > 1 else World()
 
     def barrier(self):
         self._comm.Barrier()

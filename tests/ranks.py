@@ -19,6 +19,7 @@ from helpers import tiny_ali, values
 import ldf_np as ldf
 from ldf_np import layers as L
 from ldf_np import nets, norm, parallel
+from ldf_np.apart import fit_apart
 from ldf_np.checkpoint import Checkpoints
 from ldf_np.hierarchy import LDF, Frames, Level, Whitening
 
@@ -64,6 +65,16 @@ def bottom_first(folder):
 
 def together(folder):
     return hierarchy("together", steps=6)
+
+
+def apart(folder):
+    """Rank 0 trains the bottom, rank 1 the top; with all that they have given each other."""
+    bottom = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
+    model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
+    parallel.world().log.clear()
+    histories = fit_apart(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18, rounds=3, codes=32, batch_size=16)
+    log = parallel.world().from_first(lambda: parallel.world().log)
+    return results(model, *histories.values()) | {f"log {what}": np.array(entry[:2]) for what, entry in log.items()}
 
 
 def resumed(folder):

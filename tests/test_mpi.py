@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ranks
+from helpers import tiny_ali, values
 
-from ldf_np import parallel
+from ldf_np import Generator, parallel
 
 PROGRAM = Path(__file__).with_name("ranks.py")
 BOUND = 1e-5
@@ -53,7 +54,7 @@ def distance(one, other):
 def by_two(tmp_path_factory):
     """The folder in which two ranks have done everything that comes to its end."""
     folder = tmp_path_factory.mktemp("ranks")
-    ended = mpirun(2, folder, *TRAININGS, "normalized")
+    ended = mpirun(2, folder, *TRAININGS, "normalized", "apart")
     assert ended.returncode == 0, ended.stderr
     return folder
 
@@ -67,6 +68,22 @@ def test_two_ranks_train_as_one_process_does(by_two, tmp_path, what):
 
 def test_normalisation_over_ranks_to_the_second_derivative(by_two, tmp_path):
     assert distance(read(by_two, "normalized"), ranks.compute("normalized", tmp_path)) < 1e-12
+
+
+def test_levels_apart_exchange_only_codes(by_two):
+    found = read(by_two, "apart")
+    assert found["apart"] == 0
+    model, x = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1), values(41, 4, 6, dtype=np.float32)
+    model.fit(x.reshape(-1, 6), steps=12, batch_size=16)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(found[f"models.0.{name}"], array)         # the bottom as if there were no top
+    order, codes = Generator(0), model.encode(x.reshape(-1, 6)).reshape(41, -1)
+    newest = [order.permutation(41)[:32] for _ in range(3)][-1]
+    np.testing.assert_allclose(found["whitening.mean"], codes[newest].mean(axis=0), rtol=0, atol=1e-6)
+    assert len(found["1 D"]) == 18
+    calls, size = found["log codes"]
+    assert calls == 3 and 0 <= size - 3 * 32 * 4 * 5 * 4 < 1000         # float32 codes (32, 4, 5), and what says so
+    assert not {"log gradients", "log statistics", "log losses"} & set(found)
 
 
 def test_statistics_that_are_not_shared_are_noticed(tmp_path):

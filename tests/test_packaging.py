@@ -23,7 +23,7 @@ FLOORS = [
     {"ops", "conv", "norm"},
     {"layers", "optim", "losses", "penalty", "check", "guard", "graph"},
     {"ali", "gan", "vae", "classifier"},
-    {"hierarchy", "nets", "patch_nets"},
+    {"hierarchy", "apart", "nets", "patch_nets"},
     {"linear_ldf"},
 ]
 # These import whatever they need, and ali and the floors above it may import them; that no cycle is left keeps
