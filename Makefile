@@ -49,7 +49,7 @@ $(STAMP): setup.py pyproject.toml
 	fi
 	@echo "Installing ldf_np and what it needs (about a minute) ..."
 	@$(PY) -m pip install -qq --disable-pip-version-check "pip>=22"
-	@$(PY) -m pip install -qq --disable-pip-version-check --editable ".[demos,test]"
+	@$(PY) -m pip install -qq --disable-pip-version-check --editable ".[demos,test,mpi]"
 	@touch $@
 
 clean:

@@ -3,6 +3,7 @@
     python demos/pacman.py                                    both models, 8 minutes each, with three seeds
     python demos/pacman.py --model ldf --minutes 4 --seeds 0
     python demos/pacman.py --train-clips 256                  few clips, but all single frames for the bottom level
+    mpirun -n 2 python demos/pacman.py                        two processes train as one, each on half of every batch
 
 Each model gets the same wall-clock time; LDF's includes its bottom level, and the time that scoring takes counts for neither.
 While a model trains, its samples are compared with training clips (KID of whole clips), and it ends with the weights that
@@ -22,6 +23,7 @@ import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
 from ldf_np.experiment import Pieces, Tracker, over_seeds, verdict
+from ldf_np.parallel import first_before_others, world
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
 SAMPLES = 1000
@@ -56,19 +58,25 @@ def parse(arguments=None):
 
 
 def train(name, options, settings, seed, data, clips, scores):
-    """The piece of one model and seed: its scores, samples and what there is to say of its training."""
+    """The piece of one model and seed: its scores, samples and what there is to say of its training. Of several processes that
+    train it together, the first scores it and writes."""
     model = nets.clip_ldf(clips, seed=seed)
     size = sum(p.size for p in model.parameters())
     if name == "joint GAN":
         model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
-    wanted = metrics.features(metrics.as_channels(clips[:PICK]))
-    tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * options.minutes * 60)
+    tracker = None
+    if world().rank == 0:
+        wanted = metrics.features(metrics.as_channels(clips[:PICK]))
+        tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * options.minutes * 60)
     checkpoints = experiment.checkpoints(options, f"{name} seed {seed}", settings, tracker=tracker)
     budget = {"minutes": options.minutes, "progress": True, "callback": tracker, "checkpoints": checkpoints}
     if name == "LDF":
         budget |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
     histories = model.fit(clips, **budget)
     histories = histories if isinstance(histories, dict) else {name: histories}
+    interrupted = any(h.interrupted for h in histories.values())
+    if tracker is None:
+        return {"interrupted": interrupted}
     last = list(histories.values())[-1]
     curve = tracker.finish(last.before + sum(last.seconds[-1:]))
     stem = os.path.join(options.out, f"{'ldf' if name == 'LDF' else 'joint'}_seed{seed}")
@@ -76,7 +84,7 @@ def train(name, options, settings, seed, data, clips, scores):
     plots.save_curves(f"{stem}_losses.png", histories)
     made = to_uint8(model.sample(SAMPLES, ldf.Generator(seed + 100)))
     piece = {"clips": made, "curve": curve, "scores": scores(made), "parameters": sum(p.size for p in model.parameters()),
-             "interrupted": any(h.interrupted for h in histories.values()),
+             "interrupted": interrupted,
              "training": {title: {"steps": h.steps, "seconds": sum(h.seconds[-1:]),
                                   "losses": {k: float(np.mean(v[-100:])) for k, v in h.losses.items()}}
                           for title, h in histories.items()}}
@@ -193,22 +201,22 @@ def pictures(out, pieces, data):
 def run(options):
     ldf.use(options.device)
     os.makedirs(options.out, exist_ok=True)
-    if options.data == "ale":
-        data = load_pacman(options.clips, seed=0, progress=True)
-    else:
-        data = read_clips(options.data, clips=options.clips, seed=0, progress=True)
+    first = world().rank == 0
+    load = load_pacman if options.data == "ale" else partial(read_clips, options.data)
+    data = first_before_others(partial(load, clips=options.clips, seed=0, progress=first))
     clips = data.train[:options.train_clips]
     if len(data.test) < 16 or len(clips) < 64:
         raise ValueError("--data: expected at least 64 clips to train on and 16 to hold out, "
                          f"got {len(clips)} and {len(data.test)}")
-    print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
+    if first:
+        print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
     names = {"ldf": ["LDF"], "joint": ["joint GAN"], "both": ["LDF", "joint GAN"]}[options.model]
     settings = {k: v for k, v in vars(options).items() if k not in ("out", "seeds", "model", "resume", "on_nan")}
     kept = Pieces(os.path.join(options.out, "pieces"), settings, 1 + len(names) * len(options.seeds))
     half = min(SAMPLES, len(data.test) // 2)
-    scores = Scores(data.test[:half], clips)
+    scores = Scores(data.test[:half], clips) if first else None
     anchors = kept("anchors", lambda: {kind: scores(some) for kind, some in
-                                       metrics.anchors(data.test[:2 * half], clips).items()})
+                                       metrics.anchors(data.test[:2 * half], clips).items() if first})
     pieces, interrupted = {name: {} for name in names}, False
     for seed in options.seeds:
         for name in names:
@@ -219,6 +227,8 @@ def run(options):
                 if not interrupted:
                     experiment.checkpoints(options, title, settings).discard()
     kept.close()
+    if not first:
+        return
     pieces = {name: some for name, some in pieces.items() if some}
 
     shown = pictures(options.out, pieces, data)
@@ -230,6 +240,7 @@ def run(options):
                       f"through z {p['mse']['z']:.4f}")
     experiment.conclude(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
                         tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
+                        processes=world().size,
                         models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
                                        for seed, p in some.items()} for name, some in pieces.items()})
     if interrupted:
@@ -237,4 +248,4 @@ def run(options):
 
 
 if __name__ == "__main__":
-    experiment.main(run, parse())
+    experiment.main(run, parse(), ranks=True)

@@ -6,6 +6,7 @@ Whoever launches is a *driver*: CuPy where there is a card. The tests put anothe
 same .cu files on the CPU; then NumPy arrays stand for arrays on the device.
 """
 
+import os
 import sys
 from contextlib import contextmanager
 from functools import cache
@@ -71,12 +72,18 @@ def load_cupy():
     try:
         count = runtime.getDeviceCount()
         if count:
+            runtime.setDevice(local_rank() % count)
             cupy.zeros(1)       # the first array shows whether CuPy and the driver fit each other
     except Exception as error:  # CuPy raises errors of many types here
         raise RuntimeError(_what_is_wrong(runtime, error)) from error
     if count == 0:
         raise RuntimeError("CuPy found no CUDA device: check that nvidia-smi lists one, or use the CPU")
     return cupy
+
+
+def local_rank():
+    """The number of this process among those that mpirun has started on this machine."""
+    return int(os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK", 0))
 
 
 def _what_is_wrong(runtime, error):
@@ -243,3 +250,37 @@ class Graph:
 def new_graph():
     """A Graph, or the emulating driver's stand-in for one."""
     return _emulator.new_graph() if _emulator is not None else Graph()
+
+
+# ------------------------------------------------------------------------------------------ several devices
+
+def nccl_usable():
+    """Whether CuPy has NCCL, and this process a device of its own."""
+    import cupy
+
+    return bool(cupy.cuda.nccl.available) and local_rank() < cupy.cuda.runtime.getDeviceCount()
+
+
+def nccl_key():
+    """What the processes of one communicator have to have in common: one makes it and tells the others."""
+    import cupy
+
+    return cupy.cuda.nccl.get_unique_id()
+
+
+def nccl_communicator(size, key, rank):
+    """NCCL's communicator of ``size`` processes, of which this is number ``rank``."""
+    import cupy
+
+    return cupy.cuda.nccl.NcclCommunicator(size, key, rank)
+
+
+def nccl_sum(communicator, array):
+    """The sum over all processes of an array of float32 or float64 on the device."""
+    import cupy
+
+    nccl, array = cupy.cuda.nccl, cupy.ascontiguousarray(array)
+    out = cupy.empty_like(array)
+    kind = {"float32": nccl.NCCL_FLOAT32, "float64": nccl.NCCL_FLOAT64}[array.dtype.name]
+    communicator.allReduce(array.data.ptr, out.data.ptr, array.size, kind, nccl.NCCL_SUM, cupy.cuda.get_current_stream().ptr)
+    return out

@@ -5,7 +5,7 @@
 
 __version__ = "0.1.0"
 
-from . import checkpoint, data, layers, losses, nets, optim, penalty, random, training
+from . import checkpoint, data, layers, losses, nets, optim, parallel, penalty, random, training
 from .ali import ALI
 from .backend import asarray, device, get_float32_matmul_precision, set_float32_matmul_precision, to_numpy, use
 from .check import check_grads

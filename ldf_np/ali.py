@@ -14,6 +14,7 @@ from .graph import Step
 from .layers import Module, Sequential, evaluation, generators
 from .losses import ali_loss, check_loss, check_metric, discriminator_loss, reconstruction_loss
 from .optim import Adam, falling
+from .parallel import rows
 from .penalty import annealed, check_penalty, penalized_logits
 from .random import Generator
 from .threads import side_by_side
@@ -38,7 +39,7 @@ class Encoder(Module):
         mean, log_variance = ops.split(out, 2, axis=-1)
         if rng is None:
             return mean
-        return mean + ops.exp(log_variance * 0.5) * rng.standard_normal(mean.shape, mean.dtype)
+        return mean + ops.exp(log_variance * 0.5) * rows(rng.standard_normal, mean.shape, mean.dtype)
 
 
 class Decoder(Module):
@@ -116,7 +117,7 @@ class ALI(Module):
 
     def _advance(self, x, share):
         x = unchanging(x)
-        z = Tensor(self.rng.standard_normal((len(x), self.latent_size), x.dtype))
+        z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
         h = self.encoder.body(x)
         z_hat = self.encoder.infer(h, self.rng)
         x_tilde = self.decoder(z)

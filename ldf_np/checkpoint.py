@@ -18,6 +18,7 @@ import numpy as np
 from .files import checksum, load_tensors, replacing, save_tensors
 from .layers import Module
 from .optim import Optimizer
+from .parallel import world
 from .records import NAME, Records
 from .training import Batches
 
@@ -68,7 +69,7 @@ class Checkpoints:
         try:
             if not keeper.restore():
                 keeper.write(first=True)
-            keeper.log = Records(os.path.join(self.folder, NAME), history)
+            keeper.start_log()
         except OSError as error:
             raise OSError(f"{self.folder}: checkpoints cannot be written there: {error.strerror or error}") from error
         return keeper
@@ -82,7 +83,8 @@ class Checkpoints:
 
     def discard(self):
         """Remove all checkpoints, those of the parts too. The logs of losses stay."""
-        for folder, _, names in os.walk(self.folder, topdown=False):
+        world().barrier()
+        for folder, _, names in os.walk(self.folder, topdown=False) if world().rank == 0 else ():
             for name in names:
                 if name.startswith(_OURS):
                     os.unlink(os.path.join(folder, name))
@@ -106,16 +108,23 @@ class Keeper:
 
     def after_step(self):
         """Log the losses, and write a checkpoint where one is due."""
-        self.log.after_step()
+        if self.log is not None:
+            self.log.after_step()
         if self._history.spent - self._seconds >= self._of.every:
             self.write()
+
+    def start_log(self):
+        """Begin the log of the losses, or continue it."""
+        if world().rank == 0:
+            self.log = Records(os.path.join(self._of.folder, NAME), self._history)
 
     def write(self, first=False):
         """Write a checkpoint. Where that fails, the one before stays and a warning says so; at the ``first`` it is an error."""
         if self._written == self._step:
             return
         try:
-            self._write()
+            if world().rank == 0:
+                self._write()
             self._written = self._step
         except OSError as error:
             if first:
@@ -140,6 +149,18 @@ class Keeper:
 
     def restore(self):
         """Take over the newest whole checkpoint; False where there is none at all."""
+        newest = world().from_first(self._newest)
+        if newest is None:
+            return False
+        step, plain, arrays = newest
+        for name, part in self._parts.items():
+            part.state = plain.get(name, {}) | {
+                key[len(name) + 1:]: array for key, array in arrays.items() if key.startswith(f"{name}/")}
+        self._written, self._seconds = step, self._history.spent if self._history else 0.0
+        return True
+
+    def _newest(self):
+        """The newest whole checkpoint: (step, plain, arrays), or None where there is none at all."""
         damaged = []
         for step in self._steps():
             try:
@@ -151,16 +172,12 @@ class Keeper:
             if damaged:
                 newest, error = damaged[0]
                 warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and {newest - step} steps are lost, "
-                              f"for the checkpoint of step {newest} cannot be used: {error}", RuntimeWarning, stacklevel=4)
-            for name, part in self._parts.items():
-                part.state = found["plain"].get(name, {}) | {
-                    key[len(name) + 1:]: array for key, array in arrays.items() if key.startswith(f"{name}/")}
-            self._written, self._seconds = step, self._history.spent if self._history else 0.0
-            return True
+                              f"for the checkpoint of step {newest} cannot be used: {error}", RuntimeWarning, stacklevel=6)
+            return step, found["plain"], arrays
         if damaged:
             raise ValueError(f"{self._of.folder}: none of its checkpoints can be used: {damaged[0][1]}; remove the folder to "
                              "begin anew")
-        return False
+        return None
 
     def back_off(self, wrong):
         """Go back to the last checkpoint with half the learning rates; False where it must not, or that did not help."""
@@ -171,7 +188,7 @@ class Keeper:
         self.restore()
         for optimizer, scale in zip(optimizers, scales):
             optimizer.scale[...] = scale
-        self.log = Records(os.path.join(self._of.folder, NAME), self._history)
+        self.start_log()
         warnings.warn(f"{wrong}; the training goes back to step {self._step}, with the learning rates times {scales[0]:g}",
                       RuntimeWarning, stacklevel=3)
         return True

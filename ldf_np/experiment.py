@@ -18,6 +18,7 @@ from .backend import to_numpy
 from .checkpoint import Checkpoints
 from .expect import number
 from .files import replacing
+from .parallel import start, world
 from .report import cell, environment, save_json, text_table
 
 # ------------------------------------------------------------------------------------------------------- options
@@ -81,18 +82,26 @@ def checkpoints(options, name, settings, **also):
     return found
 
 
-def main(run, options):
-    """``run(options)``, with one sentence in place of a traceback for whatever a user can cause; SIGTERM is taken as Ctrl-C."""
+def main(run, options, ranks=False):
+    """``run(options)``, with one sentence in place of a traceback for whatever a user can cause; SIGTERM is taken as Ctrl-C.
+
+    ``ranks``: whether it may be started by mpirun, as several processes; then an error on any of them ends all.
+    """
     name = os.path.basename(sys.argv[0])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if len(set(getattr(options, "seeds", []))) < len(getattr(options, "seeds", [])):
         sys.exit(f"{name}: --seeds: expected different seeds, got {' '.join(map(str, options.seeds))}")
+    end = sys.exit
     try:
+        if start().size > 1:
+            end = world().abort
+            if not ranks:
+                raise ValueError("this experiment runs in one process: start it without mpirun")
         run(options)
     except KeyboardInterrupt:
-        sys.exit(f"{name}: interrupted; what is finished is kept in {options.out}, and the same command continues")
+        end(f"{name}: interrupted; what is finished is kept in {options.out}, and the same command continues")
     except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError, MemoryError) as error:
-        sys.exit(f"{name}: {error}")
+        end(f"{name}: {error}")
 
 
 # -------------------------------------------------------------------------------------------------------- pieces
@@ -114,32 +123,34 @@ class Pieces:
 
     def __init__(self, folder, settings, total=None):
         self.folder, self.settings, self.seconds = os.fspath(folder), json.loads(json.dumps(settings)), 0.0
-        self._bar = tqdm(total=total, desc="pieces", unit="piece", disable=total is None, position=0)
+        self._bar = tqdm(total=total, desc="pieces", unit="piece", disable=total is None or world().rank > 0, position=0)
         os.makedirs(self.folder, exist_ok=True)
 
     def __call__(self, name, make):
         """The piece of this name, from the folder or else from ``make()``: a dict of numbers, texts, lists, dicts and, at its
-        first level, NumPy arrays. A KeyboardInterrupt inside ``make`` keeps nothing of it; a piece that says ``interrupted`` is
-        returned but not kept."""
+        first level, NumPy arrays. Of several ranks all make it, and all get what rank 0 has made. A KeyboardInterrupt inside
+        ``make`` keeps nothing of it; a piece that says ``interrupted`` is returned but not kept."""
         self._bar.set_postfix_str(name)
-        found = self._find(name)
+        found = world().from_first(lambda: self._find(name))
         if found is None:
-            start = time.perf_counter()
+            begin = time.perf_counter()
             made = make()
             if made.get("interrupted"):
                 return made
-            found = {"settings": self.settings, "seconds": time.perf_counter() - start,
-                     "numbers": {k: v for k, v in made.items() if not isinstance(v, np.ndarray)}}
-            arrays = {k: v for k, v in made.items() if isinstance(v, np.ndarray)}
-            found["arrays"] = sorted(arrays)
-            if arrays:
-                with replacing(self._path(name, "npz")) as temporary:
-                    np.savez_compressed(temporary, **arrays)
-            save_json(self._path(name, "json"), found)         # last: with it the piece is there
-            found = self._find(name)
+            found = world().from_first(lambda: self._keep(name, made, time.perf_counter() - begin))
         self.seconds += found["seconds"]
         self._bar.update()
         return found["numbers"]
+
+    def _keep(self, name, made, seconds):
+        arrays = {k: v for k, v in made.items() if isinstance(v, np.ndarray)}
+        if arrays:
+            with replacing(self._path(name, "npz")) as temporary:
+                np.savez_compressed(temporary, **arrays)
+        save_json(self._path(name, "json"),         # last: with it the piece is there
+                  {"settings": self.settings, "seconds": seconds, "arrays": sorted(arrays),
+                   "numbers": {k: v for k, v in made.items() if not isinstance(v, np.ndarray)}})
+        return self._find(name)
 
     def _path(self, name, suffix):
         return os.path.join(self.folder, f"{name}.{suffix}")

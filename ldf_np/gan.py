@@ -8,6 +8,7 @@ from .graph import Step
 from .layers import Module, Sequential, evaluation, generators
 from .losses import check_loss, discriminator_loss, generator_loss
 from .optim import EMA, Adam, falling
+from .parallel import rows, world
 from .penalty import annealed, check_penalty, penalized_logits
 from .random import Generator
 from .threads import side_by_side
@@ -64,7 +65,7 @@ class GAN(Module):
         return [self.discriminator]
 
     def _advance(self, x, share, *more):
-        fake = self.generator(Tensor(self.rng.standard_normal((len(x), self.latent_size))))
+        fake = self.generator(Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size))))
         (d_losses, d_grads), (g_losses, g_grads) = side_by_side(
             lambda: self._critic_gradients(x, fake.data, share, *more), lambda: self._maker_gradients(fake),
             ordered=bool(generators(*self._critics())))
@@ -173,8 +174,9 @@ class JointGAN(GAN):
 
     def _singles(self, images):
         """One frame of each image of the Tensor (n, h, w, t * c): frame k of the images k, k + t, k + 2t, ...: (n, h, w, c)."""
-        c = images.shape[-1] // self.frames
-        return ops.concatenate([images[k::self.frames, :, :, k * c:(k + 1) * c] for k in range(self.frames)])
+        c, before = images.shape[-1] // self.frames, world().rank * len(images)
+        return ops.concatenate([images[(k - before) % self.frames::self.frames, :, :, k * c:(k + 1) * c]
+                                for k in range(self.frames)])
 
     def _critics(self):
         return [self.discriminator] + ([] if self.frame_discriminator is None else [self.frame_discriminator])

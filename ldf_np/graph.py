@@ -14,6 +14,7 @@ from .backend import asarray, on_device, to_numpy, xp
 from .expect import finite, number, numbers
 from .guard import first_not_finite
 from .kernels import cuda
+from .parallel import alone, world
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
 
@@ -59,11 +60,12 @@ class Step:
             return losses
         for generator, state in zip(self._generators, before):
             generator.state = state         # the same noise again
-        first = first_not_finite(self._model, self._advance, x, _on_device(share))
+        with alone():           # a rank that has found something does not wait for the others
+            first = first_not_finite(self._model, self._advance, x, _on_device(share))
         raise FloatingPointError(f"{wrong}; not finite first: {first}")
 
     def _step(self, x, share):
-        if not on_device() or self._failed:
+        if not on_device() or self._failed or world().size > 1:
             return self._plain(x, share)
         if self._graph is None:
             self._graph = cuda.new_graph()
@@ -112,6 +114,6 @@ def _on_device(share):
 
 
 def _values(losses):
-    """{name: float}, by one copy from the device."""
+    """{name: float}, by one copy from the device; the mean over the ranks."""
     values = to_numpy(xp().stack([asarray(loss.data).reshape(()) for loss in losses.values()]))
-    return dict(zip(losses, values.tolist()))
+    return dict(zip(losses, (world().sum(values, "losses") / world().size).tolist()))

@@ -15,6 +15,7 @@ from .ali import check_code
 from .backend import to_numpy
 from .expect import channels_last, check_size, finite, number, numbers, one_of_type, whole
 from .layers import Buffer, Module
+from .parallel import over_ranks, share, world
 from .random import Generator
 from .training import Batches, as_batch, train
 
@@ -288,7 +289,7 @@ class LDF(Module):
 
     def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, progress, callback, checkpoints):
         used, histories, interrupted = 0.0, {}, False         # seconds, without those of the callback
-        share = bottom_share / len(self.levels)
+        part = bottom_share / len(self.levels)
 
         def with_times(history):
             history.before = used
@@ -301,27 +302,29 @@ class LDF(Module):
         for k, level in enumerate(self.levels):
             data = level.factors(x) if factors is None or k > 0 else factors
             history = level.model.fit(data, batch_size=batch_size, progress=progress, callback=watch, **kept(f"level {k}", k),
-                                      **(LAST_MOMENT if interrupted else _budget(steps, minutes, share)))
+                                      **(LAST_MOMENT if interrupted else _budget(steps, minutes, part)))
             histories[f"level {k}"] = history
             interrupted |= history.interrupted
             start = time.perf_counter()
             few = x[:max(batch_size, 4 * self.whitening.components)]
             try:
-                x = level.encode(few if interrupted else x)         # once: this level is frozen now
+                x = over_ranks(level.encode, few if interrupted else x)         # once: this level is frozen now
             except KeyboardInterrupt:
-                interrupted, x = True, level.encode(few)
+                if world().size > 1:
+                    world().abort("interrupted while it encoded")
+                interrupted, x = True, over_ranks(level.encode, few)
             used += sum(history.seconds[-1:]) + time.perf_counter() - start
         start = time.perf_counter()
         top = kept("top", len(self.levels))
         if top:
-            checkpoints.inside("whitening", self.models).once(lambda: self.whitening.fit(x), whitening=self.whitening)
+            checkpoints.inside("whitening", self.models).once(lambda: self.whiten(x), whitening=self.whitening)
         else:
-            self.whitening.fit(x)
+            self.whiten(x)
         white = self.whitening.apply(x)
         used += time.perf_counter() - start
         budget = _budget(steps, minutes, 1 - bottom_share)
         if minutes is not None:         # encoding and whitening are part of the budget
-            budget["minutes"] = max(0.01, minutes - used / 60)
+            budget["minutes"] = max(0.01, minutes - world().first(used) / 60)
         histories["top"] = self.top.fit(white, batch_size=min(batch_size, len(white)), progress=progress,
                                         callback=watch, **top, **(LAST_MOMENT if interrupted else budget))
         return histories
@@ -332,24 +335,34 @@ class LDF(Module):
         steps_of = [level.model.stepper() for level in self.levels]
         top_step = self.top.stepper()
 
-        def step(share):
+        own = share(batch_size)
+
+        def step(done):
             losses = {}
-            data = to_numpy(next(objects))
+            data = to_numpy(objects.take(objects.all_indices()))
             for k, level in enumerate(self.levels):
                 batch = next(local) if k == 0 and local else as_batch(
                     _some(level.factors(data), batch_size, self.rng))
-                losses |= _named(f"level {k}", steps_of[k], batch, share)
-                data = level.encode(data)
+                losses |= _named(f"level {k}", steps_of[k], batch, done)
+                data = over_ranks(level.encode, data)
             # The basis follows the codes while they move: refitted at steps 0, 1, 3, 7, 15, ... ever more rarely.
             if objects.taken & (objects.taken - 1) == 0:
-                self.whitening.fit(self.codes(x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
+                self.whiten(over_ranks(self.codes, x[self.rng.permutation(len(x))[:4 * self.whitening.components]]))
             white = self.whitening.apply(data)
-            return losses | _named("top", top_step, as_batch(white), share)
+            return losses | _named("top", top_step, as_batch(white[own]), done)
 
         history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF", callback=callback,
                         checkpoints=checkpoints and checkpoints.inside("together"),
                         state={"model": self, "objects": objects, "factors": local})
         return {"together": history}
+
+    def whiten(self, codes):
+        """Fit the whitening, on rank 0: an eigenvector's last bits depend on the machine, and all must have the same."""
+        def fitted():
+            self.whitening.fit(codes)
+            return self.whitening.state_dict()
+
+        self.whitening.load_state_dict(world().from_first(fitted))
 
     def _check_shapes(self, x):
         """Whether the levels fit the data and the top fits the codes, before any time is spent on training."""
@@ -411,4 +424,5 @@ def _named(name, step, batch, share):
 
 
 def _some(rows, count, rng):
-    return rows[rng.permutation(len(rows))[:count]]
+    """This rank's share of ``count`` rows."""
+    return rows[rng.permutation(len(rows))[:count][share(count)]]

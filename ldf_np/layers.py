@@ -18,6 +18,7 @@ from .engine import Tensor, no_grad
 from .expect import check_size, finite, number, numbers, one_of_type, positive, whole
 from .files import load_tensors, save_tensors
 from .kernels.conv import pair
+from .parallel import rows, world
 from .random import Generator
 
 _watch = threading.local()      # _watch.look: what is told of each output and gradient on this thread, or None
@@ -340,9 +341,10 @@ class ConvTranspose2d(Activated):
 class BatchNorm(Activated):
     """Batch normalisation over all axes but the last, (..., c) -> (..., c) (Ioffe and Szegedy 2015).
 
-    In training the batch's own statistics are used and the running ones move by ``momentum`` towards them (the
-    variance unbiased, as elsewhere); in evaluation the running ones are used. ``affine=False`` leaves out the
-    learned scale and shift. It couples the samples of a batch: keep it out of discriminators under a penalty.
+    In training the batch's own statistics are used (where several ranks train, those of all their rows) and the
+    running ones move by ``momentum`` towards them (the variance unbiased, as elsewhere); in evaluation the running ones
+    are used. ``affine=False`` leaves out the learned scale and shift. It couples the samples of a batch: keep it out of
+    discriminators under a penalty.
     """
 
     def __init__(self, channels, affine=True, momentum=0.1, eps=1e-5):
@@ -365,7 +367,7 @@ class BatchNorm(Activated):
             if self.weight is not None:
                 scale, shift = self.weight * scale, self.weight * shift + self.bias
             return ops.scale_shift(x, scale, shift, slope)
-        count = x.size // channels
+        count = x.size // channels * world().size
         if count < 2:
             raise ValueError(f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
         y, mean, var = norm.normalize(x, self.eps)
@@ -442,7 +444,7 @@ class Dropout(Module):
     def forward(self, x):
         if not self.training or self.p == 0:
             return x
-        return x * ((self.rng.random(x.shape) >= self.p) / np.float32(1 - self.p)).astype(x.dtype)
+        return x * ((rows(self.rng.random, x.shape) >= self.p) / np.float32(1 - self.p)).astype(x.dtype)
 
 
 def generators(*modules):

@@ -18,6 +18,7 @@ from .gan import GAN
 from .gaussian import Covariance, block_diagonal, errors, hierarchical_estimates, joint_estimates, learn_blocks
 from .gaussian_curves import predict
 from .hierarchy import LDF, Frames, Level, Whitening
+from .parallel import rows
 from .random import Generator
 
 
@@ -58,7 +59,7 @@ class LinearDecoder(Decoder):
         x = super().forward(z)
         if not self.training:
             return x
-        noise = self.rng.standard_normal(x.shape, x.dtype)
+        noise = rows(self.rng.standard_normal, x.shape, x.dtype)
         Q = np.linalg.qr(self.body.weight.data.T)[0]
         return x + (noise - (noise @ Q) @ Q.T)
 
@@ -72,7 +73,7 @@ class LinearGenerator(L.Module):
 
     def forward(self, z):
         x = self.linear(z)
-        return x + self.sigma * self.rng.standard_normal(x.shape, x.dtype) if self.training and self.sigma else x
+        return x + self.sigma * rows(self.rng.standard_normal, x.shape, x.dtype) if self.training and self.sigma else x
 
 
 def linear_ali(d, r, seed=0):

@@ -19,6 +19,7 @@ from .kernels import matmul as product
 from .kernels import norm as kernel_norm
 from .kernels.cuda import on_device
 from .kernels.size import check_size
+from .parallel import world
 
 __all__ = ["abs", "add", "astype", "broadcast_to", "clip", "concatenate", "divide", "exp", "getitem", "leaky_relu",
            "linear", "log", "matmul", "max", "maximum", "maxout", "mean", "min", "minimum", "multiply", "negative", "pad",
@@ -569,3 +570,17 @@ for _name, _function in {
         "__gt__": lambda a, b: a.data > _data(b), "__ge__": lambda a, b: a.data >= _data(b)}.items():
     setattr(Tensor, _name, _function)
 Tensor.T = property(lambda self: transpose(self))
+
+
+def mean_over_ranks(x):
+    """The mean of ``x`` over the ranks of a training (``parallel.World``), each of which has its own."""
+    return x if world().size == 1 else _mean_over_ranks(x)
+
+
+@operation
+def _mean_over_ranks(x):
+    return world().sum(x) / world().size
+
+
+# Each rank's x is in the result of every rank, and their losses are added: the adjoint of a sum over ranks is such a sum.
+_mean_over_ranks.defvjp(lambda g, y, x: mean_over_ranks(g))

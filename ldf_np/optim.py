@@ -9,10 +9,11 @@ from .engine import Tensor
 from .expect import number, one_of_type, positive
 from .kernels import optim as kernel
 from .layers import Buffer, Module, seen
+from .parallel import world
 
 
 class Optimizer:
-    """Steps down the gradient of the parameters of ``network`` (a Module).
+    """Steps down the gradient of the parameters of ``network`` (a Module): where several ranks train, the mean of theirs.
 
     ``scale``, an array (1,) where the parameters are, multiplies the learning rate ``lr``: 1, or less once a training has
     backed off. ``kept`` names the arrays of which its state consists.
@@ -41,6 +42,9 @@ class Optimizer:
             return
         flat = self.network.flat()
         gradient = concatenate([g.data.reshape(-1) for g in grads])
+        if world().size > 1:
+            gradient = world().sum(gradient, "gradients")
+            gradient /= world().size
         if isinstance(gradient, np.ndarray):
             with np.errstate(all="ignore"):
                 total = gradient.sum()          # one pass; NaN and infinity survive it

@@ -17,6 +17,7 @@ from .expect import number
 from .kernels import penalty as kernel
 from .ops import mean, reshape, sigmoid, sqrt, square
 from .ops import sum as sum_
+from .parallel import rows
 
 KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
 
@@ -146,7 +147,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 def _wgan_penalty(discriminator, real, fake, rng):
     if rng is None:
         raise ValueError("penalty: wgan-gp draws points between real and fake: give rng, a Generator")
-    t = rng.random(len(real[0]))
+    t = rows(rng.random, (len(real[0]),))
     between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f)) for r, f in zip(real, fake, strict=True)]
     norms = squared_gradient_norms(discriminator(*between), between)
     return mean(square(sqrt(norms + 1e-12) - 1.0))      # the root stays away from 0

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from .backend import on_device
+from .parallel import world
 
 _count = min(2, os.cpu_count() or 1)
 _pool = None        # made when it is first needed
@@ -44,9 +45,9 @@ def in_turn():
 
 def side_by_side(first, second, ordered=False):
     """(first(), second()): on two threads where two are in use, else, or where they must be ``ordered`` (both draw
-    from one generator, say), one after the other."""
+    from one generator, say; or exchange something with other ranks), one after the other."""
     global _pool
-    if _count == 1 or ordered or on_device():
+    if _count == 1 or ordered or on_device() or world().size > 1:
         return first(), second()
     if _pool is None:
         _pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")

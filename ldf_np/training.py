@@ -13,6 +13,7 @@ from .backend import asarray, to_numpy
 from .data.clips import to_float
 from .engine import Tensor, no_grad
 from .expect import finite, numbers, positive, whole
+from .parallel import share, world
 from .threads import side_by_side
 
 
@@ -25,7 +26,7 @@ class Batches:
     data : array (N, ...)
         float32, or uint8 images, which become float32 in [-1, 1] a batch at a time.
     size : int
-        Rows in a batch, at most N.
+        Rows in a batch, at most N. Where several ranks train, each takes its share of them.
     rng : Generator
     """
 
@@ -35,13 +36,18 @@ class Batches:
         if data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
         self.data, self.size, self.rng = finite("data", data), size, rng
+        self._own = share(size)
         self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0      # taken: batches so far
 
     def __next__(self):
         return self.take(self.indices())
 
     def indices(self):
-        """The row numbers of the next batch."""
+        """The row numbers of the next batch, those of this rank."""
+        return self.all_indices()[self._own]
+
+    def all_indices(self):
+        """The row numbers of the next batch, those of all ranks."""
         if self.at + self.size > len(self.order):
             self.order, self.at = self.rng.permutation(len(self.data)), 0
         self.at += self.size
@@ -150,18 +156,18 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {callback!r:.80}")
     limit = math.inf if minutes is None else minutes * 60
-    history = History()
+    history, ranks = History(), world()
     keeper = None if checkpoints is None else checkpoints.begin(history, **(state or {}))
     clock = Clock(history.spent)
 
     def done():
         return max(history.steps / steps if steps else 0.0, history.spent / limit)
 
-    bar = tqdm(total=1.0, initial=min(1.0, done()), desc=label, disable=not progress, mininterval=0.5,
+    bar = tqdm(total=1.0, initial=min(1.0, done()), desc=label, disable=not progress or ranks.rank > 0, mininterval=0.5,
                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
     try:
         with _whole_steps() as stop:
-            while done() < 1 and not stop:
+            while done() < 1 and not ranks.any(stop):
                 try:
                     losses = _finite(step(done()))
                 except FloatingPointError as error:
@@ -170,7 +176,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                         raise FloatingPointError(said) from error
                     clock = Clock(history.spent)
                     continue
-                history.append(losses, clock.seconds())
+                history.append(losses, ranks.first(clock.seconds()))
                 bar.set_postfix({"step": history.steps} | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
                 bar.update(min(1.0, done()) - bar.n)
                 with clock.stopped():
@@ -180,9 +186,11 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                         keeper.after_step()
             if keeper is not None:
                 keeper.write()
-            history.interrupted = bool(stop)
+            history.interrupted = ranks.any(stop)
     except KeyboardInterrupt:
         history.interrupted = True
+        if ranks.size > 1:
+            ranks.abort("interrupted within a step")
     finally:
         bar.close()
     return history

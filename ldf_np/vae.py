@@ -12,6 +12,7 @@ from .graph import Step
 from .layers import Buffer, Module, Parameter, Sequential, evaluation, generators
 from .losses import check_metric, reconstruction_loss
 from .optim import Adam, falling
+from .parallel import rows
 from .random import Generator
 from .training import Batches, apply_batched, train
 
@@ -173,8 +174,8 @@ class VAE(_Model):
 
     def _losses(self, x):
         mean, log_variance = ops.split(self.encoder(x), 2, axis=-1)
-        z = mean + ops.exp(log_variance * 0.5) * self.rng.standard_normal(mean.shape, mean.dtype)
-        error = reconstruction_loss(x, self.decoder(z), self.colour_metric)
+        z = mean + ops.exp(log_variance * 0.5) * rows(self.rng.standard_normal, mean.shape, mean.dtype)
+        error = ops.mean_over_ranks(reconstruction_loss(x, self.decoder(z), self.colour_metric))
         self.error.data += 0.05 * (error.data - self.error.data)
         losses = {"nll": normal_nll(error, self.variance, x.size // len(x.data)), "kl": normal_kl(mean, log_variance).mean()}
         return losses["nll"] + losses["kl"] * self.kl_weight, losses

@@ -52,9 +52,9 @@ def tiny_ali(size=4, hidden=6, latent=2, stochastic=False, seed=0, **settings):
     """ALI on vectors of ``size`` numbers."""
     rng = ldf.Generator(seed)
     numbers = 2 * latent if stochastic else latent
-    encoder = Encoder(L.Sequential(L.Linear(size, hidden, rng=rng), L.BatchNorm(hidden)),
+    encoder = Encoder(L.Sequential(L.Linear(size, hidden, bias=False, rng=rng), L.BatchNorm(hidden)),
                       L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, numbers, rng=rng)), stochastic)
-    decoder = Decoder(L.Sequential(L.Linear(latent, hidden, rng=rng), L.BatchNorm(hidden)),
+    decoder = Decoder(L.Sequential(L.Linear(latent, hidden, bias=False, rng=rng), L.BatchNorm(hidden)),
                       L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, size, rng=rng)))
     discriminator = Discriminator(
         L.Sequential(L.Linear(size, 8, rng=rng), L.LeakyReLU(0.1)), L.Linear(latent, 8, rng=rng),

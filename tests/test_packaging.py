@@ -18,11 +18,12 @@ FLOORS = [
     {"kernels", "files", "expect", "gaussian", "gaussian_theory", "gaussian_curves",
      "gaussian_experiments"},
     {"backend"},
+    {"parallel"},
     {"random", "engine", "threads"},
     {"ops", "conv", "norm"},
     {"layers", "optim", "losses", "penalty", "check", "guard", "graph"},
     {"ali", "gan", "vae", "classifier"},
-    {"hierarchy", "nets", "patch_nets"},
+    {"hierarchy", "apart", "nets", "patch_nets"},
     {"linear_ldf"},
 ]
 # These import whatever they need, and ali and the floors above it may import them; that no cycle is left keeps
@@ -31,7 +32,7 @@ BESIDE = {"training", "checkpoint", "records", "metrics", "plots", "report", "ex
 LOWEST_TO_IMPORT_BESIDE = next(k for k, rooms in enumerate(FLOORS) if "ali" in rooms)
 # Closed rooms: what else of ldf_np they may import.
 THEORY = {"gaussian", "gaussian_theory", "gaussian_curves", "gaussian_experiments"}
-ONLY = {"kernels": {"kernels"}, "files": set(), "threads": {"backend"}, **dict.fromkeys(THEORY, THEORY)}
+ONLY = {"kernels": {"kernels"}, "files": set(), "threads": {"backend", "parallel"}, **dict.fromkeys(THEORY, THEORY)}
 
 
 # ---------------------------------------------------------------------------------------------------- imports

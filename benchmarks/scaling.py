@@ -1,0 +1,211 @@
+"""How training scales over processes: measured with 1 and 2 here, and from what was measured a model for up to 1024.
+
+    python benchmarks/scaling.py [--ranks 1 2] [--steps 15] [--out out/scaling]
+
+Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global batch, each rank on one
+thread; for each step what the ranks give each other, in calls, bytes and seconds; and the bytes of codes where the levels are
+trained apart. The model: a step takes its time on one process divided by the number of ranks (or, with a batch of that size on
+each rank, that time itself), and its exchanges. A ring's Allreduce of b bytes takes 2 (R-1)/R b / bandwidth + 2 (R-1) latency,
+a tree's 2 ceil(log2 R) (latency + b / bandwidth): the gradients go through the ring, everything small through one or the other.
+It leaves out that ranks wait for the slowest, and that the links between some are slower than between others.
+"""
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import ldf_np as ldf
+from ldf_np import experiment, nets, parallel, plots
+from ldf_np.apart import fit_apart
+from ldf_np.report import save_json
+
+RANKS = [2 ** k for k in range(11)]
+WARM_UP = 3
+EVERY, CLIPS = 250, 1024        # levels apart: so many clips' codes after so many steps of the bottom
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=experiment.whole(1), nargs="+", default=[1, 2], help="to measure (default 1 2)")
+    parser.add_argument("--steps", type=experiment.whole(1), default=15, help="timed steps of each (default 15)")
+    parser.add_argument("--batch", type=experiment.whole(2), default=64, help="of all ranks together (default 64)")
+    parser.add_argument("--latency", type=experiment.positive, default=5e-6, help="seconds, for the model (default 5e-6)")
+    parser.add_argument("--bandwidth", type=experiment.positive, default=10e9, help="bytes a second (default 10e9)")
+    parser.add_argument("--out", default="out/scaling", help="folder for results.json and scaling.png (default out/scaling)")
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)       # what mpirun starts
+    options = parser.parse_args()
+    if 1 not in options.ranks:
+        parser.error(f"--ranks: expected 1 among them, to compare with, got {options.ranks}")
+    return options
+
+
+# ---------------------------------------------------------------------------------------------------- measure
+
+def measure(options):
+    """What one rank does; the first prints what was measured as JSON."""
+    ranks = parallel.start()
+    ldf.use("cpu")
+    ldf.set_num_threads(1)
+    rng, own = np.random.default_rng(0), parallel.share(options.batch)
+    frames = rng.uniform(-1, 1, (options.batch, 32, 32, 3)).astype(np.float32)[own]
+    codes = rng.standard_normal((options.batch, 160)).astype(np.float32)[own]
+    bottom, top = nets.small_ali(), nets.mlp_gan(160)
+    found = {name: timed(lambda: model.step(data), options.steps)
+             for name, model, data in (("bottom", bottom, frames), ("top", top, codes))}
+    if ranks.size > 1:
+        found["codes"] = bytes_apart()
+        found["allreduce"] = {size: timed(lambda: ranks.sum(np.ones(size // 4, np.float32)), 20)["seconds"]
+                              for size in (64, 2 ** 16, 2 ** 22)}
+    if ranks.rank == 0:
+        print(json.dumps(found))
+
+
+def timed(step, steps):
+    """The median and the least seconds of a step, and what each gives the other ranks: {what: [calls, bytes, seconds]}."""
+    ranks, times = parallel.world(), []
+    for k in range(WARM_UP + steps):
+        if k == WARM_UP:
+            ranks.log.clear()
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return {"seconds": statistics.median(times[WARM_UP:]), "least": min(times[WARM_UP:]),
+            "exchanged": {what: [value / steps for value in entry] for what, entry in ranks.log.items()}}
+
+
+def bytes_apart():
+    """Bytes a clip that the bottom's rank gives the top's."""
+    clips = np.random.default_rng(0).integers(0, 256, (256, 5, 32, 32, 3), dtype=np.uint8)
+    ranks = parallel.world()
+    ranks.log.clear()
+    fit_apart(nets.clip_ldf(clips), clips, steps=2, top_steps=2, rounds=1, codes=256, top_ranks=ranks.size // 2)
+    return ranks.from_first(lambda: ranks.log["codes"][1]) / 256
+
+
+def measured(options):
+    """{ranks: what ``measure`` printed}, each in processes of its own."""
+    place = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    mpirun = shutil.which("mpirun", path=place)
+    if mpirun is None:
+        sys.exit('scaling.py: mpirun was not found: pip install "ldf_np[mpi]" brings it')
+    settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}       # in a container, often
+    found = {}
+    for count in options.ranks:
+        ended = subprocess.run([mpirun, "-n", str(count), sys.executable, __file__, "--measure", "--steps", str(options.steps),
+                                "--batch", str(options.batch)], env=os.environ | settings, stdout=subprocess.PIPE, text=True)
+        if ended.returncode:
+            sys.exit(f"scaling.py: {count} ranks ended with {ended.returncode} (their words are above)")
+        found[count] = json.loads(ended.stdout)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------ model
+
+def ring(size, ranks, latency, bandwidth):
+    """Seconds of an Allreduce of ``size`` bytes around a ring."""
+    return 2 * (ranks - 1) / ranks * size / bandwidth + 2 * (ranks - 1) * latency
+
+
+def tree(size, ranks, latency, bandwidth):
+    """The same up and down a binary tree."""
+    return 2 * math.ceil(math.log2(ranks)) * (latency + size / bandwidth)
+
+
+def exchanges(exchanged, small, ranks, latency, bandwidth):
+    """Seconds that a step's exchanges take: gradients around the ring, everything else by ``small``."""
+    return sum(calls * (ring if what == "gradients" else small)(size / calls, ranks, latency, bandwidth)
+               for what, (calls, size, _) in exchanged.items())
+
+
+def modelled(step, exchanged, options):
+    """{title: [[ranks, efficiency], ...]} of a step that takes ``step`` seconds on one."""
+    curves = {}
+    for title, batch in ((f"batch {options.batch} in all", None), (f"batch {options.batch} a rank", 1)):
+        for small in (ring, tree):
+            points = []
+            for ranks in RANKS:
+                alone = step / (batch or ranks)
+                taken = exchanges(exchanged, small, ranks, options.latency, options.bandwidth) if ranks > 1 else 0.0
+                points.append([ranks, alone / (alone + taken)])
+            curves[f"{title}, small sums by {small.__name__}"] = points
+    return curves
+
+
+def draw(path, curves, real, assumptions):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    axes = figure.subplots()
+    for k, (title, points) in enumerate(curves.items()):
+        axes.plot(*zip(*points), "o-" if k < 2 else "s--", color=f"C{k % 2}", linewidth=1, markersize=3, label=title)
+    axes.plot(*zip(*real), "k*", markersize=10, label="measured here, the batch in all")
+    axes.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05), xticks=RANKS, xticklabels=RANKS)
+    axes.set_title(assumptions, fontsize=8)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    plots.save_figure(path, figure)
+
+
+# ----------------------------------------------------------------------------------------------------- report
+
+def main():
+    options = parse()
+    if options.measure:
+        return measure(options)
+    before = os.getloadavg()[0]
+    found = measured(options)
+    one, most = found[1], max(options.ranks)
+    real = {count: {name: one[name]["seconds"] / found[count][name]["seconds"] for name in ("bottom", "top")}
+            for count in options.ranks}
+    print(f"load of the machine before it began: {before:.1f} on {os.cpu_count()} cores; batch {options.batch} in all")
+    for count, each in found.items():
+        for name in ("bottom", "top"):
+            print(f"{count} ranks, {name:6}: {1e3 * each[name]['seconds']:8.1f} ms a step, speed-up {real[count][name]:.2f}; "
+                  f"fastest step {1e3 * each[name]['least']:.1f} ms, {one[name]['least'] / each[name]['least']:.2f}")
+    result = {"measured": found, "speed_up": real, "load": before, "options": vars(options)}
+    if most > 1:
+        result |= report(found, most, real, options)
+    save_json(os.path.join(options.out, "results.json"), result)
+    print(f"results.json is in {options.out}")
+
+
+def report(found, most, real, options):
+    """Print what is exchanged, and draw the model; returns both."""
+    for name in ("bottom", "top"):
+        for what, (calls, size, seconds) in found[most][name]["exchanged"].items():
+            print(f"  {name} step, {what:10} {calls:5.0f} calls {size:12,.0f} bytes {1e3 * seconds:8.2f} ms, with waiting")
+    together = sum(size for name in ("bottom", "top") for _, size, _ in found[most][name]["exchanged"].values())
+    apart = found[most]["codes"] * CLIPS / EVERY
+    print(f"a step of both levels, data-parallel: {together:,.0f} bytes from each rank; levels apart, codes of {CLIPS} clips "
+          f"every {EVERY} steps: {apart:,.0f} bytes, {together / apart:,.0f} times fewer")
+    for size, seconds in found[most]["allreduce"].items():
+        print(f"Allreduce of {int(size):,} bytes here: {1e6 * seconds:,.0f} microseconds")
+    step = found[1]["bottom"]["seconds"]
+    curves = modelled(step, found[most]["bottom"]["exchanged"], options)
+    assumptions = (f"Bottom step of {1e3 * step:.0f} ms on one rank; latency {1e6 * options.latency:g} us, bandwidth "
+                   f"{options.bandwidth / 1e9:g} GB/s;\nring: 2 (R-1)/R b/bandwidth + 2 (R-1) latency; "
+                   "no waiting for slower ranks, all links alike")
+    print(f"Model: {assumptions}".replace("\n", " "))
+    for title, points in curves.items():
+        print(f"  {title:45} " + " ".join(f"{ranks}: {value:.2f}" for ranks, value in points if ranks >= 8))
+    draw(os.path.join(options.out, "scaling.png"), curves, [(count, each["bottom"] / count) for count, each in real.items()],
+         assumptions)
+    return {"bytes": {"together": together, "apart": apart}, "model": curves, "assumptions": assumptions}
+
+
+if __name__ == "__main__":
+    main()

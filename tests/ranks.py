@@ -1,0 +1,137 @@
+"""Small trainings, the same in one process and in several: tests/test_mpi.py runs them both ways and compares.
+
+    mpirun -n 2 python tests/ranks.py FOLDER WHAT ...
+
+WHAT: names of functions below, each of which gives arrays; rank 0 writes those of WHAT to FOLDER/WHAT.npz, with the largest
+difference between the ranks as "apart". "unsynchronised" before them leaves batch normalisation to each rank.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+from helpers import tiny_ali, values
+
+import ldf_np as ldf
+from ldf_np import layers as L
+from ldf_np import nets, norm, parallel
+from ldf_np.apart import fit_apart
+from ldf_np.checkpoint import Checkpoints
+from ldf_np.hierarchy import LDF, Frames, Level, Whitening
+
+
+def ali(folder):
+    """A stochastic encoder, the Roth penalty, annealing."""
+    model = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
+    return results(model, model.fit(values(40, 6, dtype=np.float32), steps=6, batch_size=16))
+
+
+def gan(folder):
+    model = nets.mlp_gan(7, latent_size=3, hidden=8, seed=10, penalty="wgan-gp")
+    return results(model, model.fit(values(40, 7, dtype=np.float32), steps=6, batch_size=16))
+
+
+def joint(folder):
+    """With a second discriminator, of single frames, which looks at another frame in each row of the batch."""
+    rng = ldf.Generator(3)
+    generator = L.Sequential(L.Linear(3, 12, bias=False, rng=rng), L.BatchNorm(12), L.Reshape(2, 2, 3))
+    critics = [L.Sequential(L.Flatten(), L.Linear(4 * c, 8, rng=rng), L.LeakyReLU(0.1), L.Linear(8, 1, rng=rng))
+               for c in (3, 1)]
+    model = ldf.JointGAN(generator, critics[0], 3, frames=3, frame_discriminator=critics[1])
+    return results(model, model.fit(values(40, 3, 2, 2, 1, dtype=np.float32), steps=6, batch_size=10))
+
+
+def vae(folder):
+    """Its likelihood's variance is the batch's error, so no mean over rows."""
+    small = tiny_ali(6, hidden=5, stochastic=True)
+    model = ldf.nets.VAE(small.encoder, small.decoder, 2)
+    return results(model, model.fit(values(40, 6, dtype=np.float32), steps=6, batch_size=16))
+
+
+def hierarchy(schedule, **settings):
+    bottom = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
+    model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
+    histories = model.fit(values(41, 4, 6, dtype=np.float32), bottom_share=0.5, batch_size=16, schedule=schedule, **settings)
+    return results(model, *histories.values())
+
+
+def bottom_first(folder):
+    return hierarchy("bottom-first", steps=12)
+
+
+def together(folder):
+    return hierarchy("together", steps=6)
+
+
+def apart(folder):
+    """Rank 0 trains the bottom, rank 1 the top; with all that they have given each other."""
+    bottom = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
+    model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
+    parallel.world().log.clear()
+    histories = fit_apart(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18, rounds=3, codes=32, batch_size=16)
+    log = parallel.world().from_first(lambda: parallel.world().log)
+    return results(model, *histories.values()) | {f"log {what}": np.array(entry[:2]) for what, entry in log.items()}
+
+
+def resumed(folder):
+    """What a checkpoint in the folder has begun."""
+    return hierarchy("bottom-first", steps=40, checkpoints=Checkpoints(folder / "run", every=0))
+
+
+def dies(folder):
+    """The last rank is killed in its seventh step."""
+    def kill(history):
+        if history.steps == 7 and parallel.world().rank == parallel.world().size - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return hierarchy("bottom-first", steps=40, checkpoints=Checkpoints(folder / "run", every=0), callback=kill)
+
+
+def raises(folder):
+    """Rank 1 has an error of its own."""
+    if parallel.world().rank == 1:
+        raise ValueError("this rank has had enough")
+    return ali(folder)
+
+
+def normalized(folder):
+    """The normalisation's result and its first and second derivatives, in float64."""
+    x, g, h = (ldf.Tensor(values(12, 3, seed=k)[parallel.share(12)]) for k in range(3))
+    y, mean, var = norm.normalize(x)
+    first = ldf.grad(y, x, g, create_graph=True)
+    second = ldf.grad(first, [x, g], h, allow_unused=True)
+    return {"mean": mean, "var": var} | {f"rows {k}": parallel.world().gather(a.data)
+                                         for k, a in enumerate((y, first, *second))}
+
+
+def results(model, *histories):
+    losses = {f"{k} {name}": np.array(v) for k, history in enumerate(histories) for name, v in history.losses.items()}
+    return model.state_dict() | losses
+
+
+def compute(what, folder):
+    """The arrays of WHAT, and how far apart those of the ranks are."""
+    ldf.use("cpu")
+    found = globals()[what](Path(folder))
+    flat = np.concatenate([np.ravel(a).astype(np.float64) for a in found.values()])
+    of_all = parallel.world().gather(flat[None])
+    return found | {"apart": np.abs(of_all - of_all[0]).max()}
+
+
+def main(folder, *names):
+    parallel.start()
+    if "unsynchronised" in names:
+        norm.world = parallel.World
+    for what in names:
+        if what != "unsynchronised":
+            found = compute(what, folder)
+            if parallel.world().rank == 0:
+                np.savez(Path(folder) / f"{what}.npz", **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
