@@ -98,7 +98,7 @@ def test_a_run(small, tmp_path, capsys, monkeypatch):
     assert {p.name for p in tmp_path.iterdir()} == {"pieces", "results.json", "scores.png", "samples.png"}
     rows = results["tables"]["scores"]["rows"]
     assert [rows[name][0] for name in variants] == ["2 of 2", "0 of 2", "2 of 2"]
-    assert all("step 1: rec_h is nan" in p["diverged"] for p in results["pieces"]["no penalty"])
+    assert all("step 1: a gradient is not finite" in p["diverged"] for p in results["pieces"]["no penalty"])
     assert rows["default"][1] == rows["together"][1]
     assert all(np.isfinite(rows[name][2:]).all() for name in ("default", "together"))
     assert [c["verdict"] for c in results["claims"]][0] == "undecided" and "diverged with 2 of 2" in capsys.readouterr().out
