@@ -71,7 +71,8 @@ def fake_cupy(devices=0, driver=13000, built=13000, fault=None, use_fault=None):
         if use_fault:
             raise RuntimeFault(use_fault)
 
-    runtime = types.SimpleNamespace(getDeviceCount=count, driverGetVersion=lambda: driver, runtimeGetVersion=lambda: built)
+    runtime = types.SimpleNamespace(getDeviceCount=count, setDevice=lambda number: None, driverGetVersion=lambda: driver,
+                                    runtimeGetVersion=lambda: built)
     return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime), zeros=zeros)
 
 
