@@ -2,12 +2,14 @@
 
     python benchmarks/scaling.py [--ranks 1 2] [--steps 15] [--out out/scaling]
 
-Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global batch, each rank on one
-thread; for each step what the ranks give each other, in calls, bytes and seconds; and the bytes of codes where the levels are
-trained apart. The model: a step takes its time on one process divided by the number of ranks (or, with a batch of that size on
-each rank, that time itself), and its exchanges. A ring's Allreduce of b bytes takes 2 (R-1)/R b / bandwidth + 2 (R-1) latency,
-a tree's 2 ceil(log2 R) (latency + b / bandwidth): the gradients go through the ring, everything small through one or the other.
-It leaves out that ranks wait for the slowest, and that the links between some are slower than between others.
+Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global batch, and of the bottom
+with such a batch on each rank, every rank on one thread; for each step what the ranks give each other, in calls, bytes and
+seconds; and the bytes of codes where the levels are trained apart.
+
+The model: a step takes its time on one process divided by the number of ranks (or, with a batch of that size on each rank,
+that time itself), and its exchanges. A ring's Allreduce of b bytes takes 2 (R-1)/R b / bandwidth + 2 (R-1) latency, a tree's
+2 ceil(log2 R) (latency + b / bandwidth): the gradients go through the ring, everything small through one or the other. It
+leaves out that ranks wait for the slowest, and that the links between some are slower than between others.
 """
 
 import os
@@ -34,6 +36,7 @@ from ldf_np.report import save_json
 
 RANKS = [2 ** k for k in range(11)]
 WARM_UP = 3
+BOTTOM, TOP, EACH = "bottom", "top", "bottom, a batch each"
 EVERY, CLIPS = 250, 1024        # levels apart: so many clips' codes after so many steps of the bottom
 
 
@@ -60,11 +63,11 @@ def measure(options):
     ldf.use("cpu")
     ldf.set_num_threads(1)
     rng, own = np.random.default_rng(0), parallel.share(options.batch)
-    frames = rng.uniform(-1, 1, (options.batch, 32, 32, 3)).astype(np.float32)[own]
-    codes = rng.standard_normal((options.batch, 160)).astype(np.float32)[own]
+    frames = rng.uniform(-1, 1, (options.batch, 32, 32, 3)).astype(np.float32)
+    codes = rng.standard_normal((options.batch, 160)).astype(np.float32)
     bottom, top = nets.small_ali(), nets.mlp_gan(160)
     found = {name: timed(lambda: model.step(data), options.steps)
-             for name, model, data in (("bottom", bottom, frames), ("top", top, codes))}
+             for name, model, data in ((BOTTOM, bottom, frames[own]), (TOP, top, codes[own]), (EACH, bottom, frames))}
     if ranks.size > 1:
         found["codes"] = bytes_apart()
         found["allreduce"] = {size: timed(lambda: ranks.sum(np.ones(size // 4, np.float32)), 20)["seconds"]
@@ -151,7 +154,8 @@ def draw(path, curves, real, assumptions):
     axes = figure.subplots()
     for k, (title, points) in enumerate(curves.items()):
         axes.plot(*zip(*points), "o-" if k < 2 else "s--", color=f"C{k % 2}", linewidth=1, markersize=3, label=title)
-    axes.plot(*zip(*real), "k*", markersize=10, label="measured here, the batch in all")
+    for mark, (name, points) in zip("*d", real.items()):
+        axes.plot(*zip(*points), f"k{mark}", markersize=8, label=f"measured here: {name}")
     axes.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05), xticks=RANKS, xticklabels=RANKS)
     axes.set_title(assumptions, fontsize=8)
     axes.minorticks_off()
@@ -168,15 +172,15 @@ def main():
         return measure(options)
     before = os.getloadavg()[0]
     found = measured(options)
-    one, most = found[1], max(options.ranks)
-    real = {count: {name: one[name]["seconds"] / found[count][name]["seconds"] for name in ("bottom", "top")}
-            for count in options.ranks}
+    most = max(options.ranks)
+    real, best = ({count: {name: found[1][name][which] / each[name][which] * (count if name == EACH else 1)
+                           for name in (BOTTOM, TOP, EACH)} for count, each in found.items()} for which in ("seconds", "least"))
     print(f"load of the machine before it began: {before:.1f} on {os.cpu_count()} cores; batch {options.batch} in all")
     for count, each in found.items():
-        for name in ("bottom", "top"):
-            print(f"{count} ranks, {name:6}: {1e3 * each[name]['seconds']:8.1f} ms a step, speed-up {real[count][name]:.2f}; "
-                  f"fastest step {1e3 * each[name]['least']:.1f} ms, {one[name]['least'] / each[name]['least']:.2f}")
-    result = {"measured": found, "speed_up": real, "load": before, "options": vars(options)}
+        for name in real[count]:
+            print(f"{count} ranks, {name:20}: {1e3 * each[name]['seconds']:8.1f} ms a step, speed-up {real[count][name]:.2f}; "
+                  f"fastest step {1e3 * each[name]['least']:.1f} ms, {best[count][name]:.2f}")
+    result = {"measured": found, "speed_up": real, "speed_up_of_the_fastest": best, "load": before, "options": vars(options)}
     if most > 1:
         result |= report(found, most, real, options)
     save_json(os.path.join(options.out, "results.json"), result)
@@ -185,25 +189,25 @@ def main():
 
 def report(found, most, real, options):
     """Print what is exchanged, and draw the model; returns both."""
-    for name in ("bottom", "top"):
+    for name in (BOTTOM, TOP):
         for what, (calls, size, seconds) in found[most][name]["exchanged"].items():
             print(f"  {name} step, {what:10} {calls:5.0f} calls {size:12,.0f} bytes {1e3 * seconds:8.2f} ms, with waiting")
-    together = sum(size for name in ("bottom", "top") for _, size, _ in found[most][name]["exchanged"].values())
+    together = sum(size for name in (BOTTOM, TOP) for _, size, _ in found[most][name]["exchanged"].values())
     apart = found[most]["codes"] * CLIPS / EVERY
     print(f"a step of both levels, data-parallel: {together:,.0f} bytes from each rank; levels apart, codes of {CLIPS} clips "
           f"every {EVERY} steps: {apart:,.0f} bytes, {together / apart:,.0f} times fewer")
     for size, seconds in found[most]["allreduce"].items():
         print(f"Allreduce of {int(size):,} bytes here: {1e6 * seconds:,.0f} microseconds")
-    step = found[1]["bottom"]["seconds"]
-    curves = modelled(step, found[most]["bottom"]["exchanged"], options)
+    step = found[1][BOTTOM]["seconds"]
+    curves = modelled(step, found[most][BOTTOM]["exchanged"], options)
     assumptions = (f"Bottom step of {1e3 * step:.0f} ms on one rank; latency {1e6 * options.latency:g} us, bandwidth "
                    f"{options.bandwidth / 1e9:g} GB/s;\nring: 2 (R-1)/R b/bandwidth + 2 (R-1) latency; "
                    "no waiting for slower ranks, all links alike")
     print(f"Model: {assumptions}".replace("\n", " "))
     for title, points in curves.items():
         print(f"  {title:45} " + " ".join(f"{ranks}: {value:.2f}" for ranks, value in points if ranks >= 8))
-    draw(os.path.join(options.out, "scaling.png"), curves, [(count, each["bottom"] / count) for count, each in real.items()],
-         assumptions)
+    draw(os.path.join(options.out, "scaling.png"), curves,
+         {name: [(count, each[name] / count) for count, each in real.items()] for name in (BOTTOM, EACH)}, assumptions)
     return {"bytes": {"together": together, "apart": apart}, "model": curves, "assumptions": assumptions}
 
 

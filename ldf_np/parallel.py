@@ -2,7 +2,8 @@
 
 Every process (a *rank*) holds the same weights and takes its share of the rows of each batch. What couples the rows is summed
 over the ranks: gradients, the statistics of batch normalisation, losses. Random numbers are drawn for all rows by every rank,
-and each takes its own, so that the result does not depend on the number of ranks but for rounding.
+and each takes its own, so that the result does not depend on the number of ranks but for rounding. (There is one exception:
+dropout in JointGAN's discriminator of single frames, which come in another order.)
 
 Nothing here is imported, waited for or changed until ``start`` is called in a process that mpirun has started.
 """
@@ -69,6 +70,15 @@ class World:
     def abort(self, why):
         """End all ranks at once, saying which one and ``why``."""
         sys.exit(why)
+
+
+class _Alone(World):
+    def __init__(self, rank, size):
+        super().__init__()
+        self.rank, self.size = rank, size
+
+    def sum(self, array, what="other"):
+        return array * self.size
 
 
 class MPIWorld(World):
@@ -151,6 +161,7 @@ def _bytes(count):
 
 
 _world = World()
+_joined = 1
 
 
 def world():
@@ -194,8 +205,8 @@ def enter(new):
 
 @contextmanager
 def alone():
-    """A context in which this process is a World of its own."""
-    before = enter(World())
+    """A context in which this rank waits for no other: it takes all of them to be as it is."""
+    before = enter(_Alone(_world.rank, _world.size))
     try:
         yield
     finally:
@@ -222,9 +233,24 @@ def share(count, name="batch_size"):
 
 
 def rows(draw, shape, *more):
-    """This rank's rows, of ``shape`` (n, ...), of ``draw((ranks * n, ...), *more)``: the noise of a batch."""
+    """This rank's rows, of ``shape`` (n, ...), of ``draw((ranks * n, ...), *more)``: the noise of a batch, or of several that
+    are ``joined``."""
     count = shape[0] * _world.size
-    return draw((count, *shape[1:]), *more)[share(count)]
+    drawn = draw((count, *shape[1:]), *more)
+    if _world.size == 1:
+        return drawn
+    return drawn.reshape(_joined, -1, *shape[1:])[:, share(count // _joined)].reshape(shape)
+
+
+@contextmanager
+def joined(count):
+    """A context in which a rank's rows are those of ``count`` batches, one after the other."""
+    global _joined
+    before, _joined = _joined, count
+    try:
+        yield
+    finally:
+        _joined = before
 
 
 def over_ranks(function, x):

@@ -17,7 +17,7 @@ from .expect import number
 from .kernels import penalty as kernel
 from .ops import mean, reshape, sigmoid, sqrt, square
 from .ops import sum as sum_
-from .parallel import rows
+from .parallel import joined, rows
 
 KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
 
@@ -129,7 +129,8 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
                          f"got shapes {[a.shape for a in real]} and {[a.shape for a in fake]}")
     xp = array_module(real[0])
     inputs = [unchanging(concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
-    logits = discriminator(*inputs)
+    with joined(2):
+        logits = discriminator(*inputs)
     is_real = xp.arange(2 * n) < n
     if kind == "roth":
         penalty = 2.0 * roth_penalty(logits, inputs, is_real)        # two means over n, not one over 2n

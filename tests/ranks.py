@@ -36,11 +36,13 @@ def gan(folder):
 
 
 def joint(folder):
-    """With a second discriminator, of single frames, which looks at another frame in each row of the batch."""
+    """With a second discriminator, of single frames, which looks at another frame in each row of the batch; and in the first
+    with dropout, which sees real and generated rows as one batch."""
     rng = ldf.Generator(3)
     generator = L.Sequential(L.Linear(3, 12, bias=False, rng=rng), L.BatchNorm(12), L.Reshape(2, 2, 3))
-    critics = [L.Sequential(L.Flatten(), L.Linear(4 * c, 8, rng=rng), L.LeakyReLU(0.1), L.Linear(8, 1, rng=rng))
-               for c in (3, 1)]
+    critics = [L.Sequential(L.Flatten(), L.Linear(4 * c, 8, rng=rng), L.LeakyReLU(0.1), L.Dropout(p, rng=rng.spawn(1)[0]),
+                            L.Linear(8, 1, rng=rng))
+               for c, p in ((3, 0.3), (1, 0.0))]
     model = ldf.JointGAN(generator, critics[0], 3, frames=3, frame_discriminator=critics[1])
     return results(model, model.fit(values(40, 3, 2, 2, 1, dtype=np.float32), steps=6, batch_size=10))
 
