@@ -83,8 +83,8 @@ def train(name, options, settings, seed, data, clips, scores):
     model.save(f"{stem}.safetensors")
     plots.save_curves(f"{stem}_losses.png", histories)
     made = to_uint8(model.sample(SAMPLES, ldf.Generator(seed + 100)))
-    piece = {"clips": made, "curve": curve, "scores": scores(made), "parameters": sum(p.size for p in model.parameters()),
-             "interrupted": interrupted,
+    piece = {"clips": made, "curve": curve, "scores": scores(made), "over samples": scores.over_samples(made),
+             "parameters": sum(p.size for p in model.parameters()), "interrupted": interrupted,
              "training": {title: {"steps": h.steps, "seconds": sum(h.seconds[-1:]),
                                   "losses": {k: float(np.mean(v[-100:])) for k, v in h.losses.items()}}
                           for title, h in histories.items()}}
@@ -128,6 +128,11 @@ class Scores(metrics.ClipScores):
             "memorisation": metrics.memorisation(whole, self.train, self.real["clips"]),
             "motion median": float(np.median(metrics.motion(made)))}
 
+    def over_samples(self, made):
+        """[value, low, high] of KID of whole clips x 1000: the interval that comes from the samples, not from the seeds."""
+        whole = metrics.features(metrics.as_channels(made[:len(self.real["clips"])]))
+        return [1000 * x for x in metrics.interval(metrics.kid, whole, self.real["clips"], repeats=30)]
+
 
 # ------------------------------------------------------------------------------------------------------ results
 
@@ -143,8 +148,12 @@ def tables(pieces, anchors):
     work = {name: [next(iter(some.values()))["parameters"],
                    ", ".join(f"{title} {'/'.join(str(p['training'][title]['steps']) for p in some.values())}"
                              for title in next(iter(some.values()))["training"])] for name, some in pieces.items()}
+    seeds = sorted({seed for some in pieces.values() for seed in some})
+    samples = {name: [some[seed]["over samples"] if seed in some else None for seed in seeds] for name, some in pieces.items()}
     return {"Scores beside held-out clips": {"columns": names, "rows": rows},
             "Placed between other real clips (0) and independent frames (1)": {"columns": placed, "rows": between},
+            "KID of whole clips, intervals over samples": {
+                "columns": [f"seed {seed}" for seed in seeds], "rows": samples},
             "Training": {"columns": ["parameters", "steps, one number a seed"], "rows": work}}
 
 

@@ -57,9 +57,10 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
         assert clips.shape == (1000, 5, 32, 32, 3) and clips.dtype == np.uint8
         assert clips.std(axis=0).max() > 0
     results = json.loads((tmp_path / "results.json").read_text())
-    beside, placed, training = results["tables"].values()
+    beside, placed, samples, training = results["tables"].values()
     anchors = {f"real clips, {kind}" for kind in ("real", "independent", "shuffled", "frozen", "noised", "memorised")}
-    assert set(beside["rows"]) == {"LDF", "joint GAN"} | anchors and set(placed["rows"]) == set(training["rows"])
+    assert set(beside["rows"]) == {"LDF", "joint GAN"} | anchors
+    assert set(placed["rows"]) == set(training["rows"]) == set(samples["rows"]) == {"LDF", "joint GAN"}
     value, low, high = beside["rows"]["LDF"][0]
     assert beside["columns"][0] == "KID frames" and low <= value <= high and value > 0 and "KID frames" in out
     assert beside["rows"]["real clips, frozen"][beside["columns"].index("motion median")] == 0

@@ -1,0 +1,133 @@
+"""demos/figures.py: one page that needs no network, reads well without eyes or mouse, and tells of what is missing."""
+
+import copy
+import importlib.util
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from helpers import CHECKOUT, load_program
+from PIL import Image
+
+from ldf_np.report import environment, save_json
+
+figures = load_program("demos/figures.py")
+
+RESULTS = {
+    "title": "Memory", "command": "python demos/memory.py --steps 1", "options": {"seeds": [0, 1, 2]}, "seconds": 90.0,
+    "claims": [{"claim": "less <memory>", "paper": "Vastly reduced memory", "quantity": "ratio", "value": 12.0, "low": 11.0,
+                "high": 13.0, "verdict": "held", "command": "python demos/memory.py --steps 1", "seconds": 90.0}],
+    "tables": {"MB": {"columns": ["5 frames"], "rows": {"joint": [[1.0, 0.5, 1.5]], "one seed": [[2.0, None, None]]}}},
+    "figures": [{"file": "a.png", "caption": "Memory.", "alt": "a plot"},
+                {"file": "a.gif", "caption": "Clips.", "alt": "clips"}]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A report folder in which one experiment has run."""
+    (tmp_path / "memory").mkdir()
+    picture = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    picture.save(tmp_path / "memory" / "a.png")
+    picture.save(tmp_path / "memory" / "a.gif", save_all=True, append_images=[Image.new("RGB", (8, 8), "red")])
+    save_json(tmp_path / "memory" / "results.json", RESULTS | environment())
+    return tmp_path
+
+
+class Page(HTMLParser):
+    """Collects what a page consists of."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        if "id" in attributes:
+            assert attributes["id"] not in self.ids
+            self.ids.add(attributes["id"])
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def complaints(text):
+    """What keeps a page from working offline, on a phone, or with a screen reader."""
+    page, found = Page(text), []
+    for tag, attributes in page.tags:
+        for name in ("src", "href"):
+            if name in attributes and not attributes[name].startswith(("data:", "#")):
+                found.append(f"{tag} needs {attributes[name]}")
+    found += [f"points nowhere: {a['href']}" for a in page.all("a") if a["href"][1:] not in page.ids]
+    found += ["an image without a text"] * sum(not a.get("alt") for a in page.all("img"))
+    found += ["no language"] * (not page.all("html")[0].get("lang"))
+    found += ["no width for phones"] * (not any(m.get("name") == "viewport" for m in page.all("meta")))
+    found += ["a wide table that a keyboard cannot scroll"] * sum(
+        a.get("class") == "scroll" and a.get("tabindex") != "0" for a in page.all("div"))
+    if re.search(r"url\(|@import|<script", text):
+        found.append("loads something")
+    return found
+
+
+def test_the_page(folder):
+    figures.write_page(folder / "index.html", figures.collect(folder), {"images": "no space"}, 30)
+    text = (folder / "index.html").read_text()
+    assert complaints(text) == []
+    for expected in ("12 (11 to 13)", "Vastly reduced memory", "less &lt;memory&gt;", "python demos/memory.py --steps 1",
+                     "1 held, 0 failed, 0 undecided", "<strong>images ended with an error in this run:</strong> no space"):
+        assert expected in text, expected
+    assert text.count("<details>") == 1                             # what moves, moves only when asked to
+    assert text.rindex("data:image/webp") > text.index("<details>") > text.index("data:image/webp")
+
+
+@pytest.mark.parametrize("planted, complaint", [
+    ('<img src="https://example.org/a.png" alt="x">', "img needs"), ('<img src="data:," alt="">', "without a text"),
+    ('<a href="#nowhere">x</a>', "points nowhere"), ('<div class="scroll"></div>', "keyboard"),
+    ("<script>1</script>", "loads something")])
+def test_control_a_faulty_page_is_noticed(folder, planted, complaint):
+    figures.write_page(folder / "index.html", figures.collect(folder), {}, 30)
+    text = (folder / "index.html").read_text().replace("</main>", planted + "</main>")
+    assert len(complaints(text)) == 1 and complaint in complaints(text)[0]
+
+
+def test_the_numbers(folder):
+    found = figures.summary(figures.collect(folder))
+    (entry,) = found["claims"]
+    assert {"claim", "value", "low", "high", "verdict", "command", "seconds"} <= set(entry) and entry["experiment"] == "memory"
+    assert found["experiments"]["memory"]["machine"] == environment()["machine"]
+    table = figures.markdown(found)
+    assert "| less <memory> | ratio: 12 (11 to 13) | held | `python demos/memory.py --steps 1` | 1.5 min |" in table
+    assert environment()["versions"]["numpy"] in table
+
+
+def test_budgets_scale():
+    options = figures.parse(["--minutes", "60", "--device", "cpu"])
+    given = figures.arguments("pacman", options)
+    assert float(given[given.index("--minutes") + 1]) == pytest.approx(2 * figures.MINUTES["pacman"])
+    assert given[given.index("--device") + 1] == "cpu" and figures.arguments("gaussian_blocks", options) == ["--quick"]
+
+
+def test_every_experiment_is_there_and_takes_what_it_is_given(monkeypatch):
+    monkeypatch.syspath_prepend(str(CHECKOUT / "demos"))
+    for name in figures.EXPERIMENTS:
+        module = importlib.import_module(name)
+        module.parse([*figures.arguments(name, figures.parse([])), "--out", "x"])
+
+
+def test_an_experiment_that_fails_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(figures.EXPERIMENTS, "memory", "--frames 5")
+    options = figures.parse(["--only", "memory", "--out", str(tmp_path)])
+    assert "at least two growing numbers" in figures.experiments_run(options)["memory"]
+
+
+def test_the_readme_shows_the_committed_results():
+    committed = CHECKOUT / "docs" / "results.json"
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    results = json.loads(committed.read_text(encoding="utf-8"))
+    assert figures.markdown(results) in readme
+    altered = copy.deepcopy(results)        # negative control
+    altered["claims"][0]["value"] += 1
+    assert figures.markdown(altered) not in readme
