@@ -1,6 +1,7 @@
 """Bad input to the public functions: each gets an error that says the argument, what came and what was expected."""
 
 import re
+import tempfile
 import tracemalloc
 
 import numpy as np
@@ -32,6 +33,8 @@ lin = L.Linear(2, 1, rng=rng)
 mali, ali = nets.mlp_ali(2, 2, 8), nets.small_ali(8, latent_size=4)
 gan, jg = nets.mlp_gan(4, 4, 8), nets.joint_gan(3, 8, 3, 4, 8)
 clf, vae = small_classifier(3, 8, 3, 4), nets.mlp_vae(4, 4, 8)
+
+FOLDER = tempfile.gettempdir()
 
 
 def f(*shape):
