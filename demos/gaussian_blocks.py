@@ -23,10 +23,10 @@ import numpy as np
 from ldf_np import gaussian, linear_ldf
 from ldf_np import gaussian_experiments as experiments
 from ldf_np.experiment import print_claims, save_results, verdict
-from ldf_np.files import replacing
 from ldf_np.gaussian import METRIC_NAMES, METRICS, BlockModel
 from ldf_np.gaussian_curves import ESTIMATORS
 from ldf_np.gaussian_theory import crossover_strength
+from ldf_np.plots import save_figure
 
 STYLE = {   # estimator: (colour, marker, what it is)
     "J0": ("#7f7f7f", "s", "joint: sample covariance"),
@@ -200,11 +200,6 @@ def canvas(rows, columns, width, height, top=0.6, bottom=0.5, left=0.65, right=0
     return pyplot.subplots(rows, columns, figsize=(across, down), squeeze=False, gridspec_kw=place, **options)
 
 
-def save(figure, path):
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100, format="png")
-
-
 def draw_errors(path, curves, trained, options):
     """Every error of every estimator against the number of joint samples."""
     figure, axes = canvas(len(METRICS), len(curves), 4.0, 2.7, top=0.85, bottom=1.2, between=(0.12, 0.12),
@@ -240,7 +235,7 @@ def draw_errors(path, curves, trained, options):
     figure.suptitle(f"Learning a covariance of {options.k} blocks of {options.d} from n_J joint samples and "
                     f"{options.frames} marginal frames{each}\nmarkers: mean of {options.repeats} repeats, shaded: "
                     "95% confidence, lines: predicted (no fit)", fontsize=11)
-    save(figure, path)
+    save_figure(path, figure, dpi=100)
 
 
 def draw_one_error(ax, part, estimator, metric):
@@ -285,7 +280,7 @@ def draw_transition(path, found, options):
     draw_crossover(plane, found["crossover"], options.k)
     figure.suptitle(f"The phase transition, {found['setting']}: dots and steps measured, {found['repeats']} data sets; "
                     "lines predicted, dotted: thresholds", fontsize=11)
-    save(figure, path)
+    save_figure(path, figure, dpi=100)
 
 
 def draw_crossover(ax, dots, k):
@@ -338,7 +333,7 @@ def draw_cases(path, rows, cross):
               title="When to expect what")
     right.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.3, -0.12), ncols=2, frameon=False)
     figure.suptitle("Where the sentence of Section 3.2 holds, and where it fails", fontsize=11)
-    save(figure, path)
+    save_figure(path, figure, dpi=100)
 
 
 def draw_covariances(path, models, options, rng):
@@ -369,7 +364,7 @@ def draw_covariances(path, models, options, rng):
     figure.suptitle(f"Covariances learned from {n_joint} joint samples (J0, J1), or from these and {options.frames} "
                     f"frames (H0, H-full, H-par), {name}\nrows and columns sorted in each block by the true direction",
                     fontsize=11)
-    save(figure, path)
+    save_figure(path, figure, dpi=100)
 
 
 # ------------------------------------------------------------------ all of it

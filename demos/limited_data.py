@@ -110,21 +110,15 @@ def own_bottom(task):
 
 
 def autoencoder(task):
-    model = hierarchy(task, nets.frame_autoencoder(seed=task.seed), GaussianTop)
+    bottom = nets.frame_autoencoder(seed=task.seed)
+    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed, top=GaussianTop)
     return on_bottom(task, "autoencoder", model, [model.models[0].decoder, model.top])
 
 
 def two_level_vae(task):
-    model = hierarchy(task, nets.frame_vae(seed=task.seed), partial(nets.mlp_vae, noisy=True))
+    bottom = nets.frame_vae(seed=task.seed)
+    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed, top=partial(nets.mlp_vae, noisy=True))
     return on_bottom(task, "VAE", model, [model.models[0].decoder, model.top.decoder])
-
-
-def hierarchy(task, bottom, top):
-    """LDF with another bottom, and the top that ``top(components, seed=)`` makes; the whitening as in ``nets.clip_ldf``."""
-    shape = bottom.encode(task.frames[:2]).shape[1:]
-    shared, local = min(96, len(task.clips) // 4, math.prod(shape)), min(64, len(task.clips) // 4)
-    return ldf.LDF([ldf.Level(bottom, ldf.Frames(5), bottom.code)], top(shared + local, seed=task.seed + 10),
-                   ldf.SharedAndLocal((5, *shape), shared, local), seed=task.seed + 20)
 
 
 def on_bottom(task, kind, model, sampling):

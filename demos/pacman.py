@@ -78,14 +78,14 @@ def train(name, options, settings, seed, data, clips, scores):
     if tracker is None:
         return {"interrupted": interrupted}
     last = list(histories.values())[-1]
-    curve = tracker.finish(last.before + sum(last.seconds[-1:]))
+    curve = tracker.finish(last.before + last.spent)
     stem = os.path.join(options.out, f"{'ldf' if name == 'LDF' else 'joint'}_seed{seed}")
     model.save(f"{stem}.safetensors")
     plots.save_curves(f"{stem}_losses.png", histories)
     made = to_uint8(model.sample(SAMPLES, ldf.Generator(seed + 100)))
     piece = {"clips": made, "curve": curve, "scores": scores(made), "over samples": scores.over_samples(made),
              "parameters": sum(p.size for p in model.parameters()), "interrupted": interrupted,
-             "training": {title: {"steps": h.steps, "seconds": sum(h.seconds[-1:]),
+             "training": {title: {"steps": h.steps, "seconds": h.spent,
                                   "losses": {k: float(np.mean(v[-100:])) for k, v in h.losses.items()}}
                           for title, h in histories.items()}}
     return piece | (reconstructions(model, data) if name == "LDF" else {})

@@ -200,7 +200,7 @@ class Tracker:
         self.curve, self.best, self._weights = [], math.inf, None
 
     def __call__(self, history):
-        elapsed = history.before + history.seconds[-1]
+        elapsed = history.before + history.spent
         if self.times and elapsed >= self.times[0] and getattr(self.model, "ready", True):
             self.times = [t for t in self.times if t > elapsed]
             self._look(elapsed)

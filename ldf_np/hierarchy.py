@@ -313,7 +313,7 @@ class LDF(Module):
                 if world().size > 1:
                     world().abort("interrupted while it encoded")
                 interrupted, x = True, over_ranks(level.encode, few)
-            used += sum(history.seconds[-1:]) + time.perf_counter() - start
+            used += history.spent + time.perf_counter() - start
         start = time.perf_counter()
         top = kept("top", len(self.levels))
         if top:

@@ -177,9 +177,13 @@ def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_ga
         raise ValueError(f"images: expected clips (n, {frames}, {size}, {size}, {channels}), got shape {images.shape}")
     check_code(code)
     bottom = {"colour_metric": colour_metric(images[:200])} | bottom
-    model = small_ali(seed=seed, **bottom)
-    shape = CODE if code == "h" else (model.latent_size,)
-    shared, local = min(shared, len(images) // 4, math.prod(shape)), min(local, len(images) // 4)
+    return frames_ldf(small_ali(seed=seed, **bottom), images, shared, local, code, seed, top)
+
+
+def frames_ldf(model, clips, shared=96, local=64, code="h", seed=0, top=mlp_gan):
+    """LDF on clips (N, t, h, w, c) over any ``model`` of their frames, with the whitening and the top of ``clip_ldf``."""
+    frames, shape = clips.shape[1], model.encode(clips[:1, 0], code).shape[1:]
+    shared, local = min(shared, len(clips) // 4, math.prod(shape)), min(local, len(clips) // 4)
     whitening = SharedAndLocal((frames, *shape), shared, local)
     return LDF([Level(model, Frames(frames), code)], top(shared + local, seed=seed + 10), whitening, seed=seed + 20)
 

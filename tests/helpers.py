@@ -1,6 +1,7 @@
 """What several test files share: programs as modules, made-up numbers, nets as functions of their parameters, a tiny ALI."""
 
 import importlib.util
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,18 @@ def load_program(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def attempt(call):
+    """(the error that a call raises or None, what came of it as a text, the bytes that it took until then)."""
+    tracemalloc.start()
+    try:
+        return None, f"returned {call()!r:.200}", tracemalloc.get_traced_memory()[1]
+    except Exception as error:
+        taken = tracemalloc.get_traced_memory()[1]
+        return error, f"{type(error).__name__}: {error} ({taken:,} bytes)", taken
+    finally:
+        tracemalloc.stop()
 
 
 def values(*shape, seed=0, dtype=np.float64):

@@ -1,11 +1,10 @@
 """Bad input to the public functions: each gets an error that says the argument, what came and what was expected."""
 
-import re
 import tempfile
-import tracemalloc
 
 import numpy as np
 import pytest
+from helpers import attempt
 
 import ldf_np as ldf
 from ldf_np import Tensor as T
@@ -953,20 +952,8 @@ CASES = {
 
 def refused(call, kind, message):
     """Whether a call is refused as it has to be; where not, what happened, as a text."""
-    tracemalloc.start()
-    try:
-        result = call()
-    except kind as error:
-        found = re.search(re.escape(message), str(error))
-        taken = tracemalloc.get_traced_memory()[1]
-        if found and taken < MEMORY:
-            return True
-        return f"{error} ({taken:,} bytes)"
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    finally:
-        tracemalloc.stop()
-    return f"returned {result!r:.200}"
+    error, came, taken = attempt(call)
+    return isinstance(error, kind) and message in str(error) and taken < MEMORY or came
 
 
 @pytest.mark.parametrize("name", CASES)
