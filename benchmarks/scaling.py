@@ -2,12 +2,14 @@
 
     python benchmarks/scaling.py [--ranks 1 2] [--steps 15] [--out out/scaling]
 
-Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global batch, and of the bottom
-with such a batch on each rank, every rank on one thread; for each step what the ranks give each other, in calls, bytes and
-seconds; and the bytes of codes where the levels are trained apart.
+Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global batch, and of both with
+such a batch on each rank, every rank on one thread; for each step what the ranks give each other, in calls, bytes and seconds;
+and the bytes of codes where the levels are trained apart. All numbers of ranks take their steps in turns, in one run, for what
+a machine manages drifts over minutes: while fewer take theirs the others sleep.
 
-The model: a step takes its time on one process divided by the number of ranks (or, with a batch of that size on each rank,
-that time itself), and its exchanges. A ring's Allreduce of b bytes takes 2 (R-1)/R b / bandwidth + 2 (R-1) latency, a tree's
+The model: a step on one process takes a part that is there for any batch and a part that grows with it; a line is laid through
+the batch, half and a quarter of it. The ranks divide the second part (or, with a batch of that size on each, neither), and to
+that come the exchanges. A ring's Allreduce of b bytes takes 2 (R-1)/R b / bandwidth + 2 (R-1) latency, a tree's
 2 ceil(log2 R) (latency + b / bandwidth): the gradients go through the ring, everything small through one or the other. It
 leaves out that ranks wait for the slowest, and that the links between some are slower than between others.
 """
@@ -25,6 +27,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +39,8 @@ from ldf_np.report import save_json
 
 RANKS = [2 ** k for k in range(11)]
 WARM_UP = 3
-BOTTOM, TOP, EACH = "bottom", "top", "bottom, a batch each"
+BOTTOM, TOP, EACH, TOP_EACH = "bottom", "top", "bottom, a batch each", "top, a batch each"
+PARTS = (1, 2, 4)               # of the batch, on one process: the line through them says what a batch of none would take
 EVERY, CLIPS = 250, 1024        # levels apart: so many clips' codes after so many steps of the bottom
 
 
@@ -58,35 +62,72 @@ def parse():
 # ---------------------------------------------------------------------------------------------------- measure
 
 def measure(options):
-    """What one rank does; the first prints what was measured as JSON."""
+    """What one of the most ranks does; the first prints what was measured as JSON."""
     ranks = parallel.start()
     ldf.use("cpu")
     ldf.set_num_threads(1)
-    rng, own = np.random.default_rng(0), parallel.share(options.batch)
-    frames = rng.uniform(-1, 1, (options.batch, 32, 32, 3)).astype(np.float32)
-    codes = rng.standard_normal((options.batch, 160)).astype(np.float32)
-    bottom, top = nets.small_ali(), nets.mlp_gan(160)
-    found = {name: timed(lambda: model.step(data), options.steps)
-             for name, model, data in ((BOTTOM, bottom, frames[own]), (TOP, top, codes[own]), (EACH, bottom, frames))}
+    rng, batch = np.random.default_rng(0), options.batch
+    frames = rng.uniform(-1, 1, (batch, 32, 32, 3)).astype(np.float32)
+    codes = rng.standard_normal((batch, 160)).astype(np.float32)
+    jobs = []           # (of so many ranks, what, the World, its steps, their seconds)
+    for count in options.ranks:
+        group = ranks.split(ranks.rank < count)
+        with parallel.within(group):
+            bottom, top, own = nets.small_ali(), nets.mlp_gan(160), parallel.share(batch) if ranks.rank < count else slice(0)
+        for name, model, data in ((BOTTOM, bottom, frames[own]), (TOP, top, codes[own]), (EACH, bottom, frames),
+                                  (TOP_EACH, top, codes)):
+            jobs.append((count, name, group, partial(model.step, data), []))
+        if count == 1:
+            jobs += [(1, part, group, partial(bottom.step, frames[:batch // part]), []) for part in PARTS[1:]]
+    found = in_turns(jobs, ranks, options.steps)
     if ranks.size > 1:
-        found["codes"] = bytes_apart()
-        found["allreduce"] = {size: timed(lambda: ranks.sum(np.ones(size // 4, np.float32)), 20)["seconds"]
-                              for size in (64, 2 ** 16, 2 ** 22)}
+        found[ranks.size]["codes"] = bytes_apart()
+        found[ranks.size]["allreduce"] = {size: allreduce(ranks, size) for size in (64, 2 ** 16, 2 ** 22)}
     if ranks.rank == 0:
         print(json.dumps(found))
 
 
-def timed(step, steps):
-    """The median and the least seconds of a step, and what each gives the other ranks: {what: [calls, bytes, seconds]}."""
-    ranks, times = parallel.world(), []
+def in_turns(jobs, ranks, steps):
+    """{ranks: {what: the median and the least seconds of a step, and what it gives the others}}."""
+    exchanged = [{} for _ in jobs]
     for k in range(WARM_UP + steps):
-        if k == WARM_UP:
-            ranks.log.clear()
+        for (count, _, group, step, times), sums in zip(jobs, exchanged):
+            sleep_until_all_are_here(ranks)
+            if ranks.rank < count:
+                group.log.clear()
+                group.barrier()
+                start = time.perf_counter()
+                with parallel.within(group):
+                    step()
+                if k >= WARM_UP:
+                    times.append(time.perf_counter() - start)
+                    for what, entry in group.log.items():
+                        sums[what] = [a + b / steps for a, b in zip(sums.get(what, (0, 0, 0)), entry)]
+    found = {}
+    for (count, name, _, _, times), sums in zip(jobs, exchanged):
+        if times:
+            found.setdefault(count, {})[name] = {"seconds": statistics.median(times), "least": min(times), "exchanged": sums}
+    return found
+
+
+def sleep_until_all_are_here(ranks):
+    """A barrier at which nobody uses a core, as MPI's own does."""
+    if ranks.size > 1:
+        from mpi4py import MPI
+
+        request = MPI.COMM_WORLD.Ibarrier()
+        while not request.Test():
+            time.sleep(0.0005)
+
+
+def allreduce(ranks, size):
+    """The median seconds of an Allreduce of ``size`` bytes."""
+    numbers, times = np.ones(size // 4, np.float32), []
+    for _ in range(20):
         start = time.perf_counter()
-        step()
+        ranks.sum(numbers)
         times.append(time.perf_counter() - start)
-    return {"seconds": statistics.median(times[WARM_UP:]), "least": min(times[WARM_UP:]),
-            "exchanged": {what: [value / steps for value in entry] for what, entry in ranks.log.items()}}
+    return statistics.median(times)
 
 
 def bytes_apart():
@@ -99,20 +140,18 @@ def bytes_apart():
 
 
 def measured(options):
-    """{ranks: what ``measure`` printed}, each in processes of its own."""
+    """{ranks: {what: ...}}: what ``measure`` printed, in processes of its own."""
     place = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     mpirun = shutil.which("mpirun", path=place)
     if mpirun is None:
         sys.exit('scaling.py: mpirun was not found: pip install "ldf_np[mpi]" brings it')
     settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}       # in a container, often
-    found = {}
-    for count in options.ranks:
-        ended = subprocess.run([mpirun, "-n", str(count), sys.executable, __file__, "--measure", "--steps", str(options.steps),
-                                "--batch", str(options.batch)], env=os.environ | settings, stdout=subprocess.PIPE, text=True)
-        if ended.returncode:
-            sys.exit(f"scaling.py: {count} ranks ended with {ended.returncode} (their words are above)")
-        found[count] = json.loads(ended.stdout)
-    return found
+    ended = subprocess.run(
+        [mpirun, "-n", str(max(options.ranks)), sys.executable, __file__, "--measure", "--steps", str(options.steps), "--batch",
+         str(options.batch), "--ranks", *map(str, options.ranks)], env=os.environ | settings, stdout=subprocess.PIPE, text=True)
+    if ended.returncode:
+        sys.exit(f"scaling.py: {max(options.ranks)} ranks ended with {ended.returncode} (their words are above)")
+    return {int(count): each for count, each in json.loads(ended.stdout).items()}
 
 
 # ------------------------------------------------------------------------------------------------------ model
@@ -133,16 +172,24 @@ def exchanges(exchanged, small, ranks, latency, bandwidth):
                for what, (calls, size, _) in exchanged.items())
 
 
-def modelled(step, exchanged, options):
-    """{title: [[ranks, efficiency], ...]} of a step that takes ``step`` seconds on one."""
+def line(alone, batch):
+    """(seconds of any step, seconds more for each sample) of the bottom on one process, from whole and smaller batches."""
+    sizes = [batch // part for part in PARTS]
+    slope, start = np.polyfit(sizes, [alone[BOTTOM if part == 1 else str(part)]["seconds"] for part in PARTS], 1)
+    return float(start), float(slope)
+
+
+def modelled(start, slope, exchanged, options):
+    """{title: [[ranks, efficiency], ...]} of a step that takes ``start + slope * samples`` seconds on one."""
     curves = {}
-    for title, batch in ((f"batch {options.batch} in all", None), (f"batch {options.batch} a rank", 1)):
+    for title, each in ((f"batch {options.batch} in all", False), (f"batch {options.batch} a rank", True)):
         for small in (ring, tree):
             points = []
             for ranks in RANKS:
-                alone = step / (batch or ranks)
                 taken = exchanges(exchanged, small, ranks, options.latency, options.bandwidth) if ranks > 1 else 0.0
-                points.append([ranks, alone / (alone + taken)])
+                own = options.batch / (1 if each else ranks)
+                whole = start + slope * options.batch
+                points.append([ranks, whole / (start + slope * own + taken) / (1 if each else ranks)])
             curves[f"{title}, small sums by {small.__name__}"] = points
     return curves
 
@@ -173,8 +220,9 @@ def main():
     before = os.getloadavg()[0]
     found = measured(options)
     most = max(options.ranks)
-    real, best = ({count: {name: found[1][name][which] / each[name][which] * (count if name == EACH else 1)
-                           for name in (BOTTOM, TOP, EACH)} for count, each in found.items()} for which in ("seconds", "least"))
+    real, best = ({count: {name: found[1][name][which] / each[name][which] * (count if name in (EACH, TOP_EACH) else 1)
+                           for name in (BOTTOM, TOP, EACH, TOP_EACH)} for count, each in found.items()}
+                  for which in ("seconds", "least"))
     print(f"load of the machine before it began: {before:.1f} on {os.cpu_count()} cores; batch {options.batch} in all")
     for count, each in found.items():
         for name in real[count]:
@@ -198,9 +246,10 @@ def report(found, most, real, options):
           f"every {EVERY} steps: {apart:,.0f} bytes, {together / apart:,.0f} times fewer")
     for size, seconds in found[most]["allreduce"].items():
         print(f"Allreduce of {int(size):,} bytes here: {1e6 * seconds:,.0f} microseconds")
-    step = found[1][BOTTOM]["seconds"]
-    curves = modelled(step, found[most][BOTTOM]["exchanged"], options)
-    assumptions = (f"Bottom step of {1e3 * step:.0f} ms on one rank; latency {1e6 * options.latency:g} us, bandwidth "
+    start, slope = line(found[1], options.batch)
+    curves = modelled(start, slope, found[most][BOTTOM]["exchanged"], options)
+    assumptions = (f"Bottom step of {1e3 * start:.0f} ms + {1e3 * slope:.2f} ms a sample; latency "
+                   f"{1e6 * options.latency:g} us, bandwidth "
                    f"{options.bandwidth / 1e9:g} GB/s;\nring: 2 (R-1)/R b/bandwidth + 2 (R-1) latency; "
                    "no waiting for slower ranks, all links alike")
     print(f"Model: {assumptions}".replace("\n", " "))

@@ -3,12 +3,15 @@
     mean_c = sum_m x_mc / M,   var_c = sum_m (x_mc - mean_c)^2 / M,   y_mc = (x_mc - mean_c) r_c,   r = (var + eps)^(-1/2)
 
 where m runs over every axis but the last. Below <a> is the mean of a over m.
+
+A batch may lie on several processes. Whoever has a part of it passes ``over_ranks``, which turns an array of means of its own
+rows into that of all rows.
 """
 
 import numpy as np
 
 from . import cuda
-from .cuda import on_device
+from .cuda import array_module, on_device
 from .tile import activate
 
 LANES, CHANNELS = 8, 32     # of a block in norm.cu
@@ -36,43 +39,57 @@ def channel_sum(x):
     return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if before else sums.reshape(-1)
 
 
-def normalize(x, eps):
+def normalize(x, eps, over_ranks=None):
     """(..., c) -> y (..., c), mean (c,), var (c,)."""
     if on_device(x):
-        return _launch_normalize(x, eps)
+        return _launch_normalize(x, eps, over_ranks)
     count = x.size // x.shape[-1]
     mean = channel_sum(x) / count
     y = x - mean
     var = channel_sum(y * y) / count
+    if over_ranks:
+        own, (mean, var) = mean, _joined_moments(mean, var, over_ranks)
+        y += own - mean
     y *= (var + eps) ** -0.5
     return y, mean, var
 
 
-def normalize_vjp(g, y, r):
+def _joined_moments(mean, var, over_ranks):
+    """The mean and variance of all rows from those of each part: var = <var + mean^2> - <mean>^2."""
+    first, second = mean.astype(np.float64), var.astype(np.float64)         # in which the difference loses nothing that counts
+    first, second = over_ranks(array_module(mean).stack([first, second + first * first]))
+    return first.astype(mean.dtype), (second - first * first).clip(0).astype(var.dtype)
+
+
+def normalize_vjp(g, y, r, over_ranks=None):
     """The cotangent of x: r (g - <g> - y <g y>). Linear and self-adjoint in g."""
     if on_device(g, y, r):
-        return _launch_vjp("normalize_vjp", [g, y], r)
-    count = g.size // g.shape[-1]
+        return _launch_vjp("normalize_vjp", [g, y], r, over_ranks)
     out = g * y
-    mean_gy = channel_sum(out) / count
+    mean_g, mean_gy = _means(over_ranks, g, out)
     np.multiply(y, -mean_gy, out=out)
     out += g
-    out -= channel_sum(g) / count
+    out -= mean_g
     out *= r
     return out
 
 
-def normalize_vjp_x(h, g, y, r):
+def normalize_vjp_x(h, g, y, r, over_ranks=None):
     """The cotangent of x in <h, normalize_vjp(g, y(x), r(x))>:
 
     -r^2 [(h - <h>) <g y> + (g - <g>) <h y> + y (<h g> - <h> <g> - 3 <h y> <g y>)]
     """
     if on_device(h, g, y, r):
-        return _launch_vjp("normalize_vjp_x", [h, g, y], r)
-    count = g.size // g.shape[-1]
-    mean_g, mean_h, mean_gy, mean_hy, mean_hg = (channel_sum(a) / count for a in (g, h, g * y, h * y, h * g))
+        return _launch_vjp("normalize_vjp_x", [h, g, y], r, over_ranks)
+    mean_g, mean_h, mean_gy, mean_hy, mean_hg = _means(over_ranks, g, h, g * y, h * y, h * g)
     return -r * r * ((h - mean_h) * mean_gy + (g - mean_g) * mean_hy
                      + y * (mean_hg - mean_h * mean_g - 3 * mean_hy * mean_gy))
+
+
+def _means(over_ranks, *arrays):
+    """The mean <a> (c,) of each array (..., c), those of all in one exchange."""
+    means = np.stack([channel_sum(a) for a in arrays]) / (arrays[0].size // arrays[0].shape[-1])
+    return over_ranks(means) if over_ranks else means
 
 
 def scale_shift(x, scale, shift, slope=1.0):
@@ -103,22 +120,26 @@ def _joined(parts, size, count):
     return out
 
 
-def _launch_normalize(x, eps):
+def _launch_normalize(x, eps, over_ranks):
     parts, x = _over_rows("moments", [x], 3)
     channels = x.shape[-1]
     mean, var = cuda.empty((channels,), x), cuda.empty((channels,), x)
     cuda.launch("norm.cu", "join_moments", (cuda.blocks(channels, 256),), (256,),
                 (parts, mean, var, np.int32(len(parts)), np.int32(channels)), REAL=cuda.real(x))
+    if over_ranks:
+        mean, var = _joined_moments(mean, var, over_ranks)
     y = cuda.over_elements("norm.cu", "normalize", x, (x, mean, var), np.int32(channels), x.dtype.type(eps))
     return y, mean, var
 
 
-def _launch_vjp(name, arrays, r):
+def _launch_vjp(name, arrays, r, over_ranks):
     """normalize_vjp of [g, y], or normalize_vjp_x of [h, g, y]."""
     *h, g, y = arrays
     parts, g, y, h = _over_rows("products", [g, y, h[0] if h else None], 5)
     channels = g.shape[-1]
     means = _joined(parts, 5 * channels, g.size // channels)
+    if over_ranks:
+        means = over_ranks(means)
     r, = cuda.same_dtype(r)
     inputs = (g, y) if h is None else (h, g, y)
     return cuda.over_elements("norm.cu", name, g, (*inputs, r, means), np.int32(channels))

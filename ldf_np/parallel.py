@@ -204,13 +204,18 @@ def enter(new):
 
 
 @contextmanager
-def alone():
-    """A context in which this rank waits for no other: it takes all of them to be as it is."""
-    before = enter(_Alone(_world.rank, _world.size))
+def within(other):
+    """A context in which this process's World is ``other``."""
+    before = enter(other)
     try:
         yield
     finally:
         enter(before)
+
+
+def alone():
+    """A context in which this rank waits for no other: it takes all of them to be as it is."""
+    return within(_Alone(_world.rank, _world.size))
 
 
 def first_before_others(make):

@@ -37,6 +37,16 @@ def values(*shape, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
+def in_parts(function, parts, *arrays):
+    """What ``function(*arrays, over_ranks)`` makes of each of ``parts`` equal shares of the arrays' rows, with one exchange of
+    means between them: a list."""
+    shares = list(zip(*(np.split(a, parts) for a in arrays), strict=True))
+    own = []
+    for some in shares:
+        function(*some, lambda means: own.append(means) or means)
+    return [function(*some, lambda _: sum(own) / parts) for some in shares]
+
+
 def doubled(module):
     """The module with float64 parameters and buffers, for gradient checks."""
     for _, holder in [*module.named_parameters(), *module.named_buffers()]:

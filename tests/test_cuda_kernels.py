@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from devices import EMULATED, Device, close
 from emulator import EmulationError, Emulator, kernel_names
-from helpers import values
+from helpers import in_parts, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,6 +173,30 @@ def test_normalisation(shape, dtype, order):
     compare(norm.channel_sum, x, order=order, bound=bound)
     compare(lambda *a: norm.scale_shift(*a, 0.1), x, values(shape[-1], dtype=dtype), values(shape[-1], seed=1, dtype=dtype),
             order=order, bound=bound)
+
+
+@pytest.mark.parametrize("emulates", [False, True])
+@BOTH
+def test_normalisation_of_a_batch_in_parts(dtype, emulates):
+    """On NumPy and on the emulator, beside the whole batch on NumPy."""
+    run = emulated if emulates else lambda function, *arguments: function(*arguments)
+    x, g, h = (values(12, 3, 5, seed=k, dtype=dtype) + 3 for k in range(3))
+    bound = 100 * BOUND[dtype]
+    y, mean, var = norm.normalize(x.astype(np.float64), 1e-5)
+    r = ((var + 1e-5) ** -0.5).astype(dtype)
+    parts = in_parts(lambda x, over: run(norm.normalize, x, 1e-5, over), 3, x)
+    close(np.concatenate([part[0] for part in parts]), y, bound)
+    for part in parts:
+        close(part[1], mean, bound)
+        close(part[2], var, bound)
+    y = y.astype(dtype)
+    first = in_parts(lambda g, y, over: run(norm.normalize_vjp, g, y, r, over), 3, g, y)
+    second = in_parts(lambda h, g, y, over: run(norm.normalize_vjp_x, h, g, y, r, over), 3, h, g, y)
+    exact = [a.astype(np.float64) for a in (h, g, y, r)]
+    close(np.concatenate(first), norm.normalize_vjp(*exact[1:]), bound)
+    close(np.concatenate(second), norm.normalize_vjp_x(*exact), bound)
+    alone = norm.normalize(x[:4], 1e-5)             # negative control: a part that keeps its own means
+    assert np.abs(alone[0] - y[:4]).max() > 0.1
 
 
 @BOTH
