@@ -4,8 +4,10 @@
 // met it. What is not synchronised is run in a chosen order (forwards, backwards or shuffled), so that a missing barrier
 // shows in one of them. Blocks run one after another. Shared memory starts as NaN in every block; each argument lies
 // against a page that nobody may touch; cp.async copies nothing before it is waited for; a warp's exchange is: write
-// one's own slot, meet, read, meet. What this cannot show: bank conflicts, the order of memory, and whether the layout
-// of tensor-core fragments stated in the kernels is the hardware's.
+// one's own slot, meet, read, meet. With EMULATOR_RACES it finds races, too: two threads at one place, one of which writes,
+// and no barrier between them; for g++ -fsanitize=thread calls a function before each access, which is answered here. What
+// this cannot show: bank conflicts, the order of memory, and whether the layout of tensor-core fragments stated in the
+// kernels is the hardware's.
 
 #include <algorithm>
 #include <cmath>
@@ -51,7 +53,11 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 }
 
 const size_t SHARED = 228 * 1024, PAGE = 4096, STACK = 64 * 1024;
-extern "C++" { unsigned char shared[SHARED + PAGE] __attribute__((aligned(4096))); }
+
+// Shared memory, what is called `shared` in the kernels, between two pages that may be closed.
+extern "C" { unsigned char emulator_room[PAGE + SHARED + PAGE] __attribute__((aligned(4096))); }
+__asm__(".globl shared\n.hidden shared\n.set shared, emulator_room + 4096");
+extern __attribute__((visibility("hidden"))) unsigned char shared[];
 
 namespace emulator {
 
@@ -71,6 +77,15 @@ struct Fiber {
     uint3 index;
     std::vector<std::vector<Copy>> copies;      // groups of cp.async not yet waited for; the last is still open
 };
+
+// Where threads may meet: shared memory (the first) and the launch's arguments, with who was last at each 4 bytes.
+struct Visit { int thread, block; unsigned epoch, warp_epoch; };
+struct Word { Visit write, read, read_by_another; };
+struct Place { char* start; size_t bytes; Word* words; };
+static std::vector<Place> places;
+static bool watched;                                // a kernel's thread runs
+static int block_number;
+static unsigned block_epoch, warp_epochs[32];       // barriers so far
 
 static std::vector<Fiber> fibers;
 static Fiber* current;
@@ -109,11 +124,13 @@ static void enter(Fiber& fiber) {
     current = &fiber;
     threadIdx = fiber.index;
     fiber.state = READY;
+    watched = true;
 #ifdef __x86_64__
     emulator_switch(&scheduler, fiber.pointer);
 #else
     swapcontext(&scheduler, &fiber.context);
 #endif
+    watched = false;
 }
 
 static void prepare(Fiber& fiber) {
@@ -179,8 +196,14 @@ static void run_block(const std::vector<int>& order) {
                 ran = true;
             }
         for (size_t warp = 0; warp < count; warp += 32)
-            ran |= release(AT_WARP, warp, std::min(warp + 32, count));
-        ran |= release(AT_BLOCK, 0, count);
+            if (release(AT_WARP, warp, std::min(warp + 32, count))) {
+                warp_epochs[warp / 32]++;
+                ran = true;
+            }
+        if (release(AT_BLOCK, 0, count)) {
+            block_epoch++;
+            ran = true;
+        }
         for (size_t k = 0; k < count; k++)
             alive |= fibers[k].state != DONE;
         if (!alive)
@@ -221,15 +244,20 @@ static int run(void (*kernel)(void*), void* data, const unsigned* grid, const un
     sigaltstack(&alternate, &old_stack);
     sigaction(SIGSEGV, &action, &old_segv);
     sigaction(SIGBUS, &action, &old_bus);
-    // The launch's shared memory ends where the fence begins (to 16 bytes, the coarsest alignment in use).
+    // The launch's shared memory begins behind a fence and ends at another (to a page: the rest of that is looked at below).
     size_t room = (shared_bytes + PAGE - 1) / PAGE * PAGE;
+    mprotect(shared - PAGE, PAGE, PROT_NONE);
     mprotect(shared + room, PAGE, PROT_NONE);
+    places.push_back({(char*)shared, room, (Word*)calloc(room / 4 + 1, sizeof(Word))});
+    std::rotate(places.begin(), places.end() - 1, places.end());
     int failed = sigsetjmp(failure, 1);
+    watched = false;
     if (!failed) {
         for (unsigned z = 0; z < grid[2]; z++)
             for (unsigned y = 0; y < grid[1]; y++)
                 for (unsigned x = 0; x < grid[0]; x++) {
                     blockIdx = {x, y, z};
+                    block_number++;
                     memset(shared, 0xff, room);         // NaN, as float and as double
                     for (size_t k = 0; k < count; k++) {
                         fibers[k].index = {unsigned(k % block[0]), unsigned(k / block[0] % block[1]),
@@ -242,6 +270,9 @@ static int run(void (*kernel)(void*), void* data, const unsigned* grid, const un
                             fail("wrote behind the block's shared memory");
                 }
     }
+    free(places.front().words);
+    places.erase(places.begin());
+    mprotect(shared - PAGE, PAGE, PROT_READ | PROT_WRITE);
     mprotect(shared + room, PAGE, PROT_READ | PROT_WRITE);
     sigaction(SIGSEGV, &old_segv, nullptr);
     sigaction(SIGBUS, &old_bus, nullptr);
@@ -249,7 +280,47 @@ static int run(void (*kernel)(void*), void* data, const unsigned* grid, const un
     return failed;
 }
 
-// The calls that a kernel makes.
+// ---- Races. None of this may be watched itself, so it calls nothing that is compiled with it.
+
+#define UNWATCHED __attribute__((no_sanitize("thread")))
+
+static inline UNWATCHED bool in_order(const Visit& one, const Visit& now, bool is_shared) {
+    if (!one.block || (one.block == now.block && one.thread == now.thread))
+        return true;
+    if (one.block != now.block)
+        return is_shared;               // each block has its own; of the rest blocks share all, in no order
+    return one.epoch != now.epoch || (one.thread / 32 == now.thread / 32 && one.warp_epoch != now.warp_epoch);
+}
+
+static UNWATCHED void visit(const void* address, size_t bytes, bool writes) {
+    if (!watched)
+        return;
+    const char* first = (const char*)address;
+    for (Place *place = places.data(), *end = place + places.size(); place != end; place++) {
+        if (first < place->start || first >= place->start + place->bytes)
+            continue;
+        int thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+        Visit now = {thread, block_number, block_epoch, warp_epochs[thread / 32]};
+        bool is_shared = place->start == (char*)shared;
+        for (size_t k = (first - place->start) / 4; k <= (first + bytes - 1 - place->start) / 4; k++) {
+            Word& word = place->words[k];
+            if (!in_order(word.write, now, is_shared))
+                fail(writes ? "a race: two threads write here, with no barrier between them"
+                            : "a race: reads what another thread wrote, with no barrier between them");
+            if (writes && !(in_order(word.read, now, is_shared) && in_order(word.read_by_another, now, is_shared)))
+                fail("a race: writes what another thread read, with no barrier between them");
+            if (writes) {
+                word.write = now;
+            } else {
+                if (word.read.thread != now.thread || word.read.block != now.block)
+                    word.read_by_another = word.read;
+                word.read = now;
+            }
+        }
+    }
+}
+
+// ---- The calls that a kernel makes.
 
 static unsigned lane() { return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32; }
 static unsigned warp() { return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) / 32; }
@@ -276,8 +347,10 @@ inline void wait_for_copies(int pending) {
     auto& groups = current->copies;
     int done = std::max(0, (int)groups.size() - 1 - pending);
     for (int k = 0; k < done; k++)
-        for (const Copy& copy : groups[k])
+        for (const Copy& copy : groups[k]) {
+            visit(copy.target, copy.bytes, true);
             copy.source ? (void)memcpy(copy.target, copy.source, copy.bytes) : (void)memset(copy.target, 0, copy.bytes);
+        }
     groups.erase(groups.begin(), groups.begin() + done);
 }
 
@@ -336,12 +409,31 @@ extern "C" void* emulator_map(size_t bytes) {
         return nullptr;
     mprotect(base, PAGE, PROT_NONE);
     mprotect(base + PAGE + room, PAGE, PROT_NONE);
+    emulator::places.push_back({base + PAGE, room, (emulator::Word*)calloc(room / 4, sizeof(emulator::Word))});
     return base + PAGE;
 }
 
 extern "C" void emulator_unmap(void* start, size_t bytes) {
     size_t room = (bytes + PAGE - 1) / PAGE * PAGE;
     munmap((char*)start - PAGE, room + 2 * PAGE);
+    for (size_t k = 0; k < emulator::places.size(); k++)
+        if (emulator::places[k].start == start) {
+            free(emulator::places[k].words);
+            emulator::places.erase(emulator::places.begin() + k);
+        }
 }
 
 extern "C" const char* emulator_message() { return emulator::message; }
+
+// What -fsanitize=thread calls before each access; the library of that name is not linked.
+#ifdef EMULATOR_RACES
+#define WATCH(name, bytes) \
+    extern "C" UNWATCHED void __tsan_read##name(void* a) { emulator::visit(a, bytes, false); } \
+    extern "C" UNWATCHED void __tsan_write##name(void* a) { emulator::visit(a, bytes, true); } \
+    extern "C" UNWATCHED void __tsan_unaligned_read##name(void* a) { emulator::visit(a, bytes, false); } \
+    extern "C" UNWATCHED void __tsan_unaligned_write##name(void* a) { emulator::visit(a, bytes, true); }
+WATCH(1, 1) WATCH(2, 2) WATCH(4, 4) WATCH(8, 8) WATCH(16, 16)
+extern "C" UNWATCHED void __tsan_read_range(void* a, size_t bytes) { emulator::visit(a, bytes, false); }
+extern "C" UNWATCHED void __tsan_write_range(void* a, size_t bytes) { emulator::visit(a, bytes, true); }
+extern "C" UNWATCHED void __tsan_init() {}
+#endif

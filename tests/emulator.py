@@ -42,10 +42,11 @@ class Emulator:
     """Runs kernels in one order of their threads: "forwards", "backwards" or "shuffled".
 
     ``launched`` counts launches by kernel; ``edit`` (file, old, new) plants a mistake in a source before it is compiled.
+    ``races``: whether every access is looked at for two threads that meet without a barrier, which is several times slower.
     """
 
-    def __init__(self, order="forwards", edit=None):
-        self.order, self.edit, self.launched, self.libraries = ORDERS[order], edit, {}, {}
+    def __init__(self, order="forwards", edit=None, races=False):
+        self.order, self.edit, self.races, self.launched, self.libraries = ORDERS[order], edit, races, {}, {}
 
     def launch(self, file, name, grid, block, arguments, shared_bytes, macros):
         library = self._library(file, macros)
@@ -106,7 +107,7 @@ class Emulator:
                 if self.edit[1] not in text:
                     raise ValueError(f"{self.edit[1]!r} is not in {file}")
                 text = text.replace(*self.edit[1:])
-            self.libraries[key] = _load(text, cuda.options(macros))
+            self.libraries[key] = _load(text, cuda.options(macros), self.races)
         return self.libraries[key]
 
 
@@ -135,25 +136,32 @@ class Replay:
                 self.results[name].data[...] = tensor.data
 
 
-def _load(text, options):
+def _load(text, options, races):
     """The kernels of a source as a library, from the folder or compiled into it."""
     wrappers = "\n".join(
         f'extern "C" int launch_{name}(int given, void** arguments, const unsigned* grid, const unsigned* block, '
         f"size_t shared_bytes, int order) {{ return emulator::launch({name}, given, arguments, grid, block, "
         "shared_bytes, order); }" for name in kernel_names(text))
     options = [o.replace("--std", "-std") for o in options] + [
-        "-O2", "-shared", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w",
-        "-Wl,-Bsymbolic"]        # glibc has an advance() of its own
+        "-O2", "-c", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w"]
+    if races:
+        options += ["-DEMULATOR_RACES", "-fsanitize=thread", "-fno-threadsafe-statics",
+                    "--param=tsan-instrument-func-entry-exit=0"]
     digest = hashlib.sha256("\0".join([HEADER.read_text(), text, wrappers, *options]).encode()).hexdigest()[:24]
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{digest}.so"
     if not path.exists():
-        temporary = FOLDER / f"{digest}-{os.getpid()}.so"
+        temporary = FOLDER / f"{digest}-{os.getpid()}"
         whole = f'#include "{HEADER}"\n{text}\n{wrappers}\n'
-        result = subprocess.run([COMPILER, *options, "-o", temporary, "-"], input=whole, text=True, capture_output=True)
-        if result.returncode:
-            raise EmulationError(f"g++ does not compile it:\n{result.stderr[-3000:]}")
-        os.replace(temporary, path)
+        # Linked apart, for with -fsanitize=thread g++ would link its own answers to the calls that this makes.
+        # -Bsymbolic: glibc has an advance() of its own.
+        for command in ([COMPILER, *options, "-o", f"{temporary}.o", "-"],
+                        [COMPILER, "-shared", "-Wl,-Bsymbolic", "-o", f"{temporary}.so", f"{temporary}.o"]):
+            result = subprocess.run(command, input=whole, text=True, capture_output=True)
+            if result.returncode:
+                raise EmulationError(f"g++ does not compile it:\n{result.stderr[-3000:]}")
+        os.unlink(f"{temporary}.o")
+        os.replace(f"{temporary}.so", path)
     library = ctypes.CDLL(str(path))
     library.emulator_map.restype = ctypes.c_void_p
     library.emulator_message.restype = ctypes.c_char_p

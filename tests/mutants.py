@@ -26,8 +26,9 @@ OPERATORS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.Pow: "
 COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="}
 MOVES = {"swapaxes", "transpose"}
 COTANGENTS = {"g", "h", "c"}
-SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum", "row_dots", "on_device",
-             "result_type", "add", "_module", "clip"}      # or where an exchange is no slip that anybody makes
+WHERE = {"on_device", "array_module", "_module"}
+SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum", "row_dots",
+             "result_type", "add", "multiply", "clip"}      # or where an exchange is no slip that anybody makes
 
 
 class Mutant(NamedTuple):
@@ -115,6 +116,8 @@ def _alter(node, writer, cotangent):
         return                                      # messages and docstrings
     if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise) and not node.orelse:
         return                                      # what is refused is no arithmetic
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in WHERE:
+        return                                      # nor is where an array lies
     for what, after in _changes(node, writer.source, cotangent):
         writer.write(node, what, after)
     if isinstance(node, ast.Attribute) and node.attr in ("shape", "dtype", "ndim"):

@@ -83,8 +83,6 @@ EXPLAINED = {
         "the sum of (n,) to (n,) over no axes is x by either way",
     ("ldf_np/engine.py", "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"):
         "a matrix is summed by NumPy instead of BLAS: the same sum, more slowly",
-    ("ldf_np/ops.py", "return elementwise.leaky_relu_vjp(g, of.data, slope) if on_device((g * 0 + 1), of.data) else "
-                      "g * _slopes(of, slope)"): "ones lie where g lies",
     ("ldf_np/ops.py", "sigma = sigmoid(((logits) / (sign)))"): SIGN,
     ("ldf_np/ops.py", "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / (sign)))) * "
                       "(sign / logits.size),"): SIGN,

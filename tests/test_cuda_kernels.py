@@ -1,6 +1,8 @@
 """Every CUDA kernel against its NumPy twin, through its launcher, on the emulator: three orders of the threads, all classes
 of shapes, and planted mistakes that must be caught."""
 
+from functools import partialmethod
+
 import numpy as np
 import pytest
 from devices import EMULATED, Device, close
@@ -27,7 +29,7 @@ def one_thread():
 
 
 def emulated(function, *arguments, order="forwards", edit=None):
-    with cuda.emulated(Emulator(order, edit)) as driver:
+    with cuda.emulated(Emulator(order, edit, races=True)) as driver:
         result = function(*arguments)
     assert driver.launched
     return result
@@ -161,7 +163,7 @@ def test_matmul(left, right, dtype, order):
 
 @BOTH
 @ORDERS
-@pytest.mark.parametrize("shape", [(2, 3), (64, 40), (3, 5, 4, 33), (700, 1), (4, 2, 2, 32)])
+@pytest.mark.parametrize("shape", [(2, 3), (64, 40), (3, 5, 4, 33), (700, 1), (4, 2, 2, 32), (3, 300)])
 def test_normalisation(shape, dtype, order):
     x, g, h = (values(*shape, seed=k, dtype=dtype) + 3 for k in range(3))
     bound = 100 * BOUND[dtype]          # its sums cancel
@@ -217,6 +219,7 @@ def test_the_penaltys_sums(shape, dtype, order):
 @pytest.mark.parametrize("shape", [(1,), (64, 1), (5, 7), (600,)])
 def test_elementwise_chains(shape, dtype, order):
     g, y, bound = values(*shape, dtype=dtype), np.tanh(values(*shape, seed=1, dtype=dtype)), BOUND[dtype]
+    y.reshape(-1)[2::4] = 0             # where a mask decides
     compare(lambda g, y: elementwise.leaky_relu_vjp(g, y, 0.1), g, y, order=order, bound=bound)
     compare(elementwise.tanh_vjp, g, y, order=order, bound=bound)
     compare(elementwise.sigmoid_vjp, g, y, order=order, bound=bound)
@@ -300,15 +303,30 @@ def test_without_a_mistake_there_is_none():
 @pytest.mark.parametrize("check, file, barrier", [
     (dots, "penalty.cu", "        __syncthreads();\n        if (threadIdx.x < half)"),
     (product, "matmul.cu", "        __syncthreads();        // this step's")])
-def test_a_missing_barrier(check, file, barrier):
-    """Some order of the threads shows it."""
-    caught = 0
+@pytest.mark.parametrize("races", [False, True])
+def test_a_missing_barrier(check, file, barrier, races, monkeypatch):
+    """Some order of the threads shows it in the result; where every access is looked at, each does."""
+    edit = file, barrier, barrier.replace("__syncthreads();", "")
+    if not races:
+        monkeypatch.setattr(Emulator, "__init__", partialmethod(Emulator.__init__, races=False))
+    caught = []
     for order in ("forwards", "backwards", "shuffled"):
         try:
-            check(order, (file, barrier, barrier.replace("__syncthreads();", "")))
-        except AssertionError:
-            caught += 1
-    assert caught > 0
+            check(order, edit)
+        except AssertionError as error:
+            caught.append(str(error))
+    assert caught
+    if races:
+        assert len(caught) == 3 and all("a race: " in error for error in caught)
+
+
+@pytest.mark.parametrize("right, wrong", [
+    ("sums[threadIdx.x] += sums[threadIdx.x + half];", "sums[threadIdx.y] += sums[threadIdx.x + half];"),
+    ("if (threadIdx.x == 0)", "if (threadIdx.y == 0)")])
+def test_a_race_between_equals(right, wrong):
+    """One after the other, as here, the threads even get the right sum."""
+    with pytest.raises(EmulationError, match="a race: "):
+        emulated(elementwise.softplus_mean, values(600), 1.0, edit=("elementwise.cu", right, wrong))
 
 
 @pytest.mark.parametrize("check, file, right, wrong", [
@@ -346,6 +364,12 @@ def test_out_of_bounds(right, wrong):
     """Each argument ends at a fence where it fills its 16-byte pieces; before it lie numbers that are none."""
     with pytest.raises(AssertionError, match="out of bounds|NaN or infinity"):
         close(emulated(penalty.scale_rows, values(4, 4), values(4), edit=("penalty.cu", right, wrong)), values(4, 4), 1e9)
+
+
+@pytest.mark.parametrize("place", ["(int)threadIdx.x - 1", "threadIdx.x + 1"])
+def test_outside_of_shared_memory(place):
+    with pytest.raises(EmulationError, match="out of bounds|wrote behind"):
+        dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;", f"sums[{place}] = sum;"))
 
 
 def test_a_barrier_that_not_all_reach():

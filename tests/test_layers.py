@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 import ldf_np as ldf
 from ldf_np import layers as L
 from ldf_np.engine import Tensor, grad
+from ldf_np.kernels.norm import channel_sum
 
 
 def small_net(seed=0):
@@ -75,6 +77,12 @@ def test_a_module_without_forward():
 
 
 # ------------------------------------------------------------------------------------------------- normalisation
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_sums_of_channels_wherever_they_lie_in_memory(order):
+    x = values(*(np.array([2, 3, 4, 5])[list(order)])).transpose(np.argsort(order))         # (2, 3, 4, 5)
+    np.testing.assert_allclose(channel_sum(x), x.sum(axis=(0, 1, 2)), rtol=1e-12)
+
 
 def plain_batch_norm(x, eps=1e-5):
     rows = x.reshape(-1, x.shape[-1])
