@@ -24,7 +24,7 @@ from ldf_np.random import Generator
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = shutil.which("g++")
-KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\s*\(')
+KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\((\w+)\) )?(\w+)\s*\(')
 FOLDER = Path(__file__).parents[1] / "build" / "emulator"
 ORDERS = {"forwards": 0, "backwards": 1, "shuffled": 2}
 
@@ -35,7 +35,13 @@ class EmulationError(AssertionError):
 
 def kernel_names(text):
     """The names of the kernels in a .cu file's text."""
-    return KERNEL.findall(text)
+    return [name for _, name in KERNEL.findall(text)]
+
+
+def most_threads(text):
+    """{kernel: how many threads a block may have, by its __launch_bounds__ (a number or a constant's name) or any card's}."""
+    constants = dict(re.findall(r"\b(\w+) = (\d+)[,;]", text))
+    return {name: int(constants.get(bound, bound or 1024)) for bound, name in KERNEL.findall(text)}
 
 
 class Emulator:
@@ -56,8 +62,10 @@ class Emulator:
         for what, size, limit in (("grid", grid, limits[0]), ("block", block, limits[1])):
             if not all(1 <= s <= m for s, m in zip(size, limit)):
                 raise EmulationError(f"{name}: {what} {size}, expected 1 to {limit}")
-        if np.prod(block) > 1024 or shared_bytes > 227 * 1024:
-            raise EmulationError(f"{name}: {np.prod(block)} threads and {shared_bytes} bytes of shared memory a block")
+        most = most_threads(cuda.source(file))[name]
+        if np.prod(block) > most or shared_bytes > 227 * 1024:
+            raise EmulationError(f"{name}: {np.prod(block)} threads and {shared_bytes} bytes of shared memory a block, "
+                                 f"expected at most {most} and {227 * 1024}")
         fenced, held, packed = {}, [], []
         for a in arguments:
             if isinstance(a, np.ndarray):

@@ -3,6 +3,7 @@
     python tests/mutation.py                                        every mutant: hours
     python tests/mutation.py --only ldf_np/ops.py ldf_np/conv.py    of these files
     python tests/mutation.py --sample 200 --seed 1 --json out/mutation.json
+    python tests/mutation.py --again out/mutation.json              those that survived there
 
 What is planted: a sign flipped, operands swapped or a transposition left out, the cotangent dropped, an index, padding
 or range off by one, a factor altered (tests/mutants.py). Each mutant runs in a temporary copy of the tree, never in the
@@ -30,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from explained import EXPLAINED
 from mutants import CUDA, FILES, mutants_of
 from tqdm import tqdm
 
@@ -72,35 +74,6 @@ TESTS = {
     "kernels/tile.py": ["test_ops", "test_layers", *KERNELS["tile"]],
     **{file: KERNELS[Path(file).stem] for file in CUDA},
 }
-
-# Mutants that no test can notice, looked at one by one: {(file, the altered line): why}.
-SAME = "symmetric in h and g: the same number"
-SQUARED, SIGN, COMMUTE = "it is squared", "a sign is +1 or -1", "the metric is symmetric and commutes with the covariance"
-EXPLAINED = {
-    ("ldf_np/norm.py", "return kernel.normalize_vjp_x(g, h, y, r, _over_ranks())"): SAME,
-    ("ldf_np/norm.py", "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved))"): SAME,
-    ("ldf_np/engine.py", "if len(shape) == 1 and (x.ndim >= 1) and x.shape[-1] == shape[0] and x.size:"):
-        "the sum of (n,) to (n,) over no axes is x by either way",
-    ("ldf_np/engine.py", "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"):
-        "a matrix is summed by NumPy instead of BLAS: the same sum, more slowly",
-    ("ldf_np/ops.py", "sigma = sigmoid(((logits) / (sign)))"): SIGN,
-    ("ldf_np/ops.py", "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / (sign)))) * "
-                      "(sign / logits.size),"): SIGN,
-    ("ldf_np/penalty.py", "return c * norms * (1 - sigma) * (((2) / (signs)))"): SIGN,
-    ("ldf_np/penalty.py", "return mean(square(((1.0) - (sqrt(norms + 1e-12)))))      # the root stays away from 0"): SQUARED,
-    ("ldf_np/losses.py", "return (mean(square(((1.0) - (real)))) + mean(square(fake))) * 0.5"): SQUARED,
-    ("ldf_np/losses.py", "difference = ((reconstruction) - (x))"): SQUARED,
-    ("ldf_np/losses.py", "return (metric * np.sqrt(values.sum() / np.trace(((covariance) @ (metric)) @ metric.T).clip(1e-12)))"
-                         ".astype(np.float32)"): COMMUTE,
-    ("ldf_np/losses.py", "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric).clip(1e-12)))"
-                         ".astype(np.float32)"): COMMUTE,
-    ("kernels/norm.py", 'cuda.launch("norm.cu", "join_sums", (256,), (cuda.blocks(size, 256),), '
-                        "(parts, out, *map(np.int32, (len(parts), size, count))), REAL=cuda.real(parts))"):
-        "as many threads, cut into other blocks",
-    ("ldf_np/conv.py", "return arguments if arguments[-2] is not None else arguments[:-1]"):
-        "a bias of None is one that the operation takes for none; only the words of an error name it",
-}
-
 
 class Copy:
     """A copy of the tree in a temporary folder, in which one mutant at a time is tried."""
@@ -193,6 +166,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=FILES, default=FILES, metavar="FILE", help="of the files listed here: "
                         + ", ".join(FILES))
+    parser.add_argument("--again", type=Path, metavar="FILE", help="only the survivors that an earlier run wrote with --json")
     parser.add_argument("--sample", type=int, metavar="N", help="a random sample of the mutants instead of all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=1, help="how many are tried at once, each in its own copy of the tree")
@@ -200,8 +174,12 @@ def main():
     options = parser.parse_args()
     texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in options.only}
     mutants = [m for file in options.only for m in mutants_of(file, texts[file])]
-    explained = [m for m in mutants if (m.file, m.altered_line(texts[m.file])) in EXPLAINED]
-    mutants = [m for m in mutants if m not in explained]
+    places = {m: (m.file, m.altered_line(texts[m.file])) for m in mutants}
+    if options.again:
+        survived = {(s["file"], s["after"]) for s in json.loads(options.again.read_text(encoding="utf-8"))["survivors"]}
+        mutants = [m for m in mutants if places[m] in survived]
+    explained = [m for m in mutants if places[m] in EXPLAINED]
+    mutants = [m for m in mutants if places[m] not in EXPLAINED]
     if options.sample is not None and options.sample < len(mutants):
         mutants = sorted(random.Random(options.seed).sample(mutants, options.sample), key=mutants.index)
     survivors = []
@@ -213,7 +191,7 @@ def main():
             tqdm.write("{file}:{line}: {what}\n    {before}\n    {after}".format(**survivors[-1]))
     noticed = len(mutants) - len(survivors)
     print(f"{noticed} of {len(mutants)} mutants noticed ({noticed / max(1, len(mutants)):.1%}), {len(survivors)} survived; "
-          f"{len(explained)} more are explained in tests/mutation.py")
+          f"{len(explained)} more are explained in tests/explained.py")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({"mutants": len(mutants), "noticed": noticed, "explained": len(explained),

@@ -163,7 +163,7 @@ def test_matmul(left, right, dtype, order):
 
 @BOTH
 @ORDERS
-@pytest.mark.parametrize("shape", [(2, 3), (64, 40), (3, 5, 4, 33), (700, 1), (4, 2, 2, 32), (3, 300)])
+@pytest.mark.parametrize("shape", [(2, 3), (64, 40), (3, 5, 4, 33), (700, 1), (4, 2, 2, 32), (3, 257)])
 def test_normalisation(shape, dtype, order):
     x, g, h = (values(*shape, seed=k, dtype=dtype) + 3 for k in range(3))
     bound = 100 * BOUND[dtype]          # its sums cancel
@@ -370,6 +370,12 @@ def test_out_of_bounds(right, wrong):
 def test_outside_of_shared_memory(place):
     with pytest.raises(EmulationError, match="out of bounds|wrote behind"):
         dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;", f"sums[{place}] = sum;"))
+
+
+def test_more_threads_than_the_kernel_is_compiled_for():
+    a, out = np.ones((2, 3)), np.zeros(2)
+    with cuda.emulated(Emulator()), pytest.raises(EmulationError, match="row_dots: 288 threads .* expected at most 256 and"):
+        cuda.launch("penalty.cu", "row_dots", (2,), (288,), (a, a, None, None, None, out, np.int32(3)), 2304, REAL="double")
 
 
 def test_a_barrier_that_not_all_reach():

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes
 import ldf_np as ldf
 from ldf_np import ops
 from ldf_np.engine import Tensor, grad, operation
+from ldf_np.parallel import World, within
 
 
 def values(*shape, seed=0):
@@ -101,6 +102,7 @@ CASES = [
     ("stack", lambda a, b: ops.stack([a, b]), lambda a, b: np.stack([a, b]), [values(2, 3), values(2, 3, seed=1)]),
     ("stack", lambda a, b: ops.stack([a, b], axis=-1), lambda a, b: np.stack([a, b], -1),
      [values(2, 3), values(2, 3, seed=1)]),
+    ("stack", lambda a: ops.stack([a], axis=-1), lambda a: a[..., None], [values(2, 3)]),
     ("stack", lambda a: ops.stack([a, a], axis=1), lambda a: np.stack([a, a], 1), [values(2, 3)]),
     ("subtract", ops.subtract, np.subtract, [values(2, 3), values(3)]),
     ("subtract", lambda x: 1 - x, lambda x: 1 - x, [values(3)]),
@@ -157,6 +159,21 @@ def test_the_public_operations_are_these():
     for name in ops.__all__:
         if hasattr(ldf, name):
             assert getattr(ldf, name) is getattr(ops, name)
+
+
+class Twins(World):
+    """Two ranks that have the same."""
+
+    size = 2
+
+    def sum(self, array, what="other"):
+        return 2 * array
+
+
+def test_the_mean_over_ranks_to_the_third_order():
+    with within(Twins()):
+        np.testing.assert_array_equal(ops.mean_over_ranks(Tensor(values(3))).data, values(3))
+        ldf.check_grads(lambda x: ops.mean_over_ranks(ops.sigmoid(x) * x), [values(2, 3)], order=3)
 
 
 # ------------------------------------------------------------------------------- planted rules that must be found

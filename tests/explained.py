@@ -1,0 +1,56 @@
+"""The mutants of tests/mutation.py that no test can notice, looked at one by one: {(file, the altered line): why}."""
+
+REASONS = {
+    "the same number: the function is symmetric in what was exchanged, or the sign is squared, or is +1 or -1": {
+        "ldf_np/norm.py": [
+            "return kernel.normalize_vjp_x(g, h, y, r, _over_ranks())",
+            "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved))"],
+        "ldf_np/ops.py": [
+            "sigma = sigmoid(((logits) / (sign)))",
+            "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / (sign)))) * "
+            "(sign / logits.size),"],
+        "ldf_np/penalty.py": [
+            "return c * norms * (1 - sigma) * (((2) / (signs)))",
+            "return mean(square(((1.0) - (sqrt(norms + 1e-12)))))      # the root stays away from 0"],
+        "ldf_np/losses.py": [
+            "return (mean(square(((1.0) - (real)))) + mean(square(fake))) * 0.5",
+            "difference = ((reconstruction) - (x))"]},
+    "the metric is symmetric and commutes with the covariance": {
+        "ldf_np/losses.py": [
+            "return (metric * np.sqrt(values.sum() / np.trace(((covariance) @ (metric)) @ metric.T).clip(1e-12)))"
+            ".astype(np.float32)",
+            "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric).clip(1e-12)))"
+            ".astype(np.float32)"]},
+    "the same sum by another way, at most more slowly": {
+        "ldf_np/engine.py": [
+            "if len(shape) == 1 and (x.ndim >= 1) and x.shape[-1] == shape[0] and x.size:",
+            "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"],
+        "ldf_np/ops.py": [
+            "return (g * _slopes(of, slope) if on_device(g, of.data) else elementwise.leaky_relu_vjp(g, of.data, slope))"],
+        "kernels/norm.py": [
+            "order = sorted(range(x.ndim), key=lambda k: (x.strides[k]))",
+            "means = np.stack([channel_sum(a) for a in arrays]) / (arrays[1].size // arrays[0].shape[-1])"]},
+    "the rows, or the elements, are cut into other blocks, some perhaps empty, or more memory is taken than is needed": {
+        "kernels/norm.py": [
+            'parts, _ = _over_rows("column_sums", [x], 2)',
+            "grid = min(CHUNKS, cuda.blocks(4 * LANES, rows)) or 1, cuda.blocks(channels, CHANNELS)",
+            "grid = min(CHUNKS, cuda.blocks(rows, 5 * LANES)) or 1, cuda.blocks(channels, CHANNELS)",
+            "grid = min(CHUNKS, cuda.blocks(rows, 4 * LANES)) or 2, cuda.blocks(channels, CHANNELS)",
+            'parts, x = _over_rows("moments", [x], 4)',
+            'cuda.launch("norm.cu", "join_moments", (256,), (cuda.blocks(channels, 256),), (parts, mean, var, '
+            "np.int32(len(parts)), np.int32(channels)), REAL=cuda.real(x))",
+            'parts, g, y, h = _over_rows("products", [g, y, h[0] if h else None], 6)']},
+    "NumPy takes any negative number for the axis that is to be found": {
+        "kernels/norm.py": [
+            "sums = x.transpose(order).reshape(-2, inner)                        # (a * c, b)",
+            "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-2, x.shape[-1]) if before else "
+            "sums.reshape(-1)",
+            "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if before else "
+            "sums.reshape(-2)"]},
+    "a value that is not used: it is multiplied by 0, or an error follows": {
+        "ldf_np/ops.py": [
+            "return 2 if isinstance(b, (int, float)) and b == 0 else b - 1",
+            'channels = (_shape("maxout", x) or (2,))[-1]'],
+        "ldf_np/conv.py": ["return arguments if arguments[-2] is not None else arguments[:-1]"]},
+}
+EXPLAINED = {(file, line): why for why, files in REASONS.items() for file, lines in files.items() for line in lines}
