@@ -18,7 +18,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
-#include <random>
 #include <sys/mman.h>
 #include <utility>
 #include <vector>
@@ -234,7 +233,10 @@ static int run(void (*kernel)(void*), void* data, const unsigned* grid, const un
     if (order == 1)
         std::reverse(turns.begin(), turns.end());
     else if (order > 1)
-        std::shuffle(turns.begin(), turns.end(), std::mt19937(order));
+        for (unsigned k = count - 1, state = order; k > 0; k--) {       // <random> would take most of the time to compile
+            state = state * 1664525 + 1013904223;
+            std::swap(turns[k], turns[(state >> 8) % (k + 1)]);
+        }
 
     static char* signal_stack = (char*)malloc(64 * 1024);
     stack_t alternate = {signal_stack, 0, 64 * 1024}, old_stack;
