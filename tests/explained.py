@@ -30,7 +30,21 @@ REASONS = {
         "kernels/norm.py": [
             "order = sorted(range(x.ndim), key=lambda k: (x.strides[k]))",
             "means = np.stack([channel_sum(a) for a in arrays]) / (arrays[1].size // arrays[0].shape[-1])"]},
+    "at 0 both branches have the same value": {
+        "kernels/elementwise.cu": [
+            "y[i] = value >= 0 ? value : slope * value;",
+            "sum += (x >= 0 ? x : 0) + log1p(exp(x > 0 ? -x : x));",
+            "sum += (x > 0 ? x : 0) + log1p(exp(x >= 0 ? -x : x));",
+            "REAL x = sign * l[i], e = exp(x >= 0 ? -x : x);",
+            "out[i] = g[0] * sign * (x >= 0 ? 1 : e) / (1 + e) / size;"]},
+    "the first row, or chunk, takes the place of what the sum began with": {
+        "kernels/norm.cu": ["REAL count = 0, mean = 1, square = 0;", "REAL count = 0, middle = 1, square = 0;"]},
     "the rows, or the elements, are cut into other blocks, some perhaps empty, or more memory is taken than is needed": {
+        "kernels/norm.cu": [
+            "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x + 1) / gridDim.x;",
+            "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) * gridDim.x;",
+            "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) / gridDim.y;",
+            "REAL sums[6] = {};"],
         "kernels/norm.py": [
             'parts, _ = _over_rows("column_sums", [x], 2)',
             "grid = min(CHUNKS, cuda.blocks(4 * LANES, rows)) or 1, cuda.blocks(channels, CHANNELS)",
@@ -40,6 +54,8 @@ REASONS = {
             'cuda.launch("norm.cu", "join_moments", (256,), (cuda.blocks(channels, 256),), (parts, mean, var, '
             "np.int32(len(parts)), np.int32(channels)), REAL=cuda.real(x))",
             'parts, g, y, h = _over_rows("products", [g, y, h[0] if h else None], 6)']},
+    "blocks that have nothing to do are let in: what they would store is outside, and that is looked at again": {
+        "kernels/conv.cu": ["if ((int)blockIdx.x * TILE > part.y)"]},
     "NumPy takes any negative number for the axis that is to be found": {
         "kernels/norm.py": [
             "sums = x.transpose(order).reshape(-2, inner)                        # (a * c, b)",
@@ -48,6 +64,7 @@ REASONS = {
             "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if before else "
             "sums.reshape(-2)"]},
     "a value that is not used: it is multiplied by 0, or an error follows": {
+        "kernels/norm.cu": ["REAL a = g[i], b = y[i], c = h ? h[i] : 1;"],
         "ldf_np/ops.py": [
             "return 2 if isinstance(b, (int, float)) and b == 0 else b - 1",
             'channels = (_shape("maxout", x) or (2,))[-1]'],

@@ -51,6 +51,7 @@ SHAPES = {
     "vectors of four": (2, (6, 6), 4, 8, 4, 2, 1),
     "three colours": (3, (8, 8), 3, 8, 4, 2, 1),
     "more than a tile": (3, (7, 6), 5, 70, 3, 1, 1),
+    "more channels than a tile": (1, (3, 3), 70, 3, 3, 1, 1),
     "cut along k": (2, (3, 3), 40, 3, 3, 1, 1),
     "cut along positions": (9, (8, 8), 4, 4, 4, 2, 1),
     "ragged": (2, (7, 5), 3, 2, 3, 2, 0),
@@ -163,7 +164,8 @@ def test_matmul(left, right, dtype, order):
 
 @BOTH
 @ORDERS
-@pytest.mark.parametrize("shape", [(2, 3), (64, 40), (3, 5, 4, 33), (700, 1), (4, 2, 2, 32), (3, 257)])
+@pytest.mark.parametrize("shape", [
+    (2, 3), (64, 40), (3, 5, 4, 33), (4, 2, 2, 32), (2049, 1), (3, 257)])       # a chunk without rows; two blocks of channels
 def test_normalisation(shape, dtype, order):
     x, g, h = (values(*shape, seed=k, dtype=dtype) + 3 for k in range(3))
     bound = 100 * BOUND[dtype]          # its sums cancel
