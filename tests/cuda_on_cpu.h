@@ -340,6 +340,9 @@ T exchange(T value, unsigned from, int line) {
 inline void copy_async(void* target, const void* source, int bytes) {
     if ((uintptr_t)target % bytes || (uintptr_t)source % bytes)
         fail("a misaligned cp.async");
+    visit(target, bytes, true);         // it may be written at any time from now on, and is when it is waited for
+    if (source)
+        visit(source, bytes, false);
     current->copies.back().push_back({target, source, bytes});
 }
 
