@@ -127,7 +127,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     Parameters
     ----------
     step : callable
-        Takes one training step and returns {name: loss}.
+        Takes one training step and returns {name: loss}; or None where it took none, for the training is to end as by Ctrl-C.
     steps, minutes : the budget; at least one, and the first to run out ends the training.
     progress : bool
         Show a bar with the losses and the time left.
@@ -169,7 +169,11 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
         with _whole_steps() as stop:
             while done() < 1 and not ranks.any(stop):
                 try:
-                    losses = _finite(step(done()))
+                    losses = step(done())
+                    if losses is None:
+                        history.interrupted = True
+                        break
+                    _check_finite(losses)
                 except FloatingPointError as error:
                     said = f"{label}: step {history.steps + 1}: {error}; a lower learning rate or a stronger penalty may help"
                     if keeper is None or not keeper.back_off(said):
@@ -186,7 +190,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                         keeper.after_step()
             if keeper is not None:
                 keeper.write()
-            history.interrupted = ranks.any(stop)
+            history.interrupted |= ranks.any(stop)
     except KeyboardInterrupt:
         history.interrupted = True
         if ranks.size > 1:
@@ -196,11 +200,10 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     return history
 
 
-def _finite(losses):
+def _check_finite(losses):
     for name, value in losses.items():
         if not math.isfinite(value):
             raise FloatingPointError(f"{name} is {value}")
-    return losses
 
 
 class Clock:

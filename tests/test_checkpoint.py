@@ -262,6 +262,10 @@ def test_they_are_written_as_often_as_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.Keeper, "_write", lambda self: (written.append(self._step), write(self)))
     fit(tmp_path, every=1e6)
     assert written == [0, 20]       # at the start and at the end
+    fit(tmp_path / "each", every=1e6, each=8)
+    assert written == [0, 20, 0, 8, 16, 20]
+    with pytest.raises(ValueError, match="each: expected"):
+        Checkpoints(tmp_path, each=0)
     with pytest.raises(ValueError, match="every: expected a non-negative number of seconds, got -1"):
         Checkpoints(tmp_path, every=-1)
     with pytest.raises(ValueError, match='on_nan: expected "stop" or "back-off", got .ignore.'):
