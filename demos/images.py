@@ -113,7 +113,7 @@ def train(name, options, seed, data, judge):
                                    progress=sys.stderr.isatty(), **FIT.get(name, {})))
     histories = histories if isinstance(histories, dict) else {name: histories}
     last = list(histories.values())[-1]
-    curve = tracker.finish(last.before + last.spent)
+    curve = tracker.finish(last)
     half = min(SAMPLES, len(data.test) // 2)
     made, real = to_uint8(model.sample(half, ldf.Generator(seed + 100))), data.test[:half]
     found = scores(made, real, judge)

@@ -50,15 +50,24 @@ def whole(least):
     return of
 
 
-def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 2)):
-    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out."""
+def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 2), steps=None):
+    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out; and, where ``steps`` says
+    what they are, --steps in place of --minutes."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--minutes", type=positive, default=minutes, help=f"{of} (default {minutes:g})")
+    budgets = made.add_mutually_exclusive_group()
+    budgets.add_argument("--minutes", type=positive, default=minutes, help=f"{of} (default {minutes:g})")
+    if steps is not None:
+        budgets.add_argument("--steps", type=whole(2), metavar="N", help=steps)
     made.add_argument("--seeds", type=whole(0), nargs="+", default=list(seeds), metavar="SEED",
                       help=f"the experiment is run once with each (default {' '.join(map(str, seeds))})")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument("--out", default=out, help=f"folder for what it writes (default {out})")
     return made
+
+
+def budget(options):
+    """{"minutes": number} or {"steps": number}, by the options of ``parser``."""
+    return {"minutes": options.minutes} if options.steps is None else {"steps": options.steps}
 
 
 def add_checkpoints(parser):
@@ -188,19 +197,21 @@ def finished(histories):
 class Tracker:
     """A callback that scores a model while it trains and keeps its best weights. Its own time does not count as training.
 
+    Where the budget is in steps it should look by steps, too: then nothing that it picks depends on the clock.
+
     Parameters
     ----------
     model : Module with ``sample``; LDF is passed over until its whitening is there
     score : callable, model -> number, the lower the better. For a fair pick it must not look at the test set.
-    seconds : sequence of float, the times of training at which to look
+    times : sequence of float, how far the training is when to look, in ``unit``, "seconds" or "steps"
     """
 
-    def __init__(self, model, score, seconds):
-        self.model, self.score, self.times = model, score, sorted(seconds)
+    def __init__(self, model, score, times, unit="seconds"):
+        self.model, self.score, self.times, self.unit = model, score, sorted(times), unit
         self.curve, self.best, self._weights = [], math.inf, None
 
     def __call__(self, history):
-        elapsed = history.before + history.spent
+        elapsed = history.passed(self.unit)
         if self.times and elapsed >= self.times[0] and getattr(self.model, "ready", True):
             self.times = [t for t in self.times if t > elapsed]
             self._look(elapsed)
@@ -223,9 +234,9 @@ class Tracker:
         self.times, self.curve, self.best = list(state["times"]), list(state["curve"]), state["least"]
         self._weights = {name[len("best "):]: a for name, a in state.items() if name.startswith("best ")} or None
 
-    def finish(self, elapsed):
-        """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[seconds, score], ...]."""
-        self._look(elapsed)
+    def finish(self, history):
+        """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[time, score], ...]."""
+        self._look(history.passed(self.unit))
         if self._weights is not None:           # None where every score was NaN
             self.model.load_state_dict(self._weights)
         return self.curve

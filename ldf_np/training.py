@@ -90,11 +90,11 @@ def apply_batched(function, x, size=256):
 
 
 class History:
-    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, those of the
-    same model's training ``before`` it (the levels below, say), and whether it was ``interrupted``."""
+    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, whether it was
+    ``interrupted``, and {"seconds", "steps"} of the same model's training ``before`` it (the levels below, say)."""
 
     def __init__(self):
-        self.losses, self.seconds, self.before, self.interrupted = {}, [], 0.0, False
+        self.losses, self.seconds, self.interrupted, self.before = {}, [], False, {"seconds": 0.0, "steps": 0}
 
     @property
     def steps(self):
@@ -104,6 +104,10 @@ class History:
     def spent(self):
         """Seconds so far."""
         return self.seconds[-1] if self.seconds else 0.0
+
+    def passed(self, unit):
+        """"seconds" or "steps" of the model's training so far, those ``before`` this one too."""
+        return self.before[unit] + {"seconds": self.spent, "steps": self.steps}[unit]
 
     @property
     def state(self):

@@ -104,7 +104,8 @@ def test_the_tracker_brings_back_the_best_weights():
         gan.step(ldf.Generator(1).standard_normal((8, 4)))
         history.append({}, seconds)
         tracker(history)
-    curve = tracker.finish(5.0)
+    history.append({}, 5.0)
+    curve = tracker.finish(history)
     assert curve == [[1.0, 3.0], [3.0, 1.0], [5.0, 2.0]] and tracker.best == 1.0
     np.testing.assert_array_equal(gan.generator.flat(), seen[1])
     assert not np.array_equal(seen[1], seen[2])        # control: there was something to bring back
@@ -117,9 +118,19 @@ def test_the_tracker_waits_until_a_hierarchy_is_ready():
     history.append({}, 1.0)
     tracker(history)
     assert tracker.curve == []
-    model.ready, history.before = True, 10.0
+    model.ready, history.before = True, {"seconds": 10.0, "steps": 7}
     tracker(history)
     assert tracker.curve == [[11.0, 1.0]]
+
+
+def test_the_tracker_looks_by_steps_whatever_the_clock_says():
+    model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
+    tracker, history = Tracker(model, lambda m: 1.0, [2, 9, 10], "steps"), History()
+    history.before["steps"] = 7
+    for seconds in (0.0, 1e6, 2e6):
+        history.append({}, seconds)
+        tracker(history)
+    assert tracker.finish(history) == [[8, 1.0], [9, 1.0], [10, 1.0], [10, 1.0]]
 
 
 def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
