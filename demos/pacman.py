@@ -24,7 +24,7 @@ import numpy as np
 import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
-from ldf_np.experiment import Pieces, Tracker, over_seeds, verdict
+from ldf_np.experiment import Tracker, over_seeds, verdict
 from ldf_np.parallel import first_before_others, world
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
@@ -52,8 +52,6 @@ def parse(arguments=None):
     options = parser.parse_args(arguments)
     if options.steps is not None:
         options.minutes = None
-    if options.resume and not any(os.path.isdir(os.path.join(options.out, name)) for name in ("checkpoints", "pieces")):
-        parser.error(f"--resume: nothing was begun in {options.out}")
     if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got {options.train_clips}")
     return options
@@ -62,7 +60,7 @@ def parse(arguments=None):
 # ------------------------------------------------------------------------------------------------------- models
 
 
-def train(name, options, settings, seed, data, clips, scores):
+def train(name, options, seed, data, clips, scores, checkpoints):
     """The piece of one model and seed: its scores, samples and what there is to say of its training. Of several processes that
     train it together, the first scores it and writes."""
     model = nets.clip_ldf(clips, seed=seed)
@@ -74,7 +72,7 @@ def train(name, options, settings, seed, data, clips, scores):
         wanted = metrics.features(metrics.as_channels(clips[:PICK]))
         amount, unit = (options.minutes * 60, "seconds") if options.steps is None else (options.steps, "steps")
         tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * amount, unit)
-    checkpoints = experiment.checkpoints(options, f"{name} seed {seed}", settings, tracker=tracker)
+        checkpoints.also["tracker"] = tracker
     how = experiment.budget(options) | {"progress": True, "callback": tracker, "checkpoints": checkpoints}
     if name == "LDF":
         how |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
@@ -229,22 +227,18 @@ def run(options):
         print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
     names = {"ldf": ["LDF"], "joint": ["joint GAN"], "both": ["LDF", "joint GAN"]}[options.model]
     budget = experiment.budget(options)
-    settings = {k: v for k, v in vars(options).items()
-                if k not in ("out", "seeds", "model", "resume", "on_nan", "minutes", "steps")} | budget
-    kept = Pieces(os.path.join(options.out, "pieces"), settings, 1 + len(names) * len(options.seeds))
+    kept = experiment.pieces(options, experiment.settings(options, "model", "minutes", "steps") | budget,
+                             1 + len(names) * len(options.seeds))
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half], clips) if first else None
-    anchors = kept("anchors", lambda: {kind: scores(some) for kind, some in
-                                       metrics.anchors(data.test[:2 * half], clips).items() if first})
+    anchors = kept("anchors", lambda _: {kind: scores(some) for kind, some in
+                                         metrics.anchors(data.test[:2 * half], clips).items() if first})
     pieces, interrupted = {name: {} for name in names}, False
     for seed in options.seeds:
         for name in names:
             if not interrupted:
-                title = f"{name} seed {seed}"
-                piece = kept(title, partial(train, name, options, settings, seed, data, clips, scores))
+                piece = kept(f"{name} seed {seed}", partial(train, name, options, seed, data, clips, scores))
                 pieces[name][seed], interrupted = piece, piece.get("interrupted", False)
-                if not interrupted:
-                    experiment.checkpoints(options, title, settings).discard()
     kept.close()
     if not first:
         return
