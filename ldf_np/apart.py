@@ -22,6 +22,7 @@ from .training import Batches, train
 
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
+
 def fit_apart(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1, progress=False,
               checkpoints=None):
     """Train an LDF of one level and a top on several ranks, each of which ends with the whole model.
