@@ -21,9 +21,9 @@ beside held-out clips, the lower the better, and the squared errors of held-out 
 that diverges has no scores: the tables count the seeds that finished. Differences are those to the default with the same seed.
 """
 
-import functools
 import os
 import sys
+from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
 
@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, to_float, to_uint8
-from ldf_np.experiment import Pieces, finished, over_seeds, verdict
+from ldf_np.experiment import finished, over_seeds, verdict
 
 SAMPLES = 500
 
@@ -41,7 +41,7 @@ SAMPLES = 500
 def penalties(kind, share):
     """Settings with one kind of penalty at both levels, ``share`` times as strong as Roth's: 0.5 at the bottom, 80 at the top
     (four times the shipped 20, which are not weighted)."""
-    return {"penalty": kind, "gamma": 0.5 * share, "top": functools.partial(nets.mlp_gan, penalty=kind, gamma=80.0 * share)}
+    return {"penalty": kind, "gamma": 0.5 * share, "top": partial(nets.mlp_gan, penalty=kind, gamma=80.0 * share)}
 
 
 # {name: (settings of nets.clip_ldf, settings of fit)}
@@ -79,7 +79,7 @@ def discriminator_loss(histories, level):
     return float(np.mean(losses[-max(1, len(losses) // 10):]))
 
 
-def piece(data, options, variant, seed):
+def piece(data, options, variant, seed, checkpoints):
     """Train one variant with one seed, and score it: {"parameters", "scores", "clips"}; scores is None where it diverged."""
     settings, how = VARIANTS[variant]
     count = whole_clips(options.minutes)
@@ -87,7 +87,7 @@ def piece(data, options, variant, seed):
     made = {"parameters": sum(p.size for p in model.parameters()), "scores": None}
     try:
         histories = finished(model.fit(data.train[:count], factors=data.train.reshape(-1, *data.train.shape[2:]),
-                                       minutes=options.minutes, progress=sys.stderr.isatty(), **how))
+                                       minutes=options.minutes, progress=sys.stderr.isatty(), checkpoints=checkpoints, **how))
         clips = model.sample(SAMPLES, ldf.Generator(seed + 100))
         errors = reconstruction_errors(model.models[0], metrics.one_frame(data.test[:SAMPLES]))
         if not np.isfinite(clips).all() or not np.isfinite(list(errors.values())).all():
@@ -186,6 +186,7 @@ def parse(arguments=None):
     parser = experiment.parser(__doc__, out="out/ablation", minutes=2.0, of="training time of each variant")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME",
                         help=f"only these of {', '.join(VARIANTS)}")
+    experiment.add_checkpoints(parser)
     return parser.parse_args(arguments)
 
 
@@ -193,12 +194,11 @@ def run(options):
     ldf.use(options.device)
     os.makedirs(options.out, exist_ok=True)
     data = load_pacman(20000, seed=0, progress=sys.stderr.isatty())
-    settings = {k: v for k, v in vars(options).items() if k not in ("out", "seeds", "variants")}
-    pieces = Pieces(os.path.join(options.out, "pieces"), settings, len(options.seeds) * len(options.variants))
+    pieces = experiment.pieces(options, experiment.settings(options, "variants"), len(options.seeds) * len(options.variants))
     made = {name: [] for name in VARIANTS if name in options.variants}
     for seed in options.seeds:
         for name in made:
-            made[name].append(pieces(f"{name.replace(' ', '-')}-seed{seed}", lambda: piece(data, options, name, seed)))
+            made[name].append(pieces(f"{name.replace(' ', '-')}-seed{seed}", partial(piece, data, options, name, seed)))
     pieces.close()
 
     real = data.test[:SAMPLES]

@@ -5,8 +5,8 @@
     python demos/figures.py --only memory gibbs     some of it; the report holds whatever is there
     python demos/figures.py --table                 the README's table, from docs/results.json
 
-Each experiment is a program of its own (``demos/``) and keeps its finished pieces, so that a run that was ended goes on where
-it was. The report is one file that needs no network.
+Each experiment is a program of its own (``demos/``) and keeps its finished pieces and checkpoints of the one in progress, so
+that a run that was ended goes on where it was. The report is one file that needs no network.
 """
 
 import argparse
@@ -68,9 +68,15 @@ def experiments_run(options):
         program = [sys.executable, str(HERE / f"{name}.py"), *arguments(name, options), "--out", folder]
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "log.txt"), "w", encoding="utf-8") as log:
-            ended = subprocess.run(program, stdout=log, stderr=subprocess.PIPE if not sys.stderr.isatty() else None, text=True)
-        if ended.returncode:
-            last = (ended.stderr or "").strip().splitlines()[-1:] or [f"see {folder}/log.txt"]
+            errors = None if sys.stderr.isatty() else subprocess.PIPE
+            running = subprocess.Popen(program, stdout=log, stderr=errors, text=True)
+            try:
+                said = running.communicate()[1]
+            except KeyboardInterrupt:
+                running.communicate()           # Ctrl-C came to it, too: it writes a checkpoint of what it trains
+                raise
+        if running.returncode:
+            last = (said or "").strip().splitlines()[-1:] or [f"see {folder}/log.txt"]
             wrong[name] = last[0]
             tqdm.write(f"{name} ended with an error: {last[0]}")
     return wrong

@@ -27,6 +27,7 @@ with other noise. Measured are, in features of fixed random convolutions,
 
 import os
 import sys
+from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
 
@@ -39,7 +40,7 @@ from ldf_np import layers as L
 from ldf_np.ali import ALI, Decoder, Discriminator, Encoder
 from ldf_np.backend import to_numpy
 from ldf_np.data import load_pacman, to_float, to_uint8
-from ldf_np.experiment import Pieces, finished, over_seeds, verdict
+from ldf_np.experiment import finished, over_seeds, verdict
 from ldf_np.layers import evaluation
 from ldf_np.losses import colour_metric
 from ldf_np.training import apply_batched
@@ -208,11 +209,11 @@ def deterministic_kinds(model, name, noise, seed, **limits):
             f"{name}: independent": (lambda x: model.sample(len(x), prior), True)}
 
 
-def bottom(data, options, seed, name):
+def bottom(data, options, seed, name, checkpoints):
     """Train one bottom level and run its chains between frames and codes."""
     model = nets.small_ali(seed=seed, colour_metric=colour_metric(data.train[:200]), **BOTTOMS[name])
     frames = data.train.reshape(-1, *data.train.shape[2:])
-    history = finished(model.fit(frames, minutes=options.minutes, progress=sys.stderr.isatty()))
+    history = finished(model.fit(frames, minutes=options.minutes, progress=sys.stderr.isatty(), checkpoints=checkpoints))
     clips, others = held_out(data, options, seed)
     start = to_float(metrics.one_frame(clips, seed))
     noise, limits = options.noise * float(start.std()), {"low": -1.0, "high": 1.0}
@@ -226,7 +227,7 @@ def bottom(data, options, seed, name):
     return made | weights | {"steps": history.steps}
 
 
-def top(data, options, seed, name, lower):
+def top(data, options, seed, name, lower, checkpoints):
     """Train one top level, an ALI over the whitened codes of clips, and run its chains. ``lower``: the piece of the bottom."""
     model = nets.small_ali(seed=seed, colour_metric=colour_metric(data.train[:200]))
     model.load_state_dict({k.removeprefix("weights "): a for k, a in lower.items() if k.startswith("weights ")})
@@ -237,7 +238,7 @@ def top(data, options, seed, name, lower):
     white = whitening.apply(codes)
     limits = {"low": white.min(0), "high": white.max(0)}        # without, chains grow a hundredfold in 20 steps
     ali = top_ali(whitening.components, seed=seed + 10, **TOPS[name])
-    history = finished(ali.fit(white, minutes=options.minutes, progress=sys.stderr.isatty()))
+    history = finished(ali.fit(white, minutes=options.minutes, progress=sys.stderr.isatty(), checkpoints=checkpoints))
     clips, others = held_out(data, options, seed)
     start = whitening.apply(level.encode(clips))
     kinds = (deterministic_kinds if name == "top" else stochastic_kinds)(
@@ -346,6 +347,7 @@ def parse(arguments=None):
     parser.add_argument("--starts", type=experiment.whole(8), default=100, help="starting points (default 100)")
     parser.add_argument("--noise", type=experiment.positive, default=0.3,
                         help="deviation of G's noise over that of the data, pixels or whitened codes (default 0.3)")
+    experiment.add_checkpoints(parser)
     return parser.parse_args(arguments)
 
 
@@ -356,14 +358,13 @@ def run(options):
     if options.starts + 8 > len(data.test):
         raise ValueError(f"--starts: expected at most {len(data.test) - 8} (of {len(data.test)} held-out clips), "
                          f"got {options.starts}")
-    settings = {k: v for k, v in vars(options).items() if k not in ("out", "seeds")}
-    pieces = Pieces(os.path.join(options.out, "pieces"), settings, len(options.seeds) * (len(BOTTOMS) + len(TOPS)))
+    pieces = experiment.pieces(options, experiment.settings(options), len(options.seeds) * (len(BOTTOMS) + len(TOPS)))
     made = {name: [] for name in (*BOTTOMS, *TOPS)}
     for seed in options.seeds:
         for name in BOTTOMS:
-            made[name].append(pieces(f"{name}-seed{seed}", lambda: bottom(data, options, seed, name)))
+            made[name].append(pieces(f"{name}-seed{seed}", partial(bottom, data, options, seed, name)))
         for name in TOPS:
-            made[name].append(pieces(f"{name}-seed{seed}", lambda: top(data, options, seed, name, made["bottom"][-1])))
+            made[name].append(pieces(f"{name}-seed{seed}", partial(top, data, options, seed, name, made["bottom"][-1])))
     pieces.close()
 
     chains = [{kind: scores for found in made.values() for kind, scores in found[k]["chains"].items()}

@@ -13,7 +13,7 @@ All have the same number of parameters (within 10%), batches of 64, and the same
 of it, LDF's bottom level does. Six times during training, and at its end, samples get an Inception Score and a distance to
 training images; each model ends with the weights for which that distance was least. The held-out images are looked at once,
 afterwards. The score's classifier is trained here, on the labels of the training images, so scores compare within this program
-only. Ctrl-C ends the run; the same command goes on with what is missing.
+only. Ctrl-C ends the run; the same command goes on from there.
 """
 
 import os
@@ -28,7 +28,7 @@ import ldf_np as ldf
 from ldf_np import experiment, metrics, plots
 from ldf_np.classifier import small_classifier
 from ldf_np.data import load_cifar10, load_games, to_uint8
-from ldf_np.experiment import Pieces, Tracker, finished, over_seeds, verdict
+from ldf_np.experiment import Tracker, finished, over_seeds, verdict
 from ldf_np.patch_nets import GRID, image_ali, image_gan, image_ldf, patch_gan, size_of
 
 MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf, "ALI": image_ali,
@@ -54,6 +54,7 @@ def parse(arguments=None):
     parser.add_argument("--images", type=experiment.whole(1024), default=10000, help="of games, to train on (default 10000)")
     parser.add_argument("--classifier-minutes", type=experiment.positive, default=0.5,
                         help="training time of the classifier behind the score (default 0.5)")
+    experiment.add_checkpoints(parser)
     return parser.parse_args(arguments)
 
 
@@ -90,34 +91,34 @@ def mean_over_time(curve, seconds):
     return float((t[0] + np.sum(np.diff(t) * (score[1:] + score[:-1]) / 2)) / seconds)
 
 
-def train_classifier(options, data):
+def train_classifier(options, data, checkpoints):
     """The piece of the classifier: its weights and its accuracy on held-out images."""
     judge = small_classifier(len(data.classes))
-    finished(judge.fit(data.train, data.train_labels, minutes=options.classifier_minutes, progress=sys.stderr.isatty()))
+    finished(judge.fit(data.train, data.train_labels, minutes=options.classifier_minutes, progress=sys.stderr.isatty(),
+                       checkpoints=checkpoints))
     weights = {name: ldf.to_numpy(a) for name, a in judge.state_dict().items()}
     return weights | {"accuracy": judge.accuracy(data.test, data.test_labels)}
 
 
-def train(name, options, seed, data, judge):
+def train(name, options, seed, data, judge, checkpoints):
     """The piece of one model and seed: its samples, their scores, and both scores while it trained."""
-    model, seconds, seen = MODELS[name](data.train, seed), 60 * options.minutes, []
+    model, seconds = MODELS[name](data.train, seed), 60 * options.minutes
     goal = metrics.features(data.train[:LOOK])
 
     def look(model):
         made = to_uint8(model.sample(LOOK, ldf.Generator(seed + 200)))
-        seen.append(inception_score(judge, made))
-        return 1000 * metrics.kid(metrics.features(made), goal)
+        return 1000 * metrics.kid(metrics.features(made), goal), inception_score(judge, made)
 
-    tracker = Tracker(model, look, np.arange(LOOKS) / LOOKS * seconds)
+    tracker = checkpoints.also["tracker"] = Tracker(model, look, np.arange(LOOKS) / LOOKS * seconds)
     histories = finished(model.fit(data.train, minutes=options.minutes, batch_size=64, callback=tracker,
-                                   progress=sys.stderr.isatty(), **FIT.get(name, {})))
+                                   progress=sys.stderr.isatty(), checkpoints=checkpoints, **FIT.get(name, {})))
     histories = histories if isinstance(histories, dict) else {name: histories}
     last = list(histories.values())[-1]
-    curve = tracker.finish(last.before + last.spent)
+    curve = tracker.finish(last)
     half = min(SAMPLES, len(data.test) // 2)
     made, real = to_uint8(model.sample(half, ldf.Generator(seed + 100))), data.test[:half]
     found = scores(made, real, judge)
-    curves = {"Inception Score": [[t, s] for (t, _), s in zip(curve, seen, strict=True)], "KID, random filters": curve}
+    curves = {"Inception Score": [[t, s] for t, _, s in curve], "KID, random filters": [[t, kid] for t, kid, _ in curve]}
     found["Inception Score over time"] = mean_over_time(curves["Inception Score"], seconds)
     piece = {"images": made, "scores": found, "curves": curves, "parameters": size_of(model),
              "steps": {title: h.steps for title, h in histories.items()}}
@@ -217,16 +218,15 @@ def run(options):
     os.makedirs(options.out, exist_ok=True)
     data = load_cifar10(options.data) if options.data else load_games(options.images, TEST, progress=sys.stderr.isatty())
     print(f"{len(data.train):,} images of {len(data.classes)} classes to train on, {len(data.test):,} held out")
-    settings = {k: v for k, v in vars(options).items() if k not in ("out", "seeds")}
-    kept = Pieces(os.path.join(options.out, "pieces"), settings, 2 + len(MODELS) * len(options.seeds))
+    kept = experiment.pieces(options, experiment.settings(options), 2 + len(MODELS) * len(options.seeds))
     piece = kept("classifier", partial(train_classifier, options, data))
     judge = small_classifier(len(data.classes))
     judge.load_state_dict({name: a for name, a in piece.items() if name != "accuracy"})
     print(f"the classifier behind the score: {piece['accuracy']:.1%} of the held-out images right")
     half = min(SAMPLES, len(data.test) // 2)
     other = data.test[half:2 * half]
-    anchors = kept("anchors", lambda: {kind: scores(some, data.test[:half], judge) for kind, some in
-                                       {"others": other, "quadrants shuffled": shuffled(other)}.items()})
+    anchors = kept("anchors", lambda _: {kind: scores(some, data.test[:half], judge) for kind, some in
+                                         {"others": other, "quadrants shuffled": shuffled(other)}.items()})
     pieces = {name: {} for name in MODELS}
     for seed in options.seeds:
         for name in MODELS:

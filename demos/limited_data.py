@@ -37,8 +37,9 @@ import numpy as np
 
 import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
+from ldf_np.checkpoint import Checkpoints
 from ldf_np.data import load_pacman, to_uint8
-from ldf_np.experiment import Pieces, finished, over_seeds, verdict
+from ldf_np.experiment import finished, over_seeds, verdict
 from ldf_np.losses import colour_metric
 from ldf_np.vae import GaussianTop
 
@@ -60,6 +61,7 @@ class Task:
     minutes: float
     parameters: int
     bottoms: dict
+    checkpoints: Checkpoints | None = None      # of the arm that is trained now
 
     @cached_property
     def features(self):
@@ -67,7 +69,7 @@ class Task:
 
     @property
     def budget(self):
-        return {"minutes": self.minutes, "progress": sys.stderr.isatty()}
+        return {"minutes": self.minutes, "progress": sys.stderr.isatty(), "checkpoints": self.checkpoints}
 
 
 # --------------------------------------------------------------------------------------------------------- arms
@@ -144,17 +146,18 @@ def shared_bottom(pieces, kind, seed, frames, minutes):
     make, share = BOTTOMS[kind]
     path = os.path.join(pieces.folder, f"bottom {kind} seed {seed}.safetensors")
 
-    def trained():
+    def trained(checkpoints):
         model = make(seed=seed, colour_metric=colour_metric(frames[:1000]))
-        history = finished(model.fit(frames, minutes=minutes * share, progress=sys.stderr.isatty()))
+        history = finished(model.fit(frames, minutes=minutes * share, progress=sys.stderr.isatty(), checkpoints=checkpoints))
         model.save(path)
         return {"steps": history.steps}
 
     return path, pieces(f"bottom {kind} seed {seed}", trained)["steps"]
 
 
-def trained(arm, task, scores):
+def trained(arm, task, scores, checkpoints):
     """The piece of one arm: {arm: its scores and sizes} and, as arrays, some clips; LDF's also holds the independent top's."""
+    task.checkpoints = checkpoints
     model, sample, sampling, steps = TRAINED[arm](task)
     rng = ldf.Generator(task.seed + 100)
     made = {arm: to_uint8(sample(scores.count, rng))}
@@ -298,6 +301,7 @@ def parse(arguments=None):
     parser.add_argument("--joint-clips", type=experiment.whole(64), nargs="+", metavar="N",
                         help="how many whole clips to train on (default 64 256 1024 and all)")
     parser.add_argument("--clips", type=experiment.whole(256), default=20000, help="clips in all (default 20000)")
+    experiment.add_checkpoints(parser)
     options = parser.parse_args(arguments)
     if options.joint_clips is None:
         options.joint_clips = [n for n in (64, 256, 1024) if n < options.clips] + [options.clips]
@@ -315,11 +319,10 @@ def run(options):
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half])
     per_seed = len(BOTTOMS) + len(TRAINED) * len(options.joint_clips) - (options.clips in options.joint_clips)
-    pieces = Pieces(os.path.join(options.out, "pieces"), {key: getattr(options, key) for key in ("minutes", "clips", "device")},
-                    1 + per_seed * len(options.seeds))
+    pieces = experiment.pieces(options, experiment.settings(options, "joint_clips"), 1 + per_seed * len(options.seeds))
     at = min(options.joint_clips, key=lambda n: abs(math.log(n / PAPER_CLIPS)))
     few = data.train[:at]
-    anchors = pieces(f"anchors n {at}", lambda: {
+    anchors = pieces(f"anchors n {at}", lambda _: {
         kind: scores(some, metrics.features(metrics.as_channels(few)))
         for kind, some in metrics.anchors(data.test[:2 * half], few).items()})
 

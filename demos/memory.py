@@ -16,7 +16,6 @@ import os
 import statistics
 import time
 import tracemalloc
-from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
 
@@ -202,7 +201,7 @@ def run(options):
         lengths.append(frames)
         for name, make in MODELS.items():
             pieces[name][frames] = [kept(f"{name} {frames} frames seed {seed}",
-                                         partial(measure, make, frames, options.batch, options.steps, seed))
+                                         lambda _: measure(make, frames, options.batch, options.steps, seed))
                                     for seed in options.seeds]
     kept.close()
     if len(lengths) < 2:

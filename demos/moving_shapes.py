@@ -20,6 +20,7 @@ GAN's settings are those of Pac-Man; so seed 0 is not among the default seeds. "
 
 import os
 import sys
+from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
 
@@ -29,7 +30,7 @@ import ldf_np as ldf
 from ldf_np import experiment, nets, plots
 from ldf_np.data import to_uint8
 from ldf_np.data.shapes import AREAS, SHAPES, TOLERANCE, ShapeClips, allowed_steps, make_shapes, read_shapes
-from ldf_np.experiment import Pieces, finished, over_seeds, verdict
+from ldf_np.experiment import finished, over_seeds, verdict
 
 SHARED, LOCAL = 64, 128     # components of the codes: of what the frames share, and of how each departs from it
 BOTTOM_SHARE = 0.6          # of LDF's training time
@@ -49,6 +50,7 @@ def parse(arguments=None):
                       help="clips to train on (default 4000: encoding them takes from the time of LDF's top)")
     made.add_argument("--samples", type=experiment.whole(64), default=1000,
                       help="clips on which everything is measured (default 1000)")
+    experiment.add_checkpoints(made)
     return made.parse_args(arguments)
 
 
@@ -190,11 +192,11 @@ def trained(model, clips, options, seed, **settings):
     return to_uint8(model.sample(options.samples, ldf.Generator(seed + 100))), numbers
 
 
-def ldf_piece(options, seed):
+def ldf_piece(options, seed, checkpoints):
     """All that is measured with LDF of this seed, and on its data."""
     data, held = clips_of(options, seed)
     model = new_ldf(data.clips, seed)
-    clips, numbers = trained(model, data.clips, options, seed, bottom_share=BOTTOM_SHARE)
+    clips, numbers = trained(model, data.clips, options, seed, bottom_share=BOTTOM_SHARE, checkpoints=checkpoints)
     noise = np.random.default_rng(seed).normal(0, 16, held.clips.shape)
     judged = {OWN: clips, PERMUTED: permuted(clips, seed), "real clips": held.clips,
               "real, with noise of 16": np.clip(np.rint(held.clips + noise), 0, 255).astype(np.uint8),
@@ -209,12 +211,12 @@ def ldf_piece(options, seed):
                       "information": {name: information(c[1]) for name, c in codes.items()}}
 
 
-def joint_piece(options, seed):
+def joint_piece(options, seed, checkpoints):
     """The joint GAN of LDF's size, with the same data."""
     data, _ = clips_of(options, seed)
     size = sum(p.size for p in new_ldf(data.clips, seed).parameters())
     model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
-    clips, numbers = trained(model, data.clips, options, seed)
+    clips, numbers = trained(model, data.clips, options, seed, checkpoints=checkpoints)
     return numbers | {"legality": {JOINT: legality(clips)}, "clips": clips[:SHOWN]}
 
 
@@ -324,12 +326,11 @@ def draw(out, found):
 
 def run(options):
     ldf.use(options.device)
-    settings = {name: getattr(options, name) for name in ("minutes", "clips", "samples", "device")}
-    pieces = Pieces(os.path.join(options.out, "pieces"), settings, 2 * len(options.seeds))
+    pieces = experiment.pieces(options, experiment.settings(options), 2 * len(options.seeds))
     found = {}
     for seed in options.seeds:
-        found[seed] = (pieces(f"ldf_{seed}", lambda: ldf_piece(options, seed)),
-                       pieces(f"joint_{seed}", lambda: joint_piece(options, seed)))
+        found[seed] = (pieces(f"ldf_{seed}", partial(ldf_piece, options, seed)),
+                       pieces(f"joint_{seed}", partial(joint_piece, options, seed)))
     pieces.close()
     claims, tables = claims_of(found), tables_of(found)
     experiment.conclude(options, title="Moving shapes (Fig. 2)", claims=claims, tables=tables,

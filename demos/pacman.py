@@ -3,13 +3,15 @@
     python demos/pacman.py                                    both models, 8 minutes each, with three seeds
     python demos/pacman.py --model ldf --minutes 4 --seeds 0
     python demos/pacman.py --train-clips 256                  few clips, but all single frames for the bottom level
+    python demos/pacman.py --steps 3000                       3000 steps each: whatever ends it on its way, the same weights
     mpirun -n 2 python demos/pacman.py                        two processes train as one, each on half of every batch
 
 Each model gets the same wall-clock time; LDF's includes its bottom level, and the time that scoring takes counts for neither.
 While a model trains, its samples are compared with training clips (KID of whole clips), and it ends with the weights that
 were best then; the held-out clips are looked at once, afterwards. Every minute a training writes a checkpoint with all of its
 state into OUT/checkpoints. Ctrl-C, like SIGTERM, ends the training of a model and writes what it has learned; the same command
-goes on from there, as it does after any other end. Once a model is finished, only the log of its losses stays there.
+goes on from there, as it does after any other end. With --steps the weights are then the same to the last bit; with --minutes
+the annealing follows the clock. Once a model is finished, only the log of its losses stays there.
 """
 
 import os
@@ -22,7 +24,7 @@ import numpy as np
 import ldf_np as ldf
 from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
-from ldf_np.experiment import Pieces, Tracker, over_seeds, verdict
+from ldf_np.experiment import Tracker, over_seeds, verdict
 from ldf_np.parallel import first_before_others, world
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
@@ -38,7 +40,8 @@ PAPER = {
 
 
 def parse(arguments=None):
-    parser = experiment.parser(__doc__, out="out/pacman", minutes=8)
+    parser = experiment.parser(__doc__, out="out/pacman", minutes=8,
+                               steps=f"steps of each model, in place of --minutes; {BOTTOM_SHARE:g} of LDF's are its bottom's")
     parser.add_argument("--data", default="ale", metavar="ale|FOLDER",
                         help="the game itself (default), or a folder of PNG episodes or of .npz clips")
     parser.add_argument("--clips", type=experiment.whole(1024), default=20000, help="clips to make or read (default 20000)")
@@ -47,8 +50,8 @@ def parse(arguments=None):
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
     experiment.add_checkpoints(parser)
     options = parser.parse_args(arguments)
-    if options.resume and not any(os.path.isdir(os.path.join(options.out, name)) for name in ("checkpoints", "pieces")):
-        parser.error(f"--resume: nothing was begun in {options.out}")
+    if options.steps is not None:
+        options.minutes = None
     if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got {options.train_clips}")
     return options
@@ -57,7 +60,7 @@ def parse(arguments=None):
 # ------------------------------------------------------------------------------------------------------- models
 
 
-def train(name, options, settings, seed, data, clips, scores):
+def train(name, options, seed, data, clips, scores, checkpoints):
     """The piece of one model and seed: its scores, samples and what there is to say of its training. Of several processes that
     train it together, the first scores it and writes."""
     model = nets.clip_ldf(clips, seed=seed)
@@ -67,18 +70,19 @@ def train(name, options, settings, seed, data, clips, scores):
     tracker = None
     if world().rank == 0:
         wanted = metrics.features(metrics.as_channels(clips[:PICK]))
-        tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * options.minutes * 60)
-    checkpoints = experiment.checkpoints(options, f"{name} seed {seed}", settings, tracker=tracker)
-    budget = {"minutes": options.minutes, "progress": True, "callback": tracker, "checkpoints": checkpoints}
+        amount, unit = (options.minutes * 60, "seconds") if options.steps is None else (options.steps, "steps")
+        tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * amount, unit)
+        checkpoints.also["tracker"] = tracker
+    how = experiment.budget(options) | {"progress": True, "callback": tracker, "checkpoints": checkpoints}
     if name == "LDF":
-        budget |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
-    histories = model.fit(clips, **budget)
+        how |= {"factors": data.train.reshape(-1, *data.train.shape[2:]), "bottom_share": BOTTOM_SHARE}
+    histories = model.fit(clips, **how)
     histories = histories if isinstance(histories, dict) else {name: histories}
     interrupted = any(h.interrupted for h in histories.values())
     if tracker is None:
         return {"interrupted": interrupted}
     last = list(histories.values())[-1]
-    curve = tracker.finish(last.before + last.spent)
+    curve = tracker.finish(last)
     stem = os.path.join(options.out, f"{'ldf' if name == 'LDF' else 'joint'}_seed{seed}")
     model.save(f"{stem}.safetensors")
     plots.save_curves(f"{stem}_losses.png", histories)
@@ -157,8 +161,9 @@ def tables(pieces, anchors):
             "Training": {"columns": ["parameters", "steps, one number a seed"], "rows": work}}
 
 
-def claims(pieces, anchors, minutes):
-    found = []
+def claims(pieces, anchors, budget):
+    """From {model: {seed: its piece}}, the scores of real clips, and what {"minutes" or "steps": number} each model had."""
+    found, ((unit, amount),) = [], budget.items()
 
     def add(claim, paper, quantity, interval, expected, than=0.0):
         found.append({"claim": claim, "paper": PAPER[paper], "quantity": quantity, "interval": interval,
@@ -168,7 +173,7 @@ def claims(pieces, anchors, minutes):
     both = [seed for seed in ldf_pieces if seed in joint]
     for key in ("KID clips", "KID frames", "motion W1") if both else ():
         gap = over_seeds([ldf_pieces[s]["scores"][key] - joint[s]["scores"][key] for s in both])
-        add(f"After {minutes:g} minutes of training LDF's clips are nearer to real ones than the joint GAN's ({key})", "speed",
+        add(f"After {amount:g} {unit} of training LDF's clips are nearer to real ones than the joint GAN's ({key})", "speed",
             f"{key}, LDF minus joint GAN, paired seeds", gap, "below")
     if ldf_pieces:
         drift = [metrics.relative(p["scores"]["background drift"], anchors["real"]["background drift"],
@@ -181,8 +186,9 @@ def claims(pieces, anchors, minutes):
     return found
 
 
-def pictures(out, pieces, data):
-    """Write the sheets, the animation and the two plots; returns what the report needs to know of them."""
+def pictures(out, pieces, data, unit):
+    """Write the sheets, the animation and the two plots; returns what the report needs to know of them. ``unit``: that of the
+    curves, "seconds" or "steps"."""
     first = {name: next(iter(some.values())) for name, some in pieces.items()}
     plots.save_clips(os.path.join(out, "real.png"), data.test[:16], columns=2)
     sheets = np.stack([p["clips"][:16] for p in first.values()], axis=1)
@@ -190,7 +196,7 @@ def pictures(out, pieces, data):
     plots.save_animation(os.path.join(out, "samples.gif"), np.concatenate([p["clips"][:32] for p in first.values()]))
     plots.save_lines(os.path.join(out, "curves.png"),
                      {name: [p["curve"] for p in some.values()] for name, some in pieces.items()},
-                     "seconds of training", "KID of whole clips to training clips (x 1000)")
+                     f"{unit} of training", "KID of whole clips to training clips (x 1000)")
     plots.save_intervals(os.path.join(out, "scores.png"),
                          {key: {name: [p["scores"][key] for p in some.values()] for name, some in pieces.items()}
                           for key in ("KID frames", "KID clips", "KID differences", "motion W1")})
@@ -220,28 +226,26 @@ def run(options):
     if first:
         print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
     names = {"ldf": ["LDF"], "joint": ["joint GAN"], "both": ["LDF", "joint GAN"]}[options.model]
-    settings = {k: v for k, v in vars(options).items() if k not in ("out", "seeds", "model", "resume", "on_nan")}
-    kept = Pieces(os.path.join(options.out, "pieces"), settings, 1 + len(names) * len(options.seeds))
+    budget = experiment.budget(options)
+    kept = experiment.pieces(options, experiment.settings(options, "model", "minutes", "steps") | budget,
+                             1 + len(names) * len(options.seeds))
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half], clips) if first else None
-    anchors = kept("anchors", lambda: {kind: scores(some) for kind, some in
-                                       metrics.anchors(data.test[:2 * half], clips).items() if first})
+    anchors = kept("anchors", lambda _: {kind: scores(some) for kind, some in
+                                         metrics.anchors(data.test[:2 * half], clips).items() if first})
     pieces, interrupted = {name: {} for name in names}, False
     for seed in options.seeds:
         for name in names:
             if not interrupted:
-                title = f"{name} seed {seed}"
-                piece = kept(title, partial(train, name, options, settings, seed, data, clips, scores))
+                piece = kept(f"{name} seed {seed}", partial(train, name, options, seed, data, clips, scores))
                 pieces[name][seed], interrupted = piece, piece.get("interrupted", False)
-                if not interrupted:
-                    experiment.checkpoints(options, title, settings).discard()
     kept.close()
     if not first:
         return
     pieces = {name: some for name, some in pieces.items() if some}
 
-    shown = pictures(options.out, pieces, data)
-    found, tested = tables(pieces, anchors), claims(pieces, anchors, options.minutes)
+    shown = pictures(options.out, pieces, data, "seconds" if options.steps is None else "steps")
+    found, tested = tables(pieces, anchors), claims(pieces, anchors, budget)
     for name, some in pieces.items():
         for seed, p in some.items():
             if "mse" in p:

@@ -9,12 +9,14 @@ What has a state of its own says so: a property ``state``, a dict of arrays and 
 """
 
 import json
+import math
 import os
 import re
 import warnings
 
 import numpy as np
 
+from .expect import whole
 from .files import checksum, load_tensors, replacing, save_tensors
 from .layers import Module
 from .optim import Optimizer
@@ -38,6 +40,8 @@ class Checkpoints:
         Of one training, whose checkpoints it then continues. A model of several levels has a folder in it for each.
     every : float
         Seconds of training between two checkpoints. There is one at its start and one at its end besides.
+    each : int, optional
+        Besides, there is one after each so many steps.
     on_nan : "stop" raises an error; "back-off" goes back to the last checkpoint and halves the learning rates, at most
         HALVINGS times. (What it then learns depends on when checkpoints were written, so on the clock.)
     settings : dict, optional
@@ -46,19 +50,22 @@ class Checkpoints:
         {name: thing with a ``state``} that belong to the training beside what it names itself: a callback, say.
     """
 
-    def __init__(self, folder, *, every=60.0, on_nan="stop", settings=None, also=None):
+    def __init__(self, folder, *, every=60.0, each=None, on_nan="stop", settings=None, also=None):
         if not every >= 0:
             raise ValueError(f"every: expected a non-negative number of seconds, got {every}")
+        if each is not None:
+            whole("each", each)
         if on_nan not in ("stop", "back-off"):
             raise ValueError(f'on_nan: expected "stop" or "back-off", got {on_nan!r}')
-        self.folder, self.every, self.on_nan = os.fspath(folder), every, on_nan
+        self.folder, self.every, self.each, self.on_nan = os.fspath(folder), every, each, on_nan
         self.settings, self.also = json.loads(json.dumps(settings or {})), dict(also or {})
 
-    def inside(self, name, after=()):
-        """The Checkpoints of a part, in a folder of its own; it holds only on top of the models ``after`` as they are now."""
+    def inside(self, name, after=(), each=None, **settings):
+        """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds only on top of the models
+        ``after`` as they are now."""
         below = {f"level {k} below it": _fingerprint(model) for k, model in enumerate(after)}
-        return Checkpoints(os.path.join(self.folder, name), every=self.every, on_nan=self.on_nan,
-                           settings=self.settings | below, also=self.also)
+        return Checkpoints(os.path.join(self.folder, name), every=self.every, each=each or self.each, on_nan=self.on_nan,
+                           settings=self.settings | below | settings, also=self.also)
 
     def begin(self, history, **state):
         """A Keeper of a training: it has gone on from the newest whole checkpoint, or else written the first.
@@ -110,7 +117,8 @@ class Keeper:
         """Log the losses, and write a checkpoint where one is due."""
         if self.log is not None:
             self.log.after_step()
-        if self._history.spent - self._seconds >= self._of.every:
+        each = self._of.each or math.inf
+        if self._history.spent - self._seconds >= self._of.every or self._step % each == 0:
             self.write()
 
     def start_log(self):

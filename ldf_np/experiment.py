@@ -1,4 +1,4 @@
-"""What all experiments share: their options, finished pieces that are kept, intervals over seeds, verdicts, results.json."""
+"""What all experiments share: options, pieces that are kept and go on, intervals over seeds, verdicts, results.json."""
 
 import argparse
 import json
@@ -20,6 +20,8 @@ from .expect import number
 from .files import replacing
 from .parallel import start, world
 from .report import cell, environment, save_json, text_table
+
+FOLDERS = "pieces", "checkpoints"       # in an experiment's own
 
 # ------------------------------------------------------------------------------------------------------- options
 
@@ -50,15 +52,24 @@ def whole(least):
     return of
 
 
-def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 2)):
-    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out."""
+def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 2), steps=None):
+    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out; and, where ``steps`` says
+    what they are, --steps in place of --minutes."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--minutes", type=positive, default=minutes, help=f"{of} (default {minutes:g})")
+    budgets = made.add_mutually_exclusive_group()
+    budgets.add_argument("--minutes", type=positive, default=minutes, help=f"{of} (default {minutes:g})")
+    if steps is not None:
+        budgets.add_argument("--steps", type=whole(2), metavar="N", help=steps)
     made.add_argument("--seeds", type=whole(0), nargs="+", default=list(seeds), metavar="SEED",
                       help=f"the experiment is run once with each (default {' '.join(map(str, seeds))})")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument("--out", default=out, help=f"folder for what it writes (default {out})")
     return made
+
+
+def budget(options):
+    """{"minutes": number} or {"steps": number}, by the options of ``parser``."""
+    return {"minutes": options.minutes} if options.steps is None else {"steps": options.steps}
 
 
 def add_checkpoints(parser):
@@ -71,15 +82,9 @@ def add_checkpoints(parser):
                              "checkpoint with half the learning rates")
 
 
-def checkpoints(options, name, settings, **also):
-    """The ``Checkpoints`` of the training ``name``, in its folder in ``options.out``, by the options of ``add_checkpoints``.
-
-    ``settings``: all that it depends on beside its name. ``also``: {name: thing with a ``state``} that belong to it.
-    """
-    found = Checkpoints(os.path.join(options.out, "checkpoints", name), on_nan=options.on_nan, settings=settings, also=also)
-    if options.resume is False:
-        found.discard()
-    return found
+def settings(options, *less):
+    """{name: value} of all options on which what an experiment finds depends, and not of those in ``less``."""
+    return {k: v for k, v in vars(options).items() if k not in ("out", "seeds", "resume", "on_nan", *less)}
 
 
 def main(run, options, ranks=False):
@@ -91,6 +96,8 @@ def main(run, options, ranks=False):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if len(set(getattr(options, "seeds", []))) < len(getattr(options, "seeds", [])):
         sys.exit(f"{name}: --seeds: expected different seeds, got {' '.join(map(str, options.seeds))}")
+    if getattr(options, "resume", None) and not any(os.path.isdir(os.path.join(options.out, some)) for some in FOLDERS):
+        sys.exit(f"{name}: --resume: nothing was begun in {options.out}")
     end = sys.exit
     try:
         if start().size > 1:
@@ -99,7 +106,7 @@ def main(run, options, ranks=False):
                 raise ValueError("this experiment runs in one process: start it without mpirun")
         run(options)
     except KeyboardInterrupt:
-        end(f"{name}: interrupted; what is finished is kept in {options.out}, and the same command continues")
+        end(f"{name}: interrupted; what there is so far is kept in {options.out}, and the same command goes on from there")
     except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError, MemoryError) as error:
         end(f"{name}: {error}")
 
@@ -117,27 +124,35 @@ class Pieces:
         All that a piece depends on beside its name. A piece that was made with other settings is made anew.
     total : int, optional
         The number of pieces: a progress bar counts them.
+    checkpoints : Checkpoints, optional
+        In it each piece has a part, from which its trainings go on until it is kept; with ``anew`` they do not.
 
     ``seconds``: how long the making of all pieces took, in this run and in those before it.
     """
 
-    def __init__(self, folder, settings, total=None):
+    def __init__(self, folder, settings, total=None, checkpoints=None, anew=False):
         self.folder, self.settings, self.seconds = os.fspath(folder), json.loads(json.dumps(settings)), 0.0
+        self._checkpoints, self._anew = checkpoints, anew
         self._bar = tqdm(total=total, desc="pieces", unit="piece", disable=total is None or world().rank > 0, position=0)
         os.makedirs(self.folder, exist_ok=True)
 
     def __call__(self, name, make):
-        """The piece of this name, from the folder or else from ``make()``: a dict of numbers, texts, lists, dicts and, at its
-        first level, NumPy arrays. Of several ranks all make it, and all get what rank 0 has made. A KeyboardInterrupt inside
-        ``make`` keeps nothing of it; a piece that says ``interrupted`` is returned but not kept."""
+        """The piece of this name, from the folder or else from ``make(its Checkpoints, or None)``: a dict of numbers, texts,
+        lists, dicts and, at its first level, NumPy arrays. Of several ranks all make it, and all get what rank 0 has made. A
+        KeyboardInterrupt inside ``make`` keeps nothing of it; a piece that says ``interrupted`` is returned but not kept."""
         self._bar.set_postfix_str(name)
+        checkpoints = self._checkpoints and self._checkpoints.inside(name)
         found = world().from_first(lambda: self._find(name))
         if found is None:
+            if self._anew:
+                checkpoints.discard()
             begin = time.perf_counter()
-            made = make()
+            made = make(checkpoints)
             if made.get("interrupted"):
                 return made
             found = world().from_first(lambda: self._keep(name, made, time.perf_counter() - begin))
+        if checkpoints is not None:
+            checkpoints.discard()
         self.seconds += found["seconds"]
         self._bar.update()
         return found["numbers"]
@@ -177,9 +192,16 @@ class Pieces:
         self._bar.close()
 
 
+def pieces(options, settings, total):
+    """The Pieces of an experiment with the options of ``add_checkpoints``, whose trainings survive."""
+    pieces, checkpoints = (os.path.join(options.out, folder) for folder in FOLDERS)
+    return Pieces(pieces, settings, total, Checkpoints(checkpoints, on_nan=options.on_nan, settings=settings),
+                  options.resume is False)
+
+
 def finished(histories):
     """The History, or {level: History}, of a training that came to its end; KeyboardInterrupt where Ctrl-C ended it, for the
-    models of an experiment are compared at equal budgets."""
+    models of an experiment are compared at equal budgets. (Its checkpoint stays.)"""
     if any(h.interrupted for h in (histories.values() if isinstance(histories, dict) else [histories])):
         raise KeyboardInterrupt
     return histories
@@ -188,26 +210,29 @@ def finished(histories):
 class Tracker:
     """A callback that scores a model while it trains and keeps its best weights. Its own time does not count as training.
 
+    Where the budget is in steps it should look by steps, too: then nothing that it picks depends on the clock.
+
     Parameters
     ----------
     model : Module with ``sample``; LDF is passed over until its whitening is there
-    score : callable, model -> number, the lower the better. For a fair pick it must not look at the test set.
-    seconds : sequence of float, the times of training at which to look
+    score : callable, model -> number, the lower the better, or a tuple of it and others, which the curve holds too. For a
+        fair pick it must not look at the test set.
+    times : sequence of float, how far the training is when to look, in ``unit``, "seconds" or "steps"
     """
 
-    def __init__(self, model, score, seconds):
-        self.model, self.score, self.times = model, score, sorted(seconds)
+    def __init__(self, model, score, times, unit="seconds"):
+        self.model, self.score, self.times, self.unit = model, score, sorted(times), unit
         self.curve, self.best, self._weights = [], math.inf, None
 
     def __call__(self, history):
-        elapsed = history.before + history.spent
+        elapsed = history.passed(self.unit)
         if self.times and elapsed >= self.times[0] and getattr(self.model, "ready", True):
             self.times = [t for t in self.times if t > elapsed]
             self._look(elapsed)
 
     def _look(self, elapsed):
-        value = float(self.score(self.model))
-        self.curve.append([elapsed, value])
+        value, *others = np.atleast_1d(self.score(self.model)).tolist()
+        self.curve.append([elapsed, value, *others])
         if value < self.best:
             self.best = value
             self._weights = {name: np.array(to_numpy(a)) for name, a in self.model.state_dict().items()}
@@ -223,9 +248,9 @@ class Tracker:
         self.times, self.curve, self.best = list(state["times"]), list(state["curve"]), state["least"]
         self._weights = {name[len("best "):]: a for name, a in state.items() if name.startswith("best ")} or None
 
-    def finish(self, elapsed):
-        """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[seconds, score], ...]."""
-        self._look(elapsed)
+    def finish(self, history):
+        """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[time, score], ...]."""
+        self._look(history.passed(self.unit))
         if self._weights is not None:           # None where every score was NaN
             self.model.load_state_dict(self._weights)
         return self.curve

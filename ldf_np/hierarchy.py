@@ -291,18 +291,19 @@ class LDF(Module):
         used, histories, interrupted = 0.0, {}, False         # seconds, without those of the callback
         part = bottom_share / len(self.levels)
 
-        def with_times(history):
-            history.before = used
-            callback(history)
+        def placed(history):
+            history.before = {"seconds": used, "steps": sum(h.steps for h in histories.values())}
+            return history
 
         def kept(name, below):
             return {"checkpoints": checkpoints.inside(name, self.models[:below])} if checkpoints and not interrupted else {}
 
-        watch = callback and with_times
+        watch = callback and (lambda history: callback(placed(history)))
         for k, level in enumerate(self.levels):
             data = level.factors(x) if factors is None or k > 0 else factors
-            history = level.model.fit(data, batch_size=batch_size, progress=progress, callback=watch, **kept(f"level {k}", k),
-                                      **(LAST_MOMENT if interrupted else _budget(steps, minutes, part)))
+            history = placed(level.model.fit(data, batch_size=batch_size, progress=progress, callback=watch,
+                                             **kept(f"level {k}", k),
+                                             **(LAST_MOMENT if interrupted else _budget(steps, minutes, part))))
             histories[f"level {k}"] = history
             interrupted |= history.interrupted
             start = time.perf_counter()
@@ -325,8 +326,8 @@ class LDF(Module):
         budget = _budget(steps, minutes, 1 - bottom_share)
         if minutes is not None:         # encoding and whitening are part of the budget
             budget["minutes"] = max(0.01, minutes - world().first(used) / 60)
-        histories["top"] = self.top.fit(white, batch_size=min(batch_size, len(white)), progress=progress,
-                                        callback=watch, **top, **(LAST_MOMENT if interrupted else budget))
+        histories["top"] = placed(self.top.fit(white, batch_size=min(batch_size, len(white)), progress=progress,
+                                               callback=watch, **top, **(LAST_MOMENT if interrupted else budget)))
         return histories
 
     def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback, checkpoints):

@@ -90,11 +90,11 @@ def apply_batched(function, x, size=256):
 
 
 class History:
-    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, those of the
-    same model's training ``before`` it (the levels below, say), and whether it was ``interrupted``."""
+    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, whether it was
+    ``interrupted``, and {"seconds", "steps"} of the same model's training ``before`` it (the levels below, say)."""
 
     def __init__(self):
-        self.losses, self.seconds, self.before, self.interrupted = {}, [], 0.0, False
+        self.losses, self.seconds, self.interrupted, self.before = {}, [], False, {"seconds": 0.0, "steps": 0}
 
     @property
     def steps(self):
@@ -104,6 +104,10 @@ class History:
     def spent(self):
         """Seconds so far."""
         return self.seconds[-1] if self.seconds else 0.0
+
+    def passed(self, unit):
+        """"seconds" or "steps" of the model's training so far, those ``before`` this one too."""
+        return self.before[unit] + {"seconds": self.spent, "steps": self.steps}[unit]
 
     @property
     def state(self):
@@ -127,7 +131,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     Parameters
     ----------
     step : callable
-        Takes one training step and returns {name: loss}.
+        Takes one training step and returns {name: loss}; or None where it took none, for the training is to end as by Ctrl-C.
     steps, minutes : the budget; at least one, and the first to run out ends the training.
     progress : bool
         Show a bar with the losses and the time left.
@@ -169,7 +173,11 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
         with _whole_steps() as stop:
             while done() < 1 and not ranks.any(stop):
                 try:
-                    losses = _finite(step(done()))
+                    losses = step(done())
+                    if losses is None:
+                        history.interrupted = True
+                        break
+                    _check_finite(losses)
                 except FloatingPointError as error:
                     said = f"{label}: step {history.steps + 1}: {error}; a lower learning rate or a stronger penalty may help"
                     if keeper is None or not keeper.back_off(said):
@@ -186,7 +194,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                         keeper.after_step()
             if keeper is not None:
                 keeper.write()
-            history.interrupted = ranks.any(stop)
+            history.interrupted |= ranks.any(stop)
     except KeyboardInterrupt:
         history.interrupted = True
         if ranks.size > 1:
@@ -196,11 +204,10 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     return history
 
 
-def _finite(losses):
+def _check_finite(losses):
     for name, value in losses.items():
         if not math.isfinite(value):
             raise FloatingPointError(f"{name} is {value}")
-    return losses
 
 
 class Clock:

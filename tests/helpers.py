@@ -1,12 +1,16 @@
 """What several test files share: programs as modules, made-up numbers, nets as functions of their parameters, a tiny ALI."""
 
 import importlib.util
+import signal
 import tracemalloc
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
 import ldf_np as ldf
+from ldf_np import checkpoint
 from ldf_np import layers as L
 from ldf_np.ali import ALI, Decoder, Discriminator, Encoder
 
@@ -31,6 +35,23 @@ def attempt(call):
         return error, f"{type(error).__name__}: {error} ({taken:,} bytes)", taken
     finally:
         tracemalloc.stop()
+
+
+@contextmanager
+def ctrl_c(step):
+    """A context in which Ctrl-C comes to the training that takes this step, of all that keep checkpoints."""
+    taken, before = [], signal.signal(signal.SIGINT, signal.default_int_handler)
+    after_step = checkpoint.Keeper.after_step
+
+    def interrupted(keeper):
+        taken.append(1)
+        if len(taken) == step:
+            signal.raise_signal(signal.SIGINT)
+        after_step(keeper)
+
+    with patch.object(checkpoint.Keeper, "after_step", interrupted):
+        yield
+    signal.signal(signal.SIGINT, before)
 
 
 def values(*shape, seed=0, dtype=np.float64):

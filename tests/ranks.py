@@ -3,13 +3,19 @@
     mpirun -n 2 python tests/ranks.py FOLDER WHAT ...
 
 WHAT: names of functions below, each of which gives arrays; rank 0 writes those of WHAT to FOLDER/WHAT.npz, with the largest
-difference between the ranks as "apart". "unsynchronised" before them leaves batch normalisation to each rank.
+difference between the ranks as "apart". WHAT@NAME does so in FOLDER/NAME. After "unsynchronised" each rank has a batch
+normalisation of its own, after "forgetful" checkpoints lack the order of the data.
 """
 
 import os
+import random
 import signal
 import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -17,8 +23,8 @@ import numpy as np
 from helpers import tiny_ali, values
 
 import ldf_np as ldf
+from ldf_np import checkpoint, nets, norm, parallel
 from ldf_np import layers as L
-from ldf_np import nets, norm, parallel
 from ldf_np.apart import fit_apart
 from ldf_np.checkpoint import Checkpoints
 from ldf_np.hierarchy import LDF, Frames, Level, Whitening
@@ -54,9 +60,13 @@ def vae(folder):
     return results(model, model.fit(values(40, 6, dtype=np.float32), steps=6, batch_size=16))
 
 
-def hierarchy(schedule, **settings):
+def small_ldf():
     bottom = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
-    model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
+    return LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
+
+
+def hierarchy(schedule, **settings):
+    model = small_ldf()
     histories = model.fit(values(41, 4, 6, dtype=np.float32), bottom_share=0.5, batch_size=16, schedule=schedule, **settings)
     return results(model, *histories.values())
 
@@ -69,14 +79,64 @@ def together(folder):
     return hierarchy("together", steps=6)
 
 
+def by_sides(**settings):
+    """All ranks but the last, or the last two, train the bottom, those the top."""
+    model = small_ldf()
+    histories = fit_apart(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18, rounds=3, codes=32, batch_size=16,
+                          **settings)
+    return results(model, *histories.values())
+
+
 def apart(folder):
-    """Rank 0 trains the bottom, rank 1 the top; with all that they have given each other."""
-    bottom = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
-    model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
+    """With all that rank 0 has given the others."""
     parallel.world().log.clear()
-    histories = fit_apart(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18, rounds=3, codes=32, batch_size=16)
+    found = by_sides()
     log = parallel.world().from_first(lambda: parallel.world().log)
-    return results(model, *histories.values()) | {f"log {what}": np.array(entry[:2]) for what, entry in log.items()}
+    return found | {f"log {what}": np.array(entry[:2]) for what, entry in log.items()}
+
+
+def apart_resumed(folder):
+    return by_sides(checkpoints=Checkpoints(folder / "run"))
+
+
+def apart_by_two(folder):
+    """Two ranks train the top, the others the bottom."""
+    return by_sides(checkpoints=Checkpoints(folder / "run"), top_ranks=2)
+
+
+def apart_dies(folder):
+    """The last rank, which trains the top, is killed in its second round; checkpoints are those of the rounds."""
+    with ends_at(10, signal.SIGKILL, parallel.world().size - 1):
+        return by_sides(checkpoints=Checkpoints(folder / "run"))
+
+
+def apart_stopped(folder):
+    """The rank that ends the folder's name, or all of them, are told to end after their fifth step."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    who = folder.name.split()[-1]
+    with ends_at(5, signal.SIGTERM, parallel.world().rank if who == "all" else int(who)):
+        return by_sides(checkpoints=Checkpoints(folder / "run"))
+
+
+def apart_killed(folder):
+    """Some rank is killed some time after its training began."""
+    chance = random.Random(os.environ["MOMENT"])
+    who, when = chance.randrange(parallel.world().size), chance.uniform(0, 0.4)
+    if parallel.world().rank == who:
+        threading.Timer(when, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return by_sides(checkpoints=Checkpoints(folder / "run", every=0))
+
+
+@contextmanager
+def ends_at(step, number, rank):
+    """A context in which a rank that trains apart from others gets a signal after a step."""
+    def callback(history):
+        if history.steps == step and hit:
+            os.kill(os.getpid(), number)
+
+    hit = parallel.world().rank == rank
+    with patch.object(ldf.apart, "train", partial(ldf.apart.train, callback=callback)):
+        yield
 
 
 def resumed(folder):
@@ -118,7 +178,7 @@ def results(model, *histories):
 def compute(what, folder):
     """The arrays of WHAT, and how far apart those of the ranks are."""
     ldf.use("cpu")
-    found = globals()[what](Path(folder))
+    found = globals()[what](folder)
     flat = np.concatenate([np.ravel(a).astype(np.float64) for a in found.values()])
     of_all = parallel.world().gather(flat[None])
     return found | {"apart": np.abs(of_all - of_all[0]).max()}
@@ -126,13 +186,19 @@ def compute(what, folder):
 
 def main(folder, *names):
     parallel.start()
-    if "unsynchronised" in names:
-        norm.world = parallel.World
-    for what in names:
-        if what != "unsynchronised":
-            found = compute(what, folder)
+    for name in names:
+        if name == "unsynchronised":
+            norm.world = parallel.World
+        elif name == "forgetful":
+            parts = checkpoint._parts
+            checkpoint._parts = lambda state: ({k: v for k, v in parts(state)[0].items() if k != "order"}, parts(state)[1])
+        else:
+            what, _, inside = name.partition("@")
+            place = Path(folder, inside)
+            found = compute(what, place)
             if parallel.world().rank == 0:
-                np.savez(Path(folder) / f"{what}.npz", **found)
+                place.mkdir(exist_ok=True)
+                np.savez(place / f"{what}.npz", **found)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_a_run(small, tmp_path, capsys, monkeypatch):
     options = ["--minutes", "0.01", "--seeds", "0", "1", "--device", "cpu", "--out", str(tmp_path), "--variants", *variants]
     ablation.run(ablation.parse(options))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "results.json", "scores.png", "samples.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json", "scores.png", "samples.png"}
     rows = results["tables"]["scores"]["rows"]
     assert [rows[name][0] for name in variants] == ["2 of 2", "0 of 2", "2 of 2"]
     assert all("step 1: a gradient is not finite" in p["diverged"] for p in results["pieces"]["no penalty"])

@@ -218,28 +218,22 @@ def test_time_spent_counts(tmp_path):
 
 def test_the_best_weights_so_far_are_kept(tmp_path):
     """A Tracker belongs to the training, too: its curve and the best weights go on."""
-    def run(folder, end=None):
-        model = tiny_ali()
-        scores = {5: 3.0, 10: 1.0, 15: 2.0, 20: 4.0}
-        tracker = Tracker(model, lambda m: scores[seen.steps], [5, 10, 15])
-        seen = None
+    def run(folder, scores, end=None):
+        model, scores = tiny_ali(), iter(scores)
+        tracker = Tracker(model, lambda m: next(scores), [5, 10, 15], "steps")
 
         def callback(history):
-            nonlocal seen
-            seen = history
-            times, history.seconds = history.seconds, [*range(1, history.steps + 1)]     # a clock that ticks steps
             tracker(history)
-            history.seconds = times
             if history.steps == end:
                 raise Stop
 
         kept = folder and Checkpoints(folder, every=0, also={"tracker": tracker})
-        model.fit(data(), steps=20, batch_size=8, callback=callback, checkpoints=kept)
-        return tracker.finish(20), weights(model)
+        history = model.fit(data(), steps=20, batch_size=8, callback=callback, checkpoints=kept)
+        return tracker.finish(history), weights(model)
 
     with pytest.raises(Stop):
-        run(tmp_path, 12)
-    (curve, best), (whole_curve, whole_best) = run(tmp_path), run(None)
+        run(tmp_path, [3.0, 1.0], 12)
+    (curve, best), (whole_curve, whole_best) = run(tmp_path, [2.0, 4.0]), run(None, [3.0, 1.0, 2.0, 4.0])
     assert curve == whole_curve == [[5, 3.0], [10, 1.0], [15, 2.0], [20, 4.0]]
     np.testing.assert_array_equal(best, whole_best)
 
@@ -262,6 +256,10 @@ def test_they_are_written_as_often_as_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.Keeper, "_write", lambda self: (written.append(self._step), write(self)))
     fit(tmp_path, every=1e6)
     assert written == [0, 20]       # at the start and at the end
+    fit(tmp_path / "each", every=1e6, each=8)
+    assert written == [0, 20, 0, 8, 16, 20]
+    with pytest.raises(ValueError, match="each: expected"):
+        Checkpoints(tmp_path, each=0)
     with pytest.raises(ValueError, match="every: expected a non-negative number of seconds, got -1"):
         Checkpoints(tmp_path, every=-1)
     with pytest.raises(ValueError, match='on_nan: expected "stop" or "back-off", got .ignore.'):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -29,10 +30,11 @@ def environment(tmp_path_factory):
 # What a background job inherits ignores SIGINT, a person's terminal does not: the program is started heeding it.
 HEEDING = ("import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
            "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')")
+OFTEN = "from ldf_np.checkpoint import Checkpoints; Checkpoints.__init__.__kwdefaults__['every'] = 0; "    # not every minute
 
 
-def start(environment, *options):
-    return subprocess.Popen([sys.executable, "-c", HEEDING, str(DEMO), "--clips", "1024", *options], env=environment,
+def start(environment, *options, first=""):
+    return subprocess.Popen([sys.executable, "-c", first + HEEDING, str(DEMO), "--clips", "1024", *options], env=environment,
                             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -116,6 +118,36 @@ def test_ctrl_c_writes_what_there_is_and_the_same_command_goes_on(environment, t
     assert recorded == list(range(10, recorded[-1] + 1, 10))        # each once
 
 
+@pytest.mark.kill
+def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment, tmp_path):
+    whole, killed = (tmp_path / name / "ldf_seed0.safetensors" for name in ("whole", "killed"))
+    rng, kills = random.Random(0), max(2, int(os.environ.get("LDF_KILLS", 25)) // 8)
+
+    def run(out, condition, first=""):
+        """Until the condition is met and a moment longer."""
+        program = start(environment, "--steps", "20", "--train-clips", "64", "--model", "ldf", "--seeds", "0", "--out",
+                        str(out), first=first)
+        wait_for(lambda: condition() or program.poll() is not None)
+        time.sleep(rng.uniform(0, 0.2))
+        program.kill()
+        return program.communicate()[1]
+
+    def steps():
+        """Those of which checkpoints are, over both levels."""
+        names = [[p.stem[5:] for p in folder.glob("step-*.json")] for folder in killed.parent.glob("checkpoints/*/[lt]*")]
+        return sum(max(map(int, some), default=0) for some in names)
+
+    err = run(whole.parent, whole.exists)
+    assert whole.exists(), err
+    for k in range(kills):
+        goal = rng.uniform(20 * k / kills, 20 * (k + 1) / kills)
+        run(killed.parent, lambda: steps() >= goal, OFTEN)
+        assert steps() >= goal
+    err = run(killed.parent, killed.exists, OFTEN)
+    assert killed.exists(), err
+    assert killed.read_bytes() == whole.read_bytes()
+
+
 @pytest.mark.parametrize("options, complaint", [
     (["--minutes", "0"], "--minutes: expected a positive number, got 0"),
     (["--clips", "10"], "--clips: expected an integer of at least 1024, got 10"),
@@ -123,7 +155,8 @@ def test_ctrl_c_writes_what_there_is_and_the_same_command_goes_on(environment, t
     (["--train-clips", "5000"], "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
     (["--seeds", "-1"], "--seeds: expected a non-negative integer, got -1"),
     (["--data", "no/such/folder"], "no/such/folder"), (["--resume"], "--resume: nothing was begun in"),
-    (["--on-nan", "hope"], "invalid choice"),
+    (["--on-nan", "hope"], "invalid choice"), (["--steps", "1"], "--steps: expected an integer of at least 2, got 1"),
+    (["--steps", "9", "--minutes", "1"], "not allowed with argument"),
     pytest.param(["--device", "cuda"], "CuPy", marks=pytest.mark.skipif(
         importlib.util.find_spec("cupy") is not None, reason="CuPy is installed"))])
 def test_bad_options_get_one_sentence(environment, tmp_path, options, complaint):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import ctrl_c, values, weights
 
 import ldf_np as ldf
 from ldf_np import experiment, nets
@@ -17,13 +18,13 @@ from ldf_np.training import History
 def test_a_piece_is_made_once(tmp_path):
     made = []
 
-    def make():
-        made.append(1)
+    def make(checkpoints):
+        made.append(checkpoints)
         return {"score": 1.5, "name": "a", "clips": np.arange(6, dtype=np.uint8).reshape(2, 3)}
 
     first = Pieces(tmp_path, {"minutes": 1})
     one, again = first("model seed 0", make), Pieces(tmp_path, {"minutes": 1})("model seed 0", make)
-    assert len(made) == 1 and one["score"] == again["score"] == 1.5
+    assert made == [None] and one["score"] == again["score"] == 1.5
     np.testing.assert_array_equal(again["clips"], np.arange(6).reshape(2, 3))
     assert again["clips"].dtype == np.uint8 and first.seconds > 0
     Pieces(tmp_path, {"minutes": 2})("model seed 0", make)         # other settings, another name: made anew
@@ -32,13 +33,13 @@ def test_a_piece_is_made_once(tmp_path):
 
 
 def test_what_was_interrupted_is_not_kept(tmp_path):
-    def interrupted():
+    def interrupted(_):
         raise KeyboardInterrupt
 
     pieces = Pieces(tmp_path, {})
     with pytest.raises(KeyboardInterrupt):
         pieces("a", interrupted)
-    assert pieces("b", lambda: {"interrupted": True, "steps": 3}) == {"interrupted": True, "steps": 3}
+    assert pieces("b", lambda _: {"interrupted": True, "steps": 3}) == {"interrupted": True, "steps": 3}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -46,11 +47,44 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
                                     lambda p: p.with_suffix(".npz").write_bytes(b"PK"),
                                     lambda p: p.with_suffix(".npz").unlink()])
 def test_a_damaged_piece_is_made_anew(tmp_path, damage):
-    Pieces(tmp_path, {})("a", lambda: {"x": np.zeros(3)})
+    Pieces(tmp_path, {})("a", lambda _: {"x": np.zeros(3)})
     damage(tmp_path / "a.json")
     with pytest.warns(UserWarning, match="made anew"):
-        again = Pieces(tmp_path, {})("a", lambda: {"x": np.ones(3)})
+        again = Pieces(tmp_path, {})("a", lambda _: {"x": np.ones(3)})
     assert again["x"].tolist() == [1, 1, 1]
+
+
+def test_a_piece_goes_on_from_its_checkpoint(tmp_path):
+    seen = []
+
+    def make(checkpoints=None):
+        gan = nets.mlp_gan(4, latent_size=3, hidden=8)
+        finished(gan.fit(values(40, 4, dtype=np.float32), steps=12, batch_size=8, checkpoints=checkpoints,
+                         callback=lambda history: seen.append(history.steps)))
+        return {"weights": weights(gan)}
+
+    def pieces(resume=None):
+        return experiment.pieces(SimpleNamespace(out=tmp_path, on_nan="stop", resume=resume), {"a": 1}, 1)
+
+    whole, kept = make()["weights"], tmp_path / "checkpoints" / "it"
+    for resume, step in ((None, 5), (None, 3), (False, 2)):         # the last begins anew
+        with pytest.raises(KeyboardInterrupt), ctrl_c(step):
+            pieces(resume)("it", make)
+    assert seen[12:] == [*range(1, 9), 1, 2] and (kept / "step-000000002.json").exists()
+    made = pieces()("it", make)
+    np.testing.assert_array_equal(made["weights"], whole)
+    assert seen[22:] == [*range(3, 13)] and [p.name for p in kept.iterdir()] == ["metrics.jsonl"]
+    (kept / "step-000000007.json").write_text("left by a run that was killed just after the piece was kept")
+    pieces()("it", None)
+    assert [p.name for p in kept.iterdir()] == ["metrics.jsonl"]
+
+
+def test_all_options_but_a_few_are_settings():
+    options = experiment.parser("doc", out="out", minutes=1)
+    experiment.add_checkpoints(options)
+    options = options.parse_args(["--minutes", "3", "--resume"])
+    assert experiment.settings(options) == {"minutes": 3.0, "device": "auto"}
+    assert experiment.settings(options, "minutes") == {"device": "auto"}
 
 
 def test_finished_passes_only_whole_trainings():
@@ -104,10 +138,21 @@ def test_the_tracker_brings_back_the_best_weights():
         gan.step(ldf.Generator(1).standard_normal((8, 4)))
         history.append({}, seconds)
         tracker(history)
-    curve = tracker.finish(5.0)
+    history.append({}, 5.0)
+    curve = tracker.finish(history)
     assert curve == [[1.0, 3.0], [3.0, 1.0], [5.0, 2.0]] and tracker.best == 1.0
     np.testing.assert_array_equal(gan.generator.flat(), seen[1])
     assert not np.array_equal(seen[1], seen[2])        # control: there was something to bring back
+
+
+def test_the_curve_holds_what_else_the_score_tells():
+    model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
+    scores = iter([(3.0, 10), (1.0, 20)])
+    tracker = Tracker(model, lambda m: next(scores), [0.5])
+    history = History()
+    history.append({}, 1.0)
+    tracker(history)
+    assert tracker.finish(history) == [[1.0, 3.0, 10.0], [1.0, 1.0, 20.0]] and tracker.best == 1.0
 
 
 def test_the_tracker_waits_until_a_hierarchy_is_ready():
@@ -117,9 +162,19 @@ def test_the_tracker_waits_until_a_hierarchy_is_ready():
     history.append({}, 1.0)
     tracker(history)
     assert tracker.curve == []
-    model.ready, history.before = True, 10.0
+    model.ready, history.before = True, {"seconds": 10.0, "steps": 7}
     tracker(history)
     assert tracker.curve == [[11.0, 1.0]]
+
+
+def test_the_tracker_looks_by_steps_whatever_the_clock_says():
+    model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
+    tracker, history = Tracker(model, lambda m: 1.0, [2, 9, 10], "steps"), History()
+    history.before["steps"] = 7
+    for seconds in (0.0, 1e6, 2e6):
+        history.append({}, seconds)
+        tracker(history)
+    assert tracker.finish(history) == [[8, 1.0], [9, 1.0], [10, 1.0], [10, 1.0]]
 
 
 def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
@@ -158,7 +213,7 @@ experiment.main(run, SimpleNamespace(out="there", seeds={}))
 
 @pytest.mark.parametrize("body, seeds, said", [
     ("raise ValueError('clips: expected more')", [0], "clips: expected more"),
-    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", [0], "is kept in there, and the same command continues"),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", [0], "is kept in there, and the same command goes on"),
     ("pass", [1, 1], "--seeds: expected different seeds, got 1 1")])
 def test_programs_end_with_a_sentence(body, seeds, said):
     ended = subprocess.run([sys.executable, "-c", PROGRAM.format(body, seeds)], capture_output=True, text=True, timeout=60)

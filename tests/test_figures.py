@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import json
 import re
+import signal
 from html.parser import HTMLParser
 
 import numpy as np
@@ -121,6 +122,21 @@ def test_an_experiment_that_fails_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(figures.EXPERIMENTS, "memory", "--frames 5")
     options = figures.parse(["--only", "memory", "--out", str(tmp_path)])
     assert "at least two growing numbers" in figures.experiments_run(options)["memory"]
+
+
+def test_ctrl_c_lets_an_experiment_end_in_its_own_way(tmp_path, monkeypatch):
+    (tmp_path / "memory.py").write_text(
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "try:\n    os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(1); open('ended', 'w')\n")
+    monkeypatch.setattr(figures, "HERE", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        figures.experiments_run(figures.parse(["--only", "memory", "--out", str(tmp_path)]))
+    signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "ended").exists()
 
 
 def test_the_readme_shows_the_committed_results():

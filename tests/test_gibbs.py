@@ -112,7 +112,8 @@ def test_a_run(tmp_path, monkeypatch, capsys):
     options += ["--out", str(tmp_path)]
     gibbs.run(gibbs.parse(options))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "results.json", "chains.png", "curves.png", "chains.gif"}
+    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json", "chains.png", "curves.png",
+                                                    "chains.gif"}
     rows = results["tables"]["chains"]["rows"]
     assert len(rows) == 16 and all(np.isfinite([cell[0] for cell in row]).all() for row in rows.values())
     counts = [row[0] for row in results["tables"]["models"]["rows"].values()]
@@ -120,7 +121,7 @@ def test_a_run(tmp_path, monkeypatch, capsys):
     assert len(results["claims"]) == 11 and "frames: independent" in capsys.readouterr().out
 
     for name in ("bottom", "top"):          # the same again trains nothing
-        monkeypatch.setattr(gibbs, name, None)
+        monkeypatch.setattr(gibbs, name, lambda *_: pytest.fail("a finished piece is made again"))
     for owner, name in ((gibbs, "curves"), (gibbs, "strips"), (gibbs.plots, "save_animation")):     # its pictures are there
         monkeypatch.setattr(owner, name, lambda *_, **__: None)
     gibbs.run(gibbs.parse(options))

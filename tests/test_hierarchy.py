@@ -340,11 +340,13 @@ def test_ctrl_c_still_leaves_a_model_that_samples(monkeypatch):
 def test_a_callback_is_told_of_the_time_before():
     """Each level's History says how long the levels below took, and the hierarchy is ready once it can be sampled."""
     model, seen = two_levels(), []
-    fit(model, "bottom-first", callback=lambda history: seen.append(
-        (id(history), history.before, history.seconds[-1], model.ready)))
+    histories = fit(model, "bottom-first", callback=lambda history: seen.append(
+        (id(history), history.before["seconds"], history.seconds[-1], model.ready, history.passed("steps"))))
     bottom, top_level = ([s for s in seen if s[0] == name] for name in dict.fromkeys(s[0] for s in seen))
     assert {s[1] for s in bottom} == {0.0} and not any(s[3] for s in bottom)
     assert all(s[1] >= bottom[-1][2] for s in top_level) and all(s[3] for s in top_level)
+    assert [s[4] for s in seen] == list(range(1, len(seen) + 1)) and histories["top"].passed("steps") == len(seen)
+    assert histories["top"].passed("seconds") == top_level[-1][1] + top_level[-1][2]
 
 
 def test_a_callback_does_not_eat_the_budget(monkeypatch):

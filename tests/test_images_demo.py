@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import load_program
+from helpers import ctrl_c, load_program
 
 import ldf_np as ldf
 from ldf_np import patch_nets
@@ -105,7 +105,11 @@ def test_a_whole_run_and_its_continuation(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(images, "LOOK", 32)
     monkeypatch.setattr(images, "LOOKS", 1)
     options = ["--minutes", "0.001", "--seeds", "0", "--classifier-minutes", "0.01", "--out", str(tmp_path)]
+    with pytest.raises(KeyboardInterrupt), ctrl_c(1):       # in the training of the classifier
+        images.run(images.parse(options))
+    (begun,) = (tmp_path / "checkpoints").glob("*/step-*1.json")
     images.run(images.parse(options))
+    assert begun.parent.name == "classifier" and not list((tmp_path / "checkpoints").rglob("step-*"))
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["claims"]) == 8 and all(c["verdict"] in ("held", "failed", "undecided") for c in results["claims"])
     assert results["classifier_accuracy"] > 0.9

@@ -9,6 +9,7 @@ from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np.data import Clips
+from ldf_np.experiment import Pieces
 
 limited = load_program("demos/limited_data.py")
 
@@ -53,7 +54,7 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
     """A run that was ended goes on where it was; with all clips both LDFs are one model."""
     calls, ends = [], [("joint ALI", 64, 1)]
 
-    def trained(arm, task, scores):
+    def trained(arm, task, scores, checkpoints):
         calls.append((arm, len(task.clips), task.seed))
         if calls[-1] in ends:
             ends.clear()
@@ -95,7 +96,7 @@ def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
             arm(task)
         assert seen.pop(kind) == rows
     with pytest.raises(KeyboardInterrupt):
-        limited.shared_bottom(limited.Pieces(tmp_path, {}), "ALI", 0, frames, 1.0)
+        limited.shared_bottom(Pieces(tmp_path, {}), "ALI", 0, frames, 1.0)
     assert seen == {"ALI": [1500]}
 
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import load_program
+from helpers import ctrl_c, load_program
 
 from ldf_np.data import shapes as S
 from ldf_np.data.shapes import BOX, SHAPES, TOLERANCE, allowed_steps, make_shapes, read_shapes, render
@@ -151,7 +151,11 @@ def test_the_program(tmp_path, capsys):
     """At a tiny size: claims, tables, pictures and pieces are written."""
     options = demo.parse(["--minutes", "0.001", "--seeds", "0", "--clips", "256", "--samples", "64", "--device", "cpu",
                           "--out", str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt), ctrl_c(1):
+        demo.run(options)
+    assert (tmp_path / "checkpoints" / "ldf_0" / "level 0" / "step-000000001.json").exists()
     demo.run(options)
+    assert not list((tmp_path / "checkpoints").rglob("step-*"))
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["claims"]) == 5 and {c["verdict"] for c in results["claims"]} <= {"held", "failed", "undecided"}
     rows = results["tables"]["Generated clips"]["rows"]

@@ -6,6 +6,8 @@ Adam makes as large as any other.)
 """
 
 import importlib.util
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ import ranks
 from helpers import tiny_ali, values
 
 from ldf_np import Generator, parallel
+from ldf_np.apart import _Made
 
 PROGRAM = Path(__file__).with_name("ranks.py")
 BOUND = 1e-5
@@ -33,10 +36,10 @@ SETTINGS = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"
 TRAININGS = ["ali", "gan", "joint", "vae", "bottom_first", "together"]
 
 
-def mpirun(count, folder, *names):
+def mpirun(count, folder, *names, **environment):
     """tests/ranks.py in ``count`` processes."""
-    return subprocess.run([MPIRUN, "-n", str(count), sys.executable, PROGRAM, folder, *names], env=os.environ | SETTINGS,
-                          capture_output=True, text=True, timeout=60)
+    return subprocess.run([MPIRUN, "-n", str(count), sys.executable, PROGRAM, folder, *names],
+                          env=os.environ | SETTINGS | environment, capture_output=True, text=True, timeout=60)
 
 
 def read(folder, what):
@@ -46,8 +49,9 @@ def read(folder, what):
 
 def distance(one, other):
     """The largest difference between two results."""
+    one, other = ({k: a for k, a in found.items() if k != "apart" and not k.startswith("log ")} for found in (one, other))
     assert set(one) == set(other)
-    return max(float(np.abs(one[k] - other[k]).max()) for k in one if k != "apart")
+    return max(float(np.abs(one[k] - other[k]).max()) for k in one)
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +116,92 @@ def test_what_a_killed_rank_leaves_goes_on_with_another_number(tmp_path, before,
     assert ended.returncode == 0, ended.stderr
     found = read(tmp_path, "resumed")
     assert found["apart"] == 0
-    found.pop("apart")
     assert distance(found, whole) < 10 * BOUND      # after 40 steps, not 6
+
+
+def checkpoints(folder, side):
+    """The steps of which a side has checkpoints, oldest first."""
+    return sorted(int(p.stem[5:]) for p in (folder / "run" / side).glob("step-*.json"))
+
+
+@pytest.fixture(scope="module")
+def gone_on(by_two, tmp_path_factory):
+    """A folder of trainings by sides that are apart, which went on after a rank of the top had been killed or one was told to
+    end: {name: the result}; {name: {side: steps of checkpoints before that}}; what was said."""
+    folder = tmp_path_factory.mktemp("apart")
+    for count in (2, 3):
+        ended = mpirun(count, folder / f"killed by {count}", "apart_dies")
+        assert ended.returncode != 0 and f"process rank {count - 1} with PID" in ended.stderr
+    for name, killed in {"same": 2, "top": 2, "level 0": 2, "forgetful": 2, "3 to 2": 3, "2 to 3": 2, "other way": 2}.items():
+        shutil.copytree(folder / f"killed by {killed}", folder / name)
+    before = {path.name: {side: checkpoints(path, side) for side in ("level 0", "top")} for path in folder.iterdir()}
+    for side in ("level 0", "top"):         # is damaged
+        (folder / side / "run" / side / f"step-{before[side][side][-1]:09d}.safetensors").write_bytes(b"nothing")
+    stops = [f"{what}@{name}" for name in ("stop 0", "stop 1", "stop all") for what in ("apart_stopped", "apart_resumed")]
+    ended = [mpirun(2, folder, *[f"apart_resumed@{name}" for name in ("same", "top", "level 0", "3 to 2")], *stops, "forgetful",
+                    "apart_resumed@forgetful"),
+             mpirun(3, folder, "apart_resumed@2 to 3", "apart_by_two@other way", "apart_resumed@same")]
+    said = "".join(e.stderr for e in ended)
+    assert [e.returncode for e in ended] == [0, 0], said
+    return folder, before, said
+
+
+def test_sides_that_are_apart_go_on_bit_for_bit(by_two, gone_on):
+    """From their newest checkpoints, or from the one before where that is damaged on one side."""
+    folder, before, said = gone_on
+    assert before["same"]["top"] == [0, 6] and before["same"]["level 0"][-1] >= 8       # which has made what the top asks for
+    for name in ("same", "top", "level 0"):
+        found = read(folder / name, "apart_resumed")
+        assert found["apart"] == distance(found, read(by_two, "apart")) == 0
+        logs = [(folder / name / "run" / side / "metrics.jsonl").read_text().splitlines() for side in ("level 0", "top")]
+        assert [[json.loads(line)["step"] for line in log] for log in logs] == [[10], [10]]
+    for side in ("level 0", "top"):
+        older, newest = before[side][side]
+        assert f"run/{side}: the training goes on from step {older}, and {newest - older} steps are lost" in said
+
+
+@pytest.mark.parametrize("name, what", [("2 to 3", "apart_resumed"), ("other way", "apart_by_two"),
+                                        ("3 to 2", "apart_resumed")])
+def test_sides_that_are_apart_go_on_with_another_number_of_ranks(by_two, gone_on, name, what):
+    found = read(gone_on[0] / name, what)
+    assert found["apart"] == 0 and distance(found, read(by_two, "apart")) < BOUND
+
+
+def test_what_a_checkpoint_of_sides_that_are_apart_lacks_is_noticed(by_two, gone_on):
+    """Negative control."""
+    assert distance(read(gone_on[0] / "forgetful", "apart_resumed"), read(by_two, "apart")) > 100 * BOUND
+
+
+@pytest.mark.parametrize("who, bottom, top", [("0", 5, 6), ("1", 8, 5), ("all", 5, 5)])
+def test_sides_that_are_apart_end_calmly_and_go_on(by_two, gone_on, who, bottom, top):
+    """The rank that gets SIGTERM ends after its step, with a checkpoint of it, and the other with its round."""
+    folder, _, said = gone_on
+    assert distance(read(folder / f"stop {who}", "apart_resumed"), read(by_two, "apart")) == 0
+    assert (f"interrupted: level 0 after step {bottom} of 12, in round {bottom // 4 + 1} of 3 and top after step {top} of 18, "
+            f"in round {top // 6 + 1} of 3; the same call goes on from the checkpoints in {folder}/stop {who}/run") in said
+
+
+def test_sides_that_are_apart_are_killed_at_random_moments(by_two, tmp_path):
+    """An eighth as often as LDF_KILLS says, which is for tests/test_kill.py."""
+    wanted, kills, runs = int(os.environ.get("LDF_KILLS", 25)) // 8, 0, 0
+    for moment in itertools.count():
+        what = "apart_killed" if kills < wanted else "apart_resumed"
+        if mpirun(2, tmp_path / f"{runs}", what, MOMENT=str(moment)).returncode:
+            kills += 1
+        else:
+            assert distance(read(tmp_path / f"{runs}", what), read(by_two, "apart")) == 0
+            runs += 1
+            if kills >= wanted:
+                break
+
+
+def test_the_top_may_go_back_as_many_rounds_as_it_has_checkpoints():
+    made = _Made()
+    for number in range(1, 6):
+        made.add(np.full(2, number))
+    assert [made.find(number)[0] for number in (3, 4, 5)] == [3, 4, 5] and made.find(6) is None
+    with pytest.raises(ValueError, match="checkpoints: expected the top to go on from round 3 or later, got 2: .*begin anew"):
+        made.find(2)
 
 
 def test_a_batch_has_to_divide_among_the_ranks():

@@ -177,6 +177,11 @@ def test_ctrl_c_in_the_callback():
     assert history.interrupted and history.steps == 2
 
 
+def test_a_step_that_cannot_be_taken_ends_the_training():
+    history = train(lambda share: {"loss": share} if share < 0.5 else None, steps=4)
+    assert history.interrupted and history.losses["loss"] == [0.0, 0.25] and history.steps == 2
+
+
 def test_other_errors_come_through():
     with pytest.raises(ZeroDivisionError):
         train(lambda share: 1 / 0, steps=3)
