@@ -12,12 +12,11 @@ ahead it waits, and has kept those of as many rounds as the top may have gone ba
 """
 
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 
 from .checkpoint import KEPT
-from .parallel import enter, over_ranks, world
+from .parallel import over_ranks, within, world
 from .training import Batches, train
 
 FINISHED, INTERRUPTED = "finished", "interrupted"
@@ -61,7 +60,7 @@ def fit_apart(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
     name, side, own = ("level 0", _bottom, steps) if below else ("top", _top, top_steps)
     kept = checkpoints and checkpoints.inside(name, each=own // rounds, steps=steps, top_steps=top_steps, rounds=rounds,
                                               codes=codes)
-    with _within(ranks.split(below)):
+    with within(ranks.split(below)):
         history = side(model, x, _Link(ranks, last), rounds, own // rounds, min(codes, len(x)), batch_size,
                        {"steps": own, "progress": progress, "checkpoints": kept, "label": name})
     for part, root in ((model.levels[0].model, 0), (model.whitening, last), (model.top, last)):
@@ -74,15 +73,6 @@ def fit_apart(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
         print(f"interrupted: {there}; " + (f"the same call goes on from the checkpoints in {checkpoints.folder}" if checkpoints
                                            else "without checkpoints nothing goes on from there"), file=sys.stderr, flush=True)
     return histories
-
-
-@contextmanager
-def _within(group):
-    before = enter(group)
-    try:
-        yield
-    finally:
-        enter(before)
 
 
 class _Link:

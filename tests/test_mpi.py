@@ -207,9 +207,6 @@ def test_the_top_may_go_back_as_many_rounds_as_it_has_checkpoints():
 def test_a_batch_has_to_divide_among_the_ranks():
     other = parallel.World()
     other.size = 3
-    before = parallel.enter(other)
-    try:
-        with pytest.raises(ValueError, match="batch_size: expected a multiple of 3, the number of ranks, got 16"):
-            parallel.share(16)
-    finally:
-        parallel.enter(before)
+    said = "batch_size: expected a multiple of 3, the number of ranks, got 16"
+    with parallel.within(other), pytest.raises(ValueError, match=said):
+        parallel.share(16)
