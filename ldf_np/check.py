@@ -4,7 +4,7 @@ import numpy as np
 
 from . import ops
 from .engine import Tensor, grad
-from .expect import one_of_type
+from .expect import one_of_type, whole
 
 
 def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
@@ -30,8 +30,7 @@ def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
     ValueError
         For an order below 1 or no arguments.
     """
-    if order < 1:
-        raise ValueError(f"check_grads: order: expected at least 1, got {order}")
+    whole("check_grads: order", order)
     arrays = [np.asarray(a.data if isinstance(a, Tensor) else a, dtype=np.float64) for a in args]
     if not arrays:
         raise ValueError("check_grads: args: expected at least one argument, got none")

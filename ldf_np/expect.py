@@ -4,34 +4,40 @@ import math
 
 import numpy as np
 
-from .kernels.size import check_size
+from .kernels.size import check_size, is_whole
 
-__all__ = ["channels_last", "check_size", "finite", "number", "numbers", "one_of_type", "positive", "whole"]
+__all__ = ["channels_last", "check_size", "finite", "is_whole", "number", "numbers", "one_of_type", "positive", "whole"]
 
 
 def whole(name, value, least=1, most=math.inf):
     """``value`` as an int; TypeError where it is no whole number, ValueError where it is outside [least, most]."""
-    if not hasattr(value, "__index__") or isinstance(value, bool):
+    if not is_whole(value):
         raise TypeError(f"{name}: expected a whole number, got {value!r:.80}")
     if not least <= value <= most:
         wanted = f"{least} to {most}" if most < math.inf else f"at least {least}"
         raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
-    return value.__index__()
+    return int(value)
+
+
+def is_number(value):
+    """Whether it is a real number, Python's or NumPy's: True and False are none, and neither are arrays."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def number(name, value, low=-math.inf, high=math.inf):
     """``value``; TypeError where it is no number, ValueError where it is not finite or outside [low, high]."""
-    if not isinstance(value, (int, float, np.integer, np.floating)):
+    if not is_number(value):
         raise TypeError(f"{name}: expected a number, got {value!r:.80}")
     if not (low <= value <= high and abs(value) < math.inf):
-        wanted = f"a number in [{low:g}, {high:g}]" if high < math.inf else f"a finite number of at least {low:g}"
+        least = f" of at least {low:g}" if low > -math.inf else ""
+        wanted = f"a number in [{low:g}, {high:g}]" if high < math.inf else f"a finite number{least}"
         raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
     return value
 
 
 def positive(name, value):
     """``value``; TypeError where it is no number, ValueError where it is not above 0 and finite."""
-    if isinstance(value, (int, float, np.integer, np.floating)) and not 0 < value < math.inf:
+    if is_number(value) and not 0 < value < math.inf:
         raise ValueError(f"{name}: expected a positive number, got {value!r:.80}")
     return number(name, value)
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .backend import asarray, on_device, xp
-from .expect import check_size, whole
+from .expect import check_size, is_whole, whole
 from .kernels import random as kernel
 
 
@@ -24,8 +24,8 @@ class Generator:
     """
 
     def __init__(self, seed=0):
-        if isinstance(seed, (bool, float, str, type(None))) or (not isinstance(seed, np.random.SeedSequence) and seed < 0):
-            raise ValueError(f"seed: expected a non-negative integer, got {seed!r}")
+        if not isinstance(seed, np.random.SeedSequence) and (not is_whole(seed) or seed < 0):
+            raise ValueError(f"seed: expected a non-negative integer, got {seed!r:.80}")
         self._sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(int(seed))
         self._generator = np.random.Generator(np.random.Philox(self._sequence))
         self._device, self._pushed = None, None     # the device's state, and the host's state that it agrees with
@@ -52,6 +52,7 @@ class Generator:
 
     def integers(self, low, high, size=None):
         """Uniform integers from [low, high), as a NumPy array: they index data on the host."""
+        _count(size), whole("low", low, -2 ** 63), whole("high", high, low + 1)
         return self._generator.integers(low, high, size)
 
     def permutation(self, n):
@@ -116,7 +117,9 @@ class Generator:
 
 def _shape(size):
     """A size (None, an int or a tuple) as a shape."""
-    shape = () if size is None else (size,) if hasattr(size, "__index__") else tuple(size)
+    shape = () if size is None else tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if not all(map(is_whole, shape)):
+        raise TypeError(f"size: expected a whole number, several of them or None, got {size!r:.80}")
     if shape and min(shape) < 0:
         raise ValueError(f"size: expected lengths of at least 0, got {shape}")
     return shape

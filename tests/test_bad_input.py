@@ -465,13 +465,16 @@ CASES = {
     "Gen none": (lambda: ldf.Generator(None), ValueError, "seed: expected a non-negative integer"),
     "Gen np": (lambda: ldf.Generator(np.float64(1.)), ValueError, "seed: expected a non-negative integer"),
     "normal size": (lambda: rng.standard_normal(-1), ValueError, "size: expected lengths of at least 0"),
-    "normal f": (lambda: rng.standard_normal(1.5), TypeError, "'float' object is not iterable"),
+    "normal f": (lambda: rng.standard_normal(1.5), TypeError, "size: expected a whole number, several of them or None"),
     "normal dtype": (lambda: rng.standard_normal(2, np.int32), TypeError, "Unsupported dtype dtype('int32') for random"),
     "normal f16": (lambda: rng.standard_normal(2, np.float16), TypeError, "Unsupported dtype dtype('float16') for random"),
     "random -": (lambda: rng.random((2, -1)), ValueError, "size: expected lengths of at least 0"),
     "normal (2,-2)": (lambda: rng.standard_normal((-2, -2)), ValueError, "size: expected lengths of at least 0"),
     "random huge": (lambda: rng.random(10**13), ValueError, "size: an array of shape 10000000000000"),
-    "integers": (lambda: rng.integers(3, 1), ValueError, "low >= high"),
+    "integers": (lambda: rng.integers(3, 1), ValueError, "high: expected at least 4"),
+    "integers f": (lambda: rng.integers(0, 2.5), TypeError, "high: expected a whole number"),
+    "integers size": (lambda: rng.integers(0, 2, -1), ValueError, "size: expected lengths of at least 0"),
+    "integers huge": (lambda: rng.integers(0, 2, 10**13), ValueError, "size: an array of shape 10000000000000"),
     "perm -": (lambda: rng.permutation(-1), ValueError, "n: expected 0 to 4611686018427387904"),
     "perm f": (lambda: rng.permutation(1.5), TypeError, "n: expected a whole number"),
     "spawn": (lambda: rng.spawn(-1), ValueError, "count: expected at least 0"),
@@ -484,7 +487,7 @@ CASES = {
     "state neg": (
         lambda: setattr(rng, "state", rng.state | {"counter": [-1, 0, 0, 0]}),
         ValueError, "state: expected what Generator.state gave"),
-    "normal str": (lambda: rng.standard_normal("ab"), TypeError, "'<' not supported between instances of 'str' and 'int'"),
+    "normal str": (lambda: rng.standard_normal("ab"), TypeError, "size: expected a whole number, several of them or None"),
     "permutation huge": (lambda: rng.permutation(2**70), ValueError, "n: expected 0 to 4611686018427387904"),
     "use": (lambda: ldf.use("tpu"), ValueError, "device: expected \"cpu\", \"cuda\" or \"auto\""),
     "prec": (lambda: ldf.set_float32_matmul_precision("x"), ValueError, "precision: expected \"highest\" or \"high\""),
@@ -923,11 +926,27 @@ CASES = {
     "mh none": (lambda: gaussians.modes_hit(None), TypeError, "samples: expected an array of real numbers"),
     "mh e": (lambda: gaussians.modes_hit(f(0, 2)), ValueError, "samples: expected at least 1 of them and no empty axis"),
     "mh nan": (lambda: gaussians.modes_hit(nan), ValueError, "samples: expected finite numbers"),
-    "over_seeds str": (lambda: experiment.over_seeds("ab"), ValueError, "could not convert string to float: 'ab'"),
+    "over_seeds str": (lambda: experiment.over_seeds("ab"), TypeError, "values: expected an array of real numbers"),
+    "over_seeds strs": (lambda: experiment.over_seeds(["1", "2"]), TypeError, "values: expected an array of real numbers"),
+    "over_seeds none": (lambda: experiment.over_seeds([1., None]), TypeError, "values: expected an array of real numbers"),
+    "over_seeds nan": (lambda: experiment.over_seeds([1., float("nan")]), ValueError, "values: expected finite numbers"),
+    "over_seeds inf": (lambda: experiment.over_seeds([1., float("inf")]), ValueError, "values: expected finite numbers"),
+    "over_seeds gen": (
+        lambda: experiment.over_seeds(x for x in (1., 2.)),
+        TypeError, "values: expected an array of real numbers"),
+    "over_seeds 2d": (lambda: experiment.over_seeds(f(2, 2)), ValueError, "values: expected at least one number"),
     "verdict": (lambda: experiment.verdict([1, 0, 2], "x"), ValueError, "expected: \"below\" or \"above\""),
     "verdict few": (lambda: experiment.verdict([1], "below"), ValueError, "interval: expected"),
     "verdict none": (lambda: experiment.verdict(None, "below"), ValueError, "interval: expected"),
-    "level": (lambda: experiment.over_seeds([1., 2.], level=2), ValueError, "level: expected a number in [0, 1]"),
+    "verdict nan": (lambda: experiment.verdict([1, float("nan"), 2], "below"), ValueError, "interval: expected a finite"),
+    "verdict nan 2": (lambda: experiment.verdict([1, 0, float("nan")], "above"), ValueError, "interval: expected a finite"),
+    "verdict half": (lambda: experiment.verdict([1, 0, None], "above"), TypeError, "interval: expected a number"),
+    "verdict str": (lambda: experiment.verdict([1, "0", "2"], "above"), TypeError, "interval: expected a number"),
+    "verdict turned": (lambda: experiment.verdict([1, 2, 0], "above"), ValueError, "interval: expected low <= high"),
+    "verdict than": (lambda: experiment.verdict([1, 0, 2], "below", float("nan")), ValueError, "than: expected a finite"),
+    "verdict than 1": (lambda: experiment.verdict([1, None, None], "below", None), TypeError, "than: expected a number"),
+    "level": (lambda: experiment.over_seeds([1., 2.], level=2), ValueError, "level: expected a number in (0, 1)"),
+    "level 1": (lambda: experiment.over_seeds([2., 2.], level=1), ValueError, "level: expected a number in (0, 1)"),
     "sheet": (lambda: plots.clip_sheet(u8(4, 8, 8, 3)), ValueError, "clips: expected shape"),
     "sheet f": (lambda: plots.clip_sheet(f(4, 5, 8, 8, 3)), ValueError, "clips: expected uint8"),
     "sheet cols": (lambda: plots.clip_sheet(u8(4, 5, 8, 8, 3), columns=0), ValueError, "columns: expected at least 1"),
@@ -950,6 +969,76 @@ CASES = {
 }
 
 
+# Where whole numbers are meant, True is none: Python would take it as 1.
+X, W, YES = f(1, 4, 4, 1), f(2, 2, 1, 1), (True, np.True_)
+WHOLE = {
+    "conv2d stride": lambda yes: ldf.conv2d(X, W, stride=yes),
+    "conv2d strides": lambda yes: ldf.conv2d(X, W, stride=(1, yes)),
+    "conv2d padding": lambda yes: ldf.conv2d(X, W, padding=yes),
+    "conv_transpose2d stride": lambda yes: ldf.conv_transpose2d(X, W, stride=yes),
+    "conv_transpose2d output_size": lambda yes: ldf.conv_transpose2d(X, W, output_size=(5, yes)),
+    "conv2d_weight kernel_size": lambda yes: ldf.conv2d_weight(X, X, kernel_size=yes),
+    "Conv2d kernel_size": lambda yes: L.Conv2d(1, 1, yes, rng=rng),
+    "Conv2d channels": lambda yes: L.Conv2d(yes, 1, 3, rng=rng),
+    "ConvTranspose2d padding": lambda yes: L.ConvTranspose2d(1, 1, 3, padding=yes, rng=rng),
+    "Linear": lambda yes: L.Linear(yes, 1, rng=rng),
+    "BatchNorm": lambda yes: L.BatchNorm(yes),
+    "Maxout": lambda yes: L.Maxout(yes),
+    "Reshape": lambda yes: L.Reshape(yes),
+    "sum": lambda yes: ldf.sum(f(2, 2), axis=yes),
+    "sum axes": lambda yes: ldf.sum(f(2, 2), axis=(0, yes)),
+    "mean": lambda yes: ldf.mean(f(2, 2), axis=yes),
+    "max": lambda yes: T(f(2, 2)).max(axis=yes),
+    "maxout": lambda yes: ldf.maxout(f(2, 2), yes),
+    "reshape": lambda yes: ldf.reshape(f(1), yes),
+    "reshape shape": lambda yes: T(f(2)).reshape(2, yes),
+    "transpose": lambda yes: ldf.transpose(f(2, 2), axes=(yes, 0)),
+    "transpose method": lambda yes: T(f(2, 2)).transpose(yes, 0),
+    "swapaxes": lambda yes: ldf.ops.swapaxes(f(2, 2), 0, yes),
+    "concatenate": lambda yes: ldf.concatenate([f(2, 2), f(2, 2)], axis=yes),
+    "stack": lambda yes: ldf.stack([f(2), f(2)], axis=yes),
+    "split": lambda yes: ldf.split(f(2, 2), yes),
+    "split places": lambda yes: ldf.split(f(2, 2), [yes]),
+    "split axis": lambda yes: ldf.split(f(2, 2), 2, axis=yes),
+    "pad": lambda yes: ldf.pad(f(2), ((yes, 0),)),
+    "Generator": lambda yes: ldf.Generator(yes),
+    "random": lambda yes: rng.random(yes),
+    "random shape": lambda yes: rng.standard_normal((2, yes)),
+    "integers": lambda yes: rng.integers(0, yes),
+    "permutation": lambda yes: rng.permutation(yes),
+    "spawn": lambda yes: rng.spawn(yes),
+    "set_num_threads": lambda yes: ldf.set_num_threads(yes),
+    "check_grads": lambda yes: ldf.check_grads(lambda x: x, [f(2)], order=yes),
+    "batch_size": lambda yes: mali.fit(f(8, 2), steps=1, batch_size=yes),
+    "steps": lambda yes: mali.fit(f(8, 2), steps=yes, batch_size=4),
+    "minutes": lambda yes: mali.fit(f(8, 2), minutes=yes, batch_size=4),
+    "sample": lambda yes: mali.sample(yes),
+    "latent_size": lambda yes: ldf.GAN(gan.generator, gan.discriminator, yes),
+    "frames": lambda yes: ldf.JointGAN(jg.generator, jg.discriminator, 4, yes),
+    "Frames": lambda yes: Frames(yes),
+    "Patches": lambda yes: Patches(yes, 2),
+    "Groups": lambda yes: Groups(yes, 4, (2,)),
+    "Whitening": lambda yes: Whitening((4,), yes),
+    "Whitening shape": lambda yes: Whitening((4, yes), 2),
+    "clip_ldf": lambda yes: nets.clip_ldf(u8(8, 5, 32, 32, 3), shared=yes),
+    "mlp_ali": lambda yes: nets.mlp_ali(2, yes),
+    "small_ali": lambda yes: nets.small_ali(8, yes),
+    "Adam lr": lambda yes: optim.Adam(lin, yes),
+    "kid folds": lambda yes: metrics.classifier_two_sample(f(8, 2), f(8, 2), folds=yes),
+    "splits": lambda yes: metrics.inception_score(lambda x: f(4, 2) / 2, u8(4, 8, 8, 3), splits=yes),
+    "features width": lambda yes: metrics.features(u8(4, 8, 8, 3), width=yes),
+    "make_shapes": lambda yes: shapes.make_shapes(yes),
+    "make_shapes frames": lambda yes: shapes.make_shapes(1, frames=yes),
+    "make_gaussians": lambda yes: gaussians.make_gaussians(yes),
+    "cut_clips": lambda yes: cut_clips(u8(6, 40, 40, 3), yes, np.random.default_rng(0)),
+    "load_pacman": lambda yes: load_pacman(yes),
+    "load_pacman seed": lambda yes: load_pacman(1, 1, seed=yes),
+    "load_games": lambda yes: load_games(yes),
+    "read_clips": lambda yes: read_clips(FOLDER, clips=yes),
+    "clip_sheet": lambda yes: plots.clip_sheet(u8(4, 5, 8, 8, 3), scale=yes),
+}
+
+
 def refused(call, kind, message):
     """Whether a call is refused as it has to be; where not, what happened, as a text."""
     error, came, taken = attempt(call)
@@ -959,6 +1048,13 @@ def refused(call, kind, message):
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_is_named(name):
     assert refused(*CASES[name]) is True
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_true_is_no_whole_number(name):
+    for yes in YES:
+        error, came, _ = attempt(lambda: WHOLE[name](yes))
+        assert isinstance(error, (TypeError, ValueError)) and "expected" in str(error) and "True" in str(error), came
 
 
 @pytest.mark.parametrize("planted", [
