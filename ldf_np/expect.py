@@ -6,7 +6,8 @@ import numpy as np
 
 from .kernels.size import check_size, is_whole
 
-__all__ = ["channels_last", "check_size", "finite", "is_whole", "number", "numbers", "one_of_type", "positive", "whole"]
+__all__ = ["channels_last", "check_size", "choice", "finite", "function", "is_whole", "number", "numbers", "one_of_type",
+           "positive", "whole"]
 
 
 def whole(name, value, least=1, most=math.inf):
@@ -42,6 +43,20 @@ def positive(name, value):
     return number(name, value)
 
 
+def choice(name, value, *texts):
+    """``value``; ValueError unless it is one of the texts."""
+    if not isinstance(value, str) or value not in texts:
+        raise ValueError(f"{name}: expected one of {', '.join(texts)}, got {value!r:.80}")
+    return value
+
+
+def function(name, value):
+    """``value``; TypeError unless it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {type(value).__name__}")
+    return value
+
+
 def one_of_type(name, value, kind):
     """``value``; TypeError unless it is a ``kind``."""
     if not isinstance(value, kind):
@@ -50,11 +65,11 @@ def one_of_type(name, value, kind):
 
 
 def numbers(name, x, axes=None, least=0):
-    """``x``; TypeError unless it is an array of real numbers, ValueError unless it has ``axes`` ("n, h, w, c", say) and at
-    least ``least`` rows."""
+    """``x``; TypeError unless it is an array of real numbers (and no Tensor), ValueError unless it has ``axes`` ("n, h, w, c",
+    say) and at least ``least`` rows."""
     kind = getattr(getattr(x, "dtype", None), "kind", None)
-    if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape"):
-        came = f"dtype {x.dtype}" if hasattr(x, "dtype") else type(x).__name__
+    if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
+        came = f"dtype {x.dtype}" if hasattr(x, "dtype") and not hasattr(x, "detach") else type(x).__name__
         raise TypeError(f"{name}: expected an array of real numbers, got {came}")
     if axes is not None and len(x.shape) != axes.count(",") + 1:
         raise ValueError(f"{name}: expected shape ({axes}), got {x.shape}")

@@ -259,7 +259,7 @@ def verdict(interval, expected, than=0.0):
     """"held" where the whole [value, low, high] lies ``expected`` ("below" or "above") ``than``, "failed" where all of it
     lies on the other side, else "undecided"; with one seed, and so without an interval, "undecided". Raises ValueError for
     NaN, of which nothing is held."""
-    if expected not in ("below", "above"):
+    if not isinstance(expected, str) or expected not in ("below", "above"):
         raise ValueError(f'expected: "below" or "above", got {expected!r}')
     if not isinstance(interval, (list, tuple)) or len(interval) != 3:
         raise ValueError(f"interval: expected [value, low, high], got {interval!r:.80}")

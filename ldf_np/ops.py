@@ -316,7 +316,7 @@ def mean(x, axis=None, keepdims=False):
 
 def min(x, axis=None, keepdims=False):
     """The smallest element over ``axis``; ties share the cotangent equally."""
-    return -max(-x, axis=axis, keepdims=keepdims)
+    return -max(negative(x), axis=axis, keepdims=keepdims)
 
 
 def maxout(x, pieces=2):
@@ -433,7 +433,8 @@ def concatenate(parts, axis=0):
 
 def stack(parts, axis=0):
     """Join along a new axis."""
-    parts = list(parts)
+    if not isinstance(parts, (list, tuple)):
+        raise TypeError(f"stack: parts: expected a list of Tensors or arrays, got {type(parts).__name__}")
     if not parts:
         raise ValueError("stack: parts: expected at least one Tensor or array, got none")
     ndim = len(_shape("stack", parts[0])) + 1
@@ -493,7 +494,7 @@ def linear(x, weight, bias=None, slope=1.0):
 
     (..., n_in) with weight (n_in, n_out) and bias (n_out,) -> (..., n_out), of at least two axes.
     """
-    if len(_shape("linear", x)) < 2 or bias is not None and _shape("linear", bias) != weight.shape[-1:]:
+    if len(_shape("linear", x)) < 2 or bias is not None and _shape("linear", bias) != _shape("linear", weight)[-1:]:
         raise ValueError(f"linear: expected x (..., n_in) of at least two axes and a bias (n_out,), got x {x.shape}, weight "
                          f"{weight.shape}" + ("" if bias is None else f" and bias {bias.shape}"))
     y = _matmul(x, weight, slope=slope) if bias is None else _matmul(x, weight, bias, slope=slope)

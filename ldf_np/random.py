@@ -33,11 +33,11 @@ class Generator:
 
     def spawn(self, count):
         """``count`` independent generators, each with a stream of its own (as NumPy's ``spawn``)."""
-        return [Generator(sequence) for sequence in self._sequence.spawn(whole("count", count, 0))]
+        return [Generator(sequence) for sequence in self._sequence.spawn(whole("count", count, 0, 2 ** 20))]
 
     def standard_normal(self, size=None, dtype=np.float32):
         """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
-        count = _count(size)
+        count = _count(size, dtype)
         if on_device():
             return self._draw("normal", count, dtype).reshape(_shape(size))
         drawn = kernel.box_muller(self._generator.random(count + count % 2, dtype))
@@ -46,8 +46,8 @@ class Generator:
     def random(self, size=None, dtype=np.float32):
         """Uniform draws from [0, 1)."""
         if on_device():
-            return self._draw("uniform", _count(size), dtype).reshape(_shape(size))
-        _count(size)
+            return self._draw("uniform", _count(size, dtype), dtype).reshape(_shape(size))
+        _count(size, dtype)
         return asarray(self._generator.random(_shape(size), dtype))
 
     def integers(self, low, high, size=None):
@@ -125,7 +125,14 @@ def _shape(size):
     return shape
 
 
-def _count(size):
+def _count(size, dtype=np.float32):
+    """How many numbers are drawn; TypeError for a dtype in which none are."""
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r:.80}")
     count = math.prod(shape := _shape(size))
     if count > 2 ** 28:         # below a gigabyte nothing needs to be looked up
         check_size("size", shape)

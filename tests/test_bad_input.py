@@ -8,8 +8,23 @@ from helpers import attempt
 
 import ldf_np as ldf
 from ldf_np import Tensor as T
-from ldf_np import experiment, losses, metrics, nets, optim, penalty, plots, report
+from ldf_np import (
+    experiment,
+    gaussian,
+    gaussian_curves,
+    gaussian_theory,
+    linear_ldf,
+    losses,
+    metrics,
+    nets,
+    optim,
+    patch_nets,
+    penalty,
+    plots,
+    report,
+)
 from ldf_np import layers as L
+from ldf_np.ali import Decoder, Discriminator, Encoder
 from ldf_np.classifier import Classifier, cross_entropy, small_classifier, softmax_cross_entropy
 from ldf_np.data import (
     cut_clips,
@@ -24,6 +39,7 @@ from ldf_np.data import (
     to_uint8,
 )
 from ldf_np.hierarchy import LDF, Frames, Groups, Level, Patches, SharedAndLocal, Whitening
+from ldf_np.records import read_records
 from ldf_np.vae import VAE, Autoencoder, GaussianTop, normal_kl, normal_nll
 
 ldf.use("cpu")
@@ -61,7 +77,7 @@ CASES = {
     "mean list": (lambda: ldf.mean([1.]), TypeError, "mean: expected a Tensor or an array"),
     "mean axis": (lambda: ldf.mean(f(2, 2), axis=5), ValueError, "axis 5 is out of range for an array with 2 axes"),
     "max empty": (lambda: ldf.max(f(0, 2), axis=0), ValueError, "max("),
-    "min list": (lambda: ldf.min([1., 2.]), TypeError, "bad operand type for unary -: 'list'"),
+    "min list": (lambda: ldf.min([1., 2.]), TypeError, "negative("),
     "min empty": (lambda: ldf.min(f(0)), ValueError, "max("),
     "add str": (lambda: ldf.ops.add(T(f(2)), "a"), TypeError, "add("),
     "add none": (lambda: T(f(2)) + None, TypeError, "add("),
@@ -292,7 +308,7 @@ CASES = {
     "Linear 1d": (lambda: lin(T(f(2))), ValueError, "linear: expected x"),
     "Linear list": (lambda: lin([1., 2.]), TypeError, "linear: expected a Tensor or an array"),
     "Linear str": (lambda: L.Linear("2", 2, rng=rng), TypeError, "Linear: sizes"),
-    "Linear init": (lambda: L.Linear(2, 2, init=3, rng=rng), TypeError, "'int' object is not callable"),
+    "Linear init": (lambda: L.Linear(2, 2, init=3, rng=rng), TypeError, "Linear: init: expected a function"),
     "Linear 0-d": (lambda: lin(T(1.0)), ValueError, "linear: expected x"),
     "Conv k0": (lambda: L.Conv2d(3, 4, 0, rng=rng), ValueError, "Conv2d: kernel_size is 0, expected at least 1"),
     "Conv k-": (lambda: L.Conv2d(3, 4, -1, rng=rng), ValueError, "Conv2d: kernel_size is -1, expected at least 1"),
@@ -302,7 +318,7 @@ CASES = {
         lambda: L.Conv2d(3, 4, 3.5, rng=rng),
         ValueError, "Conv2d: kernel_size is 3.5, expected an int or a pair of ints"),
     "Conv k3": (lambda: L.Conv2d(3, 4, (3, 3, 3), rng=rng), ValueError, "Conv2d: kernel_size is"),
-    "Conv c0": (lambda: L.Conv2d(0, 4, 3, rng=rng), ValueError, "Conv2d: sizes"),
+    "Conv c0": (lambda: L.Conv2d(0, 4, 3, rng=rng), ValueError, "Conv2d: c_in: expected at least 1"),
     "ConvT s0": (
         lambda: L.ConvTranspose2d(3, 4, 3, 0, rng=rng),
         ValueError, "ConvTranspose2d: stride is 0, expected at least 1"),
@@ -333,8 +349,8 @@ CASES = {
     "Maxout": (lambda: L.Maxout(0), ValueError, "Maxout: pieces: expected at least 1"),
     "Maxout f": (lambda: L.Maxout(1.5), TypeError, "Maxout: pieces: expected a whole number"),
     "Dropout": (lambda: L.Dropout(1.0, rng=rng), ValueError, "Dropout: p: expected a probability in"),
-    "Dropout nan": (lambda: L.Dropout(float("nan"), rng=rng), ValueError, "Dropout: p: expected a probability in"),
-    "Dropout str": (lambda: L.Dropout("a", rng=rng), TypeError, "'<=' not supported between instances of 'int' and 'str'"),
+    "Dropout nan": (lambda: L.Dropout(float("nan"), rng=rng), ValueError, "Dropout: p: expected a finite number"),
+    "Dropout str": (lambda: L.Dropout("a", rng=rng), TypeError, "Dropout: p: expected a number"),
     "Dropout rng": (lambda: L.Dropout(0.5, rng=None), TypeError, "Dropout: rng: expected a Generator"),
     "Flatten 0d": (lambda: L.Flatten()(T(1.0)), ValueError, "Flatten: expected"),
     "Flatten 0": (lambda: L.Flatten()(T(f(0, 2))), ValueError, "Flatten: expected"),
@@ -349,12 +365,12 @@ CASES = {
     "load_state none": (lambda: lin.load_state_dict(None), TypeError, "state: expected a dict"),
     "load_state nan": (
         lambda: L.Linear(2, 1, rng=rng).load_state_dict({"weight": np.full((2, 1), "a"), "bias": f(1)}),
-        ValueError, "could not convert string to float: np.str_('a')"),
+        ValueError, "state: weight: expected real numbers"),
     "load_state cpx": (
         lambda: L.Linear(2, 1, rng=rng).load_state_dict({"weight": np.full((2, 1), 1j), "bias": f(1)}),
         ValueError, "state: weight: expected real numbers"),
     "summary": (lambda: lin.summary((3, )), ValueError, "matmul("),
-    "summary int": (lambda: lin.summary(2), TypeError, "Value after * must be an iterable, not int"),
+    "summary int": (lambda: lin.summary(2), TypeError, "input_shapes[0]: expected a tuple"),
     "load": (lambda: lin.load("/nonexistent"), FileNotFoundError, "/nonexistent: no such file"),
     "load dir": (lambda: lin.load("/tmp"), FileNotFoundError, "/tmp: no such file"),
     "log_odds": (lambda: L.log_odds(nan), ValueError, "images: expected finite numbers"),
@@ -384,12 +400,12 @@ CASES = {
         lambda: optim.Adam(lin).step([T(f(2, 1)), T(f(1))], "a"),
         TypeError, "share: expected a number"),
     "SGD mom": (lambda: optim.SGD(lin, 1e-3, 1.0), ValueError, "SGD: momentum: expected a number in"),
-    "SGD mom s": (lambda: optim.SGD(lin, 1e-3, "a"), TypeError, "'<=' not supported between instances of 'int' and 'str'"),
+    "SGD mom s": (lambda: optim.SGD(lin, 1e-3, "a"), TypeError, "SGD: momentum: expected a number"),
     "EMA": (lambda: optim.EMA(lin, 1.0), ValueError, "EMA: decay: expected a number in"),
     "EMA net": (lambda: optim.EMA(3), TypeError, "EMA: network: expected a Module"),
-    "EMA str": (lambda: optim.EMA(lin, "a"), TypeError, "'<=' not supported between instances of 'int' and 'str'"),
+    "EMA str": (lambda: optim.EMA(lin, "a"), TypeError, "EMA: decay: expected a number"),
     "Adam eps": (lambda: optim.Adam(lin, eps=0), ValueError, "Adam: eps: expected a positive number"),
-    "falling": (lambda: optim.falling("a", 0.1), TypeError, "unsupported operand type(s) for -: 'str' and 'int'"),
+    "falling": (lambda: optim.falling("a", 0.1), TypeError, "share: expected a number"),
     "loss kind": (
         lambda: losses.discriminator_loss(T(f(2)), T(f(2)), "x"),
         ValueError, "loss: expected one of non-saturating, saturating, least-squares, b"),
@@ -406,7 +422,7 @@ CASES = {
     "rec metric": (lambda: losses.reconstruction_loss(T(f(2, 4, 4, 3)), T(f(2, 4, 4, 3)), f(2, 2)), ValueError, "conv2d("),
     "rec metric1": (
         lambda: losses.reconstruction_loss(T(f(2, 4, 4, 3)), T(f(2, 4, 4, 3)), f(3)),
-        ValueError, "w has shape (1, 1, 3), expected 4 axes (kh, kw, c, o)"),
+        ValueError, "metric: expected shape (c, c)"),
     "rec metric vec": (
         lambda: losses.reconstruction_loss(T(f(2, 3)), T(f(2, 3)), f(3, 3)),
         ValueError, "x has shape (2, 3), expected 4 axes (n, h, w, c)"),
@@ -415,7 +431,7 @@ CASES = {
     "cm nan": (lambda: losses.colour_metric(nan), ValueError, "images: expected finite numbers"),
     "cm str": (lambda: losses.colour_metric("a"), TypeError, "images: expected an array of real numbers"),
     "cm strength": (lambda: losses.colour_metric(f(4, 3), 2), ValueError, "strength: expected a number in"),
-    "cm s": (lambda: losses.colour_metric(f(4, 3), "a"), TypeError, "'<=' not supported between instances of 'int' and 'str'"),
+    "cm s": (lambda: losses.colour_metric(f(4, 3), "a"), TypeError, "strength: expected a number"),
     "cm nchw": (lambda: losses.colour_metric(u8(4, 3, 8, 8)), ValueError, "images: expected channels in the last axis,"),
     "cm list": (lambda: losses.colour_metric([[1., 2.], [2., 1.]]), TypeError, "images: expected an array of real numbers"),
     "cm 0d": (lambda: losses.colour_metric(np.float32(1)), ValueError, "images: expected at least two pixels"),
@@ -437,7 +453,7 @@ CASES = {
         ValueError, "penalty: wgan-gp draws points between real and fake: give rng, a G"),
     "pl shape": (
         lambda: penalty.penalized_logits(lin, (f(4, 2), ), (f(4, 3), )),
-        ValueError, "all the input array dimensions except for the concatenation axis m"),
+        ValueError, "real, fake: expected arrays of the same shapes"),
     "pl count": (
         lambda: penalty.penalized_logits(lin, (f(4, 2), f(4, 2)), (f(4, 2), )),
         ValueError, "real, fake: expected as many arrays, one for each input of the dis"),
@@ -451,14 +467,14 @@ CASES = {
         lambda: penalty.roth_penalty(lin(T(f(2, 2))), T(f(2, 2)), np.ones(3, bool)),
         ValueError, "real: expected one boolean, or one a sample"),
     "roth non": (lambda: penalty.roth_penalty(3, T(f(2, 2)), True), TypeError, "expected Tensors or arrays"),
-    "annealed": (lambda: penalty.annealed("a", 1), TypeError, "can't multiply sequence by non-int of type 'float'"),
+    "annealed": (lambda: penalty.annealed("a", 1), TypeError, "gamma: expected a number"),
     "pl0": (lambda: penalty.penalized_logits(lin, (f(0, 2), ), (f(0, 2), )), ValueError, "weighted_norms("),
     "sgn logits": (
         lambda: penalty.squared_gradient_norms(T(f(2, 3)), T(f(2, 3))),
         ValueError, "grad: the output does not depend on inputs[0] of shape"),
     "pl none": (
         lambda: penalty.penalized_logits(lin, None, None),
-        ValueError, "real, fake: expected as many arrays, one for each input of the dis"),
+        TypeError, "real: expected a list of arrays"),
     "Gen -": (lambda: ldf.Generator(-1), ValueError, "seed: expected a non-negative integer"),
     "Gen f": (lambda: ldf.Generator(1.5), ValueError, "seed: expected a non-negative integer"),
     "Gen str": (lambda: ldf.Generator("a"), ValueError, "seed: expected a non-negative integer"),
@@ -466,8 +482,8 @@ CASES = {
     "Gen np": (lambda: ldf.Generator(np.float64(1.)), ValueError, "seed: expected a non-negative integer"),
     "normal size": (lambda: rng.standard_normal(-1), ValueError, "size: expected lengths of at least 0"),
     "normal f": (lambda: rng.standard_normal(1.5), TypeError, "size: expected a whole number, several of them or None"),
-    "normal dtype": (lambda: rng.standard_normal(2, np.int32), TypeError, "Unsupported dtype dtype('int32') for random"),
-    "normal f16": (lambda: rng.standard_normal(2, np.float16), TypeError, "Unsupported dtype dtype('float16') for random"),
+    "normal dtype": (lambda: rng.standard_normal(2, np.int32), TypeError, "dtype: expected float32 or float64"),
+    "normal f16": (lambda: rng.standard_normal(2, np.float16), TypeError, "dtype: expected float32 or float64"),
     "random -": (lambda: rng.random((2, -1)), ValueError, "size: expected lengths of at least 0"),
     "normal (2,-2)": (lambda: rng.standard_normal((-2, -2)), ValueError, "size: expected lengths of at least 0"),
     "random huge": (lambda: rng.random(10**13), ValueError, "size: an array of shape 10000000000000"),
@@ -477,7 +493,7 @@ CASES = {
     "integers huge": (lambda: rng.integers(0, 2, 10**13), ValueError, "size: an array of shape 10000000000000"),
     "perm -": (lambda: rng.permutation(-1), ValueError, "n: expected 0 to 4611686018427387904"),
     "perm f": (lambda: rng.permutation(1.5), TypeError, "n: expected a whole number"),
-    "spawn": (lambda: rng.spawn(-1), ValueError, "count: expected at least 0"),
+    "spawn": (lambda: rng.spawn(-1), ValueError, "count: expected 0 to 1048576"),
     "spawn f": (lambda: rng.spawn(1.5), TypeError, "count: expected a whole number"),
     "state": (lambda: setattr(rng, "state", {}), ValueError, "state: expected what Generator.state gave"),
     "state none": (lambda: setattr(rng, "state", None), ValueError, "state: expected what Generator.state gave"),
@@ -497,8 +513,8 @@ CASES = {
     "cg f": (lambda: ldf.check_grads(lambda x: 3, [f(2)]), TypeError, "check_grads: the result of f: expected a Tensor"),
     "asarray": (lambda: ldf.asarray("a", dtype=np.float32), ValueError, "could not convert string to float: 'a'"),
     "to_numpy": (lambda: ldf.to_numpy([1]), TypeError, "expected a NumPy or CuPy array"),
-    "cg str": (lambda: ldf.check_grads(lambda x: x, ["a"]), ValueError, "could not convert string to float: 'a'"),
-    "cg none": (lambda: ldf.check_grads(None, [f(2)]), TypeError, "'NoneType' object is not callable"),
+    "cg str": (lambda: ldf.check_grads(lambda x: x, ["a"]), TypeError, "check_grads: args[0]: expected an array of real"),
+    "cg none": (lambda: ldf.check_grads(None, [f(2)]), TypeError, "check_grads: f: expected a function"),
     "ali fit nchw": (lambda: ali.fit(u8(8, 3, 8, 8), steps=1, batch_size=4), ValueError, "conv2d("),
     "ali fit nan": (lambda: mali.fit(nan, steps=1, batch_size=4), ValueError, "data: expected finite numbers"),
     "ali fit 1d": (lambda: mali.fit(f(8), steps=1, batch_size=4), ValueError, "linear: expected x"),
@@ -595,14 +611,14 @@ CASES = {
         ValueError, "final_gamma: expected a finite number of at least 0"),
     "GAN fit": (
         lambda: gan.fit(f(8, 5), steps=1, batch_size=4),
-        ValueError, "all the input array dimensions except for the concatenation axis m"),
+        ValueError, "real, fake: expected arrays of the same shapes"),
     "GAN fit nan": (
         lambda: gan.fit(np.full((8, 4), np.nan, np.float32), steps=1, batch_size=4),
         ValueError, "data: expected finite numbers"),
     "GAN sample": (lambda: gan.sample(-2), ValueError, "n: expected at least 1"),
     "GAN fit 3d": (
         lambda: gan.fit(f(8, 2, 4), steps=1, batch_size=4),
-        ValueError, "all the input arrays must have same number of dimensions, but the"),
+        ValueError, "real, fake: expected arrays of the same shapes"),
     "GAN fit list": (lambda: gan.fit([1], steps=1), TypeError, "data: expected an array of real numbers"),
     "JG": (lambda: jg.fit(u8(8, 2, 8, 8, 3), steps=1, batch_size=4), ValueError, "x: expected clips"),
     "JG ch": (lambda: jg.fit(u8(8, 3, 3, 8, 8), steps=1, batch_size=4), ValueError, "x: expected channels in the last axis,"),
@@ -614,7 +630,7 @@ CASES = {
     "JG frames arg": (lambda: ldf.JointGAN(jg.generator, jg.discriminator, 4, 0), ValueError, "frames: expected at least 1"),
     "JG frames mis": (
         lambda: ldf.JointGAN(jg.generator, jg.discriminator, 4, 7).sample(1),
-        ValueError, "cannot reshape array of size 576 into shape"),
+        ValueError, "frames: 7 do not divide the 9 channels"),
     "fjg frames": (
         lambda: nets.framed_joint_gan(3, 8, 3, hidden=8).fit(u8(8, 3, 8, 8, 3), 3, steps=1, batch_size=4),
         TypeError, "frames: expected an array of real numbers"),
@@ -664,7 +680,7 @@ CASES = {
     "vae code": (lambda: vae.encode(f(8, 4), "h"), ValueError, "code: expected \"z\", the only code of this VAE"),
     "vae var": (
         lambda: VAE(vae.encoder, vae.decoder, 4, variance=0),
-        ValueError, "variance: expected None or a positive number"),
+        ValueError, "variance: expected a positive number"),
     "vae nan": (
         lambda: vae.fit(np.full((8, 4), np.nan, np.float32), steps=1, batch_size=4),
         ValueError, "data: expected finite numbers"),
@@ -681,7 +697,7 @@ CASES = {
     "normal_kl": (lambda: normal_kl(T(f(2, 3)), T(f(2, 2))), ValueError, "mean, log_variance: expected one shape"),
     "AE": (lambda: Autoencoder(3, 4), TypeError, "encoder: expected a Module"),
     "normal_kl bc": (lambda: normal_kl(T(f(2, 3)), T(f(1, 3))), ValueError, "mean, log_variance: expected one shape"),
-    "normal_nll": (lambda: normal_nll(1.0, -1.0, 3), ValueError, "math domain error"),
+    "normal_nll": (lambda: normal_nll(1.0, -1.0, 3), ValueError, "variance: expected a positive number"),
     "Frames 0": (lambda: Frames(0), ValueError, "count: expected at least 1"),
     "Frames f": (lambda: Frames(1.5), TypeError, "count: expected a whole number"),
     "Frames split": (lambda: Frames(5).split(u8(2, 4, 8, 8, 3)), ValueError, "x: expected clips"),
@@ -756,7 +772,7 @@ CASES = {
     "PF none": (lambda: metrics.PrincipalFeatures(None), TypeError, "images: expected an array of real numbers"),
     "PF nan": (
         lambda: metrics.PrincipalFeatures(np.full((8, 8, 8, 3), np.nan, np.float32), 2),
-        ValueError, "Eigenvalues did not converge"),
+        ValueError, "images: expected finite numbers"),
     "PF f": (lambda: metrics.PrincipalFeatures(f(8, 8, 8, 3), 1.5), TypeError, "components: expected a whole number"),
     "PF 1d": (lambda: metrics.PrincipalFeatures(f(8), 1), ValueError, "images: expected to vary in at least 1 directions"),
     "one_frame": (lambda: metrics.one_frame(u8(4, 32, 32, 3)), ValueError, "clips: expected shape"),
@@ -787,7 +803,7 @@ CASES = {
     "is": (
         lambda: metrics.inception_score(lambda x: f(4, 2), u8(4, 8, 8, 3)),
         ValueError, "classifier: expected probabilities"),
-    "is none": (lambda: metrics.inception_score(None, u8(4, 8, 8, 3)), TypeError, "'NoneType' object is not callable"),
+    "is none": (lambda: metrics.inception_score(None, u8(4, 8, 8, 3)), TypeError, "classifier: expected a function"),
     "is splits": (
         lambda: metrics.inception_score(lambda x: f(4, 2)/2, u8(4, 8, 8, 3), splits=9),
         ValueError, "splits: expected 1 to 4"),
@@ -825,7 +841,7 @@ CASES = {
         ValueError, "clips: expected at least 1 of them and no empty axis"),
     "bd share": (lambda: metrics.background_drift(u8(4, 5, 8, 8, 3), 2), ValueError, "share: expected a number in"),
     "bd": (lambda: metrics.background_drift(u8(4, 8, 8, 3)), ValueError, "clips: expected shape"),
-    "bd nan": (lambda: metrics.background_drift(u8(4, 5, 8, 8, 3), float("nan")), ValueError, "share: expected a number in"),
+    "bd nan": (lambda: metrics.background_drift(u8(4, 5, 8, 8, 3), float("nan")), ValueError, "share: expected a finite"),
     "bd e": (
         lambda: metrics.background_drift(u8(0, 5, 8, 8, 3)),
         ValueError, "clips: expected at least 1 of them and no empty axis"),
@@ -838,7 +854,7 @@ CASES = {
     "interval lvl": (
         lambda: metrics.interval(lambda x: 1, f(4), level=2),
         ValueError, "repeats, level: expected at least 2 and a number in"),
-    "interval none": (lambda: metrics.interval(None, f(4)), TypeError, "'NoneType' object is not callable"),
+    "interval none": (lambda: metrics.interval(None, f(4)), TypeError, "score: expected a function"),
     "interval 1": (lambda: metrics.interval(lambda x: x.mean(), f(1)), ValueError, "samples: expected at least 2 rows of each"),
     "anchors": (lambda: metrics.anchors(f(4, 5, 8, 8, 3), u8(4, 5, 8, 8, 3)), ValueError, "real: expected at least 4 clips"),
     "anchors few": (
@@ -852,7 +868,7 @@ CASES = {
     "relative": (
         lambda: metrics.relative(1, 2, 2),
         ValueError, "independent: expected a score other than that of real clips, 2: th"),
-    "relative str": (lambda: metrics.relative("a", 2, 3), TypeError, "unsupported operand type(s) for -: 'str' and 'int'"),
+    "relative str": (lambda: metrics.relative("a", 2, 3), TypeError, "score: expected a number"),
     "nn": (lambda: metrics.nearest_neighbour_two_sample(f(1, 2), f(4, 2)), ValueError, "x: expected features"),
     "to_float": (lambda: to_float(f(2)), ValueError, "to_float: clips has dtype float32, expected uint8"),
     "to_float none": (lambda: to_float(None), TypeError, "to_float: clips: expected an array of real numbers"),
@@ -905,7 +921,7 @@ CASES = {
     "make f": (lambda: shapes.make_shapes(1.5), TypeError, "count: expected a whole number"),
     "make huge": (lambda: shapes.make_shapes(10**12), ValueError, "count, frames, size"),
     "make size": (lambda: shapes.make_shapes(1, size=5), ValueError, "size: expected at least 23, so that a shape can move"),
-    "make seed": (lambda: shapes.make_shapes(1, seed=-1), ValueError, "expected non-negative integer"),
+    "make seed": (lambda: shapes.make_shapes(1, seed=-1), ValueError, "seed: expected at least 0"),
     "render": (lambda: shapes.render([9], [[0, 0]]), ValueError, "shape: expected 0 to 3"),
     "render pos": (lambda: shapes.render([0], [[99, 0]]), ValueError, "position: expected 0 to 11"),
     "render float": (lambda: shapes.render([0.5], [[0, 0]]), ValueError, "shape: expected whole numbers"),
@@ -920,7 +936,7 @@ CASES = {
     "allowed none": (lambda: shapes.allowed_steps(None), TypeError, "positions: expected an array of real numbers"),
     "render bc": (
         lambda: shapes.render([0, 1, 2], [[0, 0], [1, 1]]),
-        ValueError, "shape mismatch: objects cannot be broadcast to a single shape.  Mi"),
+        ValueError, "shape, position: expected shapes that broadcast"),
     "mg": (lambda: gaussians.make_gaussians(-1), ValueError, "count: expected at least 1"),
     "mh": (lambda: gaussians.modes_hit(f(4, 3)), ValueError, "samples: expected points of the plane"),
     "mh none": (lambda: gaussians.modes_hit(None), TypeError, "samples: expected an array of real numbers"),
@@ -961,11 +977,128 @@ CASES = {
     "anim e": (
         lambda: plots.save_animation("/tmp/x.gif", u8(0, 5, 8, 8, 3)),
         ValueError, "clips: expected at least 1 of them and no empty axis"),
-    "cell": (lambda: report.cell([1]), ValueError, "not enough values to unpack"),
-    "cell nan": (lambda: report.cell(object()), TypeError, "bad operand type for abs(): 'object'"),
+    "cell": (lambda: report.cell([1]), TypeError, "value: expected a number, [value, low, high]"),
+    "cell nan": (lambda: report.cell(object()), TypeError, "value: expected a number, [value, low, high]"),
     "save_json": (
         lambda: report.save_json("/tmp/x.json", {"a": object()}),
         TypeError, "Object of type object is not JSON serializable"),
+    "cell bool list": (lambda: report.cell([True, None]), TypeError, "value: expected a number, [value, low, high]"),
+    "table": (lambda: report.text_table(None), TypeError, "table, title: expected a dict and a text"),
+    "intervals": (lambda: plots.save_intervals(FOLDER + "/x.png", {}), ValueError, "panels: expected at least one metric"),
+    "intervals none": (lambda: plots.save_intervals(FOLDER + "/x.png", None), TypeError, "panels: expected a dict"),
+    "intervals nan": (
+        lambda: plots.save_intervals(FOLDER + "/x.png", {"m": {"a": [1.0, float("nan")]}}),
+        ValueError, "values: expected finite numbers"),
+    "lines": (lambda: plots.save_lines(FOLDER + "/x.png", [1], "x", "y"), TypeError, "curves: expected a dict"),
+    "anim ms": (
+        lambda: plots.save_animation(FOLDER + "/x.gif", u8(1, 5, 8, 8, 3), frame_ms=0),
+        ValueError, "frame_ms: expected"),
+    "sheet gap": (lambda: plots.clip_sheet(u8(1, 5, 8, 8, 3), gap=-1), ValueError, "gap: expected at least 0"),
+    "sheet huge": (lambda: plots.clip_sheet(u8(1, 5, 8, 8, 3), scale=10**9), ValueError, "columns, scale, gap"),
+    "records int": (lambda: read_records(1), TypeError, "expected str, bytes or os.PathLike object, not int"),
+    "encode tensor": (lambda: mali.encode(T(f(2, 2))), TypeError, "x: expected an array of real numbers, got Tensor"),
+    "fit tensor": (lambda: mali.fit(T(f(8, 2)), steps=1), TypeError, "data: expected an array of real numbers, got Tensor"),
+    "kid tensor": (lambda: metrics.kid(T(f(4, 2)), f(4, 2)), TypeError, "x: expected an array of real numbers, got Tensor"),
+    "ali sample 0 as rng": (lambda: mali.sample(2, 0), TypeError, "rng: expected a Generator, got int"),
+    "gan sample dict": (lambda: gan.sample(2, {}), TypeError, "rng: expected a Generator, got dict"),
+    "vae sample list": (lambda: vae.sample(2, []), TypeError, "rng: expected a Generator, got list"),
+    "Encoder": (lambda: Encoder(None, lin), TypeError, "body: expected a function"),
+    "Decoder": (lambda: Decoder(lin, 3), TypeError, "body: expected a function"),
+    "Discriminator": (lambda: Discriminator(lin, lin, f(2)), TypeError, "joint: expected a function"),
+    "JointGAN critic": (
+        lambda: ldf.JointGAN(jg.generator, jg.discriminator, 4, 3, frame_discriminator=len),
+        TypeError, "frame_discriminator: expected a Module"),
+    "code array": (lambda: mali.encode(f(2, 2), f(2)), ValueError, "code: expected \"h\" or \"z\""),
+    "loss array": (lambda: losses.generator_loss(T(f(2)), f(2)), ValueError, "loss: expected one of"),
+    "penalty array": (lambda: penalty.check_penalty(f(2)), ValueError, "penalty: expected one of"),
+    "rec list": (lambda: losses.reconstruction_loss(T(f(2)), [1.0]), TypeError, "reconstruction: expected a Tensor"),
+    "ali_loss": (lambda: losses.ali_loss([1.0], T(f(2))), TypeError, "real: expected a Tensor"),
+    "annealed nan": (lambda: penalty.annealed(1.0, float("nan")), ValueError, "progress: expected a finite number"),
+    "annealed final": (lambda: penalty.annealed(1.0, 0.5, -1), ValueError, "final: expected a finite number of at least 0"),
+    "falling nan": (lambda: optim.falling(0.7, float("nan")), ValueError, "final: expected a finite number"),
+    "roth list": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), [], True), TypeError, "inputs: expected a Tensor or a list"),
+    "roth array": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), [f(2, 2)], True), TypeError, "inputs[0]: expected a Tensor"),
+    "pl function": (
+        lambda: penalty.penalized_logits(3, (f(2, 2),), (f(2, 2),)),
+        TypeError, "discriminator: expected a function"),
+    "pl rng": (
+        lambda: penalty.penalized_logits(lin, (f(2, 2),), (f(2, 2),), "wgan-gp", 3),
+        ValueError, "give rng, a Generator"),
+    "he": (lambda: L.he("a"), TypeError, "slope: expected a number"),
+    "init nan": (lambda: L.normal(float("nan")), ValueError, "std: expected a finite number of at least 0"),
+    "log_odds eps": (lambda: L.log_odds(f(2, 3), eps=0), ValueError, "eps: expected a number in (0, 0.5)"),
+    "Conv none": (lambda: L.Conv2d(3, None, 3, rng=rng), TypeError, "Conv2d: c_out: expected a whole number"),
+    "ConvT none": (lambda: L.ConvTranspose2d(None, 3, 3, rng=rng), TypeError, "ConvTranspose2d: c_in: expected a whole number"),
+    "Flatten list": (lambda: L.Flatten()([1.0]), TypeError, "Flatten: x: expected a Tensor"),
+    "Reshape array": (lambda: L.Reshape(2)(f(2, 2)), TypeError, "Reshape: x: expected a Tensor"),
+    "Dropout list": (lambda: L.Dropout(0.5, rng=rng)([1.0]), TypeError, "Dropout: x: expected a Tensor"),
+    "linear weight": (lambda: ldf.ops.linear(T(f(2, 2)), None, f(2)), TypeError, "linear: expected a Tensor or an array"),
+    "stack none": (lambda: ldf.stack(None), TypeError, "stack: parts: expected a list"),
+    "stack spent": (lambda: ldf.stack(iter([])), TypeError, "stack: parts: expected a list"),
+    "mean axis f": (lambda: ldf.mean(f(2, 2), axis=1.0), TypeError, "axis: expected a whole number"),
+    "reshape bool": (lambda: ldf.reshape(f(1), (True, 1)), TypeError, "shape: expected whole numbers"),
+    "conv k array": (lambda: ldf.conv2d(f(1, 4, 4, 1), f(2, 2, 1, 1), stride=np.array([1, 1])), ValueError, "stride is"),
+    "Adam betas s": (lambda: optim.Adam(lin, betas=("a", 0.9)), ValueError, "Adam: betas: expected two numbers in"),
+    "Adam eps inf": (lambda: optim.Adam(lin, eps=float("inf")), ValueError, "Adam: eps: expected a positive number"),
+    "cg array": (
+        lambda: ldf.check_grads(lambda x: x, f(2)),
+        ValueError, "check_grads: args: expected at least one argument, in a"),
+    "cg nan": (lambda: ldf.check_grads(lambda x: x, [nan]), ValueError, "check_grads: args[0]: expected finite numbers"),
+    "cg eps": (lambda: ldf.check_grads(lambda x: x, [f(2)], eps="a"), TypeError, "check_grads: eps: expected a number"),
+    "ce list": (lambda: cross_entropy([1.0], f(1)), TypeError, "logits: expected a Tensor"),
+    "normal_kl list": (lambda: normal_kl([1.0], T(f(2))), TypeError, "mean: expected a Tensor"),
+    "normal_nll nan": (lambda: normal_nll(float("nan"), 1.0, 3), ValueError, "error: expected a finite number of at least 0"),
+    "vae kl": (lambda: VAE(vae.encoder, vae.decoder, 4, kl_weight=float("inf")), ValueError, "kl_weight: expected a finite"),
+    "vae var s": (lambda: VAE(vae.encoder, vae.decoder, 4, variance="a"), TypeError, "variance: expected a number"),
+    "matched": (lambda: nets.matched(None, 100), TypeError, "make: expected a function"),
+    "matched nan": (lambda: nets.matched(lambda n: lin, float("nan")), TypeError, "parameters: expected a whole number"),
+    "joint_gan": (lambda: nets.joint_gan(None), TypeError, "frames: expected a whole number"),
+    "joint_ali hidden": (lambda: nets.joint_ali(3, 8, hidden="a"), TypeError, "hidden: expected a whole number"),
+    "PatchCritic": (lambda: patch_nets.PatchCritic(lin, stride=0), ValueError, "stride: expected at least 1"),
+    "PatchCritic x": (
+        lambda: patch_nets.PatchCritic(lin)(T(f(1, 3, 32, 32))),
+        ValueError, "x: expected square images (n, h, w, c) of at least 16"),
+    "image_ali": (lambda: patch_nets.image_ali(None), TypeError, "images: expected an array of real numbers"),
+    "image_ldf nchw": (
+        lambda: patch_nets.image_ldf(u8(8, 3, 32, 32)),
+        ValueError, "images: expected channels in the last axis"),
+    "linear_ali": (lambda: linear_ldf.linear_ali(None, 1), TypeError, "d: expected a whole number"),
+    "PF call none": (
+        lambda: metrics.PrincipalFeatures(np.eye(27, dtype=np.float32).reshape(27, 3, 3, 3), 2)(None),
+        TypeError, "images: expected an array of real numbers"),
+    "motion nan": (lambda: metrics.motion(np.full((2, 3, 8, 8, 3), np.nan, np.float32)), ValueError, "images: expected finite"),
+    "drift nan": (
+        lambda: metrics.background_drift(np.full((2, 3, 8, 8, 3), np.nan, np.float32)),
+        ValueError, "images: expected finite numbers"),
+    "ClipScores": (lambda: metrics.ClipScores(u8(2, 3, 8, 8, 3), None), TypeError, "features: expected a function"),
+    "interval nan": (
+        lambda: metrics.interval(lambda x: float("nan"), f(4)),
+        ValueError, "the score: expected a finite number"),
+    "interval level s": (lambda: metrics.interval(np.mean, f(4), level="a"), TypeError, "level: expected a number"),
+    "relative nan": (lambda: metrics.relative(float("nan"), 0.0, 1.0), ValueError, "score: expected a finite number"),
+    "relative inf": (lambda: metrics.relative(1.0, float("inf"), 1.0), ValueError, "real: expected a finite number"),
+    "spawn huge": (lambda: rng.spawn(2**40), ValueError, "count: expected 0 to 1048576"),
+    "normal dtype s": (lambda: rng.random(2, "banana"), TypeError, "dtype: expected float32 or float64"),
+    "render huge": (lambda: shapes.render([0], [[0, 0]], size=10**6), ValueError, "shape, size"),
+    "render small": (lambda: shapes.render([0], [[0, 0]], size=3), ValueError, "size: expected at least 21"),
+    "allowed 2 axes": (lambda: shapes.allowed_steps(np.zeros((4, 2), int)), ValueError, "positions: expected rows and columns"),
+    "allowed nan": (lambda: shapes.allowed_steps(f(1, 3, 2) * np.nan), ValueError, "positions: expected rows and columns"),
+    "mg seed": (lambda: gaussians.make_gaussians(3, seed=None), TypeError, "seed: expected a whole number"),
+    "mh least": (lambda: gaussians.modes_hit(f(3, 2), least="a"), TypeError, "least: expected a whole number"),
+    "mh radius": (lambda: gaussians.modes_hit(f(3, 2), radius=float("nan")), ValueError, "radius: expected a finite number"),
+    "model rho": (lambda: gaussian.BlockModel(rho="a"), ValueError, "rho: expected a finite number"),
+    "model theta": (lambda: gaussian.BlockModel(theta=None), ValueError, "theta: expected a finite number"),
+    "model R": (lambda: gaussian.BlockModel(k=2, R=np.eye(2) * 1j), ValueError, "R: expected real numbers"),
+    "model rng": (lambda: gaussian.BlockModel().frames(4, None), TypeError, "rng: expected a numpy.random.Generator"),
+    "measure": (lambda: gaussian.measure(None, [8], 8, 1, None), TypeError, "model: expected a BlockModel"),
+    "measure few": (lambda: gaussian.measure(gaussian.BlockModel(), [], 8, 1, None), TypeError, "n_joints: expected a list"),
+    "predict": (lambda: gaussian_curves.predict(None, 8, 8), TypeError, "model: expected a BlockModel"),
+    "gamma": (lambda: gaussian_theory.bbp_threshold(-1.0), ValueError, "gamma: expected finite numbers of at least 0"),
+    "theta nan": (
+        lambda: gaussian_theory.spike_cosine2([1.0, float("nan")], 0.5),
+        ValueError, "theta: expected finite numbers"),
+    "wishart": (lambda: gaussian_theory.wishart_kl(10, 2.5), ValueError, "p: expected a whole number"),
+    "quantile": (lambda: gaussian_theory.tracy_widom_quantile(1.5), ValueError, "probability: expected a number in (0, 1)"),
 }
 
 
