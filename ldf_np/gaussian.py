@@ -113,8 +113,8 @@ def errors(model, truth, metrics=METRICS):
 
 def autoregressive(rho, k):
     """R_ij = rho^|i-j|, the paper's "dependencies described by a few parameters" with one parameter."""
-    lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
-    return np.asarray(rho, float) ** lag if rho else np.eye(k)
+    lag = np.abs(np.subtract.outer(np.arange(whole_number("k", k, 1)), np.arange(k)))
+    return np.asarray(real_number("rho", rho), float) ** lag if rho else np.eye(k)
 
 
 def autoregressive_slope(rho, k):

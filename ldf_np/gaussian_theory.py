@@ -153,7 +153,7 @@ def tracy_widom_scale(n, p):
 def critical_eigenvalue(n, p, level=0.05):
     """Reject "only noise" at this level when the largest sample eigenvalue exceeds it.  Asymptotic."""
     mu, s = tracy_widom_scale(n, p)
-    return (mu + s * tracy_widom_quantile(1 - level)) / n
+    return (mu + s * tracy_widom_quantile(1 - real_number("level", level))) / n
 
 
 def detection_power(theta, n, p, level=0.05):
@@ -161,7 +161,8 @@ def detection_power(theta, n, p, level=0.05):
 
     Asymptotic, and worst within O(n^(-1/3)) of the threshold, where neither law holds.
     """
-    gamma, critical = p / n, critical_eigenvalue(n, p, level)
+    critical = critical_eigenvalue(n, p, level)
+    gamma = p / n
 
     def one(theta):
         if theta <= bbp_threshold(gamma):
@@ -169,7 +170,7 @@ def detection_power(theta, n, p, level=0.05):
         z = (spike_eigenvalue(theta, gamma) - critical) / spike_spread(theta, gamma, n)
         return max(level, float(norm.cdf(z)))
 
-    return np.vectorize(one, otypes=[float])(theta)
+    return np.vectorize(one, otypes=[float])(_at_least_0("theta", theta))
 
 
 def crossover_strength(k, frames, n_joint):

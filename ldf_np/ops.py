@@ -14,6 +14,7 @@ import numpy as np
 from .backend import array_module
 from .backend import concatenate as join
 from .engine import Tensor, add, astype, broadcast_to, operation, sum_to
+from .expect import number
 from .kernels import elementwise
 from .kernels import matmul as product
 from .kernels import norm as kernel_norm
@@ -152,9 +153,8 @@ def relu(x):
 
 
 def check_slope(slope):
-    """ValueError unless the slope of a leaky ReLU lies in [0, 1]."""
-    if not 0 <= slope <= 1:
-        raise ValueError(f"slope: expected a number in [0, 1], got {slope!r}")
+    """TypeError or ValueError unless the slope of a leaky ReLU is a number in [0, 1]."""
+    number("slope", slope, 0, 1)
 
 
 @operation

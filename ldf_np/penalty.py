@@ -100,8 +100,8 @@ def roth_penalty(logits, inputs, real):
     flat = reshape(logits, -1)
     xp = array_module(flat.data)
     real = xp.asarray(real)
-    if real.shape not in ((), flat.shape):
-        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got shape {real.shape}")
+    if real.dtype.kind != "b" or real.shape not in ((), flat.shape):
+        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got {real.dtype} of shape {real.shape}")
     # 1 - sigma(l) = sigma(-l)
     signs = xp.broadcast_to(1 - 2 * real.astype(flat.dtype), flat.shape)
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))

@@ -1099,6 +1099,13 @@ CASES = {
         ValueError, "theta: expected finite numbers"),
     "wishart": (lambda: gaussian_theory.wishart_kl(10, 2.5), ValueError, "p: expected a whole number"),
     "quantile": (lambda: gaussian_theory.tracy_widom_quantile(1.5), ValueError, "probability: expected a number in (0, 1)"),
+    "roth number": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), T(f(2, 2)), 5), ValueError, "real: expected one boolean"),
+    "slope none": (lambda: ldf.ops.scale_shift(T(f(2, 3)), f(3), f(3), None), TypeError, "slope: expected a number"),
+    "slope list": (lambda: ldf.conv2d(f(1, 4, 4, 1), f(2, 2, 1, 1), slope=[1]), TypeError, "slope: expected a number"),
+    "autoregressive": (lambda: gaussian.autoregressive(0.5, 2.5), ValueError, "k: expected a whole number"),
+    "power p": (lambda: gaussian_theory.detection_power(1.0, 20, None), ValueError, "p: expected a whole number"),
+    "power theta": (lambda: gaussian_theory.detection_power(-1.0, 20, 10), ValueError, "theta: expected finite numbers"),
+    "level none": (lambda: gaussian_theory.critical_eigenvalue(20, 10, None), ValueError, "level: expected a finite number"),
 }
 
 
