@@ -70,7 +70,7 @@ def read_models(options):
     for name, values, least in (("n-joint", options.n_joint, 2), ("frames", [options.frames], 2),
                                 ("repeats", [options.repeats or 2], 2), ("seed", [options.seed], 0)):
         if min(values) < least:
-            raise ValueError(f"{name} must be at least {least}, got {min(values)}")
+            raise ValueError(f"{name}: expected at least {least}, got {min(values)}")
     common = {name: getattr(options, name) for name in ("k", "d", "r", "theta", "sigma", "seed")}
     common["shared"] = not options.unshared
     if options.R:

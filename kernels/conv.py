@@ -22,7 +22,7 @@ import numpy as np
 from . import tile
 from .cuda import array_module, on_device, same_dtype
 from .lowering import lowerings
-from .size import check_size
+from .size import check_size, is_whole
 
 # ------------------------------------------------------------------------------------------------- the three faces
 
@@ -112,14 +112,12 @@ def _check_bias(bias, channels):
 
 def pair(value, name, least):
     """An int or a pair of ints as a pair."""
-    try:
-        first, second = (value, value) if hasattr(value, "__index__") else value
-        pair = first.__index__(), second.__index__()
-    except (TypeError, ValueError, AttributeError):
-        raise ValueError(f"{name} is {value!r}, expected an int or a pair of ints") from None
+    pair = (value, value) if is_whole(value) else value
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not is_whole(pair[0]) or not is_whole(pair[1]):
+        raise ValueError(f"{name} is {value!r:.80}, expected an int or a pair of ints")
     if min(pair) < least:
-        raise ValueError(f"{name} is {value!r}, expected at least {least}")
-    return pair
+        raise ValueError(f"{name} is {value!r:.80}, expected at least {least}")
+    return int(pair[0]), int(pair[1])
 
 
 def _geometry(size, weight_shape, stride, padding, n=1):

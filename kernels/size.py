@@ -1,8 +1,16 @@
-"""The largest array that is worth asking for: what would not fit into the machine's memory is refused before it is tried."""
+"""What a size may be: a whole number, and of an array that fits into the machine's memory, which is refused before it is
+tried."""
 
 import math
 import os
 from functools import cache
+
+import numpy as np
+
+
+def is_whole(value):
+    """Whether it is a whole number, Python's or NumPy's: True and False are none, and neither are arrays."""
+    return type(value) is int or isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 @cache

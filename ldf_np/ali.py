@@ -9,7 +9,7 @@ An encoder E and a decoder G are trained against one discriminator D that sees p
 
 from . import ops
 from .engine import Tensor, grad, unchanging
-from .expect import number, one_of_type, whole
+from .expect import function, number, one_of_type, whole
 from .graph import Step
 from .layers import Module, Sequential, evaluation, generators
 from .losses import ali_loss, check_loss, check_metric, discriminator_loss, reconstruction_loss
@@ -25,7 +25,8 @@ class Encoder(Module):
     """x -> h -> z. ``head`` gives z itself or, for a stochastic encoder, its mean and log-variance side by side."""
 
     def __init__(self, body, head, stochastic=False):
-        self.body, self.head, self.stochastic = body, head, stochastic
+        self.body, self.head = function("body", body), function("head", head)
+        self.stochastic = stochastic
 
     def forward(self, x):
         return self.head(self.body(x))
@@ -46,7 +47,7 @@ class Decoder(Module):
     """z -> h -> x. ``body`` is also entered directly, at h, by the shortcut."""
 
     def __init__(self, head, body):
-        self.head, self.body = head, body
+        self.head, self.body = function("head", head), function("body", body)
 
     def forward(self, z):
         return self.body(self.head(z))
@@ -57,6 +58,8 @@ class Discriminator(Module):
     penalty needs one gradient a sample."""
 
     def __init__(self, x_net, z_net, joint):
+        for name, net in (("x_net", x_net), ("z_net", z_net), ("joint", joint)):
+            function(name, net)
         self.x_net, self.z_net, self.joint = x_net, z_net, joint
 
     def forward(self, x, z):
@@ -157,7 +160,7 @@ class ALI(Module):
 
     def sample(self, n, rng=None):
         """n samples G(z), z ~ N(0, I): a NumPy array (n, ...)."""
-        rng = one_of_type("rng", rng or self.rng, Generator)
+        rng = one_of_type("rng", self.rng if rng is None else rng, Generator)
         return self._apply(self.decoder, rng.standard_normal((whole("n", n), self.latent_size)))
 
     def encode(self, x, code="h"):
@@ -181,5 +184,5 @@ class ALI(Module):
 
 def check_code(code):
     """Raise ValueError unless ``code`` names one of the two codes, "h" or "z"."""
-    if code not in ("h", "z"):
+    if not isinstance(code, str) or code not in ("h", "z"):
         raise ValueError(f'code: expected "h" or "z", got {code!r}')

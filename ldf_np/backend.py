@@ -92,7 +92,8 @@ def asarray(array, dtype=None):
 
 def to_numpy(array):
     """A NumPy array with the values of ``array`` (a NumPy or CuPy array; no copy for NumPy)."""
-    return array if isinstance(array, np.ndarray) else array_module(array).asnumpy(array)
+    module = array_module(array)
+    return np.asarray(array) if module is np else module.asnumpy(array)
 
 
 def concatenate(parts, axis=0):

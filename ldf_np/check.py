@@ -4,7 +4,7 @@ import numpy as np
 
 from . import ops
 from .engine import Tensor, grad
-from .expect import one_of_type
+from .expect import finite, function, number, numbers, one_of_type, whole
 
 
 def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
@@ -30,11 +30,15 @@ def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
     ValueError
         For an order below 1 or no arguments.
     """
-    if order < 1:
-        raise ValueError(f"check_grads: order: expected at least 1, got {order}")
-    arrays = [np.asarray(a.data if isinstance(a, Tensor) else a, dtype=np.float64) for a in args]
-    if not arrays:
-        raise ValueError("check_grads: args: expected at least one argument, got none")
+    whole("check_grads: order", order), whole("check_grads: seed", seed, 0), function("check_grads: f", f)
+    for name, value in (("eps", eps), ("rtol", rtol), ("atol", atol)):
+        number(f"check_grads: {name}", value, 0)
+    if not isinstance(args, (list, tuple)) or not args:
+        raise ValueError(f"check_grads: args: expected at least one argument, in a list, got {args!r:.80}")
+    arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in args]
+    for k, array in enumerate(arrays):
+        finite(f"check_grads: args[{k}]", numbers(f"check_grads: args[{k}]", array))
+    arrays = [array.astype(np.float64) for array in arrays]
     names = [f"argument {k}" for k in range(len(arrays))]
     _check(f, arrays, names, 1, order, eps, rtol, atol, np.random.default_rng(seed))
 

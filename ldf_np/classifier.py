@@ -23,14 +23,14 @@ def log_softmax(logits):
     The largest logit is taken off first, so no exponential overflows. It is taken off as a constant: the result does not
     depend on it, and so neither does any derivative.
     """
-    shifted = logits - logits.data.max(axis=-1, keepdims=True)
+    shifted = one_of_type("logits", logits, Tensor) - logits.data.max(axis=-1, keepdims=True)
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 
 
 def cross_entropy(logits, targets):
     """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array (n, classes) of rows that sum
     to 1. A Tensor without axes."""
-    if not logits.size or np.shape(targets) != logits.shape:
+    if not one_of_type("logits", logits, Tensor).size or np.shape(targets) != logits.shape:
         raise ValueError(f"targets: expected one row for each of at least one row of logits {logits.shape}, "
                          f"got shape {np.shape(targets)}")
     return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
@@ -46,7 +46,7 @@ def softmax_cross_entropy(logits, labels):
 
 def one_hot(labels, classes):
     """float32 (n, classes): 1 in the column of each label, 0 elsewhere."""
-    return np.eye(classes, dtype=np.float32)[labels]
+    return np.eye(whole("classes", classes), dtype=np.float32)[check_labels(labels, np.size(labels), classes)]
 
 
 def check_labels(labels, n, classes):

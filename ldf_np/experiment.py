@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from .backend import to_numpy
 from .checkpoint import Checkpoints
-from .expect import number
+from .expect import finite, number, numbers
 from .files import replacing
 from .parallel import start, world
 from .report import cell, environment, save_json, text_table
@@ -260,11 +260,17 @@ class Tracker:
 
 
 def over_seeds(values, level=0.95):
-    """[mean, low, high]: Student's interval of the mean over seeds; for one seed the bounds are None."""
+    """[mean, low, high]: Student's interval of the mean over seeds; for one seed the bounds are None.
+
+    Values that are all the same give an interval of no width, and so a verdict: what the seed does not change (the memory of a
+    step) or a share at its end (all chains, in every run). That the seed has an effect at all is for other tests. Raises
+    ValueError for NaN and infinity: a model without a score is left out before, and said to be.
+    """
     from scipy.stats import t
 
-    values = np.asarray(values, np.float64)
-    number("level", level, 0, 1)
+    values = finite("values", numbers("values", np.asarray(values))).astype(np.float64)
+    if not 0 < number("level", level) < 1:
+        raise ValueError(f"level: expected a number in (0, 1), got {level}")
     if values.ndim != 1 or not len(values):
         raise ValueError(f"values: expected at least one number, one for each seed, got shape {values.shape}")
     middle = float(values.mean())
@@ -276,13 +282,19 @@ def over_seeds(values, level=0.95):
 
 def verdict(interval, expected, than=0.0):
     """"held" where the whole [value, low, high] lies ``expected`` ("below" or "above") ``than``, "failed" where all of it
-    lies on the other side, else "undecided"; with one seed, and so without an interval, "undecided"."""
-    if expected not in ("below", "above"):
+    lies on the other side, else "undecided"; with one seed, and so without an interval, "undecided". Raises ValueError for
+    NaN, of which nothing is held."""
+    if not isinstance(expected, str) or expected not in ("below", "above"):
         raise ValueError(f'expected: "below" or "above", got {expected!r}')
     if not isinstance(interval, (list, tuple)) or len(interval) != 3:
         raise ValueError(f"interval: expected [value, low, high], got {interval!r:.80}")
     _, low, high = interval
-    if low is None or low <= than <= high:
+    number("than", than)
+    if low is None:
+        return "undecided"
+    if not number("interval", low) <= number("interval", high):
+        raise ValueError(f"interval: expected low <= high, got {interval!r:.80}")
+    if low <= than <= high:
         return "undecided"
     return "held" if (high < than) == (expected == "below") else "failed"
 

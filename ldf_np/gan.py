@@ -100,7 +100,7 @@ class GAN(Module):
 
     def sample(self, n, rng=None):
         """n samples, by the averaged generator in evaluation mode: a NumPy array (n, ...)."""
-        rng = one_of_type("rng", rng or self.rng, Generator)
+        rng = one_of_type("rng", self.rng if rng is None else rng, Generator)
         with self.ema.applied(), evaluation(self.generator):
             return self._from_network(apply_batched(self.generator, rng.standard_normal((whole("n", n), self.latent_size))))
 
@@ -131,6 +131,7 @@ class JointGAN(GAN):
         super().__init__(generator, discriminator, latent_size, **settings)
         self.frames, self.frame_discriminator = frames, frame_discriminator
         if frame_discriminator is not None:
+            one_of_type("frame_discriminator", frame_discriminator, Module)
             self._critic = Adam(Sequential(*self._critics()), self._critic.lr, self._critic.betas)
 
     def fit(self, x, frames=None, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
@@ -189,4 +190,6 @@ class JointGAN(GAN):
 
     def _from_network(self, y):
         n, h, w, channels = y.shape
+        if channels % self.frames:
+            raise ValueError(f"frames: {self.frames} do not divide the {channels} channels that the generator makes")
         return y.reshape(n, h, w, self.frames, channels // self.frames).transpose(0, 3, 1, 2, 4)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
 
-from .gaussian_theory import shrunk_strength
+from .gaussian_theory import real_number, shrunk_strength, whole_number
 
 METRICS = ("frobenius", "operator", "kl_forward", "kl_reverse")
 METRIC_NAMES = {
@@ -113,8 +113,8 @@ def errors(model, truth, metrics=METRICS):
 
 def autoregressive(rho, k):
     """R_ij = rho^|i-j|, the paper's "dependencies described by a few parameters" with one parameter."""
-    lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
-    return np.asarray(rho, float) ** lag if rho else np.eye(k)
+    lag = np.abs(np.subtract.outer(np.arange(whole_number("k", k, 1)), np.arange(k)))
+    return np.asarray(real_number("rho", rho), float) ** lag if rho else np.eye(k)
 
 
 def autoregressive_slope(rho, k):
@@ -123,25 +123,25 @@ def autoregressive_slope(rho, k):
     return lag * np.asarray(rho, float) ** np.maximum(lag - 1, 0)
 
 
-def whole_number(name, value, least):
-    """`value` as an int; ValueError naming the parameter if it is not a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
-
-
 def _check_correlation(R, k):
-    R = np.array(R, float)
-    if R.shape != (k, k):
-        raise ValueError(f"R must have shape (k, k) = ({k}, {k}), got {R.shape}")
+    R = np.array(R)
+    if R.shape != (k, k) or R.dtype.kind not in "fiu":
+        raise ValueError(f"R: expected real numbers of shape (k, k) = ({k}, {k}), got {R.dtype} of shape {R.shape}")
+    R = R.astype(float)
     if not np.all(np.isfinite(R)) or not np.allclose(R, R.T, atol=1e-10):
-        raise ValueError("R must be finite and symmetric")
+        raise ValueError("R: expected a finite and symmetric matrix")
     if not np.allclose(np.diag(R), 1, atol=1e-10):
-        raise ValueError("R must have a unit diagonal (theta carries the scale)")
+        raise ValueError("R: expected a unit diagonal (theta carries the scale)")
     least = np.linalg.eigvalsh(R)[0]
     if least <= 1e-12:
-        raise ValueError(f"R must be positive definite, its least eigenvalue is {least:.3g}")
+        raise ValueError(f"R: expected a positive definite matrix, but its least eigenvalue is {least:.3g}")
     return (R + R.T) / 2
+
+
+def _check_draws(n, rng):
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
+    return whole_number("n", n, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,15 +167,14 @@ class BlockModel:
         put("d", whole_number("d", self.d, 1))
         put("r", whole_number("r", self.r, 1))
         if self.r > self.d:
-            raise ValueError(f"r must not exceed d = {self.d}, got {self.r}")
+            raise ValueError(f"r: expected at most d = {self.d}, got {self.r}")
         for name in ("theta", "sigma"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be positive and finite, got {value!r}")
-            put(name, float(value))
+            if not real_number(name, getattr(self, name)) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)!r}")
+            put(name, float(getattr(self, name)))
         if self.R is None:
-            if not -1 < self.rho < 1:
-                raise ValueError(f"rho must lie in (-1, 1), got {self.rho!r}")
+            if not -1 < real_number("rho", self.rho) < 1:
+                raise ValueError(f"rho: expected a number in (-1, 1), got {self.rho!r}")
             put("rho", float(self.rho))
             put("R", autoregressive(self.rho, self.k))
         else:
@@ -206,7 +205,7 @@ class BlockModel:
 
     def joint_samples(self, n, rng):
         """(n, k, d): whole objects, all blocks together."""
-        n = whole_number("n", n, 2)
+        n = _check_draws(n, rng)
         root = np.linalg.cholesky(self.R)
         z = np.einsum("ij,njm->nim", root, rng.standard_normal((n, self.k, self.r)))
         x = self.sigma * rng.standard_normal((n, self.k, self.d))
@@ -214,7 +213,7 @@ class BlockModel:
 
     def frames(self, n, rng):
         """(1, n, d) frames if W is shared, else (k, n, d), n of each block: marginals, no two from one object."""
-        n = whole_number("n", n, 2)
+        n = _check_draws(n, rng)
         W = self.W[:1] if self.shared else self.W
         z = rng.standard_normal((len(W), n, self.r))
         x = self.sigma * rng.standard_normal((len(W), n, self.d))
@@ -359,8 +358,14 @@ def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
 # ------------------------------------------------------------------ experiments
 
 
+def _check_model(model):
+    if not isinstance(model, BlockModel):
+        raise TypeError(f"model: expected a BlockModel, got {type(model).__name__}")
+
+
 def all_estimates(model, n_joint, n_frames, rng, reused=False, deflate=True):
     """One experiment: draw n_joint objects and n_frames marginal frames (or reuse the objects' own), fit everything."""
+    _check_model(model)
     x = model.joint_samples(whole_number("n_joint", n_joint, 2), rng)
     frames = model.frames_of(x) if reused else model.frames(n_frames, rng)
     blocks = learn_blocks(frames, model.r, model.sigma)
@@ -373,6 +378,9 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
     Within a repeat the frames serve every n_joint, and a smaller set of objects is the head of a larger one: points at
     different n_joint share their noise, repeats do not.
     """
+    _check_model(model)
+    if not isinstance(n_joints, (list, tuple)) or not n_joints:
+        raise TypeError(f"n_joints: expected a list of at least one whole number, got {n_joints!r:.80}")
     for n in n_joints:
         whole_number("n_joint", n, 2)
     whole_number("n_frames", n_frames, 2)

@@ -28,7 +28,7 @@ only where a sign may be mistaken (k = 6, d = 30, theta = 2, rho = -0.5, n_joint
 import numpy as np
 
 from . import gaussian_theory as theory
-from .gaussian import METRICS, autoregressive, autoregressive_slope, fit_rho, whole_number
+from .gaussian import METRICS, BlockModel, autoregressive, autoregressive_slope, fit_rho
 
 ESTIMATORS = ("J0", "LW", "J1", "H0", "H-full", "H-par")
 DRAWS = 400  # of the small random matrices whose mean has no closed form
@@ -245,10 +245,12 @@ def predict(model, n_joint, n_frames, reused=False, deflate=True, draws=DRAWS):
 
     With `reused` the frames are the joint samples' own blocks, so n_frames is k n_joint (shared W) or n_joint.
     """
-    whole_number("n_joint", n_joint, 2)
+    if not isinstance(model, BlockModel):
+        raise TypeError(f"model: expected a BlockModel, got {type(model).__name__}")
+    theory.whole_number("n_joint", n_joint, 2), theory.whole_number("draws", draws, 1)
     if reused:
         n_frames = n_joint * (model.k if model.shared else 1)
-    whole_number("n_frames", n_frames, 2)
+    theory.whole_number("n_frames", n_frames, 2)
     found = {
         "J0": _predict_sample(model, n_joint),
         "LW": _predict_ledoit_wolf(model, n_joint),

@@ -24,22 +24,47 @@ from scipy.optimize import brentq
 from scipy.special import airy, digamma
 from scipy.stats import norm
 
+# ------------------------------------------------------------------ what the functions ask of their arguments
+
+
+def whole_number(name, value, least):
+    """`value` as an int; ValueError naming the parameter if it is not a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r:.80}")
+    return int(value)
+
+
+def real_number(name, value):
+    """`value`; ValueError naming the parameter if it is no finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not np.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value!r:.80}")
+    return value
+
+
+def _at_least_0(name, value):
+    """A number or an array of them as floats; ValueError naming the parameter if one is negative or not finite."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)) or np.any(array < 0):
+        raise ValueError(f"{name}: expected finite numbers of at least 0, got {value!r:.80}")
+    return array.astype(float)
+
+
 # ------------------------------------------------------------------ one spike: where it goes, and how far it turns
 
 
 def bbp_threshold(gamma):
     """The weakest strength theta = l - 1 that a sample covariance can see: sqrt(gamma) [BBP].  Asymptotic."""
-    return np.sqrt(gamma)
+    return np.sqrt(_at_least_0("gamma", gamma))
 
 
 def bulk_edge(gamma):
     """The right edge (1 + sqrt(gamma))^2 of the Marchenko-Pastur law: where pure noise ends.  Asymptotic."""
-    return (1 + np.sqrt(gamma)) ** 2
+    return (1 + bbp_threshold(gamma)) ** 2
 
 
 def spike_eigenvalue(theta, gamma):
     """Limit of a spike's sample eigenvalue, l = 1 + theta: l (1 + gamma/theta) above the threshold, else the edge."""
-    theta, gamma = np.broadcast_arrays(np.asarray(theta, float), gamma)
+    theta, gamma = np.broadcast_arrays(_at_least_0("theta", theta), _at_least_0("gamma", gamma))
     seen = theta > bbp_threshold(gamma)
     safe = np.where(seen, theta, 1.0)
     return np.where(seen, (1 + safe) * (1 + gamma / safe), bulk_edge(gamma))
@@ -51,7 +76,7 @@ def spike_cosine2(theta, gamma):
     c^2 = (1 - gamma/theta^2) / (1 + gamma/theta) above the threshold, 0 at and below it.  Asymptotic; at finite n the
     mean differs by O(1/n), and near the threshold by O(n^(-1/3)).
     """
-    theta, gamma = np.broadcast_arrays(np.asarray(theta, float), gamma)
+    theta, gamma = np.broadcast_arrays(_at_least_0("theta", theta), _at_least_0("gamma", gamma))
     seen = theta > bbp_threshold(gamma)
     safe = np.where(seen, theta, 1.0)
     return np.where(seen, (1 - gamma / safe**2) / (1 + gamma / safe), 0.0)
@@ -64,7 +89,7 @@ def spike_spread(theta, gamma, n):
 
 def unshifted_spike(eigenvalue, gamma):
     """The strength theta that a sample eigenvalue came from: `spike_eigenvalue` solved for theta; 0 inside the bulk."""
-    eigenvalue = np.asarray(eigenvalue, float)
+    eigenvalue = _at_least_0("eigenvalue", eigenvalue)
     b = eigenvalue - 1 - gamma  # theta^2 - b theta + gamma = 0
     root = np.sqrt(np.maximum(b * b - 4 * gamma, 0))
     return np.where(eigenvalue > bulk_edge(gamma), (b + root) / 2, 0.0)
@@ -109,6 +134,8 @@ def tracy_widom_cdf(s):
 @cache
 def tracy_widom_quantile(probability):
     """The s at which F_1(s) = probability."""
+    if not 1e-12 < real_number("probability", probability) < 1 - 1e-12:
+        raise ValueError(f"probability: expected a number in (0, 1), got {probability}")
     return brentq(lambda s: float(tracy_widom_cdf(s)) - probability, -9.0, 12.0, xtol=1e-10)
 
 
@@ -119,14 +146,14 @@ def tracy_widom_scale(n, p):
     a = sqrt(n - 1) and b = sqrt(p), has an error of the order min(n, p)^(-1/3) instead of ^(-2/3): at n = 4000, p = 60
     its 5% test raised 4.4% false alarms in 20,000 draws, this one 5.1%.
     """
-    a, b = np.sqrt(n - 0.5), np.sqrt(p - 0.5)
+    a, b = np.sqrt(whole_number("n", n, 1) - 0.5), np.sqrt(whole_number("p", p, 1) - 0.5)
     return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
 
 
 def critical_eigenvalue(n, p, level=0.05):
     """Reject "only noise" at this level when the largest sample eigenvalue exceeds it.  Asymptotic."""
     mu, s = tracy_widom_scale(n, p)
-    return (mu + s * tracy_widom_quantile(1 - level)) / n
+    return (mu + s * tracy_widom_quantile(1 - real_number("level", level))) / n
 
 
 def detection_power(theta, n, p, level=0.05):
@@ -134,7 +161,8 @@ def detection_power(theta, n, p, level=0.05):
 
     Asymptotic, and worst within O(n^(-1/3)) of the threshold, where neither law holds.
     """
-    gamma, critical = p / n, critical_eigenvalue(n, p, level)
+    critical = critical_eigenvalue(n, p, level)
+    gamma = p / n
 
     def one(theta):
         if theta <= bbp_threshold(gamma):
@@ -142,7 +170,7 @@ def detection_power(theta, n, p, level=0.05):
         z = (spike_eigenvalue(theta, gamma) - critical) / spike_spread(theta, gamma, n)
         return max(level, float(norm.cdf(z)))
 
-    return np.vectorize(one, otypes=[float])(theta)
+    return np.vectorize(one, otypes=[float])(_at_least_0("theta", theta))
 
 
 def crossover_strength(k, frames, n_joint):
@@ -166,7 +194,7 @@ def wishart_frobenius(cov, n):
 
 def wishart_logdet(n, p):
     """E[ln det S - ln det cov] = sum_i psi((n - i + 1)/2) + p ln(2/n), i = 1..p.  Exact for n >= p; -inf below."""
-    if n < p:
+    if whole_number("n", n, 1) < whole_number("p", p, 1):
         return -np.inf
     return float(digamma((n - np.arange(p)) / 2).sum() + p * np.log(2 / n))
 

@@ -15,7 +15,7 @@ import numpy as np
 from . import conv, norm, ops
 from .backend import array_module, to_numpy, xp
 from .engine import Tensor, no_grad
-from .expect import check_size, finite, number, numbers, one_of_type, positive, whole
+from .expect import check_size, finite, function, is_whole, number, numbers, one_of_type, positive, whole
 from .files import load_tensors, save_tensors
 from .kernels.conv import pair
 from .parallel import rows, world
@@ -43,11 +43,13 @@ class Buffer:
 
 def normal(std=0.01):
     """N(0, std^2), as in ALI's authors' code."""
+    number("std", std, 0)
     return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(std)
 
 
 def he(slope=0.0):
     """N(0, 2 / ((1 + slope^2) fan_in)), which keeps the variance through (leaky) ReLU (He et al. 2015)."""
+    number("slope", slope)
     return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(
         math.sqrt(2 / ((1 + slope ** 2) * fan_in)))
 
@@ -65,6 +67,8 @@ def log_odds(images, eps=1e-3):
     """
     if finite("images", numbers("images", images, least=1)).dtype.kind != "f" or images.min() < 0 or images.max() > 1:
         raise ValueError(f"images: expected floats from 0 to 1, got {images.dtype} from {images.min()} to {images.max()}")
+    if not 0 < number("eps", eps) < 0.5:
+        raise ValueError(f"eps: expected a number in (0, 0.5), got {eps}")
     p = np.clip(np.asarray(images).mean(axis=tuple(range(np.ndim(images) - 1))), eps, 1 - eps)
     return np.log(p / (1 - p)).astype(np.float32)
 
@@ -171,7 +175,7 @@ class Module:
             raise KeyError(f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
         arrays = {}
         for name, target in targets.items():
-            if np.asarray(state[name]).dtype.kind in "cO":
+            if np.asarray(state[name]).dtype.kind not in "fiub":
                 raise ValueError(f"state: {name}: expected real numbers, got dtype {np.asarray(state[name]).dtype}")
             if np.shape(state[name]) != target.data.shape:
                 raise ValueError(f"state: {name}: expected shape {target.data.shape}, got {np.shape(state[name])}")
@@ -197,6 +201,8 @@ class Module:
 
         ``input_shapes``: the shape of each input without the batch, to have the shapes shown.
         """
+        for k, shape in enumerate(input_shapes):
+            one_of_type(f"input_shapes[{k}]", shape, tuple)
         names = {id(module): name for name, module in self.named_modules()}
         rows = [(name or type(self).__name__, m, "") for name, m in self.named_modules() if not any(m.children())]
         if input_shapes:
@@ -290,7 +296,7 @@ def _drawn(layer, init, rng, shape, fan_in, fan_out):
     for size in shape:
         whole(f"{kind}: sizes {shape}", size)
     check_size(kind, shape)
-    return Parameter(init(one_of_type(f"{kind}: rng", rng, Generator), shape, fan_in, fan_out))
+    return Parameter(function(f"{kind}: init", init)(one_of_type(f"{kind}: rng", rng, Generator), shape, fan_in, fan_out))
 
 
 class Linear(Activated):
@@ -308,6 +314,7 @@ class Conv2d(Activated):
     """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
 
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
+        whole("Conv2d: c_in", c_in), whole("Conv2d: c_out", c_out)
         kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
         self.stride, self.padding = pair(stride, "Conv2d: stride", 1), pair(padding, "Conv2d: padding", 0)
         self.weight = _drawn(self, init, rng, (kh, kw, c_in, c_out), kh * kw * c_in, kh * kw * c_out)
@@ -325,6 +332,7 @@ class ConvTranspose2d(Activated):
     """
 
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True, init=he(), *, rng):
+        whole("ConvTranspose2d: c_in", c_in), whole("ConvTranspose2d: c_out", c_out)
         kh, kw = pair(kernel_size, "ConvTranspose2d: kernel_size", 1)
         self.stride = sh, sw = pair(stride, "ConvTranspose2d: stride", 1)
         self.padding = pair(padding, "ConvTranspose2d: padding", 0)
@@ -437,13 +445,14 @@ class Dropout(Module):
     """In training each element is zeroed with probability p and the rest scaled by 1 / (1 - p)."""
 
     def __init__(self, p=0.5, *, rng):
-        if not 0 <= p < 1:
+        if not 0 <= number("Dropout: p", p) < 1:
             raise ValueError(f"Dropout: p: expected a probability in [0, 1), got {p}")
         self.p, self.rng = p, one_of_type("Dropout: rng", rng, Generator)
 
     def forward(self, x):
         if not self.training or self.p == 0:
             return x
+        one_of_type("Dropout: x", x, Tensor)
         return x * ((rows(self.rng.random, x.shape) >= self.p) / np.float32(1 - self.p)).astype(x.dtype)
 
 
@@ -457,7 +466,7 @@ class Flatten(Module):
     """(n, ...) -> (n, product of the rest)."""
 
     def forward(self, x):
-        if not x.size or not x.shape:
+        if not one_of_type("Flatten: x", x, Tensor).size or not x.shape:
             raise ValueError(f"Flatten: expected (n, ...) without an empty axis, got shape {x.shape}")
         return ops.reshape(x, (x.shape[0], -1))
 
@@ -466,9 +475,9 @@ class Reshape(Module):
     """(n, ...) -> (n, *shape)."""
 
     def __init__(self, *shape):
-        self.shape = tuple(whole("Reshape: shape", n, 1 if n != -1 else -1) for n in shape)
+        self.shape = tuple(whole("Reshape: shape", n, -1 if is_whole(n) and n == -1 else 1) for n in shape)
 
     def forward(self, x):
-        if not x.shape:
+        if not one_of_type("Reshape: x", x, Tensor).shape:
             raise ValueError(f"Reshape: expected (n, ...), got shape {x.shape}")
         return ops.reshape(x, (x.shape[0], *self.shape))

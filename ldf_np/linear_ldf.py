@@ -14,6 +14,7 @@ import numpy as np
 from . import layers as L
 from . import ops
 from .ali import ALI, Decoder, Discriminator, Encoder
+from .expect import whole
 from .gan import GAN
 from .gaussian import Covariance, block_diagonal, errors, hierarchical_estimates, joint_estimates, learn_blocks
 from .gaussian_curves import predict
@@ -78,6 +79,7 @@ class LinearGenerator(L.Module):
 
 def linear_ali(d, r, seed=0):
     """The bottom level: frames (n, d) <-> h (r numbers) <-> z ~ N(0, I_r), against a quadratic critic of (x, z)."""
+    whole("d", d), whole("r", r)
     rng = Generator(seed)
     encoder = Encoder(_linear(d, r, d**-0.5, rng), _linear(r, r, 1.0, rng))
     decoder = LinearDecoder(_linear(r, r, 1.0, rng), _linear(r, d, d**-0.5, rng), rng.spawn(1)[0])
@@ -147,7 +149,7 @@ def compare(model, n_joints, n_frames, steps, rng, seed=0):
     no stopping rule could do better.  The frames are learned once; a smaller n_joint is the head of a larger one.
     """
     if not model.shared:
-        raise ValueError("shared must be True: the levels of LDF share one network over the blocks")
+        raise ValueError("shared: expected True, for the levels of LDF share one network over the blocks")
     truth, unit = model.covariance(), model.sigma
     frames, objects = model.frames(n_frames, rng), model.joint_samples(max(n_joints), rng)
     blocks = learn_blocks(frames, model.r, unit)

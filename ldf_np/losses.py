@@ -10,7 +10,7 @@ import numpy as np
 from .backend import asarray
 from .conv import conv2d
 from .engine import Tensor
-from .expect import channels_last, finite, numbers
+from .expect import channels_last, choice, finite, number, numbers, one_of_type
 from .ops import mean, softplus_mean, square
 
 KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
@@ -18,8 +18,7 @@ KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
 
 def check_loss(kind):
     """Raise ValueError unless ``kind`` is one of KINDS."""
-    if kind not in KINDS:
-        raise ValueError(f"loss: expected one of {', '.join(KINDS)}, got {kind!r}")
+    choice("loss", kind, *KINDS)
 
 
 def discriminator_loss(real, fake, kind="non-saturating"):
@@ -53,6 +52,7 @@ def generator_loss(fake, kind="non-saturating"):
 def ali_loss(real, fake, kind="non-saturating"):
     """The loss of encoder and decoder together, which want the labels exchanged: L_GE = mean[softplus(l_r) +
     softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or its variant of another kind."""
+    one_of_type("real", real, Tensor)
     return generator_loss(fake, kind) + (
         mean(square(real)) * 0.5 if kind == "least-squares" else generator_loss(-real, kind))
 
@@ -60,11 +60,11 @@ def ali_loss(real, fake, kind="non-saturating"):
 def reconstruction_loss(x, reconstruction, metric=None):
     """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours times it (images only)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
-    if x.shape != reconstruction.shape:
+    if x.shape != one_of_type("reconstruction", reconstruction, Tensor).shape:
         raise ValueError(f"reconstruction: expected shape {x.shape}, that of x, got {reconstruction.shape}")
     difference = x - reconstruction
     if metric is not None:
-        difference = conv2d(difference, Tensor(metric.reshape(1, 1, *metric.shape)))
+        difference = conv2d(difference, Tensor(numbers("metric", metric, "c, c").reshape(1, 1, *metric.shape)))
     return mean(square(difference))
 
 
@@ -88,8 +88,7 @@ def colour_metric(images, strength=0.2):
 
     ``images``: (n, ..., c), float32 or uint8. Raises ValueError for fewer than two pixels or a strength outside [0, 1].
     """
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength: expected a number in [0, 1], got {strength}")
+    number("strength", strength, 0, 1)
     finite("images", numbers("images", images))
     if images.ndim == 4:
         channels_last("images", images, "n, h, w, c")

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import layers as L
 from .data.clips import to_float
-from .expect import channels_last, check_size, numbers, positive, whole
+from .expect import channels_last, check_size, finite, function, number, numbers, positive, whole
 from .ops import concatenate
 from .random import Generator
 from .training import apply_batched
@@ -72,7 +72,7 @@ class PrincipalFeatures:
         self.basis = centred.T @ (vectors / np.sqrt(values)) / scale
 
     def __call__(self, images):
-        if images.shape[1:] != self.shape:
+        if numbers("images", images, least=1).shape[1:] != self.shape:
             raise ValueError(f"images: expected shape (n, {', '.join(map(str, self.shape))}), got {images.shape}")
         return (_floats(images).reshape(len(images), -1) - self.mean) @ self.basis
 
@@ -103,7 +103,7 @@ def _steps(clips):
 
 
 def _floats(images):
-    return to_float(images) if images.dtype == np.uint8 else np.asarray(images, np.float32)
+    return to_float(images) if images.dtype == np.uint8 else np.asarray(finite("images", images), np.float32)
 
 
 # ------------------------------------------------------------------------------------ distances between two samples
@@ -177,7 +177,7 @@ def inception_score(classifier, images, splits=10):
     ``classifier``: a callable, images (n, ...) to probabilities (n, classes). Returns (mean, standard deviation) over
     ``splits`` equal parts. It lies between 1 and the number of classes, is biased by the parts' size, and sees no real images.
     """
-    p = np.asarray(classifier(images), np.float64)
+    p = np.asarray(function("classifier", classifier)(numbers("images", images, least=1)), np.float64)
     if p.ndim != 2 or len(p) != len(images) or (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-3):
         raise ValueError(f"classifier: expected probabilities (n, classes) that sum to 1, got an array of shape {p.shape}")
     if not 1 <= whole("splits", splits, -np.inf) <= len(p):
@@ -275,7 +275,7 @@ def _wasserstein(x, y):
 def background_drift(clips, share=0.5):
     """How much stands still badly: the root mean square, over clips, of the temporal deviation of the ``share`` of pixels that
     vary least within each clip. 0 for real clips, whose background is exactly constant; values in [-1, 1]."""
-    if not 0 < share <= 1:
+    if not 0 < number("share", share) <= 1:
         raise ValueError(f"share: expected a number in (0, 1], got {share}")
     channels_last("clips", clips, CLIPS, 1)
     variance = _floats(clips).var(axis=1).mean(axis=-1).reshape(len(clips), -1)
@@ -295,7 +295,7 @@ class ClipScores:
     """
 
     def __init__(self, real, features=features):
-        channels_last("real", real, CLIPS, 2)
+        channels_last("real", real, CLIPS, 2), function("features", features)
         self.features, self._motion = features, motion(real)
         self.real = {name: features(view(real)) for name, view in VIEWS.items()}
 
@@ -315,12 +315,13 @@ def interval(score, *samples, repeats=100, level=0.95, seed=0):
     the half that they share), so those deviations are taken around the value, after their mean, the half's larger bias, is
     taken off.
     """
-    if repeats < 2 or not 0 < level < 1:
+    function("score", score)
+    if whole("repeats", repeats) < 2 or not 0 < number("level", level) < 1:
         raise ValueError(f"repeats, level: expected at least 2 and a number in (0, 1), got {repeats} and {level}")
     for sample in samples:
         if np.ndim(sample) < 1 or len(sample) < 2:
             raise ValueError(f"samples: expected at least 2 rows of each, got shape {np.shape(sample)}")
-    value, rng = float(score(*samples)), Generator(seed)
+    value, rng = number("the score", float(score(*samples))), Generator(seed)
     halves = np.array([score(*(s[rng.permutation(len(s))[:len(s) // 2]] for s in samples)) for _ in range(repeats)])
     low, high = np.quantile(halves - halves.mean(), [(1 - level) / 2, (1 + level) / 2])
     return value, value + float(low), value + float(high)
@@ -364,6 +365,8 @@ def _another_order(rng, t):
 
 def relative(score, real, independent):
     """(M - M_real) / (M_independent - M_real): 0 as good as other real clips, 1 as bad as independent frames."""
+    for name, value in (("score", score), ("real", real), ("independent", independent)):
+        number(name, value)
     if independent == real:
         raise ValueError(f"independent: expected a score other than that of real clips, {real}: the metric sees no difference")
     return (score - real) / (independent - real)

@@ -7,7 +7,7 @@ import numpy as np
 from . import layers as L
 from .ali import ALI, Decoder, Discriminator, Encoder, check_code
 from .backend import asarray, xp
-from .expect import channels_last, whole
+from .expect import channels_last, function, whole
 from .gan import GAN, JointGAN
 from .hierarchy import LDF, Frames, Level, SharedAndLocal
 from .losses import colour_metric
@@ -18,7 +18,10 @@ CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
 SLOPE = 0.1
 
 
-def _check_size(size):
+def _check_sizes(size, **others):
+    """TypeError or ValueError unless all are whole numbers of at least 1, ``size`` a multiple of 8."""
+    for name, value in others.items():
+        whole(name, value)
     if whole("size", size) % 8:
         raise ValueError(f"size: expected a multiple of 8, got {size}")
 
@@ -60,7 +63,7 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
     The reconstruction weights are what makes it learn fast: on Ms. Pac-Man, 600 steps with 1000 and 100 brought the
     held-out error of the shortcut to 0.015 and that of z to 0.04, where 800 with 100 and 5 left 0.07 and 0.40.
     """
-    _check_size(size)
+    _check_sizes(size, channels=channels, latent_size=latent_size)
     rng, side = Generator(seed), size // 8
     flat, maps = side * side * CODE[2], CODE[2]
     encoder = Encoder(
@@ -145,7 +148,7 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
     the discriminator needs nothing else to win, and follows no gradient to less noise. So both networks begin with
     smooth filters, the same for all frames (smooth and still clips), and the penalty is strong and not weighted.
     """
-    _check_size(size)
+    _check_sizes(size, frames=frames, channels=channels, latent_size=latent_size, hidden=hidden)
     rng, side = Generator(seed), size // 8
     settings = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "gamma": 400.0,
                 "final_gamma": 0.1, "final_lr": 0.1} | settings
@@ -193,6 +196,8 @@ def matched(make, parameters, low=16, high=2048):
 
     For comparisons at equal size. Raises ValueError where none comes within 10%.
     """
+    function("make", make), whole("parameters", parameters), whole("low", low), whole("high", high, low)
+
     def count(width):
         return sum(p.size for p in make(width).parameters())
 
@@ -257,7 +262,8 @@ def _dense(n_in, n_out, rng):
 
 def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settings):
     """``joint_gan`` with a second discriminator, on single frames, of the size of LDF's."""
-    rng, flat = Generator(seed + 2), (size // 8) ** 2 * 96
+    _check_sizes(size, frames=frames, channels=channels)
+    rng, flat = Generator(whole("seed", seed, 0) + 2), (size // 8) ** 2 * 96
     critic = L.Sequential(*_down([channels, 24, 48, 96], rng, False), L.Flatten(),
                           L.Linear(flat, 256, init=L.he(SLOPE), rng=rng), L.LeakyReLU(SLOPE),
                           L.Linear(256, 1, init=L.glorot(), rng=rng))
@@ -270,6 +276,7 @@ def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
     After 150 steps on 256 clips of Ms. Pac-Man its samples' KID of whole clips (x 1000) was 11 with the reconstruction weights
     1000 and 100, 36 with 100 and 5, 93 with 10 and 1, and 74 without (``hidden`` 380, one seed each).
     """
+    _check_sizes(size, frames=frames, channels=channels, hidden=hidden)
     base = small_ali(size, frames * channels, latent_size, seed=seed)
     rng, side = Generator(seed + 2), size // 8
     flat = side * side * CODE[2]
@@ -302,6 +309,7 @@ def frame_vae(seed=0, **settings):
 
 def mlp_vae(size, latent_size=128, hidden=512, seed=0, **settings):
     """A VAE on vectors (n, size), its decoder the generator of ``mlp_gan``: the top level over whitened codes."""
+    whole("latent_size", latent_size)
     rng = Generator(seed)
     encoder = Encoder(L.Sequential(*_dense(size, hidden, rng), *_dense(hidden, hidden, rng)),
                       L.Linear(hidden, 2 * latent_size, init=L.normal(0.01), rng=rng), stochastic=True)

@@ -14,11 +14,12 @@ import numpy as np
 from .backend import array_module
 from .backend import concatenate as join
 from .engine import Tensor, add, astype, broadcast_to, operation, sum_to
+from .expect import number
 from .kernels import elementwise
 from .kernels import matmul as product
 from .kernels import norm as kernel_norm
 from .kernels.cuda import on_device
-from .kernels.size import check_size
+from .kernels.size import check_size, is_whole
 from .parallel import world
 
 __all__ = ["abs", "add", "astype", "broadcast_to", "clip", "concatenate", "divide", "exp", "getitem", "leaky_relu",
@@ -152,9 +153,8 @@ def relu(x):
 
 
 def check_slope(slope):
-    """ValueError unless the slope of a leaky ReLU lies in [0, 1]."""
-    if not 0 <= slope <= 1:
-        raise ValueError(f"slope: expected a number in [0, 1], got {slope!r}")
+    """TypeError or ValueError unless the slope of a leaky ReLU is a number in [0, 1]."""
+    number("slope", slope, 0, 1)
 
 
 @operation
@@ -266,8 +266,10 @@ where.defvjp(None, lambda g, y, c, a, b: g * _data(c), lambda g, y, c, a, b: g *
 
 def _axes(axis, ndim):
     """``axis`` (None, an int or a tuple) as a sorted tuple of non-negative ints."""
-    axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     for a in axes:
+        if not is_whole(a):
+            raise TypeError(f"axis: expected a whole number, several of them or None, got {axis!r:.80}")
         if not -ndim <= a < ndim:
             raise ValueError(f"axis {a} is out of range for an array with {ndim} axes")
     return tuple(sorted(a % ndim for a in axes))
@@ -314,7 +316,7 @@ def mean(x, axis=None, keepdims=False):
 
 def min(x, axis=None, keepdims=False):
     """The smallest element over ``axis``; ties share the cotangent equally."""
-    return -max(-x, axis=axis, keepdims=keepdims)
+    return -max(negative(x), axis=axis, keepdims=keepdims)
 
 
 def maxout(x, pieces=2):
@@ -323,7 +325,7 @@ def maxout(x, pieces=2):
     (..., pieces * c) -> (..., c). Raises ValueError where the channels do not divide.
     """
     channels = (_shape("maxout", x) or (1,))[-1]
-    if not hasattr(pieces, "__index__"):
+    if not is_whole(pieces):
         raise TypeError(f"maxout: pieces: expected a whole number, got {pieces!r}")
     if not x.shape or pieces < 1 or channels % pieces:
         raise ValueError(f"maxout: {channels} channels do not divide into groups of {pieces}")
@@ -339,6 +341,8 @@ def reshape(x, shape):
 
 @operation
 def _reshape(x, shape):
+    if not all(map(is_whole, shape)):
+        raise TypeError(f"shape: expected whole numbers, got {shape!r:.80}")
     if shape and builtins.min(shape) < -1:
         raise ValueError(f"shape: expected lengths of at least 0, or one of -1, got {shape}")
     return x.reshape(shape)
@@ -347,6 +351,8 @@ def _reshape(x, shape):
 @operation
 def transpose(x, axes=None):
     """The axes in another order (reversed where ``axes`` is None)."""
+    if axes is not None and not all(map(is_whole, axes if isinstance(axes, (tuple, list)) else (axes,))):
+        raise TypeError(f"axes: expected whole numbers, got {axes!r:.80}")
     return x.transpose(axes)
 
 
@@ -361,7 +367,7 @@ transpose.defvjp(_transpose_rule)
 def swapaxes(x, first, second):
     """Two axes exchanged."""
     axes = list(range(len(_shape("swapaxes", x))))
-    if not all(-len(axes) <= axis < len(axes) for axis in (first, second)):
+    if not all(is_whole(axis) and -len(axes) <= axis < len(axes) for axis in (first, second)):
         raise ValueError(f"swapaxes: axes {first} and {second}: expected two of the axes of shape {x.shape}")
     axes[first], axes[second] = axes[second], axes[first]
     return transpose(x, axes=tuple(axes))
@@ -419,7 +425,7 @@ _concatenate.defvjp_all(_concatenate_rule)
 
 def concatenate(parts, axis=0):
     """Join along an existing axis. Adjoint: split."""
-    if not isinstance(parts, (list, tuple)) or not hasattr(axis, "__index__"):
+    if not isinstance(parts, (list, tuple)) or not is_whole(axis):
         raise TypeError("concatenate: expected a list of Tensors or arrays and a whole number as axis, "
                         f"got {type(parts).__name__} and {axis!r}")
     return _concatenate(*parts, axis=axis)
@@ -427,11 +433,12 @@ def concatenate(parts, axis=0):
 
 def stack(parts, axis=0):
     """Join along a new axis."""
-    parts = list(parts)
+    if not isinstance(parts, (list, tuple)):
+        raise TypeError(f"stack: parts: expected a list of Tensors or arrays, got {type(parts).__name__}")
     if not parts:
         raise ValueError("stack: parts: expected at least one Tensor or array, got none")
     ndim = len(_shape("stack", parts[0])) + 1
-    if not hasattr(axis, "__index__") or not -ndim <= axis < ndim:
+    if not is_whole(axis) or not -ndim <= axis < ndim:
         raise ValueError(f"stack: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
     place = axis % ndim
     for p in parts:
@@ -443,14 +450,14 @@ def stack(parts, axis=0):
 def split(x, sections, axis=0):
     """Cut along an axis into ``sections`` equal parts, or at the indices in a list (as numpy.split)."""
     ndim = len(_shape("split", x))
-    if not hasattr(axis, "__index__") or not -ndim <= axis < ndim:
+    if not is_whole(axis) or not -ndim <= axis < ndim:
         raise ValueError(f"split: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
     length = x.shape[axis]
-    if hasattr(sections, "__index__") and not hasattr(sections, "__len__"):
+    if is_whole(sections):
         if sections < 1 or length % sections:
             raise ValueError(f"split: axis {axis} of length {length} does not divide into {sections} equal parts")
         sections = [length // sections * k for k in range(1, sections)]
-    elif not isinstance(sections, (list, tuple, np.ndarray)) or not all(hasattr(k, "__index__") for k in sections):
+    elif not isinstance(sections, (list, tuple, np.ndarray)) or not all(map(is_whole, sections)):
         raise TypeError(f"split: sections: expected a whole number or a list of them, got {sections!r:.80}")
     cuts = [0, *sections, length]
     return [getitem(x, index=_along(axis, len(x.shape), a, b)) for a, b in zip(cuts, cuts[1:])]
@@ -461,7 +468,7 @@ def pad(x, pad_width):
     """Zeros around: ``pad_width`` is a (before, after) pair for each axis. Adjoint: crop."""
     if np.shape(pad_width) != (x.ndim, 2):
         raise ValueError(f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, got {pad_width}")
-    if any(not hasattr(n, "__index__") or n < 0 for pair in pad_width for n in pair):
+    if any(not is_whole(n) or n < 0 for pair in pad_width for n in pair):
         raise ValueError(f"pad_width: expected whole numbers of at least 0, got {pad_width}")
     check_size("pad_width", [int(a) + n + int(b) for (a, b), n in zip(pad_width, x.shape)], x.itemsize)
     return _module(x).pad(x, pad_width)
@@ -487,7 +494,7 @@ def linear(x, weight, bias=None, slope=1.0):
 
     (..., n_in) with weight (n_in, n_out) and bias (n_out,) -> (..., n_out), of at least two axes.
     """
-    if len(_shape("linear", x)) < 2 or bias is not None and _shape("linear", bias) != weight.shape[-1:]:
+    if len(_shape("linear", x)) < 2 or bias is not None and _shape("linear", bias) != _shape("linear", weight)[-1:]:
         raise ValueError(f"linear: expected x (..., n_in) of at least two axes and a bias (n_out,), got x {x.shape}, weight "
                          f"{weight.shape}" + ("" if bias is None else f" and bias {bias.shape}"))
     y = _matmul(x, weight, slope=slope) if bias is None else _matmul(x, weight, bias, slope=slope)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .backend import array_module, concatenate, to_numpy
 from .engine import Tensor
-from .expect import number, one_of_type, positive
+from .expect import is_number, number, one_of_type, positive
 from .kernels import optim as kernel
 from .layers import Buffer, Module, seen
 from .parallel import world
@@ -71,7 +71,7 @@ class SGD(Optimizer):
 
     def __init__(self, network, lr, momentum=0.0):
         super().__init__(network, lr)
-        if not 0 <= momentum < 1:
+        if not 0 <= number("SGD: momentum", momentum) < 1:
             raise ValueError(f"SGD: momentum: expected a number in [0, 1), got {momentum}")
         self.momentum = momentum
         flat = network.flat()
@@ -93,10 +93,9 @@ class Adam(Optimizer):
 
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
-        if not isinstance(betas, (list, tuple)) or len(betas) != 2 or not all(0 <= b < 1 for b in betas):
+        if not isinstance(betas, (list, tuple)) or len(betas) != 2 or not all(is_number(b) and 0 <= b < 1 for b in betas):
             raise ValueError(f"Adam: betas: expected two numbers in [0, 1), got {betas}")
-        if not eps > 0:
-            raise ValueError(f"Adam: eps: expected a positive number, got {eps}")
+        positive("Adam: eps", eps)
         self.betas, self.eps = betas, eps
         flat = network.flat()
         xp = array_module(flat)
@@ -108,9 +107,10 @@ class Adam(Optimizer):
 
 def falling(share, final):
     """A learning rate's schedule: 1 in the first half of the training, then linearly to ``final`` at its end."""
-    if hasattr(share, "shape"):         # on the device
+    number("final", final)
+    if getattr(share, "shape", ()):     # on the device
         return 1 - (1 - final) * array_module(share).maximum(0, 2 * share - 1)
-    return 1 - (1 - final) * max(0.0, 2 * share - 1)
+    return 1 - (1 - final) * max(0.0, 2 * number("share", share) - 1)
 
 
 class EMA(Module):
@@ -121,7 +121,7 @@ class EMA(Module):
     """
 
     def __init__(self, network, decay=0.998):
-        if not 0 <= decay < 1:
+        if not 0 <= number("EMA: decay", decay) < 1:
             raise ValueError(f"EMA: decay: expected a number in [0, 1), got {decay}")
         self.decay = decay
         one_of_type("EMA: network", network, Module)

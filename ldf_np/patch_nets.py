@@ -6,6 +6,8 @@ Every function takes training images (N, 32, 32, 3), uint8, and a seed, and make
 
 from . import layers as L
 from . import ops
+from .engine import Tensor
+from .expect import channels_last, function, one_of_type, whole
 from .gan import GAN
 from .hierarchy import LDF, Level, Patches, Whitening
 from .losses import colour_metric
@@ -24,12 +26,12 @@ def image_ali(images, seed=0):
     With the weights of the reconstructions that ``small_ali`` has, 1000 and 100: after 150 steps on games, KID of samples to
     training images (x 1000, random filters) was 6, but 10 with 100 and 5, and 16 with 10 and 1.
     """
-    return small_ali(seed=seed, colour_metric=colour_metric(images[:200]))
+    return small_ali(seed=seed, colour_metric=_metric(images))
 
 
 def image_ldf(images, seed=0):
     """LDF: ALI shared by the four quadrants, and a GAN over their whitened codes, as wide as the size allows."""
-    bottom = small_ali(SIDE, seed=seed, colour_metric=colour_metric(images[:200]))
+    bottom = small_ali(SIDE, seed=seed, colour_metric=_metric(images))
     top = matched(lambda hidden: mlp_gan(COMPONENTS, hidden=hidden, seed=seed + 10),
                   size_of(image_ali(images, seed)) - size_of(bottom))
     whitening = Whitening((GRID.count, SIDE // 8, SIDE // 8, CODE[2]), COMPONENTS)
@@ -47,10 +49,10 @@ def image_gan(images, seed=0):
 
 def patch_gan(images, seed=0):
     """``image_gan`` with a ``PatchCritic``: the same generator, and a wide dense layer for what convolutions a patch saves."""
-    whole = image_gan(images, seed)
+    rival = image_gan(images, seed)
     critic = matched(lambda hidden: PatchCritic(joint_gan(frames=1, size=SIDE, hidden=hidden, seed=seed).discriminator),
-                     size_of(whole.discriminator))
-    return GAN(whole.generator, critic, whole.latent_size, seed=seed + 1, **RIVAL)
+                     size_of(rival.discriminator))
+    return GAN(rival.generator, critic, rival.latent_size, seed=seed + 1, **RIVAL)
 
 
 class PatchCritic(L.Module):
@@ -58,12 +60,20 @@ class PatchCritic(L.Module):
     (n, size, size, c), at places ``stride`` pixels apart; by default these are the quadrants that LDF's bottom sees."""
 
     def __init__(self, critic, size=SIDE, stride=SIDE):
-        self.critic, self.size, self.stride = critic, size, stride
+        self.critic = function("critic", critic)
+        self.size, self.stride = whole("size", size), whole("stride", stride)
 
     def forward(self, x):
+        if one_of_type("x", x, Tensor).ndim != 4 or not self.size <= x.shape[1] == x.shape[2]:
+            raise ValueError(f"x: expected square images (n, h, w, c) of at least {self.size} rows, got shape {x.shape}")
         starts = range(0, x.shape[1] - self.size + 1, self.stride)
         patches = ops.concatenate([x[:, i:i + self.size, j:j + self.size] for i in starts for j in starts])
         return self.critic(patches).reshape(len(starts) ** 2, len(x)).mean(axis=0).reshape(-1, 1)
+
+
+def _metric(images):
+    """The colour metric of the first training images; checked."""
+    return colour_metric(channels_last("images", images, "n, h, w, c")[:200])
 
 
 def size_of(model):

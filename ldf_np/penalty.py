@@ -13,19 +13,19 @@ import numpy as np
 
 from .backend import array_module, concatenate
 from .engine import Tensor, grad, operation, unchanging
-from .expect import number
+from .expect import choice, function, number, one_of_type
 from .kernels import penalty as kernel
 from .ops import mean, reshape, sigmoid, sqrt, square
 from .ops import sum as sum_
 from .parallel import joined, rows
+from .random import Generator
 
 KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
 
 
 def check_penalty(kind, gamma=0.0):
     """Raise ValueError unless ``kind`` is one of KINDS and ``gamma`` not negative."""
-    if kind not in KINDS:
-        raise ValueError(f"penalty: expected one of {', '.join(KINDS)}, got {kind!r}")
+    choice("penalty", kind, *KINDS)
     number("gamma", gamma, 0)
 
 
@@ -68,9 +68,13 @@ weighted_norms.defvjp_all(_weighted_norms_rule)
 
 def _gradients(logits, inputs):
     """d logit_n / d input_n for each of the inputs, differentiable; checked."""
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
+    if not isinstance(inputs, (list, tuple)) or not inputs:
+        raise TypeError(f"inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
+    if not one_of_type("logits", logits, Tensor).shape:
+        raise ValueError("logits: expected (n,) or (n, 1), got a scalar")
     for k, x in enumerate(inputs):
-        if x.shape[0] != logits.shape[0]:
+        if one_of_type(f"inputs[{k}]", x, Tensor).shape[:1] != logits.shape[:1]:
             raise ValueError(f"inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got shape {x.shape}")
     return grad(sum_(logits), inputs, create_graph=True)
 
@@ -96,8 +100,8 @@ def roth_penalty(logits, inputs, real):
     flat = reshape(logits, -1)
     xp = array_module(flat.data)
     real = xp.asarray(real)
-    if real.shape not in ((), flat.shape):
-        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got shape {real.shape}")
+    if real.dtype.kind != "b" or real.shape not in ((), flat.shape):
+        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got {real.dtype} of shape {real.shape}")
     # 1 - sigma(l) = sigma(-l)
     signs = xp.broadcast_to(1 - 2 * real.astype(flat.dtype), flat.shape)
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
@@ -120,6 +124,10 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or 0.0).
     """
     check_penalty(kind)
+    function("discriminator", discriminator)
+    for name, arrays in (("real", real), ("fake", fake)):
+        if not isinstance(arrays, (list, tuple)) or not all(getattr(a, "shape", ()) for a in arrays):
+            raise TypeError(f"{name}: expected a list of arrays (n, ...), one for each input, got {arrays!r:.80}")
     if not real or not fake or len(real) != len(fake):
         raise ValueError("real, fake: expected as many arrays, one for each input of the discriminator and at least one, "
                          f"got {len(real or ())} and {len(fake or ())}")
@@ -127,6 +135,9 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     if any(len(array) != n for array in (*real, *fake)):
         raise ValueError("real, fake: expected arrays of one batch size, "
                          f"got shapes {[a.shape for a in real]} and {[a.shape for a in fake]}")
+    if any(r.shape != f.shape for r, f in zip(real, fake)):
+        raise ValueError("real, fake: expected arrays of the same shapes, "
+                         f"got {[a.shape for a in real]} and {[a.shape for a in fake]}")
     xp = array_module(real[0])
     inputs = [unchanging(concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
     with joined(2):
@@ -146,8 +157,8 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
 
 def _wgan_penalty(discriminator, real, fake, rng):
-    if rng is None:
-        raise ValueError("penalty: wgan-gp draws points between real and fake: give rng, a Generator")
+    if not isinstance(rng, Generator):
+        raise ValueError(f"penalty: wgan-gp draws points between real and fake: give rng, a Generator, not {rng!r:.80}")
     t = rows(rng.random, (len(real[0]),))
     between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f)) for r, f in zip(real, fake, strict=True)]
     norms = squared_gradient_norms(discriminator(*between), between)
@@ -157,6 +168,7 @@ def _wgan_penalty(discriminator, real, fake, rng):
 def annealed(gamma, progress, final=0.01, dtype=np.float32):
     """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al. 2017); a float, or an
     array of no axes and of ``dtype`` where ``progress`` is an array (1,) on the device."""
-    if hasattr(progress, "shape"):
+    number("gamma", gamma, 0), number("final", final, 0)
+    if hasattr(progress, "shape") and progress.shape == (1,):
         return (gamma * final ** array_module(progress).clip(progress, 0, 1)).astype(dtype).reshape(())
-    return float(gamma * final ** float(np.clip(progress, 0, 1)))
+    return float(gamma * final ** float(np.clip(number("progress", progress), 0, 1)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .expect import channels_last, whole
+from .expect import channels_last, check_size, one_of_type, whole
 from .experiment import over_seeds
 from .files import replacing
 from .records import NAME, read_records
@@ -14,12 +14,14 @@ from .records import NAME, read_records
 def clip_sheet(clips, columns=1, scale=3, gap=1):
     """Clips (n, t, h, w, 3) uint8 as one picture: a row is a clip, its frames from left to right; ``columns`` clips
     beside each other. A NumPy array (height, width, 3) uint8."""
-    whole("columns", columns), whole("scale", scale)
+    whole("columns", columns), whole("scale", scale), whole("gap", gap, 0)
     n, t, h, w, c = channels_last("clips", clips, "n, t, h, w, c", 1).shape
     if clips.dtype != np.uint8:
         raise ValueError(f"clips: expected uint8, got {clips.dtype}")
     rows = -(-n // columns)
-    sheet = np.full((rows * (h + gap) + gap, columns * (t * (w + gap) + 3 * gap) - 2 * gap, c), 255, np.uint8)
+    shape = rows * (h + gap) + gap, columns * (t * (w + gap) + 3 * gap) - 2 * gap, c
+    check_size("columns, scale, gap", (scale * shape[0], scale * shape[1], c), 1)
+    sheet = np.full(shape, 255, np.uint8)
     for k, clip in enumerate(clips):
         top = gap + (k // columns) * (h + gap)
         for f, frame in enumerate(clip):
@@ -36,7 +38,7 @@ def save_clips(path, clips, columns=1, scale=3):
 
 def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
     """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat."""
-    channels_last("clips", clips, "n, t, h, w, c", 1)
+    channels_last("clips", clips, "n, t, h, w, c", 1), whole("frame_ms", frame_ms)
     sheets = [Image.fromarray(clip_sheet(clips[:, t:t + 1], columns, scale)) for t in range(clips.shape[1])]
     with replacing(path) as temporary:
         sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:], duration=frame_ms, loop=0)
@@ -56,6 +58,8 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
     """
     from matplotlib.figure import Figure
 
+    if not one_of_type("panels", panels, dict):
+        raise ValueError("panels: expected at least one metric, got none")
     names = list(next(iter(panels.values())))
     figure = Figure(figsize=(1.6 + 3 * len(panels), 1.4 + 0.34 * len(names)), layout="constrained")
     for axes, (metric, models) in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items()):
@@ -81,7 +85,7 @@ def save_lines(path, curves, x, y):
 
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
-    for k, (name, lines) in enumerate(curves.items()):
+    for k, (name, lines) in enumerate(one_of_type("curves", curves, dict).items()):
         for j, line in enumerate(lines):
             axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, "o-", color=f"C{k}", linewidth=1, markersize=3,
                       label=None if j else name)

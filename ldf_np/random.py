@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .backend import asarray, on_device, xp
-from .expect import check_size, whole
+from .expect import check_size, is_whole, whole
 from .kernels import random as kernel
 
 
@@ -24,8 +24,8 @@ class Generator:
     """
 
     def __init__(self, seed=0):
-        if isinstance(seed, (bool, float, str, type(None))) or (not isinstance(seed, np.random.SeedSequence) and seed < 0):
-            raise ValueError(f"seed: expected a non-negative integer, got {seed!r}")
+        if not isinstance(seed, np.random.SeedSequence) and (not is_whole(seed) or seed < 0):
+            raise ValueError(f"seed: expected a non-negative integer, got {seed!r:.80}")
         self._sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(int(seed))
         self._generator = np.random.Generator(np.random.Philox(self._sequence))
         self._device, self._pushed = None, None     # the device's state, and the host's state that it agrees with
@@ -33,11 +33,11 @@ class Generator:
 
     def spawn(self, count):
         """``count`` independent generators, each with a stream of its own (as NumPy's ``spawn``)."""
-        return [Generator(sequence) for sequence in self._sequence.spawn(whole("count", count, 0))]
+        return [Generator(sequence) for sequence in self._sequence.spawn(whole("count", count, 0, 2 ** 20))]
 
     def standard_normal(self, size=None, dtype=np.float32):
         """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
-        count = _count(size)
+        count = _count(size, dtype)
         if on_device():
             return self._draw("normal", count, dtype).reshape(_shape(size))
         drawn = kernel.box_muller(self._generator.random(count + count % 2, dtype))
@@ -46,12 +46,13 @@ class Generator:
     def random(self, size=None, dtype=np.float32):
         """Uniform draws from [0, 1)."""
         if on_device():
-            return self._draw("uniform", _count(size), dtype).reshape(_shape(size))
-        _count(size)
+            return self._draw("uniform", _count(size, dtype), dtype).reshape(_shape(size))
+        _count(size, dtype)
         return asarray(self._generator.random(_shape(size), dtype))
 
     def integers(self, low, high, size=None):
         """Uniform integers from [low, high), as a NumPy array: they index data on the host."""
+        _count(size), whole("low", low, -2 ** 63), whole("high", high, low + 1)
         return self._generator.integers(low, high, size)
 
     def permutation(self, n):
@@ -116,13 +117,22 @@ class Generator:
 
 def _shape(size):
     """A size (None, an int or a tuple) as a shape."""
-    shape = () if size is None else (size,) if hasattr(size, "__index__") else tuple(size)
+    shape = () if size is None else tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if not all(map(is_whole, shape)):
+        raise TypeError(f"size: expected a whole number, several of them or None, got {size!r:.80}")
     if shape and min(shape) < 0:
         raise ValueError(f"size: expected lengths of at least 0, got {shape}")
     return shape
 
 
-def _count(size):
+def _count(size, dtype=np.float32):
+    """How many numbers are drawn; TypeError for a dtype in which none are."""
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r:.80}")
     count = math.prod(shape := _shape(size))
     if count > 2 ** 28:         # below a gigabyte nothing needs to be looked up
         check_size("size", shape)

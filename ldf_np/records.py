@@ -44,7 +44,7 @@ class Records:
 def read_records(path):
     """The records of a log: ``losses`` {name: numbers}, ``seconds`` and ``step``, lists of one length, and the last step as
     ``steps``. A last line that is still being written is left out. Raises ValueError naming a line that is no record."""
-    with open(path, encoding="utf-8") as file:
+    with open(os.fspath(path), encoding="utf-8", errors="replace") as file:
         *lines, _ = file.read().split("\n")
     found = SimpleNamespace(losses={}, seconds=[], step=[], steps=0)
     for number, line in enumerate(lines, 1):

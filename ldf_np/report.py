@@ -33,6 +33,9 @@ def save_json(path, results):
 
 def cell(value):
     """One cell of a table as text: a number, [value, low, high], a text, or None for nothing."""
+    triple = isinstance(value, (list, tuple)) and len(value) == 3
+    if not triple and not isinstance(value, (str, int, float, type(None))):
+        raise TypeError(f"value: expected a number, [value, low, high], a text or None, got {value!r:.80}")
     middle, low, high = value if isinstance(value, (list, tuple)) else (value, None, None)
     if middle is None:
         return "-"
@@ -47,6 +50,8 @@ def _number(x):
 
 def text_table(table, title=""):
     """A table, {"columns": names, "rows": {name: cells}}, as aligned text."""
+    if not isinstance(table, dict) or not isinstance(title, str):
+        raise TypeError(f"table, title: expected a dict and a text, got {type(table).__name__} and {type(title).__name__}")
     lines = [[title, *table["columns"]], *([name, *map(cell, cells)] for name, cells in table["rows"].items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)

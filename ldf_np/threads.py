@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from .backend import on_device
+from .expect import is_whole
 from .parallel import world
 
 _count = min(2, os.cpu_count() or 1)
@@ -27,7 +28,7 @@ if hasattr(os, "register_at_fork"):
 def set_num_threads(count):
     """Use one thread or two. Results do not depend on it, to the last bit."""
     global _count
-    if count not in (1, 2):
+    if not is_whole(count) or count not in (1, 2):
         raise ValueError(f"count: expected 1 or 2 threads, got {count!r}")
     _count = count
 

@@ -154,9 +154,12 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     """
     if steps is None and minutes is None:
         raise ValueError("steps, minutes: expected at least one of them as the budget of the training")
-    for name, value in (("steps", steps), ("minutes", minutes)):
-        if value is not None:
-            positive(name, value)
+    if steps is not None:
+        whole("steps", steps)
+    if minutes is not None:
+        positive("minutes", minutes)
+    if checkpoints is not None and not hasattr(checkpoints, "begin"):
+        raise TypeError(f"checkpoints: expected a checkpoint.Checkpoints, got {checkpoints!r:.80}")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: expected a function, got {callback!r:.80}")
     limit = math.inf if minutes is None else minutes * 60

@@ -7,7 +7,7 @@ import numpy as np
 from . import ops
 from .backend import asarray, to_numpy
 from .engine import Tensor, grad
-from .expect import check_size, finite, number, numbers, one_of_type, whole
+from .expect import check_size, finite, number, numbers, one_of_type, positive, whole
 from .graph import Step
 from .layers import Buffer, Module, Parameter, Sequential, evaluation, generators
 from .losses import check_metric, reconstruction_loss
@@ -22,7 +22,7 @@ def normal_kl(mean, log_variance):
 
     1/2 sum_k (mean_k^2 + exp(log_variance_k) - log_variance_k - 1) (Kingma and Welling 2014, Appendix B).
     """
-    if mean.shape != log_variance.shape:
+    if one_of_type("mean", mean, Tensor).shape != one_of_type("log_variance", log_variance, Tensor).shape:
         raise ValueError(f"mean, log_variance: expected one shape, got {mean.shape} and {log_variance.shape}")
     return (ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0).sum(axis=-1) * 0.5
 
@@ -32,8 +32,12 @@ def normal_nll(error, variance, size):
 
     size/2 (log(2 pi variance) + error / variance). ``variance`` None: the one that makes it least, which is ``error`` itself.
     """
+    if not isinstance(error, Tensor):
+        number("error", error, 0)
+    whole("size", size)
     if variance is None:
         return (ops.log(error) + (math.log(2 * math.pi) + 1.0)) * (0.5 * size)
+    positive("variance", variance)
     return (error * (1.0 / variance) + math.log(2 * math.pi * variance)) * (0.5 * size)
 
 
@@ -87,7 +91,7 @@ class _Model(Module):
         return self.decode(self.encode(x, code), code)
 
     def _check(self, code):
-        if code not in (None, self.code):
+        if code is not None and not (isinstance(code, str) and code == self.code):
             raise ValueError(f'code: expected "{self.code}", the only code of this {type(self).__name__}, got {code!r}')
 
     def _apply(self, function, x):
@@ -160,10 +164,9 @@ class VAE(_Model):
         whole("latent_size", latent_size)
         if not getattr(encoder, "stochastic", False):
             raise ValueError("encoder: expected a stochastic one, which gives a mean and a log-variance")
-        if variance is not None and not variance > 0:
-            raise ValueError(f"variance: expected None or a positive number, got {variance}")
-        if not kl_weight >= 0:
-            raise ValueError(f"kl_weight: expected a non-negative number, got {kl_weight}")
+        if variance is not None:
+            positive("variance", variance)
+        number("kl_weight", kl_weight, 0)
         self.encoder, self.decoder, self.latent_size = encoder, decoder, latent_size
         self.variance, self.kl_weight, self.noisy = variance, kl_weight, noisy
         self.error = Buffer(asarray(np.ones(1, np.float32)))      # a moving average of the batches' mean squared error
@@ -182,7 +185,7 @@ class VAE(_Model):
 
     def sample(self, n, rng=None):
         """n samples, z ~ N(0, I) decoded: a NumPy array (n, ...)."""
-        rng = one_of_type("rng", rng or self.rng, Generator)
+        rng = one_of_type("rng", self.rng if rng is None else rng, Generator)
         made = self._apply(self.decoder, rng.standard_normal((whole("n", n), self.latent_size)))
         if self.noisy:
             variance = float(self.error.data[0]) if self.variance is None else self.variance
@@ -232,5 +235,5 @@ class GaussianTop(Module):
 
     def sample(self, n, rng=None):
         """n samples: a NumPy array (n, size)."""
-        rng = one_of_type("rng", rng or self.rng, Generator)
+        rng = one_of_type("rng", self.rng if rng is None else rng, Generator)
         return to_numpy(rng.standard_normal((whole("n", n), len(self.mean.data)))) @ self.root.data + self.mean.data

@@ -7,6 +7,7 @@ with the file's name.
 import gzip
 import io
 import lzma
+import math
 import os
 import pickle
 import struct
@@ -91,9 +92,30 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(*chunks, size=(160, 210)):
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+def ihdr(size=(160, 210), depth=8, colour=2, interlaced=0):
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlaced))
+
+
+def png(*chunks, **header):
+    return b"\x89PNG\r\n\x1a\n" + ihdr(**header) + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def idat(size, cut=0):
+    """So many bytes of pixels, of 255 and with no filter, compressed; without the last ``cut`` bytes of that."""
+    data = zlib.compress(((b"\0" + b"\xff" * 480) * (size // 481 + 1))[:size])
+    return chunk(b"IDAT", data[: len(data) - cut])
+
+
+PIXELS = 210 * (1 + 3 * 160)  # bytes, with one a row for its filter
+GREY = chunk(b"PLTE", bytes(k // 3 for k in range(768)))
+
+
+def passes(bits):
+    """The bytes of an interlaced screen, by counting the pixels of each pass: those of a row fill bytes, and one more."""
+    grid = np.array([[1, 6, 4, 6, 2, 6, 4, 6], [7] * 8, [5, 6] * 4, [7] * 8, [3, 6, 4, 6] * 2, [7] * 8, [5, 6] * 4, [7] * 8])
+    screen = np.tile(grid, (27, 20))[:210, :160]
+    rows = [np.count_nonzero(row == k) for k in range(1, 8) for row in screen]
+    return sum(1 + math.ceil(n * bits / 8) for n in rows if n)
 
 
 PNG = {
@@ -105,6 +127,18 @@ PNG = {
         (b"\0" + bytes(480)) * 210)[:40], "cannot be read"),
     "too long": (lambda: png() + bytes(2**22), "more than 4,194,304 bytes"),
     "no picture": (lambda: png(), "cannot be read"),
+    "rows missing": (lambda: png(idat(PIXELS - 481 * 10)), "its pixels unpack to 96,200 bytes, not to 101,010"),
+    "one byte missing": (lambda: png(idat(PIXELS - 1)), "its pixels unpack to 101,009 bytes, not to 101,010"),
+    "one byte more": (lambda: png(idat(PIXELS + 1)), "its pixels unpack to 101,011 bytes, not to 101,010"),
+    "many more": (lambda: png(idat(2**27)), "its pixels unpack to 101,011 bytes or more, not to 101,010"),
+    "a stream cut in its checksum": (lambda: png(idat(PIXELS, 1)), "its pixels unpack to 101,010 bytes or more"),
+    "a wrong checksum of the stream": (lambda: png(chunk(b"IDAT", zlib.compress(bytes(PIXELS))[:-1] + b"x")), "data check"),
+    "a wrong checksum of a chunk": (lambda: png(idat(PIXELS)).replace(idat(PIXELS)[-4:], b"abcd"), "a checksum of its"),
+    "no end": (lambda: png(idat(PIXELS))[:-12], "it ends before its last chunk does"),
+    "rows missing, with colours 4 bits wide": (lambda: png(GREY, idat(210 * 81 - 1), depth=4, colour=3), "not to 17,010"),
+    "rows missing, with 16 bits": (lambda: png(idat(210 * 1281 - 1), depth=16, colour=6), "not to 269,010"),
+    "rows missing, interlaced": (lambda: png(idat(passes(24) - 1), interlaced=1), f"not to {passes(24):,}"),
+    "two headers": (lambda: png(ihdr(), GREY, idat(210 * 161), colour=3), "its header is not its first chunk alone"),
     "an archive": (lambda: gzip.compress(b"x" * 1000), "cannot be read"),
 }
 
@@ -140,8 +174,8 @@ def laughs():
     found = []
     for _ in range(12):
         found = [found] * 10
-    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nI0\ntR(I1\n(I1\nI3072\ntcnumpy\ndtype\n(Vu1\ntR"
-    array += b"I00\nB" + (3072).to_bytes(4, "little") + bytes(3072) + b"tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1\nI3072\nt"
+    array += b"cnumpy\ndtype\n(Vu1\nI0\nI1\ntRI00\nB" + (3072).to_bytes(4, "little") + bytes(3072) + b"tb"
     labels = pickle.dumps([found], protocol=2)[2:-1]
     return b"\x80\x03}(U\x04data" + array + b"U\x06labels" + labels + b"u."
 
@@ -183,6 +217,23 @@ def test_png(kind, tmp_path):
     make, complaint = PNG[kind]
     (tmp_path / "0.png").write_bytes(make())
     assert refusal(read_png, tmp_path / "0.png", complaint) is True
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize("depth, colour, bits", [
+    (8, 2, 24), (16, 2, 48), (8, 6, 32), (16, 6, 64), (8, 3, 8), (4, 3, 4), (2, 3, 2), (1, 3, 1)])
+def test_a_whole_png_of_any_depth_is_read(depth, colour, bits, interlaced, tmp_path):
+    size = passes(bits) if interlaced else 210 * (1 + math.ceil(160 * bits / 8))
+    stream = zlib.compress(bytes(size))
+    parts = [chunk(b"IDAT", stream[k : k + 50]) for k in range(0, len(stream), 50)]
+    (tmp_path / "0.png").write_bytes(png(*[GREY] * (colour == 3), *parts, depth=depth, colour=colour, interlaced=interlaced))
+    assert not read_png(tmp_path / "0.png").any()
+
+
+def test_control_pillow_fills_up_with_black():
+    with Image.open(io.BytesIO(png(idat(PIXELS - 481 * 10)))) as image:
+        pixels = np.asarray(image)
+    assert pixels[:200].min() == 255 and pixels[200:].max() == 0
 
 
 @pytest.mark.parametrize("kind", CIFAR)

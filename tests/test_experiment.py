@@ -104,6 +104,13 @@ def test_the_interval_of_a_mean():
         over_seeds([])
 
 
+def test_values_that_are_all_the_same_have_a_verdict():
+    """As the docstring says; it is not for the interval to find out that nothing varies."""
+    same = over_seeds([2.5, 2.5, 2.5])
+    assert same == [2.5, 2.5, 2.5]
+    assert [verdict(same, "above", than) for than in (2, 2.5, 3)] == ["held", "undecided", "failed"]
+
+
 def test_intervals_cover_as_often_as_they_say():
     rng = np.random.default_rng(0)
     inside = [low <= 7 <= high for _, low, high in (over_seeds(7 + rng.standard_normal(3)) for _ in range(2000))]

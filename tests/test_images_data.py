@@ -130,6 +130,17 @@ def test_a_planted_order_of_pixels_is_noticed(tmp_path, monkeypatch):
         check_whole(load_cifar10(folder))
 
 
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_protocol_of_python_3(protocol, order, tmp_path):
+    files = python_files()
+    for k, name in enumerate(cifar.BATCHES):
+        x, labels = batch(k)
+        found = {b"data": np.asarray(rows_of(x), order=order), b"labels": labels.tolist(), b"filenames": [b"a.png", b"a.png"]}
+        files[name] = pickle.dumps(found, protocol=protocol)
+    check_whole(load_cifar10(write_folder(tmp_path / "a", files)))
+
+
 class Evil:
     """What a pickle runs when it is read without care."""
 

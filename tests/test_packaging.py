@@ -32,7 +32,7 @@ BESIDE = {"training", "checkpoint", "records", "metrics", "plots", "report", "ex
 LOWEST_TO_IMPORT_BESIDE = next(k for k, rooms in enumerate(FLOORS) if "ali" in rooms)
 # Closed rooms: what else of ldf_np they may import.
 THEORY = {"gaussian", "gaussian_theory", "gaussian_curves", "gaussian_experiments"}
-ONLY = {"kernels": {"kernels"}, "files": set(), "threads": {"backend", "parallel"}, **dict.fromkeys(THEORY, THEORY)}
+ONLY = {"kernels": {"kernels"}, "files": set(), "threads": {"backend", "expect", "parallel"}, **dict.fromkeys(THEORY, THEORY)}
 
 
 # ---------------------------------------------------------------------------------------------------- imports

@@ -140,7 +140,7 @@ def test_the_callback_sees_each_step():
 
 
 @pytest.mark.parametrize("budget, message", [
-    ({}, "steps, minutes: expected at least one"), ({"steps": 0}, "steps: expected a positive number, got 0"),
+    ({}, "steps, minutes: expected at least one"), ({"steps": 0}, "steps: expected at least 1, got 0"),
     ({"minutes": -1}, "minutes: expected a positive number, got -1"),
     ({"minutes": math.nan}, "minutes: expected a positive number")])
 def test_a_missing_or_wrong_budget(budget, message):

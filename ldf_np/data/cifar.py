@@ -2,17 +2,14 @@
 
 import bz2
 import gzip
-import io
 import lzma
-import pickle
-import pickletools
-import reprlib
 import tarfile
 from pathlib import Path
 
 import numpy as np
 
 from .images import CLASSES, SIZE, Images
+from .pickles import PickledArray, read_pickle, shown
 
 BATCHES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
 PYTHON = (*BATCHES, "batches.meta")
@@ -157,7 +154,7 @@ def check_labels(where, labels, count):
         raise ValueError(f"{where}: {len(labels)} labels for {count} images, expected one for each")
     for k, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < CLASSES:
-            raise ValueError(f"{where}: label {k} is {reprlib.repr(label):.200}, expected an integer from 0 to {CLASSES - 1}")
+            raise ValueError(f"{where}: label {k} is {shown(label)}, expected an integer from 0 to {CLASSES - 1}")
     return np.array(labels, np.int64)
 
 
@@ -171,67 +168,20 @@ def binary_batch(where, data):
 
 def binary_names(where, data):
     """The names of the classes, one a line."""
-    return check_names(where, data.split())
+    return check_names(where, data.split(maxsplit=CLASSES))
 
 
 def check_names(where, names):
     good = isinstance(names, list) and all(isinstance(name, bytes) and name and name.isascii() for name in names)
     if not good or not len(set(names)) == len(names) == CLASSES:
-        raise ValueError(f"{where}: the names of the classes are {reprlib.repr(names):.200}, expected {CLASSES} different "
-                         "words")
+        raise ValueError(f"{where}: the names of the classes are {shown(names)}, expected {CLASSES} different words")
     return tuple(name.decode("ascii") for name in names)
-
-
-class PickledArray:
-    """What stands for a NumPy array while a pickle is read: its state, of which the array is made once it is checked."""
-
-    state = None
-
-    def __init__(self, *_):
-        pass
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class PickledType(PickledArray):
-    """What stands for a NumPy dtype."""
-
-    def __init__(self, name, *_):
-        self.name = name
-
-
-def encode(text, encoding):
-    """How Python 3 writes bytes in the old protocol."""
-    if encoding != "latin1":
-        raise ValueError(f"bytes in the encoding {encoding!r}, expected 'latin1'")
-    return text.encode("latin1")
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Reads the pickles of CIFAR-10. No function of another module is ever called, NumPy's neither."""
-
-    GLOBALS = {
-        ("numpy.core.multiarray", "_reconstruct"): PickledArray,
-        ("numpy._core.multiarray", "_reconstruct"): PickledArray,
-        ("numpy", "ndarray"): PickledArray,
-        ("numpy", "dtype"): PickledType,
-        ("_codecs", "encode"): encode,
-    }
-
-    def find_class(self, module, name):
-        if (module, name) not in self.GLOBALS:
-            raise ValueError(f"it asks for {module}.{name}, refused: it could run any code")
-        return self.GLOBALS[module, name]
 
 
 def unpickle(where, data):
     """The dict in a pickle."""
     try:
-        # A place in the memo makes the unpickler reserve memory for all places before it.
-        if any("PUT" in opcode.name and not 0 <= place <= len(data) for opcode, place, _ in pickletools.genops(data)):
-            raise ValueError("it numbers an object beyond its own length")
-        found = PlainUnpickler(io.BytesIO(data), encoding="bytes").load()
+        found = read_pickle(data)
     except Exception as error:  # a damaged pickle raises almost anything
         raise ValueError(f"{where}: cannot be read ({error!s:.300}), expected a pickle as in cifar-10-python.tar.gz") from error
     if not isinstance(found, dict):
@@ -259,7 +209,7 @@ def pickled_rows(where, array):
     try:
         _, shape, dtype, columns_first, raw = array.state
         if dtype.name not in ("u1", b"u1"):
-            raise ValueError(f"its type is {reprlib.repr(dtype.name):.200}")
+            raise ValueError(f"its type is {shown(dtype.name)}")
         rows = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if columns_first else "C")
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{where}: cannot be read ({error!s:.300}), {expected}") from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..expect import channels_last, check_size, numbers, one_of_type, whole
+from ..expect import channels_last, check_size, is_whole, numbers, one_of_type, whole
 
 FRAMES = 5  # adjacent frames of a clip
 SIZE = 32  # rows and columns of a clip
@@ -147,10 +147,10 @@ def cut_data_set(record, names, held_out, settings, seed, progress, what):
 
 def check_counts(function, clips, test_clips, seed):
     """ValueError, naming `function`, for numbers no data set can have; else the number of clips to hold out."""
-    if test_clips is None and isinstance(clips, int | np.integer):
+    if test_clips is None and is_whole(clips):
         test_clips = math.ceil(clips / 10)
     for name, value, least in (("clips", clips, 1), ("test_clips", test_clips, 0), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        if not is_whole(value) or value < least:
             raise ValueError(f"{function}: {name} is {value!r}, expected a whole number of at least {least}")
     check_size(f"{function}: clips and test_clips", (clips + test_clips, *SHAPE), 1)
     return test_clips

@@ -4,6 +4,7 @@ import io
 import math
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,36 @@ def check_png(data):
         raise ValueError(f"it announces {rows} rows and {columns} columns")
 
 
+CHANNELS = {2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by PNG's type of colour
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # x, y, steps
+
+
+def check_pixels(data):
+    """ValueError unless the PNG of a screen is whole: its pixels unpack to as many bytes as its header announces, and their
+    checksums are right. Pillow looks at neither, and leaves the rows that are missing black."""
+    parts, at, kind = [], 8, b""
+    while kind != b"IEND":
+        kind, end = data[at + 4 : at + 8], at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if end + 4 > len(data):
+            raise ValueError("it ends before its last chunk does")
+        if (kind == b"IHDR") != (at == 8):
+            raise ValueError("its header is not its first chunk alone")
+        if kind == b"IDAT":
+            if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+                raise ValueError("a checksum of its pixels is wrong")
+            parts.append(data[at + 8 : end])
+        at = end + 4
+    depth, colour, interlaced = data[24], data[25], data[28]
+    expected = 0
+    for x, y, dx, dy in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        rows, columns = -((y - SCREEN[0]) // dy), -((x - SCREEN[1]) // dx)  # rounded up
+        expected += rows * (1 + (columns * depth * CHANNELS[colour] + 7) // 8)  # each row has a byte for its filter
+    stream = zlib.decompressobj()
+    found = len(stream.decompress(b"".join(parts), expected + 1))
+    if found != expected or not stream.eof:
+        raise ValueError(f"its pixels unpack to {found:,} bytes{'' if stream.eof else ' or more'}, not to {expected:,}")
+
+
 def read_png(path):
     """One screen, uint8 (210, 160, 3). ValueError, naming the file, when it is none."""
     from PIL import Image  # comes with matplotlib
@@ -137,6 +168,7 @@ def read_png(path):
         # In memory, where Pillow cannot ask for more bytes than there are.
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size == SCREEN[::-1] and image.mode in ("RGB", "RGBA", "P"):
+                check_pixels(data)
                 return np.asarray(image.convert("RGB"))
             (columns, rows), mode = image.size, image.mode
     except Exception as error:  # Pillow raises almost anything for a damaged file

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from ..expect import check_size
+from ..expect import check_size, is_whole
 from .cache import cache_folder, load_arrays, save_arrays
 from .clips import open_progress, share
 from .images import CLASSES, SHAPE, SIZE, Images
@@ -38,7 +38,7 @@ def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
     Returns Images. ImportError when the data set is not cached and ale-py is missing; ValueError for wrong numbers.
     """
     for name, value, least in (("train", train, 1), ("test", test, 0), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        if not is_whole(value) or value < least:
             raise ValueError(f"load_games: {name} is {value!r}, expected a whole number of at least {least}")
     check_size("load_games: train and test", (train + test, *SHAPE), 1)
     settings = {

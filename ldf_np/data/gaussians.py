@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..expect import check_size, finite, numbers, whole
+from ..expect import check_size, finite, number, numbers, whole
 
 MEANS = np.stack(np.meshgrid(*[np.arange(-4, 5, 2)] * 2, indexing="ij"), axis=-1).reshape(25, 2).astype(np.float32)
 SIGMA = 0.05
@@ -11,7 +11,7 @@ SIGMA = 0.05
 def make_gaussians(count=100_000, seed=0):
     """Points of the mixture, each of the 25 equally likely: float32 (count, 2)."""
     check_size("count", (whole("count", count), 2))
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(whole("seed", seed, 0))))
     noise = rng.standard_normal((count, 2), dtype=np.float32)
     return MEANS[rng.integers(0, len(MEANS), count)] + np.float32(SIGMA) * noise
 
@@ -24,6 +24,7 @@ def modes_hit(samples, least=20, radius=3 * SIGMA):
     """
     if finite("samples", numbers("samples", samples, "n, 2", 1)).shape[1] != 2:
         raise ValueError(f"samples: expected points of the plane (n, 2), got shape {samples.shape}")
+    whole("least", least, 0), number("radius", radius, 0)
     distance = np.linalg.norm(samples[:, None] - MEANS, axis=-1)           # (n, 25)
     near = distance.min(axis=1) <= radius
     counts = np.bincount(distance.argmin(axis=1)[near], minlength=len(MEANS))

@@ -58,7 +58,8 @@ def make_shapes(count, frames=5, size=32, seed=0):
         raise ValueError(f"count, frames: expected at least 1 of each, got {count} and {frames}")
     if size < BOX + 2:
         raise ValueError(f"size: expected at least {BOX + 2}, so that a shape can move, got {size}")
-    rng, places = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))), size - BOX + 1
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(whole("seed", seed, 0))))
+    places = size - BOX + 1
     shape = rng.integers(0, len(SHAPES), count)
     positions = np.empty((count, frames, 2), np.int64)
     positions[:, 0] = rng.integers(0, places, (count, 2))
@@ -76,8 +77,9 @@ def render(shape, position, size=32):
     Raises ValueError for an unknown shape and for a position at which the box is not inside the picture.
     """
     shape, position = np.asarray(shape), np.asarray(position)
+    whole("size", size, BOX)
     for name, value in (("shape", shape), ("position", position)):
-        if value.size and value.dtype.kind not in "iu":
+        if value.dtype.kind not in "iu":
             raise ValueError(f"{name}: expected whole numbers, got {value.dtype}")
     if position.shape[-1:] != (2,):
         raise ValueError(f"position: expected rows and columns (..., 2), got shape {position.shape}")
@@ -85,7 +87,11 @@ def render(shape, position, size=32):
         raise ValueError(f"shape: expected 0 to {len(SHAPES) - 1}, got {shape.min()} to {shape.max()}")
     if position.size and not (0 <= position.min() and position.max() <= size - BOX):
         raise ValueError(f"position: expected 0 to {size - BOX}, got {position.min()} to {position.max()}")
-    shape, row, column = np.broadcast_arrays(shape, position[..., 0], position[..., 1])
+    try:
+        shape, row, column = np.broadcast_arrays(shape, position[..., 0], position[..., 1])
+    except ValueError:
+        raise ValueError(f"shape, position: expected shapes that broadcast, got {shape.shape} and {position.shape}") from None
+    check_size("shape, size", (shape.size, size, size, 3), 1)
     pictures = np.zeros((shape.size, size, size, 3), np.uint8)
     rows = row.reshape(-1, 1, 1) + np.arange(BOX)[:, None]
     columns = column.reshape(-1, 1, 1) + np.arange(BOX)
@@ -124,7 +130,8 @@ def read_shapes(clips, batch=1024):
 
 def allowed_steps(positions):
     """Which steps of positions (n, t, 2) obey the rule of motion: bool (n, t - 1)."""
-    if numbers("positions", positions).shape[-1:] != (2,):
-        raise ValueError(f"positions: expected rows and columns (n, t, 2), got shape {positions.shape}")
-    step = abs(np.diff(positions, axis=1)).max(axis=-1)
+    if numbers("positions", positions).shape[-1:] != (2,) or positions.ndim != 3 or positions.dtype.kind not in "iu":
+        raise ValueError(f"positions: expected rows and columns, whole numbers (n, t, 2), got {positions.dtype} of shape "
+                         f"{positions.shape}")
+    step = abs(np.diff(positions.astype(np.int64), axis=1)).max(axis=-1)        # of unsigned ones it would wrap around
     return (step >= 1) & (step <= 2)
