@@ -144,6 +144,16 @@ def test_an_empty_batch():
 
 # ------------------------------------------------------------------------------------------------ matrix products
 
+def test_matmul_in_each_precision(tensor_cores):
+    """More than a tile, in float64 and in TF32 and, below, in float32: the first to see a mistake in a tile."""
+    a, b = values(70, 40), values(40, 66, seed=1)
+    compare(matmul.matmul, a, b, bound=BOUND[np.float64])
+    a, b = a.astype(np.float32), b.astype(np.float32)
+    compare(matmul.matmul, a, b, bound=TF32_BOUND)
+    ldf.set_float32_matmul_precision("highest")
+    compare(matmul.matmul, a, b, bound=BOUND[np.float32])
+
+
 @BOTH
 @ORDERS
 @pytest.mark.parametrize("left, right", [
