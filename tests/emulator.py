@@ -151,7 +151,8 @@ def _load(text, options, races):
         f"size_t shared_bytes, int order) {{ return emulator::launch({name}, given, arguments, grid, block, "
         "shared_bytes, order); }" for name in kernel_names(text))
     options = [o.replace("--std", "-std") for o in options] + [
-        "-O2", "-c", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w"]
+        "-O2", "-c", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w",
+        "-fsanitize=bounds", "-fsanitize-undefined-trap-on-error"]
     if races:
         options += ["-DEMULATOR_RACES", "-fsanitize=thread", "-fno-threadsafe-statics",
                     "--param=tsan-instrument-func-entry-exit=0"]

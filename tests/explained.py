@@ -36,10 +36,21 @@ REASONS = {
             "sum += (x >= 0 ? x : 0) + log1p(exp(x > 0 ? -x : x));",
             "sum += (x > 0 ? x : 0) + log1p(exp(x >= 0 ? -x : x));",
             "REAL x = sign * l[i], e = exp(x >= 0 ? -x : x);",
-            "out[i] = g[0] * sign * (x >= 0 ? 1 : e) / (1 + e) / size;"]},
+            "out[i] = g[0] * sign * (x >= 0 ? 1 : e) / (1 + e) / size;"],
+        "kernels/tile.cu": ["return value >= 0 ? value : slope * value;"]},
+    "one more slab is fetched: beyond the end come zeros, or the same slab comes twice": {
+        "kernels/tile.cu": [
+            "const int steps = (end + begin + DEPTH - 1) / DEPTH;",
+            "const int steps = (end - begin + DEPTH + 1) / DEPTH;",
+            "for (int step = 0; step <= STAGES - 1; step++) {",
+            "if (ahead <= steps) {"]},
     "the first row, or chunk, takes the place of what the sum began with": {
         "kernels/norm.cu": ["REAL count = 0, mean = 1, square = 0;", "REAL count = 0, middle = 1, square = 0;"]},
     "the rows, or the elements, are cut into other blocks, some perhaps empty, or more memory is taken than is needed": {
+        "kernels/tile.cu": [
+            "float sums[2][5][4] = {};",
+            "REAL sums[8][5] = {};",
+            "int slabs = (length + DEPTH + 1) / DEPTH, each = (slabs + splits - 1) / splits * DEPTH;"],
         "kernels/norm.cu": [
             "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x + 1) / gridDim.x;",
             "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) * gridDim.x;",

@@ -378,6 +378,12 @@ def test_out_of_bounds(right, wrong):
         close(emulated(penalty.scale_rows, values(4, 4), values(4), edit=("penalty.cu", right, wrong)), values(4, 4), 1e9)
 
 
+def test_outside_of_a_threads_own_array():
+    with pytest.raises(EmulationError, match="an index out of the bounds of a thread's own array"):
+        loop = "for (int i = 0; i < 8; i++)\n                part_a"
+        product(edit=("matmul.cu", loop, loop.replace("8", "9")))
+
+
 @pytest.mark.parametrize("place", ["(int)threadIdx.x - 1", "threadIdx.x + 1"])
 def test_outside_of_shared_memory(place):
     with pytest.raises(EmulationError, match="out of bounds|wrote behind"):
