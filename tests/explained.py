@@ -50,7 +50,10 @@ REASONS = {
         "kernels/tile.cu": [
             "float sums[2][5][4] = {};",
             "REAL sums[8][5] = {};",
-            "int slabs = (length + DEPTH + 1) / DEPTH, each = (slabs + splits - 1) / splits * DEPTH;"],
+            "int slabs = (length + DEPTH + 1) / DEPTH, each = (slabs + splits - 1) / splits * DEPTH;",
+            "int slabs = (length + DEPTH - 1) * DEPTH, each = (slabs + splits - 1) / splits * DEPTH;",
+            "int slabs = (length + DEPTH - 1) / DEPTH, each = (slabs + splits + 1) / splits * DEPTH;",
+            "int slabs = (length + DEPTH - 1) / DEPTH, each = (slabs + splits - 1) * splits * DEPTH;"],
         "kernels/norm.cu": [
             "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x + 1) / gridDim.x;",
             "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) * gridDim.x;",
