@@ -57,14 +57,12 @@ extern "C" __global__ void __launch_bounds__(256) normal(const u64* state, REAL*
         out[2 * i + 1] = radius * s;
 }
 
-// The state after `draws` of them; one thread.
+// The state after `draws` of them, at least one; one thread.
 extern "C" __global__ void advance(u64* state, int draws) {
     if (sizeof(REAL) == 8) {
         state[3] += draws;
         return;
     }
-    if (draws == 0)
-        return;
     u64 fresh = draws - (state[4] != 0), words = (fresh + 1) / 2;       // those that take a new half
     state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull << 32) : 0;
     state[3] += words;

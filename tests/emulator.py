@@ -79,13 +79,20 @@ class Emulator:
         failed = getattr(library, f"launch_{name}")(
             len(packed), pointers, (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block),
             ctypes.c_size_t(shared_bytes), self.order)
+        beside = ""
         for array, (start, address, room) in fenced.values():
+            end = address + array.nbytes
+            for where, first, size in (("before", start, address - start), ("behind", end, start + room - end)):
+                if ctypes.string_at(first, size).strip(b"\xff"):
+                    beside = f"wrote {where} an argument of {array.shape}"
             if not failed and array.flags.writeable:
                 ctypes.memmove(array.ctypes.data, address, array.nbytes)
             library.emulator_unmap(ctypes.c_void_p(start), ctypes.c_size_t(room))
         if failed:
             places = "; ".join(f"argument of {a.shape} at {s:#x} to {s + a.nbytes:#x}" for a, (_, s, _) in fenced.values())
             raise EmulationError(f"{file}: {name}: {library.emulator_message().decode()} ({places})")
+        if beside:
+            raise EmulationError(f"{file}: {name}: {beside}")
 
     @staticmethod
     def new_graph():

@@ -15,6 +15,16 @@ REASONS = {
         "ldf_np/losses.py": [
             "return (mean(square(((1.0) - (real)))) + mean(square(fake))) * 0.5",
             "difference = ((reconstruction) - (x))"]},
+    "the same draws: a counter never equals the one that it follows, and the parity of i + kept is that of i - kept": {
+        "kernels/random.cu": [
+            "u64 c0 = block, c1 = block <= state[2] ? 1 : 0, c2 = 0, c3 = 0;",
+            "unsigned bits = i < kept ? (unsigned)state[4] : (unsigned)(word(state, state[3] + (i - kept) / 2) >> (i + kept) "
+            "% 2 * 32);"]},
+    "any mark beside the 32 bits that are kept says that they are; without one they are lost where all are 0, once in 2^32": {
+        "kernels/random.cu": [
+            "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) - (1ull << 32) : 0;",
+            "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull >> 32) : 0;",
+            "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull << 33) : 0;"]},
     "the metric is symmetric and commutes with the covariance": {
         "ldf_np/losses.py": [
             "return (metric * np.sqrt(values.sum() / np.trace(((covariance) @ (metric)) @ metric.T).clip(1e-12)))"
@@ -46,7 +56,8 @@ REASONS = {
             "if (ahead <= steps) {"]},
     "the first row, or chunk, takes the place of what the sum began with": {
         "kernels/norm.cu": ["REAL count = 0, mean = 1, square = 0;", "REAL count = 0, middle = 1, square = 0;"]},
-    "the rows, or the elements, are cut into other blocks, some perhaps empty, or more memory is taken than is needed": {
+    "the rows, or the elements, are cut into other blocks, some perhaps empty, or an array is longer than it has to be": {
+        "kernels/random.cu": ["u64 four[5] = {c0, c1, c2, c3};"],
         "kernels/tile.cu": [
             "float sums[2][5][4] = {};",
             "REAL sums[8][5] = {};",

@@ -267,13 +267,14 @@ def test_the_stream_of_numbers(order):
     """On the device as on the CPU, uniforms bit for bit, whatever was drawn before, and the host's counter keeps up."""
     def draw(rng):
         drawn = [rng.random(3), rng.random(5, np.float64), rng.standard_normal((2, 2)), rng.random(2), rng.permutation(5),
-                 rng.standard_normal(3, np.float64), rng.random((2, 300)), rng.standard_normal(), rng.random(0), rng.random(1)]
+                 rng.standard_normal(3, np.float64), rng.random((2, 300)), rng.standard_normal(), rng.random(0), rng.random(1),
+                 rng.standard_normal(600), *(rng.random(count) for count in (1, 1, 2, 2, 4, 1, 3, 2, 1))]
         return drawn, rng.state
 
     (expected, state), (actual, other) = draw(ldf.Generator(3)), emulated(draw, ldf.Generator(3), order=order)
     for k, (one, want) in enumerate(zip(actual, expected, strict=True)):
         assert one.dtype == want.dtype
-        if k in (2, 5, 7):
+        if k in (2, 5, 7, 10):
             close(one, want, 1e-6 if want.dtype == np.float32 else 1e-14)
         else:
             np.testing.assert_array_equal(one, want)
@@ -281,6 +282,15 @@ def test_the_stream_of_numbers(order):
         k: v for k, v in other.items() if k not in ("buffer", "uinteger")}
     numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(3)))
     np.testing.assert_array_equal(actual[0], numpy.random(3, np.float32))           # NumPy's own stream
+
+
+def test_the_stream_where_its_counter_overflows():
+    """The counter has 256 bits on the host; the device counts 64, and carries once."""
+    def draw(rng):
+        rng.state = rng.state | {"counter": [2 ** 64 - 2, 0, 0, 0]}
+        return rng.random(12, np.float64)
+
+    np.testing.assert_array_equal(emulated(draw, ldf.Generator(3)), draw(ldf.Generator(3)))
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([np.float32, np.float64])), max_size=6))
@@ -373,9 +383,16 @@ def test_a_result_that_is_not_written():
     ("x[i] * s[i / columns]", "x[i] * s[i / columns + 1]"),
     ("x[i] * s[i / columns]", "x[i - 1] * s[i / columns]")])
 def test_out_of_bounds(right, wrong):
-    """Each argument ends at a fence where it fills its 16-byte pieces; before it lie numbers that are none."""
+    """Each argument ends at a fence where it fills its 16-byte pieces; before and behind it lie numbers that are none."""
     with pytest.raises(AssertionError, match="out of bounds|NaN or infinity"):
         close(emulated(penalty.scale_rows, values(4, 4), values(4), edit=("penalty.cu", right, wrong)), values(4, 4), 1e9)
+
+
+@pytest.mark.parametrize("place", ["i + 1", "i - 1"])
+def test_a_write_beside_an_argument(place):
+    """Where it does not fill its 16-byte pieces, nothing stops it at once."""
+    with pytest.raises(EmulationError, match="wrote (behind|before) an argument of"):
+        emulated(penalty.scale_rows, values(3, 5), values(3), edit=("penalty.cu", "out[i] = x", f"out[{place}] = x"))
 
 
 def test_outside_of_a_threads_own_array():
