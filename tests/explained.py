@@ -9,10 +9,20 @@ REASONS = {
             "sigma = sigmoid(((logits) / (sign)))",
             "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / (sign)))) * "
             "(sign / logits.size),"],
+        "kernels/elementwise.py": ["x = ((logits) / (np.asarray(sign, logits.dtype)))"],
+        "kernels/penalty.py": [
+            "return _launch_row_dots(a, b, signs, logits, before)",
+            "return _launch_row_dots(b, a, logits, signs, before)",
+            'sums = np.einsum("nm,nm->n", b.reshape(len(b), -1), a.reshape(len(a), -1))',
+            "sums *= sigmoid(((logits) / (signs))) ** 2",
+            "a, b, logits, signs, before = cuda.same_dtype(a, b, signs, logits, before)",
+            "a, b, logits, signs, before = cuda.same_dtype(b, a, logits, signs, before)"],
         "ldf_np/penalty.py": [
             "return c * norms * (1 - sigma) * (((2) / (signs)))",
+            "sigma = sigmoid(((logits) / (signs)))",
             "return mean(square(((1.0) - (sqrt(norms + 1e-12)))))      # the root stays away from 0"],
         "ldf_np/losses.py": [
+            "return mean(square(((1.0) - (fake)))) * 0.5",
             "return (mean(square(((1.0) - (real)))) + mean(square(fake))) * 0.5",
             "difference = ((reconstruction) - (x))"]},
     "the same draws: a counter never equals the one that it follows, and the parity of i + kept is that of i - kept": {
@@ -21,12 +31,15 @@ REASONS = {
             "unsigned bits = i < kept ? (unsigned)state[4] : (unsigned)(word(state, state[3] + (i - kept) / 2) >> (i + kept) "
             "% 2 * 32);"]},
     "any mark beside the 32 bits that are kept says that they are; without one they are lost where all are 0, once in 2^32": {
+        "kernels/random.py": ['kept = 2 ** 33 + int(state["uinteger"]) if state["has_uint32"] else 0'],
         "kernels/random.cu": [
             "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) - (1ull << 32) : 0;",
             "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull >> 32) : 0;",
             "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull << 33) : 0;"]},
-    "the metric is symmetric and commutes with the covariance": {
+    "the metric is symmetric and commutes with the covariance, and a trace is that of the factors in turn": {
         "ldf_np/losses.py": [
+            "return (metric * np.sqrt(values.sum() / np.trace(((metric.T) @ (metric @ covariance))).clip(1e-12)))"
+            ".astype(np.float32)",
             "return (metric * np.sqrt(values.sum() / np.trace(((covariance) @ (metric)) @ metric.T).clip(1e-12)))"
             ".astype(np.float32)",
             "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric).clip(1e-12)))"
@@ -37,10 +50,21 @@ REASONS = {
             "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"],
         "ldf_np/ops.py": [
             "return (g * _slopes(of, slope) if on_device(g, of.data) else elementwise.leaky_relu_vjp(g, of.data, slope))"],
+        "kernels/tile.py": [
+            "if slope != 2:",
+            "most = 17 // array.dtype.itemsize",
+            "return most if neighbours % most == 0 and ((address) // (16)) == 0 else 1",
+            "return most if neighbours % most == 0 and address % 16 == 1 else 1",
+            "return most if neighbours % most == 0 and address % 17 == 0 else 1"],
+        "kernels/lowering.py": [
+            "return plain, fast if (fast.work <= 0.6 * plain.work) else None",
+            "return plain, fast if fast.work < 1.6 * plain.work else None",
+            "m = min(range(2, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m + r - 1))"],
         "kernels/norm.py": [
             "order = sorted(range(x.ndim), key=lambda k: (x.strides[k]))",
             "means = np.stack([channel_sum(a) for a in arrays]) / (arrays[1].size // arrays[0].shape[-1])"]},
     "at 0 both branches have the same value": {
+        "kernels/elementwise.py": ["return xp.where((x > 0), 1 / (1 + e), e / (1 + e))"],
         "kernels/elementwise.cu": [
             "y[i] = value >= 0 ? value : slope * value;",
             "sum += (x >= 0 ? x : 0) + log1p(exp(x > 0 ? -x : x));",
@@ -70,6 +94,24 @@ REASONS = {
             "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) * gridDim.x;",
             "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) / gridDim.y;",
             "REAL sums[6] = {};"],
+        "kernels/elementwise.py": ["logits.dtype.type(sign)), 257 * logits.dtype.itemsize, REAL=cuda.real(logits))"],
+        "kernels/optim.py": [
+            "rates = array_module(parameters).empty(3, np.float64)",
+            'cuda.launch("optim.cu", "adam", (256,), (cuda.blocks(parameters.size, 256),), (parameters, gradient, m, v, rates, '
+            "np.int32(parameters.size), *map(np.float64, (b1, b2, eps))), REAL=cuda.real(parameters))",
+            "rates = array_module(pairs[0][0]).empty(2, np.float64)",
+            'cuda.launch("optim.cu", "moving_average", (256,), (cuda.blocks(average.size, 256),), (average, live, rates, '
+            "np.int32(average.size)), REAL=real)"],
+        "kernels/random.py": [
+            'count = ((draws) * (2)) if kernel == "normal" else size',
+            'cuda.launch("random.cu", kernel, (256,), (cuda.blocks(count, 256),), (state, out, np.int32(size)), REAL=real)'],
+        "kernels/tile.py": [
+            "slab = 33 if tf32 else 16",
+            "slab = 32 if tf32 else 17",
+            "elements = sum(TILE * (slab + 5) if along_k else slab * (TILE + 8) for along_k in (a_along_k, b_along_k))",
+            "elements = sum(TILE * (slab + 4) if along_k else slab * (TILE + 9) for along_k in (a_along_k, b_along_k))",
+            'cuda.launch(file, "sum_splits", (256,), (cuda.blocks(out.size, 256),), (parts, bias, out, *map(np.int32, '
+            "(out.size, shape[-1], splits)), slope), **macros)"],
         "kernels/norm.py": [
             'parts, _ = _over_rows("column_sums", [x], 2)',
             "grid = min(CHUNKS, cuda.blocks(4 * LANES, rows)) or 1, cuda.blocks(channels, CHANNELS)",
@@ -81,14 +123,52 @@ REASONS = {
             'parts, g, y, h = _over_rows("products", [g, y, h[0] if h else None], 6)']},
     "blocks that have nothing to do are let in: what they would store is outside, and that is looked at again": {
         "kernels/conv.cu": ["if ((int)blockIdx.x * TILE > part.y)"]},
+    "into how many parts a product is cut changes nothing but rounding": {
+        "kernels/tile.py": [
+            "splits = max(2, min(ENOUGH // (grid[0] * grid[1] * classes), depth // (4 * slab)))",
+            "splits = max(1, min(((ENOUGH) * (grid[0] * grid[1] * classes)), depth // (4 * slab)))",
+            "splits = max(1, min(ENOUGH // (((grid[0]) / (grid[1])) * classes), depth // (4 * slab)))",
+            "splits = max(1, min(ENOUGH // (((grid[0] * grid[1]) / (classes))), depth // (4 * slab)))",
+            "splits = max(1, min(ENOUGH // (grid[1] * grid[1] * classes), depth // (4 * slab)))",
+            "splits = max(1, min(ENOUGH // (grid[0] * grid[1] * classes), ((depth) * (4 * slab))))",
+            "splits = max(1, min(ENOUGH // (grid[0] * grid[1] * classes), depth // (5 * slab)))",
+            "if (splits != 1):",
+            "if splits == 2:"]},
     "NumPy takes any negative number for the axis that is to be found": {
+        "ldf_np/losses.py": ["pixels = np.asarray(images).reshape(-2, *images.shape[-1:]).astype(np.float64)"],
+        "ldf_np/penalty.py": [
+            "between = [Tensor(f + t.reshape(-2, *[1] * (r.ndim - 1)) * (r - f)) for r, f in zip(real, fake, strict=True)]"],
+        "kernels/lowering.py": [
+            "return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points, -2, n)",
+            "full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, rows.phases, cols.phases, -2)",
+            "array = array.reshape(rows.size, cols.size, -2, n)"],
+        "kernels/penalty.py": [
+            'sums = np.einsum("nm,nm->n", a.reshape(len(a), -2), b.reshape(len(b), -1))',
+            'sums = np.einsum("nm,nm->n", a.reshape(len(a), -1), b.reshape(len(b), -2))',
+            "return x * s.reshape(-2, *[1] * (x.ndim - 1))"],
+        "kernels/random.py": ["return np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1).reshape(-2)"],
         "kernels/norm.py": [
             "sums = x.transpose(order).reshape(-2, inner)                        # (a * c, b)",
             "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-2, x.shape[-1]) if before else "
             "sums.reshape(-1)",
             "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if before else "
             "sums.reshape(-2)"]},
-    "a value that is not used: it is multiplied by 0, or an error follows": {
+    "only the shape and dtype of this argument are used, and they are the other's, too": {
+        "kernels/elementwise.py": [
+            'return cuda.over_elements("elementwise.cu", "leaky_relu_vjp", (g * 0 + 1), (g, y), g.dtype.type(slope))',
+            'return cuda.over_elements("elementwise.cu", "tanh_vjp", (g * 0 + 1), (g, y))',
+            'return cuda.over_elements("elementwise.cu", "sigmoid_vjp", (g * 0 + 1), (g, y))'],
+        "kernels/optim.py": ["real = cuda.real(pairs[0][1])"]},
+    "NumPy's Philox: from place 4 on a buffer is empty, a counter has four words, and the last word's block is made again": {
+        "kernels/random.py": [
+            'state["buffer_pos"] = 5',
+            'state["state"]["counter"] = np.array([counter >> 64 * k & 2 ** 64 - 1 for k in range(5)], np.uint64)',
+            "if (words >= rest):"]},
+    "a value that is not used: it is multiplied by 0, an error follows, or a product in parts has yet to be added": {
+        "kernels/tile.py": [
+            "whole = left.dtype.type(2)          # bias and slope come after the sum",
+            "cuda.launch(file, name, (*grid, classes * splits), (THREADS,), arguments(parts, whole, None, out.size, splits), "
+            "bytes_,"],
         "kernels/norm.cu": ["REAL a = g[i], b = y[i], c = h ? h[i] : 1;"],
         "ldf_np/ops.py": [
             "return 2 if isinstance(b, (int, float)) and b == 0 else b - 1",

@@ -166,6 +166,8 @@ def _call_changes(node, source):
         return
     for k in range(len(node.args) - 1):
         arguments = [source(a) for a in node.args]
+        if arguments[k] == arguments[k + 1]:
+            continue
         arguments[k], arguments[k + 1] = arguments[k + 1], arguments[k]
         keywords = [f"{w.arg}={source(w.value)}" if w.arg else f"**{source(w.value)}" for w in node.keywords]
         yield "operands swapped", f"{source(node.func)}({', '.join(arguments + keywords)})"

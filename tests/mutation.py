@@ -49,7 +49,8 @@ COPIED = ("ldf_np", "kernels", "demos", "tests", "benchmarks", "pyproject.toml")
 # Of test_cuda_kernels, which takes a minute, the tests that run a file's kernels.
 KERNELS = {file: [f"test_cuda_kernels::test_{test}" for test in tests.split()] for file, tests in {
     "conv": "the_convolution_trio the_convolution_trio_of_any_shape tensor_cores views_that_are_not_aligned an_empty_batch",
-    "tile": "matmul_in_each_precision matmul the_convolution_trio tensor_cores", "matmul": "matmul_in_each_precision matmul",
+    "tile": "matmul_in_each_precision matmul the_convolution_trio tensor_cores views_that_are_not_aligned",
+    "matmul": "matmul_in_each_precision matmul",
     "norm": "normalisation normalisation_of_a_batch_in_parts",
     "elementwise": "elementwise_chains normalisation", "penalty": "the_penaltys_sums", "optim": "adam_and_the_moving_average",
     "random": "the_stream_of_numbers skipping_draws"}.items()}

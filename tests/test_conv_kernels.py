@@ -108,6 +108,13 @@ def test_fast_lowering(size, kernel, stride, padding, c):
     check_faces(x, w, y, stride, padding, FAST_BOUND)
 
 
+@pytest.mark.parametrize("kernel", [(9, 2), (2, 9)])
+def test_a_kernel_of_more_taps_than_points_on_one_axis(kernel):
+    x, w, y = make(0, 8, (12, 12), 8, 5, kernel, (1, 1), (0, 0), np.float32)
+    assert not is_fast(x, w, (1, 1), (0, 0))
+    check_faces(x, w, y, (1, 1), (0, 0), FLOAT32_BOUND)
+
+
 @pytest.mark.parametrize("dtype, bound", [(np.float32, FAST_BOUND), (np.float64, FLOAT64_BOUND)])
 @pytest.mark.parametrize("h, c, o, kernel, stride, padding", RECIPE)
 def test_layers_of_the_recipe(h, c, o, kernel, stride, padding, dtype, bound):

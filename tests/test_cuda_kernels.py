@@ -54,6 +54,7 @@ SHAPES = {
     "more channels than a tile": (1, (3, 3), 70, 3, 3, 1, 1),
     "cut along k": (2, (3, 3), 40, 3, 3, 1, 1),
     "cut along positions": (9, (8, 8), 4, 4, 4, 2, 1),
+    "cut, one block and a little": (9, (8, 8), 6, 19, 3, 1, 1),        # w has 1026 elements
     "ragged": (2, (7, 5), 3, 2, 3, 2, 0),
     "gaps between windows": (2, (7, 6), 2, 3, (2, 1), 3, 0),
     "uneven": (2, (5, 4), 2, 3, (2, 3), (1, 2), (0, 2)),
@@ -158,7 +159,7 @@ def test_matmul_in_each_precision(tensor_cores):
 @ORDERS
 @pytest.mark.parametrize("left, right", [
     ((5, 7), (7, 3)), ((70, 20), (20, 66)), ((4, 600), (600, 8)), ((2, 3, 8, 4), (3, 4, 12)), ((3, 4, 5), (5, 6)),
-    ((4,), (4, 8)), ((6, 4), (4,)), ((8, 8), (2, 8, 8)), ((1, 1), (1, 1))])
+    ((4,), (4, 8)), ((6, 4), (4,)), ((5, 64), (64, 128)), ((8, 8), (2, 8, 8)), ((1, 1), (1, 1))])
 def test_matmul(left, right, dtype, order):
     a, b = values(*left, dtype=dtype), values(*right, seed=1, dtype=dtype)
     compare(matmul.matmul, a, b, order=order, bound=BOUND[dtype])
@@ -255,7 +256,8 @@ def test_adam_and_the_moving_average(dtype, order):
         return p, m, v, average
 
     def start(dtype):
-        return [values(1000, dtype=dtype), np.zeros(1000, dtype), np.zeros(1000, dtype), values(1000, seed=1, dtype=dtype)]
+        size = 1025         # one more than four blocks
+        return [values(size, dtype=dtype), np.zeros(size, dtype), np.zeros(size, dtype), values(size, seed=1, dtype=dtype)]
 
     expected, actual = steps(*start(np.float64)), emulated(steps, *start(dtype), order=order)
     for one, other in zip(actual, expected, strict=True):
@@ -267,7 +269,7 @@ def test_the_stream_of_numbers(order):
     """On the device as on the CPU, uniforms bit for bit, whatever was drawn before, and the host's counter keeps up."""
     def draw(rng):
         drawn = [rng.random(3), rng.random(5, np.float64), rng.standard_normal((2, 2)), rng.random(2), rng.permutation(5),
-                 rng.standard_normal(3, np.float64), rng.random((2, 300)), rng.standard_normal(), rng.random(0), rng.random(1),
+                 rng.standard_normal(3, np.float64), rng.random((2, 257)), rng.standard_normal(), rng.random(0), rng.random(1),
                  rng.standard_normal(600), *(rng.random(count) for count in (1, 1, 2, 2, 4, 1, 3, 2, 1))]
         return drawn, rng.state
 
@@ -284,6 +286,18 @@ def test_the_stream_of_numbers(order):
     np.testing.assert_array_equal(actual[0], numpy.random(3, np.float32))           # NumPy's own stream
 
 
+@pytest.mark.parametrize("before", range(10))
+def test_the_stream_after_draws_of_the_host(before):
+    """Wherever in its buffer NumPy stands, with a kept half or without."""
+    def draw(rng):
+        for _ in range(before):
+            rng.integers(0, 2 ** 31)
+        return rng.random(3), rng.random(3, np.float64), rng.random(2)
+
+    for one, other in zip(emulated(draw, ldf.Generator(3)), draw(ldf.Generator(3)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_stream_where_its_counter_overflows():
     """The counter has 256 bits on the host; the device counts 64, and carries once."""
     def draw(rng):
@@ -293,9 +307,13 @@ def test_the_stream_where_its_counter_overflows():
     np.testing.assert_array_equal(emulated(draw, ldf.Generator(3)), draw(ldf.Generator(3)))
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([np.float32, np.float64])), max_size=6))
-def test_skipping_draws(draws):
-    made, skipped = (np.random.Generator(np.random.Philox(np.random.SeedSequence(5))) for _ in range(2))
+FULL = 2 ** 64 - 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([np.float32, np.float64])), max_size=6),
+       st.sampled_from([[0, 0, 0, 0], [FULL - 3, 0, 0, 0], [7, 1, 2, 3], [FULL - 3, FULL, FULL, 5]]))
+def test_skipping_draws(draws, counter):
+    made, skipped = (np.random.Generator(np.random.Philox(counter=np.array(counter, np.uint64), key=5)) for _ in range(2))
     for count, dtype in draws:
         made.random(count, dtype)
         random.skip(skipped, count, np.dtype(dtype))

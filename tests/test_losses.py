@@ -8,7 +8,7 @@ from helpers import values
 
 import ldf_np as ldf
 from ldf_np.engine import Tensor, grad
-from ldf_np.losses import KINDS, ali_loss, colour_metric, discriminator_loss, generator_loss, reconstruction_loss
+from ldf_np.losses import KINDS, ali_loss, check_metric, colour_metric, discriminator_loss, generator_loss, reconstruction_loss
 
 REAL, FAKE = values(5, 1), values(5, 1, seed=1)
 
@@ -138,6 +138,16 @@ def test_the_colour_metric_in_the_reconstruction():
         colour_metric(few_colours(), 2)
     with pytest.raises(ValueError, match="images: expected at least two pixels"):
         colour_metric(np.ones((1, 1, 1, 3)))
+
+
+def test_what_is_taken_as_a_metric_and_as_images():
+    np.testing.assert_array_equal(check_metric(np.eye(3)), np.eye(3, dtype=np.float32))
+    assert check_metric(np.eye(3)).dtype == np.float32 and check_metric(None) is None
+    images = few_colours()
+    for same in (images.reshape(-1, 3), images.reshape(2, -1, *images.shape[1:])):          # pixels, clips
+        np.testing.assert_allclose(colour_metric(same), colour_metric(images), atol=1e-5)
+    with pytest.raises(ValueError, match="images: expected channels in the last axis"):
+        colour_metric(np.moveaxis(np.ones((2, 8, 8, 3)), -1, 1))
 
 
 @pytest.mark.parametrize("function", [

@@ -10,7 +10,7 @@ from ldf_np import penalty as penalty_module
 from ldf_np.ali import Discriminator
 from ldf_np.engine import Tensor, grad
 from ldf_np.losses import discriminator_loss
-from ldf_np.penalty import KINDS, annealed, penalized_logits, roth_penalty, squared_gradient_norms
+from ldf_np.penalty import KINDS, annealed, penalized_logits, roth_penalty, squared_gradient_norms, weighted_norms
 
 
 def sigmoid(x):
@@ -20,6 +20,14 @@ def sigmoid(x):
 A, C = values(3), values(2, seed=1)
 REAL = values(6, 3, seed=2), values(6, 2, seed=3)
 FAKE = values(6, 3, seed=4), values(6, 2, seed=5)
+
+
+def test_the_weighted_norms_of_three_inputs_to_the_third_order():
+    signs = np.array([1.0, -1.0, -1.0, 1.0])
+    arguments = [values(4), *(values(4, k, seed=k) for k in (1, 2, 3))]
+    expected = sigmoid(signs * arguments[0]) ** 2 * sum((g ** 2).sum(1) for g in arguments[1:])
+    np.testing.assert_allclose(weighted_norms(*map(Tensor, arguments), signs=signs).data, expected)
+    ldf.check_grads(lambda *tensors: weighted_norms(*tensors, signs=signs), arguments, order=3)
 
 
 def linear(x, z):
