@@ -127,6 +127,12 @@ def _geometry(size, weight_shape, stride, padding, n=1):
     if min(kernel) < 1 or any(kernel[k] > size[k] + 2 * padding[k] for k in (0, 1)):
         raise ValueError(f"the kernel has size {kernel}, expected at least 1 and at most that of the padded x: "
                          f"x has size {size}, padding is {padding}")
+    _check_sizes(n, size, weight_shape, stride, padding)
+    return tuple(size), tuple(weight_shape), stride, padding
+
+
+def _check_sizes(n, size, weight_shape, stride, padding):
+    """ValueError where an array of this geometry is larger than any memory."""
     (kh, kw, c, o), (rows, columns) = weight_shape, (size[a] + 2 * padding[a] for a in (0, 1))
     if rows * columns * max(n, 1) * max(c * kh, o) > 2 ** 28:       # elements, a gigabyte; below, nothing is looked up
         out = _outputs(size, weight_shape, stride, padding)
@@ -135,7 +141,6 @@ def _geometry(size, weight_shape, stride, padding, n=1):
             check_size(name, shape)
     if kh * kw > 2 ** 20:
         check_size("w", weight_shape)
-    return tuple(size), tuple(weight_shape), stride, padding
 
 
 def _outputs(size, weight_shape, stride, padding):

@@ -45,6 +45,13 @@ REASONS = {
             "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric).clip(1e-12)))"
             ".astype(np.float32)"]},
     "the same sum by another way, at most more slowly": {
+        "kernels/matmul.py": [
+            "if (a.ndim != 3) and b.ndim == 2:             # one matrix for all: the batch is but more rows",
+            "if a.ndim == 4 and b.ndim == 2:             # one matrix for all: the batch is but more rows",
+            "if (array.flags.c_contiguous) and array.swapaxes(-1, -2).flags.c_contiguous:",
+            "if not array.flags.c_contiguous and array.flags.c_contiguous:",
+            "if not array.flags.c_contiguous and array.swapaxes(-2, -2).flags.c_contiguous:"],
+        "kernels/conv.py": ["W = W + (product.sum(1) if (product.shape[1] >= 1) else product[:, 0])"],
         "ldf_np/engine.py": [
             "if len(shape) == 1 and (x.ndim >= 1) and x.shape[-1] == shape[0] and x.size:",
             "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"],
@@ -135,6 +142,9 @@ REASONS = {
             "if (splits != 1):",
             "if splits == 2:"]},
     "NumPy takes any negative number for the axis that is to be found": {
+        "kernels/matmul.py": [
+            "a, m, count = a.reshape(-2, k), count * m, 1",
+            "return out.reshape(*batch, -2, n)"],
         "ldf_np/losses.py": ["pixels = np.asarray(images).reshape(-2, *images.shape[-1:]).astype(np.float64)"],
         "ldf_np/penalty.py": [
             "between = [Tensor(f + t.reshape(-2, *[1] * (r.ndim - 1)) * (r - f)) for r, f in zip(real, fake, strict=True)]"],
@@ -165,6 +175,9 @@ REASONS = {
             'state["state"]["counter"] = np.array([counter >> 64 * k & 2 ** 64 - 1 for k in range(5)], np.uint64)',
             "if (words >= rest):"]},
     "a value that is not used: it is multiplied by 0, an error follows, or a product in parts has yet to be added": {
+        "kernels/matmul.py": [
+            "a, m, count = a.reshape(k, -1), count * m, 1",
+            "strides = (m * k if a.ndim == 3 else 0), (k * n if b.ndim == 3 else 1)"],
         "kernels/tile.py": [
             "whole = left.dtype.type(2)          # bias and slope come after the sum",
             "cuda.launch(file, name, (*grid, classes * splits), (THREADS,), arguments(parts, whole, None, out.size, splits), "

@@ -27,6 +27,7 @@ COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "
 MOVES = {"swapaxes", "transpose"}
 COTANGENTS = {"g", "h", "c"}
 WHERE = {"on_device", "array_module", "_module"}
+CHECK = "_check"        # how functions that only refuse something begin; tests/test_bad_input.py has what they refuse
 SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum", "row_dots",
              "result_type", "add", "multiply", "clip"}      # or where an exchange is no slip that anybody makes
 
@@ -63,7 +64,8 @@ def mutants_of(file, text):
 def python_mutants(file, text, names=()):
     """Of the rules (what ``defvjp`` is given), of the private functions they call, and of the functions named."""
     tree = ast.parse(text)
-    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+                 and not node.name.startswith(CHECK)}
     rules, chosen = [], [functions[name] for name in functions if name in names or "*" in names]
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("defvjp", "defvjp_all"):
@@ -116,6 +118,8 @@ def _alter(node, writer, cotangent):
         return                                      # messages and docstrings
     if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise) and not node.orelse:
         return                                      # what is refused is no arithmetic
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "").startswith(CHECK):
+        return
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in WHERE:
         return                                      # nor is where an array lies
     for what, after in _changes(node, writer.source, cotangent):
