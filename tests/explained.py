@@ -51,7 +51,9 @@ REASONS = {
             "if (array.flags.c_contiguous) and array.swapaxes(-1, -2).flags.c_contiguous:",
             "if not array.flags.c_contiguous and array.flags.c_contiguous:",
             "if not array.flags.c_contiguous and array.swapaxes(-2, -2).flags.c_contiguous:"],
-        "kernels/conv.py": ["W = W + (product.sum(1) if (product.shape[1] >= 1) else product[:, 0])"],
+        "kernels/conv.py": [
+            "thick = weight_shape[2] * stride[1] * stride[1] >= 8 and len(a) >= 8",
+            "W = W + (product.sum(1) if (product.shape[1] >= 1) else product[:, 0])"],
         "ldf_np/engine.py": [
             "if len(shape) == 1 and (x.ndim >= 1) and x.shape[-1] == shape[0] and x.size:",
             "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"],

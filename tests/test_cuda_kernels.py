@@ -134,6 +134,7 @@ def test_views_that_are_not_aligned():
     w, x = flat[1:].reshape(4, 4, 4, 8), values(2, 6, 6, 4, seed=1, dtype=np.float32)
     compare(lambda x, w: conv.conv2d(x, w, 2, 1), x, w, bound=2e-5)
     compare(lambda x, w: conv.conv2d(x.transpose(0, 2, 1, 3), w, 2, 1), x, w, bound=2e-5)
+    compare(lambda y, w: conv.conv_transpose2d(y, w, 2, 1), values(2, 3, 3, 8, dtype=np.float32), w, bound=2e-5)
 
 
 def test_an_empty_batch():
