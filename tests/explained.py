@@ -143,7 +143,18 @@ REASONS = {
             "splits = max(1, min(ENOUGH // (grid[0] * grid[1] * classes), depth // (5 * slab)))",
             "if (splits != 1):",
             "if splits == 2:"]},
+    "conv2d has one class, so where it begins is not read; the last column is written later; zeros are zeros in any order": {
+        "kernels/conv.py": [
+            "return _Tables(module, [positions], [taps], [(1, len(positions), 0, len(taps))])",
+            "return _Tables(module, [positions], [taps], [(0, len(positions), 1, len(taps))])",
+            "return np.stack([place, _places(images * 0, rows, cols * 0), _places(rows * 0, images * 0, cols), place * 0], "
+            "axis=1)",
+            "return np.stack([place, _places(images * 0, rows, cols * 0), _places(images * 0, rows * 0, cols), place * 1], "
+            "axis=1)",
+            "return np.stack([place, _places(rows, zero, cols * 0), _places(rows * 0, cols, zero), place * 0], axis=1)",
+            "return np.stack([place, _places(rows, cols * 0, zero), _places(rows * 0, cols, zero), place * 1], axis=1)"]},
     "NumPy takes any negative number for the axis that is to be found": {
+        "kernels/conv.py": ["total = (total[:, None] + axis).reshape(-2)"],
         "kernels/matmul.py": [
             "a, m, count = a.reshape(-2, k), count * m, 1",
             "return out.reshape(*batch, -2, n)"],
