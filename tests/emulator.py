@@ -101,14 +101,16 @@ class Emulator:
 
     @staticmethod
     def _fenced(library, array, fenced):
-        """The address of a copy of the array that ends at a fence (its start stays aligned to 16 bytes)."""
+        """The address of a copy of the array that ends at a fence (to 16 bytes, for it is aligned as the array is)."""
         key = array.ctypes.data, array.nbytes
         if key not in fenced:
-            room = -(-max(array.nbytes, 1) // 4096) * 4096
+            lead = array.ctypes.data % 16
+            taken = -(-max(array.nbytes + lead, 1) // 16) * 16
+            room = -(-taken // 4096) * 4096
             start = library.emulator_map(ctypes.c_size_t(room))
             if not start:
                 raise MemoryError(f"no memory for an argument of {array.nbytes} bytes")
-            address = start + room - -(-max(array.nbytes, 1) // 16) * 16
+            address = start + room - taken + lead
             ctypes.memset(start, 0xff, room)
             ctypes.memmove(address, array.ctypes.data, array.nbytes)
             fenced[key] = array, (start, address, room)

@@ -50,7 +50,10 @@ REASONS = {
             "if a.ndim == 4 and b.ndim == 2:             # one matrix for all: the batch is but more rows",
             "if (array.flags.c_contiguous) and array.swapaxes(-1, -2).flags.c_contiguous:",
             "if not array.flags.c_contiguous and array.flags.c_contiguous:",
-            "if not array.flags.c_contiguous and array.swapaxes(-2, -2).flags.c_contiguous:"],
+            "if not array.flags.c_contiguous and array.swapaxes(-2, -2).flags.c_contiguous:",
+            "batch = np.broadcast_shapes(right.shape[:-2], left.shape[:-2])",
+            "if array.size == ((array.shape[-2]) / (array.shape[-1])):",
+            "return array.reshape(array.shape[-3:])"],
         "kernels/conv.py": [
             "thick = weight_shape[2] * stride[1] * stride[1] >= 8 and len(a) >= 8",
             "W = W + (product.sum(1) if (product.shape[1] >= 1) else product[:, 0])"],
@@ -68,7 +71,11 @@ REASONS = {
         "kernels/lowering.py": [
             "return plain, fast if (fast.work <= 0.6 * plain.work) else None",
             "return plain, fast if fast.work < 1.6 * plain.work else None",
-            "m = min(range(2, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m + r - 1))"],
+            "m = min(range(2, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m + r - 1))",
+            "m = min(range(1, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (((m + r) + (1))))",
+            "for e, rows, cols in _blocks(matrix, 1, self.points, stride)]",
+            "rows = slice(int(used[k]), int(used[k:k + chunk][-1]) + 2, row_step)",
+            "yield e, rows, slice(int(cols[0]), int(cols[-1]) + 2, col_step)"],
         "kernels/norm.py": [
             "order = sorted(range(x.ndim), key=lambda k: (x.strides[k]))",
             "means = np.stack([channel_sum(a) for a in arrays]) / (arrays[1].size // arrays[0].shape[-1])"]},
@@ -157,6 +164,9 @@ REASONS = {
         "kernels/conv.py": ["total = (total[:, None] + axis).reshape(-2)"],
         "kernels/matmul.py": [
             "a, m, count = a.reshape(-2, k), count * m, 1",
+            "left, right = a.reshape(1, -2) if a.ndim == 1 else a, b.reshape(-1, 1) if b.ndim == 1 else b",
+            "left, right = a.reshape(1, -1) if a.ndim == 1 else a, b.reshape(-2, 1) if b.ndim == 1 else b",
+            "return array_module(array).broadcast_to(array, (*batch, *array.shape[-2:])).reshape(-2, *array.shape[-2:])",
             "return out.reshape(*batch, -2, n)"],
         "ldf_np/losses.py": ["pixels = np.asarray(images).reshape(-2, *images.shape[-1:]).astype(np.float64)"],
         "ldf_np/penalty.py": [
@@ -164,7 +174,8 @@ REASONS = {
         "kernels/lowering.py": [
             "return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points, -2, n)",
             "full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, rows.phases, cols.phases, -2)",
-            "array = array.reshape(rows.size, cols.size, -2, n)"],
+            "array = array.reshape(rows.size, cols.size, -2, n)",
+            "matrix = matrix.reshape(self.phases, -2, self.size)"],
         "kernels/penalty.py": [
             'sums = np.einsum("nm,nm->n", a.reshape(len(a), -2), b.reshape(len(b), -1))',
             'sums = np.einsum("nm,nm->n", a.reshape(len(a), -1), b.reshape(len(b), -2))',

@@ -160,7 +160,8 @@ def test_matmul_in_each_precision(tensor_cores):
 @ORDERS
 @pytest.mark.parametrize("left, right", [
     ((5, 7), (7, 3)), ((70, 20), (20, 66)), ((4, 600), (600, 8)), ((2, 3, 8, 4), (3, 4, 12)), ((3, 4, 5), (5, 6)),
-    ((4,), (4, 8)), ((6, 4), (4,)), ((5, 64), (64, 128)), ((8, 8), (2, 8, 8)), ((1, 1), (1, 1))])
+    ((4,), (4, 8)), ((6, 4), (4,)), ((5, 64), (64, 128)), ((4,), (3, 4, 5)), ((2, 4, 2), (2, 2, 3)),
+    ((8, 8), (2, 8, 8)), ((1, 1), (1, 1))])
 def test_matmul(left, right, dtype, order):
     a, b = values(*left, dtype=dtype), values(*right, seed=1, dtype=dtype)
     compare(matmul.matmul, a, b, order=order, bound=BOUND[dtype])
