@@ -53,8 +53,8 @@ KERNELS = {file: [f"test_cuda_kernels::test_{test}" for test in tests.split()] f
     "matmul": "matmul_in_each_precision matmul",
     "norm": "normalisation normalisation_of_a_batch_in_parts",
     "elementwise": "elementwise_chains normalisation", "penalty": "the_penaltys_sums", "optim": "adam_and_the_moving_average",
-
-    "random": "the_stream_of_numbers skipping_draws the_stream_after_draws_of_the_host the_stream_where_its_counter_overflows"}.items()}
+    "random": "the_stream_of_numbers skipping_draws the_stream_after_draws_of_the_host the_stream_where_its_counter_overflows",
+}.items()}
 
 # Which tests concern a file, the fastest that decide most first.
 TESTS = {
