@@ -82,7 +82,12 @@ struct Visit { int thread, block; unsigned epoch, warp_epoch; };
 struct Word { Visit write, read, read_by_another; };
 struct Place { char* start; size_t bytes; Word* words; };
 static std::vector<Place> places;
-static bool watched;                                // a kernel's thread runs
+#ifdef EMULATOR_RACES
+const bool RACES = true;
+#else
+const bool RACES = false;
+#endif
+static bool watched;                                // a kernel's thread runs, and races are looked for
 static int block_number;
 static unsigned block_epoch, warp_epochs[32];       // barriers so far
 
@@ -123,7 +128,7 @@ static void enter(Fiber& fiber) {
     current = &fiber;
     threadIdx = fiber.index;
     fiber.state = READY;
-    watched = true;
+    watched = RACES;
 #ifdef __x86_64__
     emulator_switch(&scheduler, fiber.pointer);
 #else
