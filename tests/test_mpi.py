@@ -181,6 +181,7 @@ def test_sides_that_are_apart_end_calmly_and_go_on(by_two, gone_on, who, bottom,
             f"in round {top // 6 + 1} of 3; the same call goes on from the checkpoints in {folder}/stop {who}/run") in said
 
 
+@pytest.mark.kill
 def test_sides_that_are_apart_are_killed_at_random_moments(by_two, tmp_path):
     """An eighth as often as LDF_KILLS says, which is for tests/test_kill.py."""
     wanted, kills, runs = int(os.environ.get("LDF_KILLS", 25)) // 8, 0, 0
