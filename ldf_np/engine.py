@@ -200,7 +200,7 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     A list of Tensors, each with its input's shape and dtype (one Tensor where ``inputs`` is one).
     """
     single = isinstance(inputs, Tensor)
-    if not single and not isinstance(inputs, (list, tuple)):
+    if not single and not hasattr(inputs, "__iter__"):
         raise TypeError(f"grad: inputs: expected a Tensor or a sequence of Tensors, got {type(inputs).__name__}")
     wanted = [inputs] if single else list(inputs)
     for k, tensor in enumerate([output, *wanted]):

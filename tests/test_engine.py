@@ -373,3 +373,9 @@ def test_a_chain_of_100_000_operations():
         z = z * 1.0
     assert grad(grad(z * z, x, create_graph=True).sum(), x).item() == 2.0
     del y, z, g
+
+
+def test_the_inputs_of_grad_may_be_any_iterable():
+    x, w = Tensor(np.array([2.0])), Tensor(np.array([3.0]))
+    gx, gw = grad((x * w).sum(), iter([x, w]))
+    assert gx.item() == 3 and gw.item() == 2
