@@ -9,6 +9,8 @@ from setuptools import setup
 INIT = (Path(__file__).parent / "ldf_np" / "__init__.py").read_text(encoding="utf-8")
 VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
 
+ROOMS = ("runtime", "data", "autodiff", "nn", "training", "models", "gaussian", "experiments")
+
 setup(
     name="ldf_np",
     version=VERSION,
@@ -17,7 +19,7 @@ setup(
     license="MIT",
     author="The ldf_np developers",
     python_requires=">=3.10",
-    packages=["ldf_np", "ldf_np.data", "ldf_np.kernels"],
+    packages=["ldf_np", "ldf_np.kernels", *(f"ldf_np.{room}" for room in ROOMS)],
     package_dir={"ldf_np.kernels": "kernels"},
     package_data={"ldf_np.kernels": ["*.cu"]},
     install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors"],

@@ -31,9 +31,9 @@ from pathlib import Path
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import nets
+from ldf_np.experiments.report import environment, save_json
 from ldf_np.kernels import conv, cuda, penalty
-from ldf_np.report import environment, save_json
+from ldf_np.models import nets
 
 # size, channels in, channels out, kernel, stride, padding
 LAYERS = {

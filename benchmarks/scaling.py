@@ -33,9 +33,12 @@ from pathlib import Path
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import experiment, nets, parallel, plots
-from ldf_np.apart import fit_apart
-from ldf_np.report import save_json
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import plots
+from ldf_np.experiments.report import save_json
+from ldf_np.models import nets
+from ldf_np.models.ldf_async import fit_apart
+from ldf_np.runtime import distributed as parallel
 
 RANKS = [2 ** k for k in range(11)]
 WARM_UP = 2

@@ -21,7 +21,7 @@ import time
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import nets
+from ldf_np.models import nets
 
 BATCH = 64
 

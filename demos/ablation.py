@@ -31,9 +31,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import ldf_np as ldf
-from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, to_float, to_uint8
-from ldf_np.experiment import finished, over_seeds, verdict
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import clip_scores, plots, report, runs
+from ldf_np.experiments.runs import finished
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models import nets
 
 SAMPLES = 500
 
@@ -89,13 +92,13 @@ def piece(data, options, variant, seed, checkpoints):
         histories = finished(model.fit(data.train[:count], factors=data.train.reshape(-1, *data.train.shape[2:]),
                                        minutes=options.minutes, progress=sys.stderr.isatty(), checkpoints=checkpoints, **how))
         clips = model.sample(SAMPLES, ldf.Generator(seed + 100))
-        errors = reconstruction_errors(model.models[0], metrics.one_frame(data.test[:SAMPLES]))
+        errors = reconstruction_errors(model.models[0], clip_scores.one_frame(data.test[:SAMPLES]))
         if not np.isfinite(clips).all() or not np.isfinite(list(errors.values())).all():
             raise FloatingPointError("what it makes is not finite")
     except FloatingPointError as error:
         return made | {"diverged": str(error)}
     clips = to_uint8(clips)
-    made["scores"] = metrics.ClipScores(data.test[:SAMPLES])(clips) | errors | {
+    made["scores"] = clip_scores.ClipScores(data.test[:SAMPLES])(clips) | errors | {
         f"D {level}": discriminator_loss(histories, level) for level in ("bottom", "top")}
     made["steps"] = {level: history.steps for level, history in histories.items()}
     return made | {"clips": clips[:4]}
@@ -194,7 +197,7 @@ def run(options):
     ldf.use(options.device)
     os.makedirs(options.out, exist_ok=True)
     data = load_pacman(20000, seed=0, progress=sys.stderr.isatty())
-    pieces = experiment.pieces(options, experiment.settings(options, "variants"), len(options.seeds) * len(options.variants))
+    pieces = runs.pieces(options, experiment.settings(options, "variants"), len(options.seeds) * len(options.variants))
     made = {name: [] for name in VARIANTS if name in options.variants}
     for seed in options.seeds:
         for name in made:
@@ -202,8 +205,8 @@ def run(options):
     pieces.close()
 
     real = data.test[:SAMPLES]
-    others = metrics.anchors(data.test[SAMPLES:3 * SAMPLES], data.train)
-    score = metrics.ClipScores(real)
+    others = clip_scores.anchors(data.test[SAMPLES:3 * SAMPLES], data.train)
+    score = clip_scores.ClipScores(real)
     anchors = {f"real clips, {name}": score(others[kind])
                for name, kind in (("others", "real"), ("frames independent", "independent"))}
     found, shown = claims(made), tables(made, anchors)
@@ -218,7 +221,7 @@ def run(options):
         figures = [("scores.png", "Scores of the variants that finished, one dot for each seed",
                     "Dots and intervals of five scores for each variant of LDF"),
                    ("samples.png", "Four clips of each variant, and real ones", "Rows of generated Ms. Pac-Man clips")]
-    experiment.conclude(options, title="Ablation: what LDF's choices are worth (Sections 3.1 and 5.3)", claims=found,
+    report.conclude(options, title="Ablation: what LDF's choices are worth (Sections 3.1 and 5.3)", claims=found,
                         tables=shown, figures=figures, seconds=pieces.seconds, pieces={
                             name: [{k: p.get(k) for k in ("scores", "steps", "diverged")} for p in some]
                             for name, some in made.items()})

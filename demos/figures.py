@@ -22,9 +22,9 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from ldf_np.experiment import positive
-from ldf_np.files import replacing
-from ldf_np.report import cell, environment, save_json
+from ldf_np.experiments.cli import positive
+from ldf_np.experiments.report import cell, environment, save_json
+from ldf_np.runtime.files import replacing
 
 HERE = Path(__file__).parent
 # (program, its options; {minutes}: of training for each model, at {scale} of the half hour)

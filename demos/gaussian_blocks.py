@@ -20,13 +20,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: th
 
 import numpy as np
 
-from ldf_np import gaussian, linear_ldf
-from ldf_np import gaussian_experiments as experiments
-from ldf_np.experiment import print_claims, save_results, verdict
-from ldf_np.gaussian import METRIC_NAMES, METRICS, BlockModel
-from ldf_np.gaussian_curves import ESTIMATORS
-from ldf_np.gaussian_theory import crossover_strength
-from ldf_np.plots import save_figure
+from ldf_np.experiments.plots import save_figure
+from ldf_np.experiments.report import print_claims, save_results
+from ldf_np.experiments.statistics import verdict
+from ldf_np.gaussian import estimators
+from ldf_np.gaussian import experiments as experiments
+from ldf_np.gaussian import model as gaussian
+from ldf_np.gaussian import networks as linear_ldf
+from ldf_np.gaussian.curves import ESTIMATORS
+from ldf_np.gaussian.model import METRIC_NAMES, METRICS, BlockModel
+from ldf_np.gaussian.theory import crossover_strength
 
 STYLE = {   # estimator: (colour, marker, what it is)
     "J0": ("#7f7f7f", "s", "joint: sample covariance"),
@@ -340,7 +343,7 @@ def draw_covariances(path, models, options, rng):
     """The true covariance and five learned ones, side by side."""
     name, model = experiments.strongest(models)
     n_joint = sorted(options.n_joint)[:2][-1]
-    fitted = gaussian.all_estimates(model, n_joint, options.frames, rng)
+    fitted = estimators.all_estimates(model, n_joint, options.frames, rng)
     truth, k, d = model.covariance(), model.k, model.d
     order = np.concatenate([i * d + np.argsort(model.W[i, :, 0]) for i in range(k)])
     limit = 0.6 * np.abs(truth.dense() - model.sigma**2 * np.eye(model.p)).max()

@@ -15,10 +15,10 @@ import time
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import nets
 from ldf_np.data.gaussians import MEANS, make_gaussians, modes_hit
-from ldf_np.files import replacing
-from ldf_np.penalty import KINDS
+from ldf_np.models import nets
+from ldf_np.nn.penalty import KINDS
+from ldf_np.runtime.files import replacing
 
 
 def run(seed, steps, **settings):

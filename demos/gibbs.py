@@ -35,15 +35,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import ldf_np as ldf
-from ldf_np import experiment, metrics, nets, plots
-from ldf_np import layers as L
-from ldf_np.ali import ALI, Decoder, Discriminator, Encoder
-from ldf_np.backend import to_numpy
+from ldf_np import nn
 from ldf_np.data import load_pacman, to_float, to_uint8
-from ldf_np.experiment import finished, over_seeds, verdict
-from ldf_np.layers import evaluation
-from ldf_np.losses import colour_metric
-from ldf_np.training import apply_batched
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import clip_scores, metrics, plots, report, runs
+from ldf_np.experiments.runs import finished
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models import nets
+from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
+from ldf_np.nn.losses import colour_metric
+from ldf_np.nn.module import evaluation
+from ldf_np.runtime.device import to_numpy
+from ldf_np.training.batches import apply_batched
 
 BOTTOMS = {"bottom": {}, "bottom-stochastic": {"stochastic": True},
            "bottom-pure": {"stochastic": True, "shortcut_weight": 0.0, "latent_weight": 0.0}}
@@ -67,17 +70,17 @@ def top_ali(size, latent_size=128, hidden=512, stochastic=False, seed=0, **setti
                 "penalty": "unweighted", "gamma": 20.0, "final_lr": 0.1} | settings
 
     def linear(n_in, n_out, normalized=True):
-        return [L.Linear(n_in, n_out, bias=not normalized, init=L.he(nets.SLOPE), rng=rng),
-                *([L.BatchNorm(n_out)] if normalized else []), L.LeakyReLU(nets.SLOPE)]
+        return [nn.Linear(n_in, n_out, bias=not normalized, init=nn.he(nets.SLOPE), rng=rng),
+                *([nn.BatchNorm(n_out)] if normalized else []), nn.LeakyReLU(nets.SLOPE)]
 
-    infer = [L.Linear(hidden, 2 * latent_size, init=L.normal(0.01), rng=rng)] if stochastic else [
-        L.Linear(hidden, latent_size, bias=False, init=L.glorot(), rng=rng), L.BatchNorm(latent_size, affine=False)]
-    encoder = Encoder(L.Sequential(*linear(size, hidden)), L.Sequential(*linear(hidden, hidden), *infer), stochastic)
-    decoder = Decoder(L.Sequential(*linear(latent_size, hidden)),
-                      L.Sequential(*linear(hidden, hidden), L.Linear(hidden, size, init=L.glorot(), rng=rng)))
+    infer = [nn.Linear(hidden, 2 * latent_size, init=nn.normal(0.01), rng=rng)] if stochastic else [
+        nn.Linear(hidden, latent_size, bias=False, init=nn.glorot(), rng=rng), nn.BatchNorm(latent_size, affine=False)]
+    encoder = Encoder(nn.Sequential(*linear(size, hidden)), nn.Sequential(*linear(hidden, hidden), *infer), stochastic)
+    decoder = Decoder(nn.Sequential(*linear(latent_size, hidden)),
+                      nn.Sequential(*linear(hidden, hidden), nn.Linear(hidden, size, init=nn.glorot(), rng=rng)))
     discriminator = Discriminator(
-        L.Sequential(*linear(size, hidden, False)), L.Sequential(*linear(latent_size, hidden, False)),
-        L.Sequential(*linear(2 * hidden, hidden, False), L.Linear(hidden, 1, init=L.glorot(), rng=rng)))
+        nn.Sequential(*linear(size, hidden, False)), nn.Sequential(*linear(latent_size, hidden, False)),
+        nn.Sequential(*linear(2 * hidden, hidden, False), nn.Linear(hidden, 1, init=nn.glorot(), rng=rng)))
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
 
 
@@ -161,7 +164,7 @@ def run_chain(move, start, steps, score, show=lambda x: x, copies=2):
         film.append(to_uint8(seen if seen.ndim == 4 else seen[:, seen.shape[1] // 2]))
         if k in recorded(steps):
             images = show(state)
-            for name, value in score(images if images.ndim == 4 else metrics.as_channels(images)).items():
+            for name, value in score(images if images.ndim == 4 else clip_scores.as_channels(images)).items():
                 scores[name].append(value)
     return scores, np.stack(film, axis=1)
 
@@ -215,14 +218,14 @@ def bottom(data, options, seed, name, checkpoints):
     frames = data.train.reshape(-1, *data.train.shape[2:])
     history = finished(model.fit(frames, minutes=options.minutes, progress=sys.stderr.isatty(), checkpoints=checkpoints))
     clips, others = held_out(data, options, seed)
-    start = to_float(metrics.one_frame(clips, seed))
+    start = to_float(clip_scores.one_frame(clips, seed))
     noise, limits = options.noise * float(start.std()), {"low": -1.0, "high": 1.0}
     if name == "bottom":
         kinds = {"frames: h": (lambda x: model.reconstruct(x, "h"), False)} | deterministic_kinds(
             model, "frames", noise, seed, **limits)
     else:
         kinds = stochastic_kinds(model, "frames" if name == "bottom-stochastic" else "frames, pure ALI", noise, seed, **limits)
-    made = measure(model, kinds, start, options, Scorer(start, metrics.one_frame(others, seed)))
+    made = measure(model, kinds, start, options, Scorer(start, clip_scores.one_frame(others, seed)))
     weights = {f"weights {k}": a for k, a in model.state_dict().items()} if name == "bottom" else {}
     return made | weights | {"steps": history.steps}
 
@@ -243,7 +246,7 @@ def top(data, options, seed, name, lower, checkpoints):
     start = whitening.apply(level.encode(clips))
     kinds = (deterministic_kinds if name == "top" else stochastic_kinds)(
         ali, "clips", options.noise, seed, **limits)        # whitened codes have a mean square of one
-    score = Scorer(metrics.as_channels(clips), metrics.as_channels(others))
+    score = Scorer(clip_scores.as_channels(clips), clip_scores.as_channels(others))
     made = measure(ali, kinds, start, options, score, lambda white: level.decode(whitening.invert(white)))
     return made | {"steps": history.steps}
 
@@ -358,7 +361,7 @@ def run(options):
     if options.starts + 8 > len(data.test):
         raise ValueError(f"--starts: expected at most {len(data.test) - 8} (of {len(data.test)} held-out clips), "
                          f"got {options.starts}")
-    pieces = experiment.pieces(options, experiment.settings(options), len(options.seeds) * (len(BOTTOMS) + len(TOPS)))
+    pieces = runs.pieces(options, experiment.settings(options), len(options.seeds) * (len(BOTTOMS) + len(TOPS)))
     made = {name: [] for name in (*BOTTOMS, *TOPS)}
     for seed in options.seeds:
         for name in BOTTOMS:
@@ -380,7 +383,7 @@ def run(options):
                 "Curves over the steps of the chains for two levels, with intervals over seeds"),
                ("chains.gif", f"Chains that run: rows as in chains.png, {SHOWN} starts each",
                 "A grid of changing Ms. Pac-Man frames")]
-    experiment.conclude(options, title="Chains between data and codes: do they mix? (Section 4)", claims=found,
+    report.conclude(options, title="Chains between data and codes: do they mix? (Section 4)", claims=found,
                         tables=shown, figures=figures, seconds=pieces.seconds, chance=1 / options.starts,
                         recorded=recorded(options.steps), chains=chains)
 

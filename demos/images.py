@@ -25,11 +25,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: th
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import experiment, metrics, plots
-from ldf_np.classifier import small_classifier
 from ldf_np.data import load_cifar10, load_games, to_uint8
-from ldf_np.experiment import Tracker, finished, over_seeds, verdict
-from ldf_np.patch_nets import GRID, image_ali, image_gan, image_ldf, patch_gan, size_of
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import metrics, plots, report, runs
+from ldf_np.experiments.runs import finished
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models.classifier import small_classifier
+from ldf_np.models.image_nets import GRID, image_ali, image_gan, image_ldf, patch_gan, size_of
+from ldf_np.training.best_weights import Tracker
 
 MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf, "ALI": image_ali,
           "patch GAN": patch_gan}
@@ -218,7 +221,7 @@ def run(options):
     os.makedirs(options.out, exist_ok=True)
     data = load_cifar10(options.data) if options.data else load_games(options.images, TEST, progress=sys.stderr.isatty())
     print(f"{len(data.train):,} images of {len(data.classes)} classes to train on, {len(data.test):,} held out")
-    kept = experiment.pieces(options, experiment.settings(options), 2 + len(MODELS) * len(options.seeds))
+    kept = runs.pieces(options, experiment.settings(options), 2 + len(MODELS) * len(options.seeds))
     piece = kept("classifier", partial(train_classifier, options, data))
     judge = small_classifier(len(data.classes))
     judge.load_state_dict({name: a for name, a in piece.items() if name != "accuracy"})
@@ -236,7 +239,7 @@ def run(options):
     found, tested = tables(pieces, anchors), claims(pieces, options.seeds)
     shown = pictures(options.out, pieces, anchors, data)
     source = "CIFAR-10" if options.data else "ten Atari games"
-    experiment.conclude(options, title=f"Images of {source}: LDF over quadrants beside models of whole images (Fig. 3)",
+    report.conclude(options, title=f"Images of {source}: LDF over quadrants beside models of whole images (Fig. 3)",
                         claims=tested, tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(),
                         classifier_accuracy=piece["accuracy"], data=data.settings, samples_per_split=min(PART, half),
                         models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}

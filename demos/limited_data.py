@@ -36,12 +36,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: th
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import experiment, metrics, nets, plots
-from ldf_np.checkpoint import Checkpoints
 from ldf_np.data import load_pacman, to_uint8
-from ldf_np.experiment import finished, over_seeds, verdict
-from ldf_np.losses import colour_metric
-from ldf_np.vae import GaussianTop
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import clip_scores, metrics, plots, report, runs
+from ldf_np.experiments.runs import finished
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models import baselines, nets
+from ldf_np.models.vae import GaussianTop
+from ldf_np.nn.losses import colour_metric
+from ldf_np.training.checkpoint import Checkpoints
 
 SAMPLES = 1000          # generated clips, at most, to score
 SHOWN = 12              # of them to look at
@@ -65,7 +68,7 @@ class Task:
 
     @cached_property
     def features(self):
-        return metrics.features(metrics.as_channels(self.clips))
+        return metrics.features(clip_scores.as_channels(self.clips))
 
     @property
     def budget(self):
@@ -77,21 +80,21 @@ class Task:
 
 
 def joint_gan(task):
-    model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=task.seed), task.parameters)
+    model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden, seed=task.seed), task.parameters)
     history = finished(model.fit(task.clips, **task.budget))
     return model, model.sample, [model.generator], {"joint": history.steps}
 
 
 def framed_joint_gan(task):
-    model = nets.matched(lambda hidden: nets.framed_joint_gan(hidden=hidden, seed=task.seed), task.parameters)
+    model = baselines.matched(lambda hidden: baselines.framed_joint_gan(hidden=hidden, seed=task.seed), task.parameters)
     history = finished(model.fit(task.clips, task.frames, **task.budget))
     return model, model.sample, [model.generator], {"joint": history.steps}
 
 
 def joint_ali(task):
     metric = np.kron(np.eye(5), colour_metric(task.clips[:200]))        # the same for each frame's three channels
-    model = nets.matched(lambda hidden: nets.joint_ali(hidden=hidden, seed=task.seed, colour_metric=metric), task.parameters)
-    history = finished(model.fit(metrics.as_channels(task.clips), **task.budget))
+    model = baselines.matched(lambda hidden: baselines.joint_ali(hidden=hidden, seed=task.seed, colour_metric=metric), task.parameters)
+    history = finished(model.fit(clip_scores.as_channels(task.clips), **task.budget))
 
     def sample(n, rng):
         return model.sample(n, rng).reshape(n, 32, 32, 5, 3).transpose(0, 3, 1, 2, 4)
@@ -112,14 +115,14 @@ def own_bottom(task):
 
 
 def autoencoder(task):
-    bottom = nets.frame_autoencoder(seed=task.seed)
+    bottom = baselines.frame_autoencoder(seed=task.seed)
     model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed, top=GaussianTop)
     return on_bottom(task, "autoencoder", model, [model.models[0].decoder, model.top])
 
 
 def two_level_vae(task):
-    bottom = nets.frame_vae(seed=task.seed)
-    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed, top=partial(nets.mlp_vae, noisy=True))
+    bottom = baselines.frame_vae(seed=task.seed)
+    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed, top=partial(baselines.mlp_vae, noisy=True))
     return on_bottom(task, "VAE", model, [model.models[0].decoder, model.top.decoder])
 
 
@@ -135,7 +138,7 @@ def on_bottom(task, kind, model, sampling):
     return model, model.sample, sampling, {"bottom": steps, "top": history.steps}
 
 
-BOTTOMS = {"ALI": (nets.small_ali, 0.7), "autoencoder": (nets.frame_autoencoder, 0.9), "VAE": (nets.frame_vae, 0.7)}
+BOTTOMS = {"ALI": (nets.small_ali, 0.7), "autoencoder": (baselines.frame_autoencoder, 0.9), "VAE": (baselines.frame_vae, 0.7)}
 TRAINED = {"joint GAN": joint_gan, "joint GAN + frame critic": framed_joint_gan, "joint ALI": joint_ali, LDF: hierarchical_gan,
            OWN: own_bottom, "autoencoder + Gaussian": autoencoder, "two-level VAE": two_level_vae}
 ARMS = [*TRAINED, INDEPENDENT]
@@ -172,7 +175,7 @@ def size(*modules):
     return sum(p.size for module in modules for p in module.parameters())
 
 
-class Scores(metrics.ClipScores):
+class Scores(clip_scores.ClipScores):
     """Scores of clips beside held-out ones, and how much closer than those they come to the training clips (1: not at all)."""
 
     def __init__(self, real):
@@ -180,7 +183,7 @@ class Scores(metrics.ClipScores):
         self.count = len(real)
 
     def __call__(self, clips, train):
-        whole = metrics.features(metrics.as_channels(clips))
+        whole = metrics.features(clip_scores.as_channels(clips))
         return super().__call__(clips) | {"memorisation": metrics.memorisation(whole, train, self.real["clips"])}
 
 
@@ -203,7 +206,7 @@ def tables(found, anchors, at):
         return {"columns": [f"N = {n:,}" for n in numbers], "rows": {arm: [cell(n, arm) for n in numbers] for arm in ARMS}}
 
     keys = list(anchors["real"])
-    placed = {arm: over_seeds([metrics.relative(seed[at][arm]["scores"]["KID clips"], anchors["real"]["KID clips"],
+    placed = {arm: over_seeds([clip_scores.relative(seed[at][arm]["scores"]["KID clips"], anchors["real"]["KID clips"],
                                                 anchors["independent"]["KID clips"]) for seed in seeds]) for arm in ARMS}
     rows = {arm: [*(over(at, arm, key) for key in keys), placed[arm]] for arm in ARMS}
     rows |= {f"real clips, {kind}": [*(scores[key] for key in keys), None] for kind, scores in anchors.items()}
@@ -319,12 +322,12 @@ def run(options):
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half])
     per_seed = len(BOTTOMS) + len(TRAINED) * len(options.joint_clips) - (options.clips in options.joint_clips)
-    pieces = experiment.pieces(options, experiment.settings(options, "joint_clips"), 1 + per_seed * len(options.seeds))
+    pieces = runs.pieces(options, experiment.settings(options, "joint_clips"), 1 + per_seed * len(options.seeds))
     at = min(options.joint_clips, key=lambda n: abs(math.log(n / PAPER_CLIPS)))
     few = data.train[:at]
     anchors = pieces(f"anchors n {at}", lambda _: {
-        kind: scores(some, metrics.features(metrics.as_channels(few)))
-        for kind, some in metrics.anchors(data.test[:2 * half], few).items()})
+        kind: scores(some, metrics.features(clip_scores.as_channels(few)))
+        for kind, some in clip_scores.anchors(data.test[:2 * half], few).items()})
 
     found, clips = {seed: {} for seed in options.seeds}, {}
     for seed in options.seeds:
@@ -346,7 +349,7 @@ def run(options):
 
     shown, shapes = pictures(options.out, found, anchors, at, clips, data.test), tables(found, anchors, at)
     tested = claims(found, at)
-    experiment.conclude(options, title="Few whole clips, all single frames: LDF beside its rivals (Fig. 6)", claims=tested,
+    report.conclude(options, title="Few whole clips, all single frames: LDF beside its rivals (Fig. 6)", claims=tested,
                         tables=shapes, figures=shown, seconds=pieces.seconds, device=ldf.device(), arms=found)
 
 

@@ -22,8 +22,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: th
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import backend, experiment, nets, plots
-from ldf_np.experiment import Pieces, over_seeds, verdict
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import plots, report
+from ldf_np.experiments.runs import Pieces
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models import baselines, nets
+from ldf_np.runtime import device as backend
 
 SHARED, LOCAL = 96, 64
 VASTLY = 10         # times less memory than the joint model: what counts as "vastly reduced"
@@ -32,7 +36,7 @@ FLAT, GROWING = 0.1, 0.5        # slopes: up to which memory does not grow, and 
 
 def joint(frames, batch, seed):
     """(model, a function that takes one step)."""
-    model = nets.joint_gan(frames=frames, seed=seed)
+    model = baselines.joint_gan(frames=frames, seed=seed)
     x = ldf.Generator(seed).random((batch, 32, 32, 3 * frames)) * 2 - 1
     return model, lambda: model.step(x)
 
@@ -208,7 +212,7 @@ def run(options):
         raise ValueError(f"--minutes: expected time for at least two lengths, got {options.minutes:g}")
     found, tested = tables(lengths, pieces), claims(lengths, pieces)
     picture(os.path.join(options.out, "memory.png"), lengths, pieces)
-    experiment.conclude(
+    report.conclude(
         options, title="Memory and time of a step against the number of frames", claims=tested, tables=found,
         figures=[("memory.png", "Memory and time of a training step; both axes logarithmic.",
                   "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's top")],

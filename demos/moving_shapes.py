@@ -27,10 +27,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: th
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import experiment, nets, plots
 from ldf_np.data import to_uint8
-from ldf_np.data.shapes import AREAS, SHAPES, TOLERANCE, ShapeClips, allowed_steps, make_shapes, read_shapes
-from ldf_np.experiment import finished, over_seeds, verdict
+from ldf_np.data.moving_shapes import (
+    AREAS,
+    SHAPES,
+    TOLERANCE,
+    ShapeClips,
+    allowed_steps,
+    make_shapes,
+    read_shapes,
+)
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import plots, report, runs
+from ldf_np.experiments.runs import finished
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models import baselines, nets
 
 SHARED, LOCAL = 64, 128     # components of the codes: of what the frames share, and of how each departs from it
 BOTTOM_SHARE = 0.6          # of LDF's training time
@@ -215,7 +226,7 @@ def joint_piece(options, seed, checkpoints):
     """The joint GAN of LDF's size, with the same data."""
     data, _ = clips_of(options, seed)
     size = sum(p.size for p in new_ldf(data.clips, seed).parameters())
-    model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
+    model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), size)
     clips, numbers = trained(model, data.clips, options, seed, checkpoints=checkpoints)
     return numbers | {"legality": {JOINT: legality(clips)}, "clips": clips[:SHOWN]}
 
@@ -326,14 +337,14 @@ def draw(out, found):
 
 def run(options):
     ldf.use(options.device)
-    pieces = experiment.pieces(options, experiment.settings(options), 2 * len(options.seeds))
+    pieces = runs.pieces(options, experiment.settings(options), 2 * len(options.seeds))
     found = {}
     for seed in options.seeds:
         found[seed] = (pieces(f"ldf_{seed}", partial(ldf_piece, options, seed)),
                        pieces(f"joint_{seed}", partial(joint_piece, options, seed)))
     pieces.close()
     claims, tables = claims_of(found), tables_of(found)
-    experiment.conclude(options, title="Moving shapes (Fig. 2)", claims=claims, tables=tables,
+    report.conclude(options, title="Moving shapes (Fig. 2)", claims=claims, tables=tables,
                         figures=draw(options.out, found), seconds=pieces.seconds, tolerance=TOLERANCE)
 
 

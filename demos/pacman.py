@@ -22,10 +22,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: th
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import experiment, metrics, nets, plots
 from ldf_np.data import load_pacman, read_clips, to_float, to_uint8
-from ldf_np.experiment import Tracker, over_seeds, verdict
-from ldf_np.parallel import first_before_others, world
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import clip_scores, metrics, plots, report, runs, statistics
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models import baselines, nets
+from ldf_np.runtime.distributed import first_before_others, world
+from ldf_np.training.best_weights import Tracker
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
 SAMPLES = 1000
@@ -66,10 +69,10 @@ def train(name, options, seed, data, clips, scores, checkpoints):
     model = nets.clip_ldf(clips, seed=seed)
     size = sum(p.size for p in model.parameters())
     if name == "joint GAN":
-        model = nets.matched(lambda hidden: nets.joint_gan(hidden=hidden, seed=seed), size)
+        model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), size)
     tracker = None
     if world().rank == 0:
-        wanted = metrics.features(metrics.as_channels(clips[:PICK]))
+        wanted = metrics.features(clip_scores.as_channels(clips[:PICK]))
         amount, unit = (options.minutes * 60, "seconds") if options.steps is None else (options.steps, "steps")
         tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * amount, unit)
         checkpoints.also["tracker"] = tracker
@@ -98,7 +101,7 @@ def train(name, options, seed, data, clips, scores, checkpoints):
 def distance(wanted, seed, model):
     """KID of whole clips, samples to the features ``wanted`` of training clips: what the weights are picked by."""
     made = to_uint8(model.sample(PICK, ldf.Generator(seed + 200)))
-    return 1000 * metrics.kid(metrics.features(metrics.as_channels(made)), wanted)
+    return 1000 * metrics.kid(metrics.features(clip_scores.as_channels(made)), wanted)
 
 
 def reconstructions(model, data):
@@ -110,32 +113,32 @@ def reconstructions(model, data):
             "variance_kept": 1 - errors["h"] / float(to_float(frames).var(axis=0).mean())}
 
 
-class Scores(metrics.ClipScores):
+class Scores(clip_scores.ClipScores):
     """Everything ``ldf_np.metrics`` has to say of clips beside held-out ones and the training clips: {name: number}."""
 
     def __init__(self, real, clips):
         super().__init__(real)
-        self.train = metrics.features(metrics.as_channels(clips[:2 * len(real)]))
-        self.principal = metrics.PrincipalFeatures(metrics.as_channels(clips[:SAMPLES]), min(64, len(clips) // 4))
-        self.principal_real = self.principal(metrics.as_channels(real))
+        self.train = metrics.features(clip_scores.as_channels(clips[:2 * len(real)]))
+        self.principal = metrics.PrincipalFeatures(clip_scores.as_channels(clips[:SAMPLES]), min(64, len(clips) // 4))
+        self.principal_real = self.principal(clip_scores.as_channels(real))
 
     def __call__(self, made):
         made = made[:len(self.real["clips"])]
-        whole, frames = metrics.features(metrics.as_channels(made)), metrics.features(metrics.one_frame(made))
+        whole, frames = metrics.features(clip_scores.as_channels(made)), metrics.features(clip_scores.one_frame(made))
         generated, real = metrics.nearest_neighbour_two_sample(whole, self.real["clips"])
         precision, recall = metrics.precision_recall(self.real["frames"], frames)
         return super().__call__(made) | {
-            "KID clips, PCA": 1000 * metrics.kid(self.principal(metrics.as_channels(made)), self.principal_real),
+            "KID clips, PCA": 1000 * metrics.kid(self.principal(clip_scores.as_channels(made)), self.principal_real),
             "Frechet clips": metrics.frechet_unbiased(whole, self.real["clips"]),
             "two-sample clips": metrics.classifier_two_sample(whole, self.real["clips"]),
             "1-NN of generated": generated, "1-NN of real": real, "precision frames": precision, "recall frames": recall,
             "memorisation": metrics.memorisation(whole, self.train, self.real["clips"]),
-            "motion median": float(np.median(metrics.motion(made)))}
+            "motion median": float(np.median(clip_scores.motion(made)))}
 
     def over_samples(self, made):
         """[value, low, high] of KID of whole clips x 1000: the interval that comes from the samples, not from the seeds."""
-        whole = metrics.features(metrics.as_channels(made[:len(self.real["clips"])]))
-        return [1000 * x for x in metrics.interval(metrics.kid, whole, self.real["clips"], repeats=30)]
+        whole = metrics.features(clip_scores.as_channels(made[:len(self.real["clips"])]))
+        return [1000 * x for x in statistics.interval(metrics.kid, whole, self.real["clips"], repeats=30)]
 
 
 # ------------------------------------------------------------------------------------------------------ results
@@ -147,7 +150,7 @@ def tables(pieces, anchors):
     rows = {name: [over_seeds([p["scores"][k] for p in some.values()]) for k in names] for name, some in pieces.items()}
     rows |= {f"real clips, {kind}": list(found.values()) for kind, found in anchors.items()}
     placed = [k for k in names if k.startswith(("KID clips", "KID differences", "motion W1", "background"))]
-    between = {name: [over_seeds([metrics.relative(p["scores"][k], anchors["real"][k], anchors["independent"][k])
+    between = {name: [over_seeds([clip_scores.relative(p["scores"][k], anchors["real"][k], anchors["independent"][k])
                                   for p in some.values()]) for k in placed] for name, some in pieces.items()}
     work = {name: [next(iter(some.values()))["parameters"],
                    ", ".join(f"{title} {'/'.join(str(p['training'][title]['steps']) for p in some.values())}"
@@ -176,7 +179,7 @@ def claims(pieces, anchors, budget):
         add(f"After {amount:g} {unit} of training LDF's clips are nearer to real ones than the joint GAN's ({key})", "speed",
             f"{key}, LDF minus joint GAN, paired seeds", gap, "below")
     if ldf_pieces:
-        drift = [metrics.relative(p["scores"]["background drift"], anchors["real"]["background drift"],
+        drift = [clip_scores.relative(p["scores"]["background drift"], anchors["real"]["background drift"],
                                   anchors["independent"]["background drift"]) for p in ldf_pieces.values()]
         add(f"LDF keeps the background constant: its drift is below {DRIFT:g} of that of independent frames", "background",
             "background drift, 0 real clips, 1 independent frames", over_seeds(drift), "below", DRIFT)
@@ -227,12 +230,12 @@ def run(options):
         print(f"{len(clips):,} clips to train on, {len(data.test):,} from other episodes to look at")
     names = {"ldf": ["LDF"], "joint": ["joint GAN"], "both": ["LDF", "joint GAN"]}[options.model]
     budget = experiment.budget(options)
-    kept = experiment.pieces(options, experiment.settings(options, "model", "minutes", "steps") | budget,
+    kept = runs.pieces(options, experiment.settings(options, "model", "minutes", "steps") | budget,
                              1 + len(names) * len(options.seeds))
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half], clips) if first else None
     anchors = kept("anchors", lambda _: {kind: scores(some) for kind, some in
-                                         metrics.anchors(data.test[:2 * half], clips).items() if first})
+                                         clip_scores.anchors(data.test[:2 * half], clips).items() if first})
     pieces, interrupted = {name: {} for name in names}, False
     for seed in options.seeds:
         for name in names:
@@ -251,7 +254,7 @@ def run(options):
             if "mse" in p:
                 print(f"{name}, seed {seed}: mean squared error of held-out frames, through the shortcut {p['mse']['h']:.4f}, "
                       f"through z {p['mse']['z']:.4f}")
-    experiment.conclude(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
+    report.conclude(options, title="Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5, 7)", claims=tested,
                         tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(), interrupted=interrupted,
                         processes=world().size,
                         models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}

@@ -4,6 +4,7 @@ import numpy as np
 
 from . import cuda
 from .cuda import array_module, on_device
+from .tile import activate
 
 
 def sigmoid(x):
@@ -14,11 +15,9 @@ def sigmoid(x):
 
 
 def leaky_relu_vjp(g, y, slope):
-    """g where y > 0, slope * g elsewhere."""
-    if on_device(g, y):
-        g, y = cuda.same_dtype(g, y)
-        return cuda.over_elements("elementwise.cu", "leaky_relu_vjp", g, (g, y), g.dtype.type(slope))
-    return np.where(y > 0, g, g * np.asarray(slope, g.dtype))
+    """g where y > 0, slope * g elsewhere: arrays on the device. (On NumPy the engine keeps the slopes for the next time.)"""
+    g, y = cuda.same_dtype(g, y)
+    return cuda.over_elements("elementwise.cu", "leaky_relu_vjp", g, (g, y), g.dtype.type(slope))
 
 
 def tanh_vjp(g, y):
@@ -56,3 +55,11 @@ def softplus_mean_vjp(g, logits, sign):
         return cuda.over_elements("elementwise.cu", "softplus_mean_vjp", logits, (g, logits), logits.dtype.type(sign))
     x = logits * np.asarray(sign, logits.dtype)
     return g * (sigmoid(x) * np.asarray(sign / x.size, x.dtype))
+
+
+def scale_shift(x, scale, shift, slope=1.0):
+    """x * scale + shift, and where that is negative times ``slope`` (leaky ReLU; 1 for none)."""
+    if not on_device(x, scale, shift):
+        return activate(x * scale, shift, slope)
+    x, scale, shift = cuda.same_dtype(x, scale, shift)
+    return cuda.over_elements("elementwise.cu", "scale_shift", x, (x, scale, shift), np.int32(x.shape[-1]), x.dtype.type(slope))

@@ -12,7 +12,6 @@ import numpy as np
 
 from . import cuda
 from .cuda import array_module, on_device
-from .tile import activate
 
 LANES, CHANNELS = 8, 32     # of a block in norm.cu
 CHUNKS = 64                 # into how many parts the rows are cut at most
@@ -90,14 +89,6 @@ def _means(over_ranks, *arrays):
     """The mean <a> (c,) of each array (..., c), those of all in one exchange."""
     means = np.stack([channel_sum(a) for a in arrays]) / (arrays[0].size // arrays[0].shape[-1])
     return over_ranks(means) if over_ranks else means
-
-
-def scale_shift(x, scale, shift, slope=1.0):
-    """x * scale + shift, and where that is negative times ``slope`` (leaky ReLU; 1 for none)."""
-    if not on_device(x, scale, shift):
-        return activate(x * scale, shift, slope)
-    x, scale, shift = cuda.same_dtype(x, scale, shift)
-    return cuda.over_elements("elementwise.cu", "scale_shift", x, (x, scale, shift), np.int32(x.shape[-1]), x.dtype.type(slope))
 
 
 def _over_rows(name, arrays, sums):

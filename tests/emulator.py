@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from ldf_np.kernels import cuda
-from ldf_np.random import Generator
+from ldf_np.runtime.random import Generator
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = shutil.which("g++")

@@ -10,9 +10,9 @@ from unittest.mock import patch
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import checkpoint
-from ldf_np import layers as L
-from ldf_np.ali import ALI, Decoder, Discriminator, Encoder
+from ldf_np import nn
+from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
+from ldf_np.training import checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +77,7 @@ def doubled(module):
 
 def of_parameters(module, compute):
     """``compute(*inputs)``, which uses the module, as a function f(*inputs, *parameters) for check_grads."""
-    places = [(m, n, p) for _, m in module.named_modules() for n, p in vars(m).items() if isinstance(p, L.Parameter)]
+    places = [(m, n, p) for _, m in module.named_modules() for n, p in vars(m).items() if isinstance(p, nn.Parameter)]
 
     def function(*tensors):
         inputs, stand_ins = tensors[:len(tensors) - len(places)], tensors[len(tensors) - len(places):]
@@ -96,13 +96,13 @@ def tiny_ali(size=4, hidden=6, latent=2, stochastic=False, seed=0, **settings):
     """ALI on vectors of ``size`` numbers."""
     rng = ldf.Generator(seed)
     numbers = 2 * latent if stochastic else latent
-    encoder = Encoder(L.Sequential(L.Linear(size, hidden, bias=False, rng=rng), L.BatchNorm(hidden)),
-                      L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, numbers, rng=rng)), stochastic)
-    decoder = Decoder(L.Sequential(L.Linear(latent, hidden, bias=False, rng=rng), L.BatchNorm(hidden)),
-                      L.Sequential(L.LeakyReLU(0.1), L.Linear(hidden, size, rng=rng)))
+    encoder = Encoder(nn.Sequential(nn.Linear(size, hidden, bias=False, rng=rng), nn.BatchNorm(hidden)),
+                      nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, numbers, rng=rng)), stochastic)
+    decoder = Decoder(nn.Sequential(nn.Linear(latent, hidden, bias=False, rng=rng), nn.BatchNorm(hidden)),
+                      nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, size, rng=rng)))
     discriminator = Discriminator(
-        L.Sequential(L.Linear(size, 8, rng=rng), L.LeakyReLU(0.1)), L.Linear(latent, 8, rng=rng),
-        L.Sequential(L.Linear(16, 8, rng=rng), L.LeakyReLU(0.1), L.Linear(8, 1, rng=rng)))
+        nn.Sequential(nn.Linear(size, 8, rng=rng), nn.LeakyReLU(0.1)), nn.Linear(latent, 8, rng=rng),
+        nn.Sequential(nn.Linear(16, 8, rng=rng), nn.LeakyReLU(0.1), nn.Linear(8, 1, rng=rng)))
     return ALI(encoder, decoder, discriminator, latent, seed=seed + 1, **settings)
 
 

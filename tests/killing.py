@@ -24,9 +24,13 @@ import scipy.linalg  # noqa: F401 (once, before children are made)
 from helpers import tiny_ali
 
 import ldf_np as ldf
-from ldf_np import checkpoint, files, nets
-from ldf_np.checkpoint import Checkpoints
-from ldf_np.hierarchy import LDF, Frames, Level, Whitening
+from ldf_np.models import nets
+from ldf_np.models.factors import Frames
+from ldf_np.models.ldf import LDF, Level
+from ldf_np.models.whitening import Whitening
+from ldf_np.runtime import files
+from ldf_np.training import checkpoint
+from ldf_np.training.checkpoint import Checkpoints
 
 WRITING, RESUMED = 0, 1
 marks = mmap.mmap(-1, 2)        # shared with the children: whether one writes now, and whether it has gone on from a step

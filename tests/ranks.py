@@ -23,11 +23,16 @@ import numpy as np
 from helpers import tiny_ali, values
 
 import ldf_np as ldf
-from ldf_np import checkpoint, nets, norm, parallel
-from ldf_np import layers as L
-from ldf_np.apart import fit_apart
-from ldf_np.checkpoint import Checkpoints
-from ldf_np.hierarchy import LDF, Frames, Level, Whitening
+from ldf_np import nn
+from ldf_np.autodiff import norm
+from ldf_np.models import nets
+from ldf_np.models.factors import Frames
+from ldf_np.models.ldf import LDF, Level
+from ldf_np.models.ldf_async import fit_apart
+from ldf_np.models.whitening import Whitening
+from ldf_np.runtime import distributed as parallel
+from ldf_np.training import checkpoint
+from ldf_np.training.checkpoint import Checkpoints
 
 
 def ali(folder):
@@ -45,9 +50,9 @@ def joint(folder):
     """With a second discriminator, of single frames, which looks at another frame in each row of the batch; and in the first
     with dropout, which sees real and generated rows as one batch."""
     rng = ldf.Generator(3)
-    generator = L.Sequential(L.Linear(3, 12, bias=False, rng=rng), L.BatchNorm(12), L.Reshape(2, 2, 3))
-    critics = [L.Sequential(L.Flatten(), L.Linear(4 * c, 8, rng=rng), L.LeakyReLU(0.1), L.Dropout(p, rng=rng.spawn(1)[0]),
-                            L.Linear(8, 1, rng=rng))
+    generator = nn.Sequential(nn.Linear(3, 12, bias=False, rng=rng), nn.BatchNorm(12), nn.Reshape(2, 2, 3))
+    critics = [nn.Sequential(nn.Flatten(), nn.Linear(4 * c, 8, rng=rng), nn.LeakyReLU(0.1), nn.Dropout(p, rng=rng.spawn(1)[0]),
+                            nn.Linear(8, 1, rng=rng))
                for c, p in ((3, 0.3), (1, 0.0))]
     model = ldf.JointGAN(generator, critics[0], 3, frames=3, frame_discriminator=critics[1])
     return results(model, model.fit(values(40, 3, 2, 2, 1, dtype=np.float32), steps=6, batch_size=10))

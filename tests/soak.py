@@ -22,7 +22,7 @@ import psutil
 from helpers import tiny_ali
 
 import ldf_np as ldf
-from ldf_np import nets
+from ldf_np.models import nets
 
 WINDOWS = 20            # of which the first is the warm-up
 BYTES_A_STEP = 500      # a History keeps 40 bytes for each loss and time; one forgotten Tensor is more than this

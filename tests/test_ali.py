@@ -8,11 +8,11 @@ from helpers import tiny_ali as tiny
 from helpers import values, weights
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np import nets
-from ldf_np.ali import Encoder
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor
 from ldf_np.data.gaussians import make_gaussians, modes_hit
-from ldf_np.engine import Tensor
+from ldf_np.models import nets
+from ldf_np.models.ali import Encoder
 
 
 def data(n=200, seed=0):
@@ -50,7 +50,7 @@ def test_small_images():
 def test_alis_own_networks_have_their_shapes():
     model = nets.cifar_ali(images=np.full((2, 32, 32, 3), 0.25), seed=0)
     x = Tensor(np.zeros((2, 32, 32, 3), np.float32))
-    with ldf.no_grad(), L.evaluation(model):
+    with ldf.no_grad(), nn.evaluation(model):
         h = model.encoder.body(x)
         z = model.encoder.infer(h)
         assert h.shape == (2, 1, 1, 512) and z.shape == (2, 64)
@@ -103,7 +103,7 @@ def test_the_penalty_is_annealed():
 
 def test_a_stochastic_encoder():
     model, x = tiny(stochastic=True), Tensor(data(5))
-    with L.evaluation(model):
+    with nn.evaluation(model):
         h = model.encoder.body(x)
         out = model.encoder.head(h)
         mean, log_variance = out.data[:, :2], out.data[:, 2:]

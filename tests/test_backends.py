@@ -13,14 +13,15 @@ from helpers import tiny_ali, values, weights
 from test_ops import CASES, IDS
 
 import ldf_np as ldf
-from ldf_np import graph, nets
-from ldf_np import layers as L
-from ldf_np.ali import ALI, Decoder, Discriminator, Encoder
-from ldf_np.conv import conv2d, conv2d_weight, conv_transpose2d
-from ldf_np.engine import Tensor, grad
+from ldf_np import nn
+from ldf_np.autodiff.conv import conv2d, conv2d_weight, conv_transpose2d
+from ldf_np.autodiff.engine import Tensor, grad
+from ldf_np.autodiff.norm import normalize
 from ldf_np.kernels import cuda
-from ldf_np.norm import normalize
-from ldf_np.penalty import KINDS, row_dots, scale_rows, weighted_norms
+from ldf_np.models import baselines, nets
+from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
+from ldf_np.nn.penalty import KINDS, row_dots, scale_rows, weighted_norms
+from ldf_np.training import step as graph
 
 pytestmark = pytest.mark.parametrize("device", DEVICES, indirect=True)
 
@@ -91,14 +92,14 @@ def image_ali(dtype=np.float32, penalty="roth"):
     """ALI on images of 8 x 8 that uses every kernel a training step can: convolutions both ways, normalisation with and
     without scale, dropout, tanh, leaky ReLU, stochastic codes."""
     rng = ldf.Generator(0)
-    encoder = Encoder(L.Sequential(L.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), L.BatchNorm(4), L.LeakyReLU(0.1)),
-                      L.Sequential(L.Flatten(), L.Linear(64, 6, rng=rng)), stochastic=True)
-    decoder = Decoder(L.Sequential(L.Linear(3, 64, rng=rng), L.Reshape(4, 4, 4), L.BatchNorm(4, affine=False)),
-                      L.Sequential(L.Tanh(), L.ConvTranspose2d(4, 3, 4, 2, 1, rng=rng), L.Sigmoid()))
+    encoder = Encoder(nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(0.1)),
+                      nn.Sequential(nn.Flatten(), nn.Linear(64, 6, rng=rng)), stochastic=True)
+    decoder = Decoder(nn.Sequential(nn.Linear(3, 64, rng=rng), nn.Reshape(4, 4, 4), nn.BatchNorm(4, affine=False)),
+                      nn.Sequential(nn.Tanh(), nn.ConvTranspose2d(4, 3, 4, 2, 1, rng=rng), nn.Sigmoid()))
     discriminator = Discriminator(
-        L.Sequential(L.Conv2d(3, 4, 4, 2, 1, rng=rng), L.LeakyReLU(0.1), L.Flatten(), L.Dropout(0.2, rng=ldf.Generator(9))),
-        L.Sequential(L.Linear(3, 8, rng=rng), L.LeakyReLU(0.1)),
-        L.Sequential(L.Linear(72, 80, rng=rng), L.LeakyReLU(0.1), L.Linear(80, 1, rng=rng)))
+        nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, rng=rng), nn.LeakyReLU(0.1), nn.Flatten(), nn.Dropout(0.2, rng=ldf.Generator(9))),
+        nn.Sequential(nn.Linear(3, 8, rng=rng), nn.LeakyReLU(0.1)),
+        nn.Sequential(nn.Linear(72, 80, rng=rng), nn.LeakyReLU(0.1), nn.Linear(80, 1, rng=rng)))
     model = ALI(encoder, decoder, discriminator, 3, seed=1, penalty=penalty)
     for _, holder in [*model.named_parameters(), *model.named_buffers()]:
         holder.data = holder.data.astype(dtype)
@@ -149,7 +150,7 @@ def test_a_whole_step_runs_through_the_kernels(device):
 
 @pytest.mark.parametrize("make", [
     lambda **s: nets.mlp_gan(4, 3, hidden=8, **s),
-    lambda **s: nets.joint_gan(frames=2, size=8, latent_size=4, hidden=16, **s)], ids=["top", "joint"])
+    lambda **s: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16, **s)], ids=["top", "joint"])
 def test_the_gans(device, make):
     x = np.tanh(values(12, 4) if make().sample(1).ndim == 2 else values(12, 2, 8, 8, 3)).astype(np.float32)
 
@@ -168,7 +169,7 @@ def test_the_gans(device, make):
 
 @pytest.mark.parametrize("make, shape", [
     (image_ali, (12, 8, 8, 3)), (lambda: nets.mlp_gan(4, 3, hidden=8), (12, 4)),
-    (lambda: nets.joint_gan(frames=2, size=8, latent_size=4, hidden=16), (12, 2, 8, 8, 3))], ids=["ALI", "top", "joint"])
+    (lambda: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16), (12, 2, 8, 8, 3))], ids=["ALI", "top", "joint"])
 def test_a_recorded_step_is_the_step(device, make, shape):
     """Trained by replays and trained without: the same weights, losses and noise to the last bit, over epochs (whose
     order the host draws from the same stream)."""
@@ -199,7 +200,7 @@ def counting(method, calls):
 
 def test_what_cannot_be_recorded_runs_without_a_graph(device):
     """A model that looks at its numbers on the host while it computes: one warning, and the same result."""
-    class Looking(L.Module):
+    class Looking(nn.Module):
         def forward(self, x):
             assert float(x.data.sum()) < 1e9
             return x

@@ -22,7 +22,7 @@ from helpers import attempt
 from PIL import Image
 
 from ldf_np.data import cache, cifar, load_cifar10
-from ldf_np.data.files import LARGEST, read_npz, read_png
+from ldf_np.data.recorded import LARGEST, read_npz, read_png
 
 MEMORY = 24 * 2**20  # bytes that a refusal may take
 

@@ -13,13 +13,19 @@ from devices import DEVICES, Device
 from helpers import tiny_ali, weights
 
 import ldf_np as ldf
-from ldf_np import checkpoint, files, nets, plots, records
-from ldf_np.checkpoint import Checkpoints
-from ldf_np.experiment import Tracker
-from ldf_np.hierarchy import LDF, Frames, Level, Whitening
-from ldf_np.records import read_records
-from ldf_np.training import History
-from ldf_np.vae import GaussianTop
+from ldf_np.experiments import plots
+from ldf_np.models import baselines, nets
+from ldf_np.models.factors import Frames
+from ldf_np.models.ldf import LDF, Level
+from ldf_np.models.vae import GaussianTop
+from ldf_np.models.whitening import Whitening
+from ldf_np.runtime import files
+from ldf_np.training import checkpoint
+from ldf_np.training import log as records
+from ldf_np.training.best_weights import Tracker
+from ldf_np.training.checkpoint import Checkpoints
+from ldf_np.training.log import read_records
+from ldf_np.training.loop import History
 
 TWO = [f"step-0000000{n}.{end}" for n in (19, 20) for end in ("json", "safetensors")]
 STEPS = {"bottom-first": 24, "together": 9}
@@ -156,11 +162,11 @@ def test_every_generator_of_a_network_is_kept():
 def framed():
     """A joint GAN with a second discriminator, on clips (n, 2, 8, 8, 1) and on frames."""
     x = np.tanh(data(40, 128)).reshape(40, 2, 8, 8, 1)
-    return nets.framed_joint_gan(2, 8, 1, hidden=4), (x, x[:, 0])
+    return baselines.framed_joint_gan(2, 8, 1, hidden=4), (x, x[:, 0])
 
 
 def vae():
-    return nets.mlp_vae(4, latent_size=2, hidden=6), (data(),)
+    return baselines.mlp_vae(4, latent_size=2, hidden=6), (data(),)
 
 
 def gaussian_top():

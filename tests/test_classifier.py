@@ -7,10 +7,16 @@ from helpers import values, weights
 from scipy import special
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np.classifier import Classifier, cross_entropy, log_softmax, small_classifier, softmax_cross_entropy
-from ldf_np.engine import Tensor, operation
-from ldf_np.metrics import inception_score
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor, operation
+from ldf_np.experiments.metrics import inception_score
+from ldf_np.models.classifier import (
+    Classifier,
+    cross_entropy,
+    log_softmax,
+    small_classifier,
+    softmax_cross_entropy,
+)
 
 LABELS = np.array([2, 0, 1, 2, 2])
 
@@ -181,7 +187,7 @@ def test_one_seed_one_run_and_its_file(tmp_path, learned):
 
 def test_vectors_are_classified_too():
     rng = ldf.Generator(0)
-    model = Classifier(L.Sequential(L.Linear(2, 16, rng=rng), L.LeakyReLU(0.1), L.Linear(16, 2, rng=rng)), 2, lr=1e-2)
+    model = Classifier(nn.Sequential(nn.Linear(2, 16, rng=rng), nn.LeakyReLU(0.1), nn.Linear(16, 2, rng=rng)), 2, lr=1e-2)
     x = values(200, 2, dtype=np.float32)
     labels = (x[:, 0] > 0).astype(np.int64)
     model.fit(x[:100], labels[:100], steps=100, batch_size=20)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ldf_np as ldf
-from ldf_np.engine import Tensor, grad, operation
+from ldf_np.autodiff.engine import Tensor, grad, operation
 from ldf_np.kernels import conv as kernel
 from ldf_np.kernels import lowering
-from ldf_np.layers import Parameter
+from ldf_np.nn.module import Parameter
 
 
 def trilinear(x, w, y, stride, padding):

@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldf_np.data import Clips, cache, cut_clips, load_pacman, motion, pacman, read_clips, to_float, to_uint8
+from ldf_np.data import (
+    Clips,
+    cache,
+    cut_clips,
+    load_pacman,
+    motion,
+    pacman,
+    read_clips,
+    to_float,
+    to_uint8,
+)
 
 
 @pytest.fixture(autouse=True)

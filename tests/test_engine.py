@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 import ldf_np as ldf
-from ldf_np import engine, layers, ops
-from ldf_np.engine import Tensor, grad, operation
-from ldf_np.penalty import roth_penalty
+from ldf_np.autodiff import engine, ops
+from ldf_np.autodiff.engine import Tensor, grad, operation
+from ldf_np.nn import layers
+from ldf_np.nn.penalty import roth_penalty
 
 # --------------------------------------------------------------------------------------------- what grad returns
 
@@ -205,11 +206,11 @@ def un_broadcast(cotangent, shape):
 
 
 def check_broadcasting(function, slope_a, slope_b, shapes):
-    a, b = (values(*shape, seed=k) for k, shape in enumerate(shapes.input_shapes))
-    v = values(*shapes.result_shape, seed=2)
+    a, b = (values(*shape, seed=k) for k, shape in enumerate(ops.input_shapes))
+    v = values(*ops.result_shape, seed=2)
     ta, tb = Tensor(a), Tensor(b)
     y = function(ta, tb)
-    assert y.shape == shapes.result_shape
+    assert y.shape == ops.result_shape
     ga, gb = grad(y, [ta, tb], v)
     np.testing.assert_allclose(ga.data, un_broadcast(v * slope_a(a, b), a.shape), atol=1e-12)
     np.testing.assert_allclose(gb.data, un_broadcast(v * slope_b(a, b), b.shape), atol=1e-12)

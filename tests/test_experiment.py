@@ -10,9 +10,13 @@ import pytest
 from helpers import ctrl_c, values, weights
 
 import ldf_np as ldf
-from ldf_np import experiment, nets
-from ldf_np.experiment import Pieces, Tracker, finished, over_seeds, verdict
-from ldf_np.training import History
+from ldf_np.experiments import cli as experiment
+from ldf_np.experiments import report, runs
+from ldf_np.experiments.runs import Pieces, finished
+from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.models import nets
+from ldf_np.training.best_weights import Tracker
+from ldf_np.training.loop import History
 
 
 def test_a_piece_is_made_once(tmp_path):
@@ -64,7 +68,7 @@ def test_a_piece_goes_on_from_its_checkpoint(tmp_path):
         return {"weights": weights(gan)}
 
     def pieces(resume=None):
-        return experiment.pieces(SimpleNamespace(out=tmp_path, on_nan="stop", resume=resume), {"a": 1}, 1)
+        return runs.pieces(SimpleNamespace(out=tmp_path, on_nan="stop", resume=resume), {"a": 1}, 1)
 
     whole, kept = make()["weights"], tmp_path / "checkpoints" / "it"
     for resume, step in ((None, 5), (None, 3), (False, 2)):         # the last begins anew
@@ -188,7 +192,7 @@ def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["demos/some demo.py", "--minutes", "1"])
     claim = {"claim": "A beats B", "paper": "p", "quantity": "q", "interval": [1.0, 0.5, 1.5], "verdict": "held"}
     options = SimpleNamespace(out=str(tmp_path), minutes=1)
-    experiment.save_results(options, title="T", claims=[claim], tables={}, figures=[("a.png", "caption", "alt")], seconds=2.0,
+    report.save_results(options, title="T", claims=[claim], tables={}, figures=[("a.png", "caption", "alt")], seconds=2.0,
                             n=3)
     results = json.loads((tmp_path / "results.json").read_text())
     (entry,) = results["claims"]

@@ -12,7 +12,7 @@ import pytest
 from helpers import CHECKOUT, load_program
 from PIL import Image
 
-from ldf_np.report import environment, save_json
+from ldf_np.experiments.report import environment, save_json
 
 figures = load_program("demos/figures.py")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import ldf_np as ldf
-from ldf_np.data.files import read_npz
+from ldf_np.data.recorded import read_npz
 
 pytestmark = pytest.mark.fuzz
 TRIES = settings(max_examples=150)

@@ -8,9 +8,9 @@ import pytest
 from helpers import weights
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np import nets
-from ldf_np.engine import Tensor
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor
+from ldf_np.models import baselines, nets
 
 MEAN, COVARIANCE = np.array([1.0, -2.0]), np.array([[1.0, 0.6], [0.6, 0.5]])
 
@@ -51,7 +51,7 @@ def test_samples_come_from_the_averaged_weights():
     model.fit(plane(), steps=10, batch_size=32)
     sample = model.sample(6, ldf.Generator(2))
     z = Tensor(ldf.Generator(2).standard_normal((6, 4)))
-    with L.evaluation(model.generator), ldf.no_grad():
+    with nn.evaluation(model.generator), ldf.no_grad():
         live = model.generator(z).data
         with model.ema.applied():
             averaged = model.generator(z).data
@@ -100,7 +100,7 @@ def test_a_copy_stands_on_its_own(copied):
 # ----------------------------------------------------------------------------------------------- the joint baseline
 
 def tiny_joint(seed=0, **settings):
-    return nets.joint_gan(frames=3, size=8, channels=2, latent_size=4, hidden=16, seed=seed, **settings)
+    return baselines.joint_gan(frames=3, size=8, channels=2, latent_size=4, hidden=16, seed=seed, **settings)
 
 
 def test_a_clip_becomes_an_image_and_back():
@@ -130,8 +130,8 @@ def parameters(*models):
 
 def test_the_joint_gan_is_of_ldfs_size():
     """The comparison of Section 5.2 is between equals: parameter counts within a tenth."""
-    ours, rival = parameters(nets.small_ali(), nets.mlp_gan(96 + 64)), parameters(nets.joint_gan())
+    ours, rival = parameters(nets.small_ali(), nets.mlp_gan(96 + 64)), parameters(baselines.joint_gan())
     assert 0.9 < rival / ours < 1.1
-    assert not 0.9 < parameters(nets.joint_gan(hidden=256)) / ours < 1.1       # negative control
+    assert not 0.9 < parameters(baselines.joint_gan(hidden=256)) / ours < 1.1       # negative control
 
 

@@ -19,10 +19,12 @@ from scipy.integrate import quad, simpson, solve_ivp
 from scipy.special import airy
 
 import ldf_np as ldf
-from ldf_np import gaussian, gaussian_curves, linear_ldf
-from ldf_np import gaussian_experiments as experiments
-from ldf_np import gaussian_theory as theory
-from ldf_np.gaussian import METRICS, BlockModel, Covariance
+from ldf_np.gaussian import curves as gaussian_curves
+from ldf_np.gaussian import estimators, experiments
+from ldf_np.gaussian import model as gaussian
+from ldf_np.gaussian import networks as linear_ldf
+from ldf_np.gaussian import theory as theory
+from ldf_np.gaussian.model import METRICS, BlockModel, Covariance
 
 Z = 3.5
 
@@ -35,7 +37,7 @@ def agrees(values, predicted, allowance=0.0):
 
 def squared_errors(model, n_joint, n_frames, repeats, seed=0, **options):
     rng = np.random.default_rng(seed)
-    found = gaussian.measure(model, [n_joint], n_frames, repeats, rng, metrics=("frobenius",), **options)[n_joint]
+    found = estimators.measure(model, [n_joint], n_frames, repeats, rng, metrics=("frobenius",), **options)[n_joint]
     return {name: row["frobenius"] for name, row in found.items()}
 
 
@@ -77,14 +79,14 @@ def test_estimators_are_what_they_are_called():
     x, frames = model.joint_samples(40, rng), model.frames(80, rng)
     flat = x.reshape(40, -1)
     S = flat.T @ flat / 40
-    joint = gaussian.joint_estimates(x, 1.0)
+    joint = estimators.joint_estimates(x, 1.0)
     np.testing.assert_allclose(joint["J0"].dense(), S, atol=1e-12)
     m = np.trace(S) / 18  # Ledoit-Wolf, as printed in their paper
     b2 = sum(np.sum((np.outer(row, row) - S) ** 2) for row in flat) / 40**2
     d2 = np.sum((S - m * np.eye(18)) ** 2)
     np.testing.assert_allclose(joint["LW"].dense(), b2 / d2 * m * np.eye(18) + (1 - b2 / d2) * S, atol=1e-12)
-    W, strength, _ = gaussian.learn_blocks(frames, 2, 1.0)
-    found = gaussian.hierarchical_estimates(x, (W, strength, _), 1.0)
+    W, strength, _ = estimators.learn_blocks(frames, 2, 1.0)
+    found = estimators.hierarchical_estimates(x, (W, strength, _), 1.0)
     basis = np.kron(np.eye(3), W[0])
     P = basis @ basis.T
     np.testing.assert_allclose(found["H-full"].dense(), P @ S @ P + np.eye(18) - P, atol=1e-12)
@@ -115,7 +117,7 @@ def test_sample_covariance_exactly(k, d, rho, theta, n):
     predicted = gaussian_curves.predict(model, n, 50, draws=2)["J0"]
     rng, truth = np.random.default_rng(1), model.covariance()
     runs = [
-        gaussian.errors(gaussian.joint_estimates(model.joint_samples(n, rng), model.sigma)["J0"], truth)
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["J0"], truth)
         for _ in range(600)
     ]
     measured = {m: np.array([run[m] for run in runs]) for m in METRICS}
@@ -134,7 +136,7 @@ def test_sample_covariance_has_no_finite_kl_with_too_few_samples():
     for n, finite in ((9, (False, False)), (10, (False, True)), (11, (False, True)), (12, (True, True))):
         predicted = gaussian_curves.predict(model, n, 50, draws=2)["J0"]
         assert (np.isfinite(predicted["kl_forward"]), np.isfinite(predicted["kl_reverse"])) == finite
-    few = gaussian.joint_estimates(model.joint_samples(9, np.random.default_rng(0)), 1.0)["J0"]
+    few = estimators.joint_estimates(model.joint_samples(9, np.random.default_rng(0)), 1.0)["J0"]
     assert gaussian.errors(few, model.covariance())["kl_forward"] == np.inf
 
 
@@ -142,12 +144,12 @@ def test_full_code_covariance_exactly_given_the_directions():
     """H-full splits into directions + Wishart exactly, whatever the directions: here they are fixed and bad."""
     model = BlockModel(k=4, d=6, r=2, theta=2.0, rho=0.7, seed=2)
     truth, rng, n, q = model.covariance(), np.random.default_rng(3), 25, 8
-    blocks = gaussian.learn_blocks(model.frames(12, rng), 2, 1.0)
+    blocks = estimators.learn_blocks(model.frames(12, rng), 2, 1.0)
     basis = gaussian.block_diagonal(np.broadcast_to(blocks[0], (4, 6, 2)))
     codes = truth.within(basis)
     at_best = gaussian.errors(Covariance(basis, codes, 1.0), truth)
     runs = [
-        gaussian.errors(gaussian.hierarchical_estimates(model.joint_samples(n, rng), blocks, 1.0)["H-full"], truth)
+        gaussian.errors(estimators.hierarchical_estimates(model.joint_samples(n, rng), blocks, 1.0)["H-full"], truth)
         for _ in range(400)
     ]
     forward, reverse = theory.wishart_kl(n, q)
@@ -169,11 +171,11 @@ def test_full_code_covariance_at_thirty_samples_is_skewed_not_mispredicted():
     rng, truth = np.random.default_rng(0), model.covariance()
     values = []
     for _ in range(35):  # directions matter little here: ten data sets share them
-        blocks = gaussian.learn_blocks(model.frames(4000, rng), 1, 1.0)
+        blocks = estimators.learn_blocks(model.frames(4000, rng), 1, 1.0)
         values.append(
             [
                 gaussian.errors(
-                    gaussian.hierarchical_estimates(model.joint_samples(30, rng), blocks, 1.0)["H-full"],
+                    estimators.hierarchical_estimates(model.joint_samples(30, rng), blocks, 1.0)["H-full"],
                     truth,
                     ("frobenius",),
                 )["frobenius"]
@@ -192,7 +194,7 @@ def test_full_code_covariance_at_thirty_samples_is_skewed_not_mispredicted():
 def test_a_spike_moves_turns_and_spreads_as_predicted(theta, n, p):
     gamma, rng = p / n, np.random.default_rng(7)
     value, cosine2 = np.array(
-        [[part[0] for part in gaussian.top_eigenvalues(np.array([[theta]]), n, p, rng)] for _ in range(100)]
+        [[part[0] for part in experiments.top_eigenvalues(np.array([[theta]]), n, p, rng)] for _ in range(100)]
     ).T
     assert agrees(value, theory.spike_eigenvalue(theta, gamma), allowance=0.01)
     assert agrees(cosine2, theory.spike_cosine2(theta, gamma), allowance=0.02)
@@ -208,7 +210,7 @@ def test_a_spike_below_the_threshold_is_lost():
     """Below BBP the top eigenvalue stays at the edge and its vector knows nothing of the spike (n = 400, p = 400)."""
     rng = np.random.default_rng(8)
     value, cosine2 = np.array(
-        [[part[0] for part in gaussian.top_eigenvalues(np.array([[0.5]]), 400, 400, rng)] for _ in range(20)]
+        [[part[0] for part in experiments.top_eigenvalues(np.array([[0.5]]), 400, 400, rng)] for _ in range(20)]
     ).T
     assert agrees(value, theory.bulk_edge(1.0), allowance=0.02)
     assert cosine2.mean() < 0.05
@@ -233,7 +235,7 @@ def test_shrinkage_undoes_the_shift(theta, gamma):
 @pytest.mark.parametrize("p", [30, 3])
 def test_top_eigenvalues_are_those_of_the_whole_matrix(p):
     grid = np.outer([0.3, 1.0, 4.0], BlockModel(k=3, d=10, rho=0.8).mu)
-    value, cosine2 = gaussian.top_eigenvalues(grid, 25, p, np.random.default_rng(11))
+    value, cosine2 = experiments.top_eigenvalues(grid, 25, p, np.random.default_rng(11))
     z = np.random.default_rng(11).standard_normal((25, p))
     for strengths, v, c in zip(grid, value, cosine2, strict=True):
         x = z * np.sqrt(1 + np.append(strengths, np.zeros(p - 3)))
@@ -255,7 +257,7 @@ def test_joint_pca(settings, n, allowance):
     model = BlockModel(**settings, seed=1)
     rng, truth = np.random.default_rng(2), model.covariance()
     runs = [
-        gaussian.errors(gaussian.joint_estimates(model.joint_samples(n, rng), model.sigma)["J1"], truth)
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["J1"], truth)
         for _ in range(50)
     ]
     predicted = gaussian_curves.predict(model, n, 100)["J1"]
@@ -272,7 +274,7 @@ def test_equal_spikes_need_the_noise_that_the_limit_leaves_out():
     model = BlockModel(k=5, d=60, rho=0.0)
     values = [
         gaussian.errors(
-            gaussian.joint_estimates(model.joint_samples(1000, np.random.default_rng(s)), 1.0)["J1"],
+            estimators.joint_estimates(model.joint_samples(1000, np.random.default_rng(s)), 1.0)["J1"],
             model.covariance(),
             ("frobenius",),
         )["frobenius"]
@@ -293,7 +295,7 @@ def test_ledoit_wolf(settings, n):
     model = BlockModel(**settings, sigma=0.8)
     rng, truth = np.random.default_rng(3), model.covariance()
     runs = [
-        gaussian.errors(gaussian.joint_estimates(model.joint_samples(n, rng), model.sigma)["LW"], truth)
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["LW"], truth)
         for _ in range(60)
     ]
     predicted = gaussian_curves.predict(model, n, 100, draws=2)["LW"]
@@ -318,7 +320,7 @@ def test_operator_norm_of_the_sample_covariance(settings, n):
     model = BlockModel(**settings)
     rng, truth = np.random.default_rng(4), model.covariance()
     values = [
-        gaussian.errors(gaussian.joint_estimates(model.joint_samples(n, rng), 1.0)["J0"], truth, ("operator",))[
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), 1.0)["J0"], truth, ("operator",))[
             "operator"
         ]
         for _ in range(40)
@@ -357,7 +359,7 @@ def test_hierarchy(settings, n, frames):
 
 def test_hierarchy_in_every_metric():
     model = BlockModel(k=5, d=30, rho=0.8)
-    found = gaussian.measure(model, [60], 1000, 100, np.random.default_rng(6), joint=False)[60]
+    found = estimators.measure(model, [60], 1000, 100, np.random.default_rng(6), joint=False)[60]
     predicted = gaussian_curves.predict(model, 60, 1000)
     for metric in METRICS:
         for name in ("H0", "H-full", "H-par"):
@@ -385,7 +387,7 @@ def test_one_parameter_costs_what_fisher_says(k, rho, a, r, n):
     found = []
     for _ in range(300):
         y = rng.standard_normal((n * r, k)) @ root.T
-        found.append(gaussian.fit_rho(y.T @ y / (n * r), a))
+        found.append(estimators.fit_rho(y.T @ y / (n * r), a))
     information = gaussian_curves.fisher_information(rho, k, a, n, r)
     assert np.var(found) == pytest.approx(1 / information, rel=0.25)
     assert np.var(found) != pytest.approx(
@@ -413,7 +415,7 @@ def test_the_wrong_family_keeps_a_distance_that_no_number_of_samples_removes():
     found = []
     for _ in range(300):
         y = rng.standard_normal((300, 3)) @ root.T
-        found.append(gaussian.fit_rho(y.T @ y / 300, 1.0))
+        found.append(estimators.fit_rho(y.T @ y / 300, 1.0))
     assert agrees(found, rho, 0.02) and np.std(found) == pytest.approx(sd, rel=0.2)
 
 
@@ -426,8 +428,8 @@ def test_frames_cut_from_the_joint_samples_swell_their_codes(shared):
     rng, found = np.random.default_rng(2), []
     for _ in range(60):
         x = model.joint_samples(n, rng)
-        W = gaussian.learn_blocks(model.frames_of(x), 1, 1.0)[0]
-        y = gaussian.encode(x, W)[..., 0]
+        W = estimators.learn_blocks(model.frames_of(x), 1, 1.0)[0]
+        y = estimators.encode(x, W)[..., 0]
         y *= np.sign(np.einsum("kd,kd->k", np.broadcast_to(W, (4, 50, 1))[..., 0], model.W[..., 0]))
         found.append(y.T @ y / n)
     found, c2 = np.array(found), float(theory.spike_cosine2(1.0, gamma))
@@ -452,7 +454,7 @@ def test_blocks_with_their_own_axes_are_aligned():
     turns = [np.linalg.qr(rng.standard_normal((2, 2)))[0] for _ in range(3)]
     turned = np.stack([y[:, i] @ turns[i] for i in range(3)], axis=1)
     W = np.stack([np.eye(4)[:, :2] @ turns[i] for i in range(3)])
-    found, axes = gaussian.align_codes(turned, W)
+    found, axes = estimators.align_codes(turned, W)
     for i in (1, 2):
         cross = found[:, i].T @ found[:, i - 1]
         np.testing.assert_allclose(cross, cross.T, atol=1e-9)
@@ -498,7 +500,7 @@ def test_tracy_widom_law():
 @pytest.mark.parametrize("n, p", [(300, 100), (4000, 60)])
 def test_pure_noise_follows_tracy_widom(n, p):
     rng = np.random.default_rng(10)
-    tops = n * gaussian.white_top_eigenvalues(n, p, 3000, rng)
+    tops = n * experiments.white_top_eigenvalues(n, p, 3000, rng)
     grid = np.linspace(-7, 7, 141)
     cdf = theory.tracy_widom_cdf(grid)
 
@@ -522,14 +524,14 @@ def test_the_bidiagonal_model_has_the_law_of_a_whole_matrix():
     rng = np.random.default_rng(13)
     for n, p in ((30, 60), (50, 20)):
         direct = np.linalg.norm(rng.standard_normal((1500, n, p)), 2, axis=(1, 2)) ** 2 / n
-        assert stats.ks_2samp(gaussian.white_top_eigenvalues(n, p, 1500, rng), direct).pvalue > 0.001
-        assert stats.ks_2samp(gaussian.white_top_eigenvalues(n + 5, p, 1500, rng), direct).pvalue < 0.001
+        assert stats.ks_2samp(experiments.white_top_eigenvalues(n, p, 1500, rng), direct).pvalue > 0.001
+        assert stats.ks_2samp(experiments.white_top_eigenvalues(n + 5, p, 1500, rng), direct).pvalue < 0.001
 
 
 def test_detection_power():
     n, p, rng = 200, 100, np.random.default_rng(12)
     theta = np.array([0.2, 1.2, 1.6])
-    values = np.array([gaussian.top_eigenvalues(theta[:, None], n, p, rng)[0] for _ in range(120)])
+    values = np.array([experiments.top_eigenvalues(theta[:, None], n, p, rng)[0] for _ in range(120)])
     power = np.mean(values > theory.critical_eigenvalue(n, p), axis=0)
     predicted = theory.detection_power(theta, n, p)
     assert predicted[0] == 0.05 and np.all(np.abs(power - predicted) < Z * np.sqrt(0.25 / 120))
@@ -608,10 +610,10 @@ def test_bad_numbers_of_samples_are_named():
         (lambda: model.frames(1, rng), "n: "),
         (lambda: gaussian_curves.predict(model, 1, 10), "n_joint"),
         (lambda: gaussian_curves.predict(model, 10, 1), "n_frames"),
-        (lambda: gaussian.measure(model, [1, 10], 10, 2, rng), "n_joint"),
-        (lambda: gaussian.measure(model, [10], 1, 2, rng), "n_frames"),
-        (lambda: gaussian.all_estimates(model, 1, 10, rng), "n_joint"),
-        (lambda: gaussian.measure(model, [10], 10, 0, rng), "repeats"),
+        (lambda: estimators.measure(model, [1, 10], 10, 2, rng), "n_joint"),
+        (lambda: estimators.measure(model, [10], 1, 2, rng), "n_frames"),
+        (lambda: estimators.all_estimates(model, 1, 10, rng), "n_joint"),
+        (lambda: estimators.measure(model, [10], 10, 0, rng), "repeats"),
     ):
         with pytest.raises(ValueError, match=f"^{name}"):
             call()
@@ -625,9 +627,9 @@ def test_trained_ldf_comes_near_its_formula_and_joint_does_not_beat_its_own():
     rng, truth, n = np.random.default_rng(1), model.covariance(), 80
     frames, x = model.frames(1500, rng), model.joint_samples(n, rng)
     full = gaussian.errors(
-        gaussian.hierarchical_estimates(x, gaussian.learn_blocks(frames, 1, 1.0), 1.0)["H-full"], truth
+        estimators.hierarchical_estimates(x, estimators.learn_blocks(frames, 1, 1.0), 1.0)["H-full"], truth
     )["frobenius"]
-    best = gaussian.errors(gaussian.joint_estimates(x, 1.0)["J1"], truth)["frobenius"]
+    best = gaussian.errors(estimators.joint_estimates(x, 1.0)["J1"], truth)["frobenius"]
     ali = linear_ldf.linear_ali(20, 1, seed=1)
     ali.fit(frames[0].astype(np.float32), steps=250, batch_size=128)
     model_ = linear_ldf.linear_ldf(ali, 3, 1, seed=1)

@@ -8,7 +8,7 @@ import pytest
 from helpers import load_program
 
 import ldf_np as ldf
-from ldf_np import nets
+from ldf_np.models import nets
 
 gibbs = load_program("demos/gibbs.py")
 

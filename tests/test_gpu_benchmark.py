@@ -9,7 +9,7 @@ import pytest
 from devices import EMULATED, Device
 from helpers import load_program
 
-from ldf_np import nets
+from ldf_np.models import nets
 
 PROGRAM = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 

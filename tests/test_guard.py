@@ -7,13 +7,14 @@ import pytest
 from helpers import tiny_ali, weights
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np import nets, threads
-from ldf_np.checkpoint import HALVINGS, Checkpoints
-from ldf_np.engine import Tensor
-from ldf_np.guard import first_not_finite
-from ldf_np.layers import watching
-from ldf_np.optim import Adam
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor
+from ldf_np.models import nets
+from ldf_np.nn.module import watching
+from ldf_np.nn.optim import Adam
+from ldf_np.runtime import threads
+from ldf_np.training.checkpoint import HALVINGS, Checkpoints
+from ldf_np.training.guard import first_not_finite
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 
@@ -22,7 +23,7 @@ def data(n=64, size=4):
     return np.random.default_rng(0).standard_normal((n, size)).astype(np.float32)
 
 
-class Faulty(L.Module):
+class Faulty(nn.Module):
     """Passes x on, but in call number ``at`` (from 1) and those after it makes an output, or a gradient, NaN."""
 
     def __init__(self, at, gradient=False):
@@ -88,11 +89,11 @@ def test_a_healthy_step_has_no_culprit():
     before = {n: p.data.copy() for n, p in model.named_parameters()}
     assert first_not_finite(model, model._advance, data(8), 0.0) == "no layer: it is the loss itself, or does not happen again"
     assert all(np.array_equal(p.data, before[n]) for n, p in model.named_parameters())
-    assert threads._count == before_count and getattr(L._watch, "look", None) is None
+    assert threads._count == before_count and getattr(nn.module._watch, "look", None) is None
 
 
 def test_an_optimiser_refuses_a_bad_gradient_and_changes_nothing():
-    network = L.Linear(3, 2, rng=ldf.Generator(0))
+    network = nn.Linear(3, 2, rng=ldf.Generator(0))
     adam = Adam(network)
     before, state = network.flat().copy(), adam.state
     for bad in (np.nan, np.inf, -np.inf):

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ldf_np as ldf
-from ldf_np import hierarchy, nets, training
-from ldf_np.engine import Tensor, grad
-from ldf_np.hierarchy import LDF, Frames, Groups, Level, Patches, SharedAndLocal, Whitening
+from ldf_np.autodiff.engine import Tensor, grad
+from ldf_np.models import ldf as hierarchy
+from ldf_np.models import nets
+from ldf_np.models.factors import Frames, Groups, Patches
+from ldf_np.models.ldf import LDF, Level
+from ldf_np.models.whitening import SharedAndLocal, Whitening
+from ldf_np.training import loop as training
 
 SIZES = st.integers(1, 3)
 

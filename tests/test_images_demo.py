@@ -7,8 +7,8 @@ import pytest
 from helpers import ctrl_c, load_program
 
 import ldf_np as ldf
-from ldf_np import patch_nets
 from ldf_np.data import Images
+from ldf_np.models import image_nets as patch_nets
 
 images = load_program("demos/images.py")
 

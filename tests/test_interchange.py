@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import ldf_np as ldf
-from ldf_np import backend
 from ldf_np.kernels import cuda
+from ldf_np.runtime import device as backend
 
 
 class Foreign:

@@ -11,39 +11,39 @@ from helpers import doubled, of_parameters, values
 from safetensors.numpy import load_file, save_file
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np.engine import Tensor, grad
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.kernels.norm import channel_sum
 
 
 def small_net(seed=0):
     rng = ldf.Generator(seed)
-    return L.Sequential(L.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), L.BatchNorm(4), L.LeakyReLU(0.1), L.Flatten(),
-                        L.Linear(64, 6, rng=rng), L.LayerNorm(6), L.Maxout(2), L.Linear(3, 48, rng=rng),
-                        L.Reshape(4, 4, 3), L.ConvTranspose2d(3, 2, 4, 2, 1, rng=rng), L.Tanh())
+    return nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(0.1), nn.Flatten(),
+                        nn.Linear(64, 6, rng=rng), nn.LayerNorm(6), nn.Maxout(2), nn.Linear(3, 48, rng=rng),
+                        nn.Reshape(4, 4, 3), nn.ConvTranspose2d(3, 2, 4, 2, 1, rng=rng), nn.Tanh())
 
 
 # (layer, input shape, output shape, {parameter: shape} in order); all draw from one fresh generator.
 LAYERS = {
-    "Linear": (lambda r: L.Linear(3, 5, rng=r), (4, 3), (4, 5), {"weight": (3, 5), "bias": (5,)}),
-    "Linear without bias": (lambda r: L.Linear(3, 5, bias=False, rng=r), (4, 2, 3), (4, 2, 5), {"weight": (3, 5)}),
-    "Conv2d": (lambda r: L.Conv2d(2, 3, (3, 2), 2, 1, rng=r), (2, 5, 4, 2), (2, 3, 3, 3),
+    "Linear": (lambda r: nn.Linear(3, 5, rng=r), (4, 3), (4, 5), {"weight": (3, 5), "bias": (5,)}),
+    "Linear without bias": (lambda r: nn.Linear(3, 5, bias=False, rng=r), (4, 2, 3), (4, 2, 5), {"weight": (3, 5)}),
+    "Conv2d": (lambda r: nn.Conv2d(2, 3, (3, 2), 2, 1, rng=r), (2, 5, 4, 2), (2, 3, 3, 3),
                {"weight": (3, 2, 2, 3), "bias": (3,)}),
-    "ConvTranspose2d": (lambda r: L.ConvTranspose2d(2, 3, 4, 2, 1, rng=r), (2, 2, 3, 2), (2, 4, 6, 3),
+    "ConvTranspose2d": (lambda r: nn.ConvTranspose2d(2, 3, 4, 2, 1, rng=r), (2, 2, 3, 2), (2, 4, 6, 3),
                         {"weight": (4, 4, 3, 2), "bias": (3,)}),
-    "ConvTranspose2d sized": (lambda r: L.ConvTranspose2d(1, 1, 3, 2, output_size=(6, 5), bias=False, rng=r),
+    "ConvTranspose2d sized": (lambda r: nn.ConvTranspose2d(1, 1, 3, 2, output_size=(6, 5), bias=False, rng=r),
                               (1, 2, 2, 1), (1, 6, 5, 1), {"weight": (3, 3, 1, 1)}),
-    "BatchNorm": (lambda r: L.BatchNorm(3), (4, 2, 3), (4, 2, 3), {"weight": (3,), "bias": (3,)}),
-    "BatchNorm plain": (lambda r: L.BatchNorm(3, affine=False), (5, 3), (5, 3), {}),
-    "LayerNorm": (lambda r: L.LayerNorm(4), (3, 4), (3, 4), {"weight": (4,), "bias": (4,)}),
-    "LeakyReLU": (lambda r: L.LeakyReLU(0.3), (3, 4), (3, 4), {}),
-    "Tanh": (lambda r: L.Tanh(), (3, 4), (3, 4), {}),
-    "Sigmoid": (lambda r: L.Sigmoid(), (3, 4), (3, 4), {}),
-    "Maxout": (lambda r: L.Maxout(3), (2, 6), (2, 2), {}),
-    "Dropout": (lambda r: L.Dropout(0.5, rng=r), (3, 4), (3, 4), {}),
-    "Flatten": (lambda r: L.Flatten(), (2, 3, 4), (2, 12), {}),
-    "Reshape": (lambda r: L.Reshape(2, 2, -1), (3, 8), (3, 2, 2, 2), {}),
-    "Sequential": (lambda r: L.Sequential(L.Linear(3, 2, rng=r), L.Tanh(), L.Linear(2, 1, rng=r)), (4, 3), (4, 1),
+    "BatchNorm": (lambda r: nn.BatchNorm(3), (4, 2, 3), (4, 2, 3), {"weight": (3,), "bias": (3,)}),
+    "BatchNorm plain": (lambda r: nn.BatchNorm(3, affine=False), (5, 3), (5, 3), {}),
+    "LayerNorm": (lambda r: nn.LayerNorm(4), (3, 4), (3, 4), {"weight": (4,), "bias": (4,)}),
+    "LeakyReLU": (lambda r: nn.LeakyReLU(0.3), (3, 4), (3, 4), {}),
+    "Tanh": (lambda r: nn.Tanh(), (3, 4), (3, 4), {}),
+    "Sigmoid": (lambda r: nn.Sigmoid(), (3, 4), (3, 4), {}),
+    "Maxout": (lambda r: nn.Maxout(3), (2, 6), (2, 2), {}),
+    "Dropout": (lambda r: nn.Dropout(0.5, rng=r), (3, 4), (3, 4), {}),
+    "Flatten": (lambda r: nn.Flatten(), (2, 3, 4), (2, 12), {}),
+    "Reshape": (lambda r: nn.Reshape(2, 2, -1), (3, 8), (3, 2, 2, 2), {}),
+    "Sequential": (lambda r: nn.Sequential(nn.Linear(3, 2, rng=r), nn.Tanh(), nn.Linear(2, 1, rng=r)), (4, 3), (4, 1),
                    {"layers.0.weight": (3, 2), "layers.0.bias": (2,),
                     "layers.2.weight": (2, 1), "layers.2.bias": (1,)}),
 }
@@ -73,7 +73,7 @@ def test_gradients_to_the_second_order(name, training):
 
 def test_a_module_without_forward():
     with pytest.raises(TypeError, match="Bare defines no forward"):
-        type("Bare", (L.Module,), {})()(Tensor(1.0))
+        type("Bare", (nn.Module,), {})()(Tensor(1.0))
 
 
 # ------------------------------------------------------------------------------------------------- normalisation
@@ -98,21 +98,21 @@ def check_batch_norm(layer, x):
 
 
 def test_batch_norm_in_training():
-    layer = L.BatchNorm(3)
+    layer = nn.BatchNorm(3)
     layer.weight.data[...], layer.bias.data[...] = [1, 2, 3], [3, 2, 1]
     check_batch_norm(layer, values(6, 2, 4, 3) * 2 + 1)
 
 
 def test_a_batch_norm_that_forgets_its_statistics():
     """Negative control of the check above."""
-    layer = L.BatchNorm(3)
+    layer = nn.BatchNorm(3)
     layer._move = lambda running, value: None
     with pytest.raises(AssertionError):
         check_batch_norm(layer, values(6, 3) * 2 + 1)
 
 
 def test_batch_norm_in_evaluation():
-    layer = L.BatchNorm(2, affine=False)
+    layer = nn.BatchNorm(2, affine=False)
     layer.running_mean.data[...], layer.running_var.data[...] = [1, -1], [4, 9]
     x = values(5, 2, dtype=np.float32)
     y = layer.eval()(Tensor(x))
@@ -123,25 +123,25 @@ def test_batch_norm_in_evaluation():
 
 def test_what_batch_norm_refuses():
     with pytest.raises(ValueError, match=r"at least 2 values a channel, got input \(1, 3\)"):
-        L.BatchNorm(3)(Tensor(values(1, 3)))
+        nn.BatchNorm(3)(Tensor(values(1, 3)))
     with pytest.raises(ValueError, match=r"expected 3 channels, got input \(4, 1\)"):
-        L.BatchNorm(3, affine=False)(Tensor(values(4, 1)))
+        nn.BatchNorm(3, affine=False)(Tensor(values(4, 1)))
 
 
 def test_batch_norm_after_a_function_of_itself_to_the_third_order():
     """The cotangent of a normalisation depends on its input too; that path must not be counted twice."""
-    layer = doubled(L.BatchNorm(2, affine=False))
+    layer = doubled(nn.BatchNorm(2, affine=False))
     ldf.check_grads(lambda x: ldf.square(layer(x)) * ldf.tanh(x), [values(4, 2)], order=3)
     ldf.check_grads(lambda x: layer(ldf.tanh(layer(x) * 2)), [values(4, 2)], order=3)
 
 
 def test_batch_norm_to_the_fourth_order():
     """From here on the formula of the second derivative is differentiated as it stands, and its rule is not linear."""
-    ldf.check_grads(doubled(L.BatchNorm(1, affine=False)), [values(3, 1)], order=4, rtol=1e-4)
+    ldf.check_grads(doubled(nn.BatchNorm(1, affine=False)), [values(3, 1)], order=4, rtol=1e-4)
 
 
 def test_layer_norm():
-    layer, x = L.LayerNorm(4), values(3, 4)
+    layer, x = nn.LayerNorm(4), values(3, 4)
     want = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
     np.testing.assert_allclose(layer(Tensor(x)).data, want, atol=1e-7)
 
@@ -149,10 +149,10 @@ def test_layer_norm():
 def test_modes_reach_every_module_and_come_back():
     net = small_net()
     net[1].eval()
-    with L.evaluation(net):
+    with nn.evaluation(net):
         assert not any(m.training for _, m in net.named_modules())
     assert net.training and not net[1].training and net[2].training
-    with pytest.raises(ZeroDivisionError), L.evaluation(net):
+    with pytest.raises(ZeroDivisionError), nn.evaluation(net):
         raise ZeroDivisionError
     assert net.training
     assert all(m.training for _, m in net.train().named_modules())
@@ -162,31 +162,31 @@ def test_modes_reach_every_module_and_come_back():
 
 def test_dropout():
     x = Tensor(np.ones((200, 100), np.float32))
-    a, b = (L.Dropout(0.3, rng=ldf.Generator(5))(x).data for _ in range(2))
+    a, b = (nn.Dropout(0.3, rng=ldf.Generator(5))(x).data for _ in range(2))
     np.testing.assert_array_equal(a, b)                                         # one seed, one mask
     assert a.dtype == np.float32
     assert set(np.unique(a)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
     assert abs((a == 0).mean() - 0.3) < 0.01 and abs(a.mean() - 1) < 0.02
-    layer = L.Dropout(0.3, rng=ldf.Generator(5))
+    layer = nn.Dropout(0.3, rng=ldf.Generator(5))
     assert (layer(x).data != layer(x).data).any()                               # a new mask each time
-    assert layer.eval()(x) is x and L.Dropout(0.0, rng=ldf.Generator(0))(x) is x
+    assert layer.eval()(x) is x and nn.Dropout(0.0, rng=ldf.Generator(0))(x) is x
     for p in (1.0, -0.1):
         with pytest.raises(ValueError, match="p: expected a probability"):
-            L.Dropout(p, rng=ldf.Generator(0))
+            nn.Dropout(p, rng=ldf.Generator(0))
 
 
 def test_dropout_lets_the_gradient_through_where_it_let_the_value_through():
     x = Tensor(values(6, 5))
-    y = L.Dropout(0.5, rng=ldf.Generator(0))(x)
+    y = nn.Dropout(0.5, rng=ldf.Generator(0))(x)
     np.testing.assert_array_equal(grad(y.sum(), x).data * x.data, y.data)
 
 
 # -------------------------------------------------------------------------------------------------- initialisers
 
 @pytest.mark.parametrize("init, variance", [
-    (L.normal(0.05), 0.05 ** 2), (L.he(), 2 / 300), (L.he(0.1), 2 / (1.01 * 300)), (L.glorot(), 2 / 500)])
+    (nn.normal(0.05), 0.05 ** 2), (nn.he(), 2 / 300), (nn.he(0.1), 2 / (1.01 * 300)), (nn.glorot(), 2 / 500)])
 def test_initialisers(init, variance):
-    weight = L.Linear(300, 200, init=init, rng=ldf.Generator(1)).weight.data
+    weight = nn.Linear(300, 200, init=init, rng=ldf.Generator(1)).weight.data
     assert weight.dtype == np.float32
     np.testing.assert_allclose(weight.var(), variance, rtol=0.02)
     assert abs(weight.mean()) < 4 * np.sqrt(variance / weight.size)
@@ -195,7 +195,7 @@ def test_initialisers(init, variance):
 @pytest.mark.parametrize("stride, kernel", [(1, 3), (2, 4)])
 def test_he_keeps_the_variance_through_convolutions(stride, kernel):
     x = Tensor(values(4, 16, 16, 32, dtype=np.float32))
-    for kind in (L.Conv2d, L.ConvTranspose2d):
+    for kind in (nn.Conv2d, nn.ConvTranspose2d):
         y = kind(32, 32, kernel, stride, 1, rng=ldf.Generator(0))(x).data[:, 2:-2, 2:-2]
         assert 1.7 < (y ** 2).mean() < 2.3          # 2: what a ReLU will halve
 
@@ -203,7 +203,7 @@ def test_he_keeps_the_variance_through_convolutions(stride, kernel):
 def test_log_odds():
     """A sigmoid with this bias starts at the mean colour."""
     images = np.random.default_rng(0).random((10, 4, 4, 3)) * [1, 0.5, 0]
-    bias = L.log_odds(images)
+    bias = nn.log_odds(images)
     assert bias.shape == (3,) and bias.dtype == np.float32
     np.testing.assert_allclose(ldf.sigmoid(Tensor(bias)).data, [*images.mean((0, 1, 2))[:2], 1e-3], rtol=1e-5)
 
@@ -244,10 +244,10 @@ def test_flat_of_a_child_before_and_after_its_parent():
 
 
 def test_flat_of_one_parameter_and_of_none():
-    layer = L.Linear(2, 3, bias=False, rng=ldf.Generator(0))
+    layer = nn.Linear(2, 3, bias=False, rng=ldf.Generator(0))
     assert shares(layer.flat(), layer) and np.shares_memory(layer.flat(), layer.flat())
     with pytest.raises(ValueError, match="Tanh has no parameters"):
-        L.Tanh().flat()
+        nn.Tanh().flat()
 
 
 def test_weights_survive_loading_as_views():
@@ -328,7 +328,7 @@ def bf16(path):
     lambda p: p.write_bytes(p.read_bytes()[:-10]), lambda p: p.write_bytes(p.read_bytes()[:4]),
     lambda p: p.write_bytes(b""),
     lambda p: p.write_bytes(os.urandom(1000)), lambda p: p.write_text("not weights at all"), bf16,
-    lambda p: save_file({"other": np.zeros(3)}, p), lambda p: L.Linear(2, 2, rng=ldf.Generator(0)).save(p),
+    lambda p: save_file({"other": np.zeros(3)}, p), lambda p: nn.Linear(2, 2, rng=ldf.Generator(0)).save(p),
 ], ids=["truncated", "cut in its header", "empty", "noise", "text", "bf16", "other names", "another model"])
 def test_a_spoilt_file_is_named_and_changes_nothing(tmp_path, spoil):
     path, net = tmp_path / "net.safetensors", small_net()

@@ -9,7 +9,7 @@ from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np.data import Clips
-from ldf_np.experiment import Pieces
+from ldf_np.experiments.runs import Pieces
 
 limited = load_program("demos/limited_data.py")
 

@@ -7,8 +7,16 @@ import pytest
 from helpers import values
 
 import ldf_np as ldf
-from ldf_np.engine import Tensor, grad
-from ldf_np.losses import KINDS, ali_loss, check_metric, colour_metric, discriminator_loss, generator_loss, reconstruction_loss
+from ldf_np.autodiff.engine import Tensor, grad
+from ldf_np.nn.losses import (
+    KINDS,
+    ali_loss,
+    check_metric,
+    colour_metric,
+    discriminator_loss,
+    generator_loss,
+    reconstruction_loss,
+)
 
 REAL, FAKE = values(5, 1), values(5, 1, seed=1)
 

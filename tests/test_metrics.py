@@ -6,7 +6,7 @@ import pytest
 from helpers import values
 from scipy.linalg import sqrtm
 
-from ldf_np import metrics
+from ldf_np.experiments import clip_scores, metrics, statistics
 
 
 def normal(n, d=4, mean=0.0, scale=1.0, seed=0):
@@ -112,30 +112,30 @@ def test_what_is_no_sample(score):
 
 def test_motion():
     still = np.full((3, 5, 4, 4, 3), 128, np.uint8)
-    np.testing.assert_array_equal(metrics.motion(still), 0)
+    np.testing.assert_array_equal(clip_scores.motion(still), 0)
     moving = still.astype(np.float32) / 127.5 - 1
     moving[:, 2, 0, 0, 0] += 0.5                    # there and back: twice 0.5^2
-    np.testing.assert_allclose(metrics.motion(moving), 0.5, rtol=1e-6)
+    np.testing.assert_allclose(clip_scores.motion(moving), 0.5, rtol=1e-6)
     shifted = moving.copy()
     shifted[:, 2, 0, 0, 0] += 0.5
-    np.testing.assert_allclose(metrics.motion_distance(moving, shifted), 2 - 0.5, rtol=1e-6)
-    assert metrics.motion_distance(moving, moving) == 0
+    np.testing.assert_allclose(clip_scores.motion_distance(moving, shifted), 2 - 0.5, rtol=1e-6)
+    assert clip_scores.motion_distance(moving, moving) == 0
 
 
 def test_background_drift():
-    assert metrics.background_drift(clips()) == 0
+    assert clip_scores.background_drift(clips()) == 0
     noise = values(6, 5, 8, 8, 3, dtype=np.float32) * 0.1
-    np.testing.assert_allclose(metrics.background_drift(noise, share=1.0), 0.1 * np.sqrt(4 / 5), rtol=0.05)
+    np.testing.assert_allclose(clip_scores.background_drift(noise, share=1.0), 0.1 * np.sqrt(4 / 5), rtol=0.05)
     with pytest.raises(ValueError, match="share: expected a number in .0, 1., got 0"):
-        metrics.background_drift(noise, 0)
+        clip_scores.background_drift(noise, 0)
 
 
 def test_ways_to_take_a_clip_apart():
     x = clips(4)
-    frames = metrics.one_frame(x)
+    frames = clip_scores.one_frame(x)
     assert frames.shape == (4, 8, 8, 3) and all((frame == clip).all((1, 2, 3)).any() for frame, clip in zip(frames, x))
-    np.testing.assert_array_equal(metrics.as_channels(x)[..., 3:6], x[:, 1])
-    np.testing.assert_allclose(metrics.differences(x)[..., :3], (x[:, 1].astype(float) - x[:, 0]) / 127.5, atol=1e-6)
+    np.testing.assert_array_equal(clip_scores.as_channels(x)[..., 3:6], x[:, 1])
+    np.testing.assert_allclose(clip_scores.differences(x)[..., :3], (x[:, 1].astype(float) - x[:, 0]) / 127.5, atol=1e-6)
 
 
 def test_features():
@@ -155,38 +155,38 @@ def test_an_interval_covers_the_truth():
     """Of 100 intervals at 90% for a mean, about 90 hold the true one."""
     covered = 0
     for k in range(100):
-        value, low, high = metrics.interval(lambda x: x.mean(), normal(60, 1, seed=k), level=0.9, seed=k)
+        value, low, high = statistics.interval(lambda x: x.mean(), normal(60, 1, seed=k), level=0.9, seed=k)
         assert low <= value <= high
         covered += low <= 0 <= high
     assert 80 <= covered <= 97
 
 
 def test_the_interval_of_a_distance():
-    value, low, high = metrics.interval(metrics.kid, normal(60), normal(60, mean=1, seed=1), repeats=40)
+    value, low, high = statistics.interval(metrics.kid, normal(60), normal(60, mean=1, seed=1), repeats=40)
     assert 0 < low < value < high
     with pytest.raises(ValueError, match="repeats, level"):
-        metrics.interval(metrics.kid, normal(9), normal(9), repeats=1)
+        statistics.interval(metrics.kid, normal(9), normal(9), repeats=1)
 
 
 def test_anchors():
     real, train = clips(24), clips(30, seed=5)
-    sets = metrics.anchors(real, train)
+    sets = clip_scores.anchors(real, train)
     assert list(sets) == ["real", "independent", "shuffled", "frozen", "noised", "memorised"]
     assert all(s.shape == (12, 5, 8, 8, 3) and s.dtype == np.uint8 for s in sets.values())
-    assert metrics.motion(sets["frozen"]).max() == 0 and metrics.background_drift(sets["shuffled"]) == 0
-    assert metrics.background_drift(sets["independent"]) > metrics.background_drift(sets["noised"]) > 0
+    assert clip_scores.motion(sets["frozen"]).max() == 0 and clip_scores.background_drift(sets["shuffled"]) == 0
+    assert clip_scores.background_drift(sets["independent"]) > clip_scores.background_drift(sets["noised"]) > 0
     for clip, base in zip(sets["shuffled"], sets["real"]):
         assert sorted(f.tobytes() for f in clip) == sorted(f.tobytes() for f in base) and (clip != base).any()
     flat = [s.reshape(len(s), -1) / 255 for s in (sets["memorised"], train, real)]
     assert metrics.memorisation(*flat) == 0
     with pytest.raises(ValueError, match="real: expected at least 4 clips .* of uint8, got uint8 of shape"):
-        metrics.anchors(real[:3], train)
+        clip_scores.anchors(real[:3], train)
 
 
 def test_relative():
-    assert [metrics.relative(m, 2.0, 4.0) for m in (2.0, 4.0, 5.0)] == [0, 1, 1.5]
+    assert [clip_scores.relative(m, 2.0, 4.0) for m in (2.0, 4.0, 5.0)] == [0, 1, 1.5]
     with pytest.raises(ValueError, match="the metric sees no difference"):
-        metrics.relative(1.0, 2.0, 2.0)
+        clip_scores.relative(1.0, 2.0, 2.0)
 
 
 # ----------------------------------------------------------------------------------------- whole sets of scores
@@ -222,7 +222,7 @@ def test_principal_features_of_another_shape():
 def test_scores_of_clips_see_what_they_are_for():
     x = clips(64, size=16)
     rng = np.random.default_rng(1)
-    scores = metrics.ClipScores(x[:32])
+    scores = clip_scores.ClipScores(x[:32])
     same, frozen = scores(x[32:]), scores(np.repeat(x[32:, :1], 5, axis=1))
     permuted = scores(np.stack([x[32:][rng.permutation(32), t] for t in range(5)], axis=1))
     assert set(same) == {"KID frames", "KID clips", "KID differences", "motion W1", "background drift"}

@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 from helpers import ctrl_c, load_program
 
-from ldf_np.data import shapes as S
-from ldf_np.data.shapes import BOX, SHAPES, TOLERANCE, allowed_steps, make_shapes, read_shapes, render
+from ldf_np.data import moving_shapes as S
+from ldf_np.data.moving_shapes import (
+    BOX,
+    SHAPES,
+    TOLERANCE,
+    allowed_steps,
+    make_shapes,
+    read_shapes,
+    render,
+)
 
 demo = load_program("demos/moving_shapes.py")
 

@@ -19,8 +19,9 @@ import pytest
 import ranks
 from helpers import tiny_ali, values
 
-from ldf_np import Generator, parallel
-from ldf_np.apart import _Made
+from ldf_np import Generator
+from ldf_np.models.ldf_async import _Made
+from ldf_np.runtime import distributed as parallel
 
 PROGRAM = Path(__file__).with_name("ranks.py")
 BOUND = 1e-5

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 import ldf_np as ldf
-from ldf_np import ops
-from ldf_np.engine import Tensor, grad, operation
-from ldf_np.parallel import World, within
+from ldf_np.autodiff import norm, ops
+from ldf_np.autodiff.engine import Tensor, grad, operation
+from ldf_np.nn import losses
+from ldf_np.runtime.distributed import World, within
 
 
 def values(*shape, seed=0):
@@ -120,8 +121,8 @@ CASES = [
     ("scale_shift", ops.scale_shift, lambda x, a, b: x * a + b, [values(2, 4, 3), values(3, seed=1), values(3, seed=2)]),
     ("scale_shift", lambda x, a, b: ops.scale_shift(x, a, b, 0.1),
      lambda x, a, b: np.where(x * a + b > 0, 1, 0.1) * (x * a + b), [values(2, 4, 3), values(3, seed=1), values(3, seed=2)]),
-    ("softplus_mean", ops.softplus_mean, lambda x: np.mean(np.log1p(np.exp(x))), [values(5, 1)]),
-    ("softplus_mean", lambda x: ops.softplus_mean(x, -1.0), lambda x: np.mean(np.log1p(np.exp(-x))), [values(5, 1)]),
+    ("softplus_mean", losses.softplus_mean, lambda x: np.mean(np.log1p(np.exp(x))), [values(5, 1)]),
+    ("softplus_mean", lambda x: losses.softplus_mean(x, -1.0), lambda x: np.mean(np.log1p(np.exp(-x))), [values(5, 1)]),
     ("tanh", ops.tanh, np.tanh, [values(2, 3)]),
     ("transpose", ops.transpose, np.transpose, [values(2, 3)]),
     ("transpose", lambda x: x.transpose(2, 0, 1), lambda x: x.transpose(2, 0, 1), [values(2, 3, 2)]),
@@ -172,8 +173,8 @@ class Twins(World):
 
 def test_the_mean_over_ranks_to_the_third_order():
     with within(Twins()):
-        np.testing.assert_array_equal(ops.mean_over_ranks(Tensor(values(3))).data, values(3))
-        ldf.check_grads(lambda x: ops.mean_over_ranks(ops.sigmoid(x) * x), [values(2, 3)], order=3)
+        np.testing.assert_array_equal(norm.mean_over_ranks(Tensor(values(3))).data, values(3))
+        ldf.check_grads(lambda x: norm.mean_over_ranks(ops.sigmoid(x) * x), [values(2, 3)], order=3)
 
 
 # ------------------------------------------------------------------------------- planted rules that must be found

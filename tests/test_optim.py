@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np.engine import Tensor, grad
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.kernels import optim as kernel
-from ldf_np.optim import EMA, SGD, Adam, falling
+from ldf_np.nn.optim import EMA, SGD, Adam, falling
 
 
 def net(dtype=np.float64, seed=0):
     """Two layers whose parameters have the given dtype."""
     rng = ldf.Generator(seed)
-    network = L.Sequential(L.Linear(3, 2, rng=rng), L.BatchNorm(2), L.Linear(2, 1, rng=rng))
+    network = nn.Sequential(nn.Linear(3, 2, rng=rng), nn.BatchNorm(2), nn.Linear(2, 1, rng=rng))
     for p in network.parameters():
         p.data = p.data.astype(dtype)
     return network
@@ -97,7 +97,7 @@ def test_sgd(momentum):
 
 @pytest.mark.parametrize("make", [lambda n: Adam(n, 0.05), lambda n: SGD(n, 0.1, 0.9)])
 def test_they_find_a_minimum(make):
-    network = L.Linear(3, 1, rng=ldf.Generator(0))
+    network = nn.Linear(3, 1, rng=ldf.Generator(0))
     x = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
     y = x @ np.array([[1.0], [-2.0], [3.0]], np.float32) + 0.5
     optimizer = make(network)
@@ -129,7 +129,7 @@ def test_an_optimiser_follows_weights_that_move():
     (lambda n: EMA(n, 1.0), "EMA: decay: expected a number"),
     (lambda n: SGD(n, 0.1).step(gradients(n, 0)[:-1]), "grads: expected"),
     (lambda n: SGD(n, 0.1).step(gradients(n, 0)[::-1]), "grads: expected"),
-    (lambda n: Adam(L.Tanh()), "Tanh has no parameters"),
+    (lambda n: Adam(nn.Tanh()), "Tanh has no parameters"),
 ])
 def test_wrong_arguments(wrong, message):
     network = net()

@@ -5,12 +5,19 @@ import pytest
 from helpers import doubled, of_parameters, values
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np import penalty as penalty_module
-from ldf_np.ali import Discriminator
-from ldf_np.engine import Tensor, grad
-from ldf_np.losses import discriminator_loss
-from ldf_np.penalty import KINDS, annealed, penalized_logits, roth_penalty, squared_gradient_norms, weighted_norms
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor, grad
+from ldf_np.models.ali import Discriminator
+from ldf_np.nn import penalty as penalty_module
+from ldf_np.nn.losses import discriminator_loss
+from ldf_np.nn.penalty import (
+    KINDS,
+    annealed,
+    penalized_logits,
+    roth_penalty,
+    squared_gradient_norms,
+    weighted_norms,
+)
 
 
 def sigmoid(x):
@@ -116,10 +123,10 @@ def test_the_weights_of_roth_are_differentiated_too():
 def small_discriminator():
     rng = ldf.Generator(0)
     return doubled(Discriminator(
-        L.Sequential(L.Conv2d(2, 4, 3, 2, 1, rng=rng), L.LeakyReLU(0.1), L.Conv2d(4, 6, 3, 1, rng=rng), L.Maxout(2),
-                     L.Flatten(), L.Linear(6, 5, rng=rng), L.LeakyReLU(0.1)),
-        L.Sequential(L.Linear(3, 4, rng=rng), L.Sigmoid()),
-        L.Sequential(L.Linear(9, 6, rng=rng), L.LayerNorm(6), L.LeakyReLU(0.1), L.Linear(6, 1, rng=rng))))
+        nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, rng=rng), nn.LeakyReLU(0.1), nn.Conv2d(4, 6, 3, 1, rng=rng), nn.Maxout(2),
+                     nn.Flatten(), nn.Linear(6, 5, rng=rng), nn.LeakyReLU(0.1)),
+        nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Sigmoid()),
+        nn.Sequential(nn.Linear(9, 6, rng=rng), nn.LayerNorm(6), nn.LeakyReLU(0.1), nn.Linear(6, 1, rng=rng))))
 
 
 def ali_discriminator_loss(discriminator, kind, gamma=0.5):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ldf_np as ldf
-from ldf_np import backend
-from ldf_np.random import Generator
+from ldf_np.runtime import device as backend
+from ldf_np.runtime.random import Generator
 
 
 def draw(rng):

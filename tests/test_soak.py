@@ -7,7 +7,7 @@ import pytest
 from soak import BYTES_A_STEP, SLACK, SLOWER, WINDOWS, judged, models, soak
 
 import ldf_np as ldf
-from ldf_np.engine import Node, Tensor
+from ldf_np.autodiff.engine import Node, Tensor
 
 STEPS = 100
 

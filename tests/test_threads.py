@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import tiny_ali, values, weights
 
-from ldf_np.threads import set_num_threads, side_by_side
+from ldf_np.runtime.threads import set_num_threads, side_by_side
 
 
 @pytest.fixture(params=[1, 2], autouse=True)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import ldf_np as ldf
-from ldf_np.training import Batches, History, apply_batched, as_batch, train
+from ldf_np.training.batches import Batches, apply_batched, as_batch
+from ldf_np.training.loop import History, train
 
 
 def rows(n, width=1):

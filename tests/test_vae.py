@@ -7,18 +7,18 @@ import pytest
 from helpers import values, weights
 
 import ldf_np as ldf
-from ldf_np import layers as L
-from ldf_np import nets
-from ldf_np.ali import Encoder
-from ldf_np.engine import Tensor
-from ldf_np.vae import VAE, Autoencoder, GaussianTop, normal_kl, normal_nll
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor
+from ldf_np.models import baselines, nets
+from ldf_np.models.ali import Encoder
+from ldf_np.models.vae import VAE, Autoencoder, GaussianTop, normal_kl, normal_nll
 
 
 def linear_vae(size=3, latent=1, seed=0, **settings):
     """q(z|x) normal with a mean linear in x, and x^ linear in z: probabilistic PCA."""
     rng = ldf.Generator(seed)
-    encoder = Encoder(lambda x: x, L.Linear(size, 2 * latent, init=L.normal(0.1), rng=rng), stochastic=True)
-    return VAE(encoder, L.Linear(latent, size, init=L.normal(0.3), rng=rng), latent, seed=seed + 1,
+    encoder = Encoder(lambda x: x, nn.Linear(size, 2 * latent, init=nn.normal(0.1), rng=rng), stochastic=True)
+    return VAE(encoder, nn.Linear(latent, size, init=nn.normal(0.3), rng=rng), latent, seed=seed + 1,
                **{"lr": 1e-2} | settings)
 
 
@@ -103,14 +103,14 @@ def test_the_weight_of_the_divergence():
 
 def test_a_fixed_variance():
     model = linear_vae(variance=0.25, noisy=True)
-    with L.evaluation(model):
+    with nn.evaluation(model):
         still = model._apply(model.decoder, ldf.Generator(3).standard_normal((20_000, 1)))
     np.testing.assert_allclose(np.var(model.sample(20_000, ldf.Generator(3)) - still), 0.25, rtol=0.03)
 
 
 def test_the_autoencoder_learns_and_keeps_to_its_code():
     rng = ldf.Generator(0)
-    model = Autoencoder(L.Linear(3, 1, rng=rng), L.Linear(1, 3, rng=rng), lr=1e-2)
+    model = Autoencoder(nn.Linear(3, 1, rng=rng), nn.Linear(1, 3, rng=rng), lr=1e-2)
     _, noise, x = line()
     history = model.fit(x, steps=600, batch_size=64)
     assert set(history.losses) == {"rec_h"}
@@ -126,7 +126,7 @@ def test_the_autoencoder_learns_and_keeps_to_its_code():
 def test_on_images_in_a_hierarchy(tmp_path):
     """LDF takes them for its levels as they are."""
     clips = np.random.default_rng(0).integers(0, 256, (70, 2, 32, 32, 3), dtype=np.uint8)
-    for bottom, top in ((nets.frame_vae(), nets.mlp_vae(5, 4, 8, noisy=True)), (nets.frame_autoencoder(), GaussianTop(5))):
+    for bottom, top in ((baselines.frame_vae(), baselines.mlp_vae(5, 4, 8, noisy=True)), (baselines.frame_autoencoder(), GaussianTop(5))):
         shape = bottom.encode(clips[:2, 0]).shape[1:]
         model = ldf.LDF([ldf.Level(bottom, ldf.Frames(2), bottom.code)], top, ldf.SharedAndLocal((2, *shape), 3, 2))
         histories = model.fit(clips, steps=5, batch_size=16)
@@ -145,9 +145,9 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_what_a_vae_refuses():
-    plain = Encoder(lambda x: x, L.Linear(3, 2, rng=ldf.Generator(0)))
+    plain = Encoder(lambda x: x, nn.Linear(3, 2, rng=ldf.Generator(0)))
     with pytest.raises(ValueError, match="encoder: expected a stochastic one"):
-        VAE(plain, L.Linear(1, 3, rng=ldf.Generator(0)), 1)
+        VAE(plain, nn.Linear(1, 3, rng=ldf.Generator(0)), 1)
     with pytest.raises(ValueError, match="variance: expected a positive number, got 0"):
         linear_vae(variance=0.0)
     with pytest.raises(ValueError, match="kl_weight: expected a finite number of at least 0, got -1"):
@@ -183,7 +183,7 @@ def test_the_gaussian_has_the_mean_and_the_covariance():
 # ------------------------------------------------------------------------------- a joint GAN's critic of single frames
 
 def framed(seed=0, **settings):
-    return nets.framed_joint_gan(frames=3, size=8, channels=2, latent_size=4, hidden=16, seed=seed, **settings)
+    return baselines.framed_joint_gan(frames=3, size=8, channels=2, latent_size=4, hidden=16, seed=seed, **settings)
 
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8, 2), dtype=np.uint8)
@@ -228,12 +228,12 @@ def test_what_the_frame_critic_refuses():
     with pytest.raises(ValueError, match=r"frames: expected single frames \(m, 8, 8, 2\), got \(40, 3, 8, 8, 2\)"):
         framed().fit(CLIPS, CLIPS, steps=1, batch_size=8)
     with pytest.raises(ValueError, match="frames: expected None, for this model has no frame_discriminator"):
-        nets.joint_gan(frames=3, size=8, channels=2).fit(CLIPS, CLIPS[:, 0], steps=1)
+        baselines.joint_gan(frames=3, size=8, channels=2).fit(CLIPS, CLIPS[:, 0], steps=1)
 
 
 def test_the_rivals_are_of_one_size():
     """Parameter counts within a tenth of LDF's, by the width of the dense layers."""
     size = sum(p.size for p in nets.clip_ldf(np.zeros((40, 5, 32, 32, 3), np.uint8)).parameters())
-    for make in (nets.framed_joint_gan, nets.joint_ali):
-        model = nets.matched(lambda hidden, make=make: make(hidden=hidden), size, 128, 1024)
+    for make in (baselines.framed_joint_gan, baselines.joint_ali):
+        model = baselines.matched(lambda hidden, make=make: make(hidden=hidden), size, 128, 1024)
         assert sum(p.size for p in model.parameters()) == pytest.approx(size, rel=0.1)

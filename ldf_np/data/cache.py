@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import replacing
+from ..runtime.files import replacing
 from .clips import SHAPE, Clips
 
 FORMAT = 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..expect import channels_last, check_size, is_whole, numbers, one_of_type, whole
+from ..runtime.checks import channels_last, check_size, is_whole, numbers, one_of_type, whole
 
 FRAMES = 5  # adjacent frames of a clip
 SIZE = 32  # rows and columns of a clip

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from ..expect import check_size, is_whole
+from ..runtime.checks import check_size, is_whole
 from .cache import cache_folder, load_arrays, save_arrays
 from .clips import open_progress, share
 from .images import CLASSES, SHAPE, SIZE, Images

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..expect import check_size, finite, number, numbers, whole
+from ..runtime.checks import check_size, finite, number, numbers, whole
 
 MEANS = np.stack(np.meshgrid(*[np.arange(-4, 5, 2)] * 2, indexing="ij"), axis=-1).reshape(25, 2).astype(np.float32)
 SIGMA = 0.05

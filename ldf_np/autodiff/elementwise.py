@@ -1,0 +1,211 @@
+"""Operations element by element, each with its rule beside it.
+
+A rule ``(g, y, *inputs)`` maps the cotangent g of the result y to the cotangent of one argument. Rules are
+written with these same operations, so they can be differentiated again. The engine sums over broadcast
+axes and casts. Where an operation has a kink (relu, abs, maximum ...) its derivative there is fixed by a
+mask, which is a constant: the second derivative is zero, as it is almost everywhere.
+"""
+
+import math
+
+import numpy as np
+
+from ..kernels import elementwise as kernel
+from ..kernels.cuda import on_device
+from ..runtime.checks import real
+from ..runtime.device import array_module
+from .engine import Tensor, operation
+
+
+def xp_of(*arguments):
+    """The module of the first argument that is an array; NumPy where all are Python scalars."""
+    return array_module(next((a for a in arguments if hasattr(a, "dtype")), np.float32(0)))
+
+
+def _data(x):
+    return x.data if isinstance(x, Tensor) else x
+
+
+# Arithmetic, with broadcasting (add is the engine's own).
+
+@operation(vjp=(lambda g, y, a, b: g, lambda g, y, a, b: -g))
+def subtract(a, b):
+    """a - b."""
+    return a - b
+
+
+@operation(vjp=lambda g, y, a: -g)
+def negative(a):
+    """-a."""
+    return -a
+
+
+@operation(vjp=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a))
+def multiply(a, b):
+    """a * b, element by element."""
+    return a * b
+
+
+@operation(vjp=(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b))
+def divide(a, b):
+    """a / b, element by element."""
+    return a / b
+
+
+def _one_less(b):
+    """b - 1, but 1 for a constant exponent 0, where a^(b-1) is multiplied by 0 and must not be infinite at 0."""
+    return 1 if isinstance(b, (int, float)) and b == 0 else b - 1
+
+
+def _log(a):
+    """log(a), a Python scalar's as a Python scalar, for it must not promote."""
+    return math.log(a) if isinstance(a, (int, float)) else log(a)
+
+
+@operation(vjp=(lambda g, y, a, b: g * b * power(a, _one_less(b)), lambda g, y, a, b: g * y * _log(a)))
+def power(a, b):
+    """a ** b, element by element. For a differentiable exponent b the base must be positive."""
+    return a ** b
+
+
+# Smooth functions.
+
+@operation(vjp=lambda g, y, x: g * (2 * x))
+def square(x):
+    """x * x."""
+    return x * x
+
+
+@operation(vjp=lambda g, y, x: g / (2 * y))
+def sqrt(x):
+    """The square root; its derivative at 0 is infinite."""
+    return xp_of(x).sqrt(x)
+
+
+@operation(vjp=lambda g, y, x: g * y)
+def exp(x):
+    """e to the x."""
+    return xp_of(x).exp(x)
+
+
+@operation(vjp=lambda g, y, x: g / x)
+def log(x):
+    """The natural logarithm."""
+    return xp_of(x).log(x)
+
+
+@operation(vjp=lambda g, y, x: _tanh_vjp(g, y))
+def tanh(x):
+    """The hyperbolic tangent."""
+    return xp_of(x).tanh(x)
+
+
+@operation(vjp=(lambda h, _, g, y: _tanh_vjp(h, y), lambda h, _, g, y: h * g * y * -2))
+def _tanh_vjp(g, y):
+    return kernel.tanh_vjp(g, y)
+
+
+@operation(vjp=lambda g, y, x: _sigmoid_vjp(g, y))
+def sigmoid(x):
+    """1 / (1 + e^-x), exact to rounding at both ends."""
+    return kernel.sigmoid(xp_of(x).asarray(x))
+
+
+@operation(vjp=(lambda h, _, g, y: _sigmoid_vjp(h, y), lambda h, _, g, y: h * g * (1 - 2 * y)))
+def _sigmoid_vjp(g, y):
+    return kernel.sigmoid_vjp(g, y)
+
+
+@operation(vjp=lambda g, y, x: g * sigmoid(x))
+def softplus(x):
+    """log(1 + e^x) = max(x, 0) + log1p(e^-|x|), which neither overflows nor loses the small end."""
+    xp = xp_of(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+# Functions with a kink.
+
+@operation(vjp=lambda g, y, x: g * xp_of(x.data).sign(x.data))
+def abs(x):
+    """|x|; derivative 0 at 0."""
+    return xp_of(x).abs(x)
+
+
+@operation(vjp=lambda g, y, x: g * (x.data > 0))
+def relu(x):
+    """max(x, 0); derivative 0 at 0."""
+    return xp_of(x).maximum(x, 0)
+
+
+slope_rule = real(0, 1)     # what the slope of a leaky ReLU may be
+
+
+@operation(vjp=lambda g, y, x, slope=0.01: _leaky_relu_vjp(g, of=x, slope=slope))
+def leaky_relu(x, slope=0.01):
+    """x where x > 0, slope * x elsewhere (0 <= slope <= 1)."""
+    y = x * slope_rule("slope", slope)
+    return xp_of(x).maximum(x, y, out=y)
+
+
+@operation(vjp=lambda h, y, g, of, slope: _leaky_relu_vjp(h, of=of, slope=slope))
+def _leaky_relu_vjp(g, of, slope):
+    return kernel.leaky_relu_vjp(g, of.data, slope) if on_device(g, of.data) else g * _slopes(of, slope)
+
+
+def _slopes(x, slope):
+    """1 where x > 0 and slope elsewhere, in x's dtype. Made once: a discriminator's penalty reads it again."""
+    kept = {} if x.cache is None else x.cache
+    if ("slopes", slope) not in kept:
+        y = (x.data > 0).astype(x.dtype)
+        y *= 1 - slope
+        y += slope
+        kept["slopes", slope] = y
+    return kept["slopes", slope]
+
+
+def activated(y, slope):
+    """The Tensor y of an operation that has done the leaky ReLU in its own pass: only its rule is added.
+
+    That rule asks for the sign of what came before the leaky ReLU, and y has the same.
+    """
+    return y if slope == 1 else _activated(y, slope=slope_rule("slope", slope))
+
+
+@operation(vjp=lambda g, y, x, slope: _leaky_relu_vjp(g, of=x, slope=slope))
+def _activated(y, slope):
+    return y
+
+
+@operation(vjp=lambda g, y, x, low, high: g * ((x.data >= low) & (x.data <= high)))
+def clip(x, low, high):
+    """x held within [low, high]; derivative 0 outside, 1 inside and on the bounds."""
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and not low <= high:
+        raise ValueError(f"low, high: expected low <= high, got {low} and {high}")
+    return xp_of(x).clip(x, low, high)
+
+
+def _wins(a, b):
+    """1 where a > b, 1/2 at a tie, 0 elsewhere, as a constant in the dtype of their sum."""
+    a, b = _data(a), _data(b)
+    dtype = xp_of(a, b).result_type(a, b)
+    return (a > b).astype(dtype) / 2 + (a >= b).astype(dtype) / 2
+
+
+@operation(vjp=(lambda g, y, a, b: g * _wins(a, b), lambda g, y, a, b: g * _wins(b, a)))
+def maximum(a, b):
+    """The larger of a and b; at a tie each gets half of the cotangent."""
+    return xp_of(a, b).maximum(a, b)
+
+
+@operation(vjp=(lambda g, y, a, b: g * _wins(b, a), lambda g, y, a, b: g * _wins(a, b)))
+def minimum(a, b):
+    """The smaller of a and b; at a tie each gets half of the cotangent."""
+    return xp_of(a, b).minimum(a, b)
+
+
+@operation(vjp=(None, lambda g, y, c, a, b: g * _data(c), lambda g, y, c, a, b: g * ~_data(c)))
+def where(condition, a, b):
+    """a where the boolean array ``condition`` holds, b elsewhere."""
+    if getattr(getattr(condition, "dtype", None), "kind", None) != "b":
+        raise TypeError("condition: expected a boolean array")
+    return xp_of(condition, a, b).where(condition, a, b)

@@ -1,0 +1,341 @@
+"""Reverse-mode differentiation to any order: Tensor, grad and no_grad. The tape, and nothing else.
+
+An operation's forward takes arrays; its rules (vector-Jacobian products) take and return Tensors and are
+written with the same operations. So a gradient is itself differentiable, and double backpropagation needs
+no second code path. Gradients are returned, never stored: a graph refers only from results to inputs, has
+no cycles, and is freed by reference counting as soon as its result is dropped.
+"""
+
+import functools
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..kernels.norm import channel_sum
+from ..runtime.device import array_module, from_dlpack, to_numpy, xp
+
+_mode = threading.local()       # _mode.frozen: inside no_grad() on this thread
+
+
+class Tensor:
+    """An array and the operation that made it.
+
+    Parameters
+    ----------
+    data : array_like
+        Floating-point arrays are kept as they are (no copy), those of other libraries too where they speak DLPack
+        (PyTorch's tensors, say); arrays of integers and booleans, lists and Python numbers become float32. Raises
+        TypeError for anything else.
+    """
+
+    __slots__ = ("data", "node", "cache", "__weakref__")
+    __array_ufunc__ = None      # array * tensor is the Tensor's business
+
+    def __init__(self, data, node=None):
+        self.data = data if type(data) is np.ndarray and data.dtype.kind == "f" else _as_float_array(data)
+        self.node = node
+        self.cache = None       # what an operation keeps for the next one that reads the same data; see immutable()
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+
+    def detach(self):
+        """The same data without its history."""
+        return Tensor(self.data)
+
+    def item(self):
+        """The value of a one-element Tensor as a Python float."""
+        return float(self.data.item())
+
+    def numpy(self):
+        """The data as a NumPy array (no copy where it is one)."""
+        return to_numpy(self.data)
+
+    def __array__(self, *_, **__):
+        raise TypeError("a Tensor does not turn into an array silently, for its gradient would be lost: "
+                        "use the functions of ldf_np, or tensor.data")
+
+    def __dlpack__(self, **options):
+        """The data for another library, without a copy (torch.from_dlpack(tensor), say). Only without history."""
+        if self.node is not None:
+            raise TypeError("a Tensor with a history is not given away, for its gradient would be lost: "
+                            "use tensor.detach()")
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+    def __len__(self):
+        return len(self.data)
+
+    def __bool__(self):
+        return bool(self.data)      # as an array's: an error for more than one element
+
+    def __repr__(self):
+        made = f", by {self.node.operation.__name__.lstrip('_')}" if self.node else ""
+        return f"Tensor({np.array2string(self.numpy(), precision=4, threshold=20)}, {self.dtype}{made})"
+
+
+def _as_float_array(data):
+    if isinstance(data, Tensor):
+        raise TypeError("data: expected an array, got a Tensor; use tensor.detach() for a copy without history")
+    try:
+        array_module(data)
+    except TypeError:
+        if hasattr(data, "__dlpack__"):
+            return _as_float_array(from_dlpack(data))
+        data = xp().asarray(data)
+        data = data.astype(np.float32) if data.dtype.kind == "f" else data
+    data = array_module(data).asarray(data)         # a NumPy scalar becomes an array of no axes
+    if data.dtype.kind in "iub":
+        return data.astype(np.float32)
+    if data.dtype.kind != "f":
+        raise TypeError(f"data: expected real numbers, got dtype {data.dtype}")
+    return data
+
+
+def immutable(data, node=None):
+    """A Tensor whose data nobody will change in place, so that operations may keep what they make of it."""
+    tensor = Tensor(data, node)
+    tensor.cache = {}
+    return tensor
+
+
+class Node:
+    """How a Tensor was made: by which operation, from which inputs, with which parameters."""
+
+    __slots__ = ("operation", "inputs", "params")
+
+    def __init__(self, operation, inputs, params):
+        self.operation, self.inputs, self.params = operation, inputs, params
+
+
+@contextmanager
+def _recording(on):
+    before = getattr(_mode, "frozen", False)
+    _mode.frozen = not on
+    try:
+        yield
+    finally:
+        _mode.frozen = before
+
+
+def no_grad():
+    """A context in which operations on this thread record nothing."""
+    return _recording(False)
+
+
+def enable_grad():
+    """A context in which operations on this thread record again, inside no_grad()."""
+    return _recording(True)
+
+
+def operation(forward=None, *, vjp=None, vjp_all=None):
+    """Make a differentiable operation of ``forward(*arrays, **params) -> array``.
+
+        @operation(vjp=(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a))
+        def multiply(a, b):
+            return a * b
+
+    Positional arguments may be Tensors, arrays or Python scalars; keyword arguments are never differentiated.
+
+    Parameters
+    ----------
+    vjp : one rule for each positional argument, in a tuple (or the only one as it is)
+        ``rule(g, y, *inputs, **params)``: from the cotangent g of the result y to the cotangent of that argument.
+        A rule may leave un-broadcasting and dtypes to the engine.
+    vjp_all : one rule for all arguments, in place of ``vjp``
+        ``rule(k, g, y, *inputs, **params)`` gives the cotangent of argument k.
+
+    Rules that need the operation itself can be stated afterwards: ``op.defvjp(rule_0, ...)``, ``op.defvjp_all(rule)``.
+    """
+    if forward is None:
+        return functools.partial(operation, vjp=vjp, vjp_all=vjp_all)
+
+    @functools.wraps(forward)
+    def apply(*inputs, **params):
+        arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
+        with _Named(forward, inputs):
+            data = forward(*arrays, **params)
+        if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
+            return immutable(data)
+        return immutable(data, Node(apply, inputs, params))
+
+    def defvjp(*rules):
+        apply.vjp = lambda k, *args, **params: rules[k](*args, **params)
+
+    def defvjp_all(rule):
+        apply.vjp = rule
+
+    apply.defvjp, apply.defvjp_all = defvjp, defvjp_all
+    if vjp is not None:
+        defvjp(*(vjp if isinstance(vjp, tuple) else (vjp,)))
+    elif vjp_all is not None:
+        defvjp_all(vjp_all)
+    return apply
+
+
+class _Named:
+    """A context whose errors say in which operation they arose, and on what."""
+
+    __slots__ = ("forward", "inputs")
+
+    def __init__(self, forward, inputs):
+        self.forward, self.inputs = forward, inputs
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, trace):
+        if error is None:
+            return
+        call = f"{self.forward.__name__.lstrip('_')}({', '.join(map(_describe, self.inputs))})"
+        if isinstance(error, MemoryError):      # CuPy's is one too
+            raise MemoryError(f"{call}: out of memory ({error}): use a smaller batch, or free what other "
+                              "programs hold") from error
+        for kind in (ValueError, TypeError, IndexError):
+            if isinstance(error, kind):
+                raise kind(f"{call}: {error}") from error
+        if isinstance(error, OverflowError):
+            raise ValueError(f"{call}: expected sizes of 64 bits ({error})") from error
+        if isinstance(error, AttributeError) and not all(hasattr(i, "dtype") for i in self.inputs):
+            raise TypeError(f"{call}: expected Tensors or arrays") from error
+
+
+def _describe(value):
+    if isinstance(value, Tensor) or hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    return f"{value!r:.80}"
+
+
+def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=False):
+    """The gradient of ``output`` with respect to each of ``inputs``.
+
+    Parameters
+    ----------
+    output : Tensor
+        A scalar, unless ``grad_output`` is given.
+    inputs : Tensor or sequence of Tensors
+    grad_output : Tensor or array, optional
+        The cotangent, of the output's shape.
+    create_graph : bool
+        Whether the gradients are themselves differentiable.
+    allow_unused : bool
+        Zeros, instead of a ValueError, for an input on which the output does not depend.
+
+    Returns
+    -------
+    A list of Tensors, each with its input's shape and dtype (one Tensor where ``inputs`` is one).
+    """
+    single = isinstance(inputs, Tensor)
+    if not single and not hasattr(inputs, "__iter__"):
+        raise TypeError(f"grad: inputs: expected a Tensor or a sequence of Tensors, got {type(inputs).__name__}")
+    wanted = [inputs] if single else list(inputs)
+    for k, tensor in enumerate([output, *wanted]):
+        if not isinstance(tensor, Tensor):
+            what = "output" if k == 0 else f"inputs[{k - 1}]"
+            raise TypeError(f"grad: {what}: expected a Tensor, got {type(tensor).__name__}")
+    if grad_output is None:
+        if output.size != 1:
+            raise ValueError(f"grad: output: expected a scalar, got shape {output.shape}; "
+                             "reduce it to a scalar or give grad_output")
+        grad_output = Tensor(array_module(output.data).ones_like(output.data))
+    elif not isinstance(grad_output, Tensor):
+        grad_output = Tensor(grad_output)
+    if grad_output.shape != output.shape:
+        raise ValueError(f"grad: grad_output: expected shape {output.shape}, got {grad_output.shape}")
+
+    keep = {id(tensor) for tensor in wanted}
+    order, reaching = _between(output, keep)
+    with _recording(create_graph):
+        cotangents = {id(output): _fit(grad_output, output)}
+        _accumulate(order, reaching, keep, cotangents)
+
+    results = []
+    for k, tensor in enumerate(wanted):
+        g = cotangents.get(id(tensor)) if id(tensor) in reaching else None
+        if g is None and not allow_unused:
+            raise ValueError(f"grad: the output does not depend on inputs[{k}] of shape {tensor.shape} "
+                             "(allow_unused=True gives zeros)")
+        results.append(Tensor(array_module(tensor.data).zeros_like(tensor.data)) if g is None else g)
+    return results[0] if single else results
+
+
+def _between(output, wanted):
+    """The Tensors on a path from ``wanted`` to ``output``, inputs before results, and the set of their ids.
+
+    A depth-first walk with its own stack: a recursive one would overflow on long chains, and a recursive
+    closure is itself a reference cycle.
+    """
+    order, reaching, seen = [], set(), set()
+    stack = [(output, False)]
+    while stack:
+        tensor, inputs_done = stack.pop()
+        inputs = tensor.node.inputs if tensor.node else ()
+        if inputs_done:
+            if id(tensor) in wanted or any(id(i) in reaching for i in inputs):
+                reaching.add(id(tensor))
+                order.append(tensor)
+        elif id(tensor) not in seen:
+            seen.add(id(tensor))
+            stack.append((tensor, True))
+            stack.extend((i, False) for i in inputs if isinstance(i, Tensor))
+    return order, reaching
+
+
+def _accumulate(order, reaching, keep, cotangents):
+    """Walk back from the output, asking each operation only for the cotangents that are needed."""
+    while order:
+        tensor = order.pop()
+        g = cotangents[id(tensor)] if id(tensor) in keep else cotangents.pop(id(tensor))
+        if tensor.node is None:
+            continue
+        for k, argument in enumerate(tensor.node.inputs):
+            if not isinstance(argument, Tensor) or id(argument) not in reaching:
+                continue
+            part = tensor.node.operation.vjp(k, g, tensor, *tensor.node.inputs, **tensor.node.params)
+            part = _fit(part, argument)
+            known = cotangents.get(id(argument))
+            cotangents[id(argument)] = part if known is None else add(known, part)      # never in place
+
+
+def _fit(g, like):
+    """The one place where cotangents are un-broadcast and cast: each gets its argument's shape and dtype."""
+    if g.shape != like.shape:
+        g = sum_to(g, shape=like.shape)
+    return g if g.dtype == like.dtype else astype(g, dtype=like.dtype)
+
+
+# The linear operations the walk itself needs. Each states its adjoint.
+
+@operation(vjp=(lambda g, y, a, b: g, lambda g, y, a, b: g))
+def add(a, b):
+    """a + b, with broadcasting."""
+    return a + b
+
+
+@operation(vjp=lambda g, y, x, shape: broadcast_to(g, shape=x.shape))
+def sum_to(x, shape):
+    """Sum ``x`` over the axes along which an array of ``shape`` was broadcast to it."""
+    extra = x.ndim - len(shape)
+    if len(shape) == 1 and x.ndim > 1 and x.shape[-1] == shape[0] and x.size:
+        return channel_sum(x)
+    axes = tuple(range(extra)) + tuple(extra + k for k, n in enumerate(shape) if n == 1 and x.shape[extra + k] != 1)
+    return x.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+@operation(vjp=lambda g, y, x, shape: g)        # the engine sums
+def broadcast_to(x, shape):
+    """Repeat ``x`` along new axes and axes of length one, as a read-only view."""
+    return array_module(x).broadcast_to(x, shape)
+
+
+@operation(vjp=lambda g, y, x, dtype: g)        # the engine casts
+def astype(x, dtype):
+    """``x`` in another floating-point dtype."""
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"dtype: expected a floating-point one, got {dtype}")
+    return x.astype(dtype)

@@ -1,0 +1,1 @@
+"""Where the library runs: the device, noise, threads, other processes, files and the checks of arguments."""

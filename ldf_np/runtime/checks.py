@@ -1,0 +1,230 @@
+"""What public functions ask of their arguments, declared above them.
+
+    @checked(n=integer(1), code=one_of("h", "z"), rng=optional(instance(Generator)))
+    def sample(self, n, code="h", rng=None): ...
+
+A *rule* is a function ``rule(name, value)`` that raises TypeError or ValueError with one sentence: the
+argument, what was expected and what came. It returns the value, so it can be called by itself, too:
+``integer(1)("n", n)``. What arguments have to be to one another is a *relation*, ``relation(name,
+**arguments)``, given to ``checked`` before the rules.
+"""
+
+import functools
+import inspect
+import math
+
+import numpy as np
+
+from ..kernels.size import check_size as check_size
+from ..kernels.size import is_whole as is_whole
+
+
+def checked(*relations, **rules):
+    """A decorator: each rule is applied to the argument of its name where that is given (defaults are
+    trusted), then each relation to all arguments.
+
+    The sentence begins with the name of the function, or of the class where it is a constructor.
+    """
+    def decorate(function):
+        signature = inspect.signature(function)
+        names = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        where = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            given = dict(zip(names, args))
+            given.update(kwargs)
+            for name, rule in rules.items():
+                if name in given:
+                    rule(f"{where}: {name}", given[name])
+            if relations:
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                for relation in relations:
+                    relation(where, **bound.arguments)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def integer(low=1, high=math.inf):
+    """A whole number in [low, high], Python's or NumPy's; True and False are none."""
+    def rule(name, value):
+        if not is_whole(value):
+            raise TypeError(f"{name}: expected a whole number, got {value!r:.80}")
+        if not low <= value <= high:
+            wanted = f"{low} to {high}" if high < math.inf else f"at least {low}"
+            raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
+        return int(value)
+
+    return rule
+
+
+def is_number(value):
+    """Whether it is a real number, Python's or NumPy's: True and False are none, and neither are arrays."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def real(low=-math.inf, high=math.inf):
+    """A finite number in [low, high]."""
+    def rule(name, value):
+        if not is_number(value):
+            raise TypeError(f"{name}: expected a number, got {value!r:.80}")
+        if not (low <= value <= high and abs(value) < math.inf):
+            least = f" of at least {low:g}" if low > -math.inf else ""
+            wanted = f"a number in [{low:g}, {high:g}]" if high < math.inf else f"a finite number{least}"
+            raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
+        return value
+
+    return rule
+
+
+def between(low, high, closed=""):
+    """A number in (low, high); ``closed``: "[" or "]" where one of the bounds belongs to it."""
+    def rule(name, value):
+        real()(name, value)
+        if not (low < value < high or "[" in closed and value == low or "]" in closed and value == high):
+            left, right = "[" if "[" in closed else "(", "]" if "]" in closed else ")"
+            raise ValueError(f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r:.80}")
+        return value
+
+    return rule
+
+
+def positive(name, value):
+    """A finite number above 0."""
+    if is_number(value) and not 0 < value < math.inf:
+        raise ValueError(f"{name}: expected a positive number, got {value!r:.80}")
+    return real()(name, value)
+
+
+def one_of(*texts):
+    """One of the texts."""
+    def rule(name, value):
+        if not isinstance(value, str) or value not in texts:
+            raise ValueError(f"{name}: expected one of {', '.join(texts)}, got {value!r:.80}")
+        return value
+
+    return rule
+
+
+def function(name, value):
+    """Something that can be called."""
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {type(value).__name__}")
+    return value
+
+
+def instance(*kinds):
+    """Of one of these classes."""
+    def rule(name, value):
+        if not isinstance(value, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{name}: expected a {wanted}, got {type(value).__name__}")
+        return value
+
+    return rule
+
+
+def optional(rule):
+    """None, or what ``rule`` allows."""
+    return lambda name, value: None if value is None else rule(name, value)
+
+
+def several(rule, least=1):
+    """A list or tuple of at least ``least`` things that ``rule`` allows."""
+    def every(name, values):
+        if not isinstance(values, (list, tuple)) or len(values) < least:
+            raise TypeError(f"{name}: expected a list of at least {least}, got {values!r:.80}")
+        for k, value in enumerate(values):
+            rule(f"{name}[{k}]", value)
+        return values
+
+    return every
+
+
+def real_array(axes=None, least=0):
+    """An array of real numbers (and no Tensor) with these axes ("n, h, w, c", say) and at least ``least`` rows."""
+    def rule(name, x):
+        kind = getattr(getattr(x, "dtype", None), "kind", None)
+        if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
+            came = f"dtype {x.dtype}" if hasattr(x, "dtype") and not hasattr(x, "detach") else type(x).__name__
+            raise TypeError(f"{name}: expected an array of real numbers, got {came}")
+        if axes is not None and len(x.shape) != axes.count(",") + 1:
+            raise ValueError(f"{name}: expected shape ({axes}), got {x.shape}")
+        if least and (not x.shape or len(x) < least or 0 in x.shape):
+            raise ValueError(f"{name}: expected at least {least} of them and no empty axis, got shape {x.shape}")
+        return x
+
+    return rule
+
+
+def finite_array(axes=None, least=0):
+    """``real_array`` without NaN and infinity."""
+    def rule(name, x):
+        real_array(axes, least)(name, x)
+        # NaN is the least and the largest of everything; and neither makes a second array.
+        if x.dtype.kind == "f" and x.size and not (math.isfinite(x.min()) and math.isfinite(x.max())):
+            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity in an array of shape {x.shape}")
+        return x
+
+    return rule
+
+
+def channels_last_array(axes, least=1):
+    """Images (..., h, w, c): no axes that look like (..., c, h, w) or, of clips, like (n, h, w, c, t)."""
+    def rule(name, x):
+        shape = real_array(axes, least)(name, x).shape
+        first = shape[-3] in (1, 3) and min(shape[-2:]) > 4
+        before_time = len(shape) == 5 and shape[-2] in (1, 3) and shape[-1] > 3 and min(shape[1:3]) > 4
+        if first or before_time:
+            order = "(..., c, h, w)" if first else "(n, h, w, c, t)"
+            raise ValueError(f"{name}: expected channels in the last axis, ({axes}), but shape {shape} looks like {order}")
+        return x
+
+    return rule
+
+
+# TODO the imperative forms, until every room declares its checks
+
+
+def whole(name, value, least=1, most=math.inf):
+    return integer(least, most)(name, value)
+
+
+def number(name, value, low=-math.inf, high=math.inf):
+    return real(low, high)(name, value)
+
+
+def choice(name, value, *texts):
+    return one_of(*texts)(name, value)
+
+
+def one_of_type(name, value, kind):
+    return instance(kind)(name, value)
+
+
+def numbers(name, x, axes=None, least=0):
+    return real_array(axes, least)(name, x)
+
+
+def finite(name, x):
+    return finite_array()(name, x)
+
+
+def channels_last(name, x, axes, least=1):
+    return channels_last_array(axes, least)(name, x)
+
+
+def whole_number(name, value, least):
+    if not is_whole(value) or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r:.80}")
+    return int(value)
+
+
+def real_number(name, value):
+    if not is_number(value) or not np.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value!r:.80}")
+    return value

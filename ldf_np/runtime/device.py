@@ -1,0 +1,112 @@
+"""Where arrays live: NumPy on the CPU or CuPy on a CUDA device, and how they move between the two.
+
+Every function of the library works in the module of the arrays it is given; this file decides only
+where *new* arrays (parameters, noise, batches) are made.
+"""
+
+import ctypes
+import sys
+
+import numpy as np
+
+from ..kernels.cuda import array_module, emulating, from_dlpack, load_cupy
+from ..kernels.tile import get_float32_matmul_precision, set_float32_matmul_precision
+
+__all__ = ["array_module", "asarray", "concatenate", "device", "from_dlpack",
+           "get_float32_matmul_precision", "on_device", "set_float32_matmul_precision", "to_numpy", "use", "xp"]
+
+_module = None      # numpy or cupy; None until "auto" is resolved by the first array made
+
+
+def use(device="auto"):
+    """Choose where new arrays are made: "cpu", "cuda" or "auto" (CUDA where CuPy finds a device, else the CPU).
+
+    Returns the name of the device now in use, "cpu" or "cuda".
+    Raises ValueError for another name, RuntimeError when "cuda" is asked for and cannot be had.
+    """
+    global _module
+    if device == "cpu":
+        _module = np
+        _keep_freed_memory()
+    elif device == "cuda":
+        _module = load_cupy()
+    elif device == "auto":
+        try:
+            _module = load_cupy()
+        except RuntimeError as error:
+            _say_once(f"ldf_np runs on NumPy: {error}")
+            return use("cpu")
+    else:
+        raise ValueError(f'device: expected "cpu", "cuda" or "auto", got {device!r}')
+    return "cpu" if _module is np else "cuda"
+
+
+_said = set()
+
+
+def _say_once(sentence):
+    if sentence not in _said:
+        _said.add(sentence)
+        print(sentence, file=sys.stderr)
+
+
+def _keep_freed_memory():
+    """Have glibc keep freed memory for the next array, where it is glibc.
+
+    By default it hands large arrays back to the system at once, and taking them again costs a page fault for every
+    4 kB: measured at a third to a half of a training step. No effect elsewhere; set once for the process.
+    """
+    trim_threshold, mmap_threshold = -1, -3         # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):    # no glibc: macOS, Windows, musl
+        return
+    mallopt(trim_threshold, 2 ** 31 - 1)
+    mallopt(mmap_threshold, 2 ** 30) or mallopt(mmap_threshold, 2 ** 25)        # older ones take at most 32 MiB
+
+
+def xp():
+    """The module in which new arrays are made (numpy or cupy)."""
+    if _module is None:
+        use("auto")
+    return _module
+
+
+def on_device():
+    """Whether new arrays are made on a CUDA device (or NumPy arrays stand for such, in a test)."""
+    return xp() is not np or emulating()
+
+
+def device():
+    """The name of the device on which new arrays are made: "cpu" or "cuda"."""
+    return "cpu" if xp() is np else "cuda"
+
+
+def asarray(array, dtype=None):
+    """``array`` on the current device; no copy where it is there already in that dtype."""
+    module = xp()
+    if module is np and not isinstance(array, np.ndarray) and type(array).__module__.startswith("cupy"):
+        array = array.get()
+    return module.asarray(array, dtype=dtype)
+
+
+def to_numpy(array):
+    """A NumPy array with the values of ``array`` (a NumPy or CuPy array; no copy for NumPy)."""
+    module = array_module(array)
+    return np.asarray(array) if module is np else module.asnumpy(array)
+
+
+def concatenate(parts, axis=0):
+    """Arrays joined along an axis. On a device piece by piece: CuPy's own function reads a list of addresses from the
+    host, which a captured CUDA graph may not."""
+    module = array_module(parts[0])
+    if module is np:
+        return np.concatenate(parts, axis=axis)
+    shape, end = list(parts[0].shape), 0
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    out = module.empty(shape, module.result_type(*parts))
+    for part in parts:
+        place = [slice(None)] * out.ndim
+        place[axis], end = slice(end, end + part.shape[axis]), end + part.shape[axis]
+        out[tuple(place)] = part
+    return out

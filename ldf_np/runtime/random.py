@@ -1,0 +1,139 @@
+"""One explicit, counter-based noise source: NumPy's Philox4x64-10, so that one seed gives one run.
+
+The stream is a pure function of (seed, counter), so its state is a few integers: small enough for a checkpoint, and
+the same on every machine. On the CPU NumPy draws; on a CUDA device kernels of our own draw the same numbers from a
+counter that lies there, uniforms bit for bit and normals to rounding.
+"""
+
+import math
+
+import numpy as np
+
+from ..kernels import random as kernel
+from .checks import check_size, is_whole, whole
+from .device import asarray, on_device, xp
+
+
+class Generator:
+    """A stream of random numbers.
+
+    Parameters
+    ----------
+    seed : int or numpy.random.SeedSequence
+        Non-negative. Equal seeds give equal streams.
+    """
+
+    def __init__(self, seed=0):
+        if not isinstance(seed, np.random.SeedSequence) and (not is_whole(seed) or seed < 0):
+            raise ValueError(f"seed: expected a non-negative integer, got {seed!r:.80}")
+        self._sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(int(seed))
+        self._generator = np.random.Generator(np.random.Philox(self._sequence))
+        self._device, self._pushed = None, None     # the device's state, and the host's state that it agrees with
+        self.drawn = None       # while a step is captured: the (count, dtype) of each draw in it
+
+    def spawn(self, count):
+        """``count`` independent generators, each with a stream of its own (as NumPy's ``spawn``)."""
+        return [Generator(sequence) for sequence in self._sequence.spawn(whole("count", count, 0, 2 ** 20))]
+
+    def standard_normal(self, size=None, dtype=np.float32):
+        """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
+        count = _count(size, dtype)
+        if on_device():
+            return self._draw("normal", count, dtype).reshape(_shape(size))
+        drawn = kernel.box_muller(self._generator.random(count + count % 2, dtype))
+        return asarray(drawn[:count].reshape(_shape(size)))
+
+    def random(self, size=None, dtype=np.float32):
+        """Uniform draws from [0, 1)."""
+        if on_device():
+            return self._draw("uniform", _count(size, dtype), dtype).reshape(_shape(size))
+        _count(size, dtype)
+        return asarray(self._generator.random(_shape(size), dtype))
+
+    def integers(self, low, high, size=None):
+        """Uniform integers from [low, high), as a NumPy array: they index data on the host."""
+        _count(size), whole("low", low, -2 ** 63), whole("high", high, low + 1)
+        return self._generator.integers(low, high, size)
+
+    def permutation(self, n):
+        """The integers 0 ... n-1 in random order, as a NumPy array."""
+        return self._generator.permutation(whole("n", n, 0, 2 ** 62))
+
+    def _draw(self, kind, count, dtype):
+        dtype = np.dtype(dtype)
+        self.push()
+        out = kernel.launch_draws(kind, self._device, count, xp().empty(0, dtype))
+        draws = count + count % 2 if kind == "normal" else count
+        self.follow([(draws, dtype)])
+        if self.drawn is not None:
+            self.drawn.append((draws, dtype))
+        return out
+
+    def push(self):
+        """Bring the device's counter up to the host's, where the host has drawn by itself since (a permutation, say)."""
+        state = self.state
+        if self._pushed != state:
+            fresh = kernel.to_device(self._generator.bit_generator.state, xp())
+            if self._device is None:
+                self._device = fresh
+            else:
+                self._device[...] = fresh           # in place: a captured step reads this array
+            self._pushed = state
+
+    def follow(self, draws):
+        """Move the host's counter over ``draws``, [(count, dtype), ...], which the device has made."""
+        for count, dtype in draws:
+            kernel.skip(self._generator, count, dtype)
+        self._pushed = self.state
+
+    def rewind(self, state):
+        """Go back to a state of which the device's counter knows nothing else: draws that were recorded, not made."""
+        self.state = state
+        if self._device is not None:
+            self._pushed = state
+
+    @property
+    def state(self):
+        """The whole state as a dict of plain integers and lists; assign it to go back to that point."""
+        state = self._generator.bit_generator.state
+        return {"counter": [int(i) for i in state["state"]["counter"]],
+                "key": [int(i) for i in state["state"]["key"]],
+                "buffer": [int(i) for i in state["buffer"]],
+                "buffer_pos": int(state["buffer_pos"]),
+                "has_uint32": int(state["has_uint32"]), "uinteger": int(state["uinteger"])}
+
+    @state.setter
+    def state(self, state):
+        try:
+            arrays = {name: np.array(state[name], np.uint64).reshape(length)
+                      for name, length in (("counter", 4), ("key", 2), ("buffer", 4))}
+            self._generator.bit_generator.state = {
+                "bit_generator": "Philox", "state": {"counter": arrays["counter"], "key": arrays["key"]},
+                "buffer": arrays["buffer"], "buffer_pos": state["buffer_pos"], "has_uint32": state["has_uint32"],
+                "uinteger": state["uinteger"]}
+        except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
+            raise ValueError(f"state: expected what Generator.state gave, got {state!r:.80} ({error})") from error
+
+
+def _shape(size):
+    """A size (None, an int or a tuple) as a shape."""
+    shape = () if size is None else tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if not all(map(is_whole, shape)):
+        raise TypeError(f"size: expected a whole number, several of them or None, got {size!r:.80}")
+    if shape and min(shape) < 0:
+        raise ValueError(f"size: expected lengths of at least 0, got {shape}")
+    return shape
+
+
+def _count(size, dtype=np.float32):
+    """How many numbers are drawn; TypeError for a dtype in which none are."""
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r:.80}")
+    count = math.prod(shape := _shape(size))
+    if count > 2 ** 28:         # below a gigabyte nothing needs to be looked up
+        check_size("size", shape)
+    return count

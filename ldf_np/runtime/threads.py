@@ -1,0 +1,60 @@
+"""Two independent computations side by side: NumPy lets go of Python's lock inside its loops and products.
+
+BLAS's own threads gain little on matrices as small as these nets': give it one (OPENBLAS_NUM_THREADS=1) and use
+these instead.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from .checks import is_whole
+from .device import on_device
+from .distributed import world
+
+_count = min(2, os.cpu_count() or 1)
+_pool = None        # made when it is first needed
+
+
+def _forget_pool():
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)        # a forked process has the pool but not its thread
+
+
+def set_num_threads(count):
+    """Use one thread or two. Results do not depend on it, to the last bit."""
+    global _count
+    if not is_whole(count) or count not in (1, 2):
+        raise ValueError(f"count: expected 1 or 2 threads, got {count!r}")
+    _count = count
+
+
+@contextmanager
+def in_turn():
+    """A context in which ``side_by_side`` computes one after the other, on the caller's thread."""
+    global _count
+    count, _count = _count, 1
+    try:
+        yield
+    finally:
+        _count = count
+
+
+def side_by_side(first, second, ordered=False):
+    """(first(), second()): on two threads where two are in use, else, or where they must be ``ordered`` (both draw
+    from one generator, say; or exchange something with other ranks), one after the other."""
+    global _pool
+    if _count == 1 or ordered or on_device() or world().size > 1:
+        return first(), second()
+    if _pool is None:
+        _pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")
+    future = _pool.submit(second)
+    try:
+        result = first()
+    finally:
+        other = future.result()     # also when first() fails: nothing runs on behind its caller's back
+    return result, other

@@ -1,0 +1,84 @@
+"""Batches of data, and a function applied to data batch by batch."""
+
+import math
+
+import numpy as np
+
+from ..autodiff.engine import Tensor, no_grad
+from ..data.clips import to_float
+from ..runtime.checks import finite, numbers, whole
+from ..runtime.device import asarray, to_numpy
+from ..runtime.distributed import share
+from ..runtime.threads import side_by_side
+
+
+class Batches:
+    """Endless shuffled batches of the rows of an array: every row once in each epoch, in a new order each time. (Where
+    ``size`` does not divide their number, the few that are left over wait for the next epoch.)
+
+    Parameters
+    ----------
+    data : array (N, ...)
+        float32, or uint8 images, which become float32 in [-1, 1] a batch at a time.
+    size : int
+        Rows in a batch, at most N. Where several ranks train, each takes its share of them.
+    rng : Generator
+    """
+
+    def __init__(self, data, size, rng):
+        if whole("batch_size", size, -math.inf) < 2 or len(numbers("data", data, least=1)) < size:
+            raise ValueError(f"batch_size: expected 2 to {len(data)} (the number of samples), got {size}")
+        if data.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
+        self.data, self.size, self.rng = finite("data", data), size, rng
+        self._own = share(size)
+        self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0      # taken: batches so far
+
+    def __next__(self):
+        return self.take(self.indices())
+
+    def indices(self):
+        """The row numbers of the next batch, those of this rank."""
+        return self.all_indices()[self._own]
+
+    def all_indices(self):
+        """The row numbers of the next batch, those of all ranks."""
+        if self.at + self.size > len(self.order):
+            self.order, self.at = self.rng.permutation(len(self.data)), 0
+        self.at += self.size
+        self.taken += 1
+        return self.order[self.at - self.size:self.at]
+
+    @property
+    def state(self):
+        """Where it stands; assign it to go back to that point. (``rng`` has a state of its own.)"""
+        return {"order": self.order, "at": self.at, "taken": self.taken}
+
+    @state.setter
+    def state(self, state):
+        self.order, self.at, self.taken = state["order"], state["at"], state["taken"]
+
+    def take(self, indices):
+        """These rows as float32 on the current device."""
+        return as_batch(self.data[indices])
+
+
+def as_batch(rows):
+    """Rows of data as float32 on the current device; uint8 is taken as images, [0, 255] to [-1, 1]."""
+    if rows.dtype == np.uint8:
+        rows = to_float(rows)
+    return asarray(rows, dtype=np.float32)
+
+
+def apply_batched(function, x, size=256):
+    """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a time: a NumPy array."""
+    finite("x", numbers("x", x, least=1))
+
+    def over(starts):
+        with no_grad():
+            return [to_numpy(function(Tensor(as_batch(x[k:k + size]))).data) for k in starts]
+
+    starts = range(0, len(x), size)
+    half = len(starts) // 2
+    first, second = side_by_side(lambda: over(starts[:half]), lambda: over(starts[half:]))
+    return np.concatenate(first + second)

@@ -1,0 +1,56 @@
+"""The weights with the best score of a training, which need not be its last."""
+
+import math
+
+import numpy as np
+
+from ..runtime.device import to_numpy
+
+
+class Tracker:
+    """A callback that scores a model while it trains and keeps its best weights. Its own time does not count as training.
+
+    Where the budget is in steps it should look by steps, too: then nothing that it picks depends on the clock.
+
+    Parameters
+    ----------
+    model : Module with ``sample``; LDF is passed over until its whitening is there
+    score : callable, model -> number, the lower the better, or a tuple of it and others, which the curve holds too. For a
+        fair pick it must not look at the test set.
+    times : sequence of float, how far the training is when to look, in ``unit``, "seconds" or "steps"
+    """
+
+    def __init__(self, model, score, times, unit="seconds"):
+        self.model, self.score, self.times, self.unit = model, score, sorted(times), unit
+        self.curve, self.best, self._weights = [], math.inf, None
+
+    def __call__(self, history):
+        elapsed = history.passed(self.unit)
+        if self.times and elapsed >= self.times[0] and getattr(self.model, "ready", True):
+            self.times = [t for t in self.times if t > elapsed]
+            self._look(elapsed)
+
+    def _look(self, elapsed):
+        value, *others = np.atleast_1d(self.score(self.model)).tolist()
+        self.curve.append([elapsed, value, *others])
+        if value < self.best:
+            self.best = value
+            self._weights = {name: np.array(to_numpy(a)) for name, a in self.model.state_dict().items()}
+
+    @property
+    def state(self):
+        """Where it stands, for a checkpoint of the training; assign it to go back to that point."""
+        weights = {f"best {name}": array for name, array in (self._weights or {}).items()}
+        return {"times": self.times, "curve": self.curve, "least": self.best} | weights
+
+    @state.setter
+    def state(self, state):
+        self.times, self.curve, self.best = list(state["times"]), list(state["curve"]), state["least"]
+        self._weights = {name[len("best "):]: a for name, a in state.items() if name.startswith("best ")} or None
+
+    def finish(self, history):
+        """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[time, score], ...]."""
+        self._look(history.passed(self.unit))
+        if self._weights is not None:           # None where every score was NaN
+            self.model.load_state_dict(self._weights)
+        return self.curve

@@ -1,0 +1,299 @@
+"""Checkpoints: all that a training's next step depends on, in two files, from which it goes on bit for bit.
+
+    FOLDER/step-000000120.safetensors      the arrays: weights, running statistics, optimisers, averages, data order, losses
+    FOLDER/step-000000120.json             the rest, a description of the model, and the checksum of the file above
+    FOLDER/metrics.jsonl                   the losses, to look at while it runs (records.py)
+
+The JSON is written last: with it the checkpoint exists. The two newest are kept, and where one is damaged the other serves.
+What has a state of its own says so: a property ``state``, a dict of arrays and of what JSON holds, which can be assigned.
+"""
+
+import json
+import math
+import os
+import re
+import warnings
+
+import numpy as np
+
+from ..nn.module import Module
+from ..nn.optim import Optimizer
+from ..runtime.checks import whole
+from ..runtime.distributed import world
+from ..runtime.files import checksum, load_tensors, replacing, save_tensors
+from .batches import Batches
+from .log import NAME, Records
+
+FORMAT = 1
+KEPT = 2            # checkpoints in a folder
+HALVINGS = 5        # of the learning rates, before a training that backs off gives up
+_OURS = ("step-", ".step-")         # a file being written begins with a dot
+_FILE = re.compile(r"step-(\d{9})\.json")
+
+
+class Checkpoints:
+    """Where and how often trainings keep their state.
+
+    Parameters
+    ----------
+    folder : path
+        Of one training, whose checkpoints it then continues. A model of several levels has a folder in it for each.
+    every : float
+        Seconds of training between two checkpoints. There is one at its start and one at its end besides.
+    each : int, optional
+        Besides, there is one after each so many steps.
+    on_nan : "stop" raises an error; "back-off" goes back to the last checkpoint and halves the learning rates, at most
+        HALVINGS times. (What it then learns depends on when checkpoints were written, so on the clock.)
+    settings : dict, optional
+        Of plain values: what else the training depends on. A checkpoint with other settings is refused.
+    also : dict, optional
+        {name: thing with a ``state``} that belong to the training beside what it names itself: a callback, say.
+    """
+
+    def __init__(self, folder, *, every=60.0, each=None, on_nan="stop", settings=None, also=None):
+        if not every >= 0:
+            raise ValueError(f"every: expected a non-negative number of seconds, got {every}")
+        if each is not None:
+            whole("each", each)
+        if on_nan not in ("stop", "back-off"):
+            raise ValueError(f'on_nan: expected "stop" or "back-off", got {on_nan!r}')
+        self.folder, self.every, self.each, self.on_nan = os.fspath(folder), every, each, on_nan
+        self.settings, self.also = json.loads(json.dumps(settings or {})), dict(also or {})
+
+    def inside(self, name, after=(), each=None, **settings):
+        """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds only on top of the models
+        ``after`` as they are now."""
+        below = {f"level {k} below it": _fingerprint(model) for k, model in enumerate(after)}
+        return Checkpoints(os.path.join(self.folder, name), every=self.every, each=each or self.each, on_nan=self.on_nan,
+                           settings=self.settings | below | settings, also=self.also)
+
+    def begin(self, history, **state):
+        """A Keeper of a training: it has gone on from the newest whole checkpoint, or else written the first.
+
+        Raises ValueError where a checkpoint is of something else or none is whole, OSError where none can be written.
+        """
+        keeper = Keeper(self, {"history": history} | state | self.also, history)
+        try:
+            if not keeper.restore():
+                keeper.write(first=True)
+            keeper.start_log()
+        except OSError as error:
+            raise OSError(f"{self.folder}: checkpoints cannot be written there: {error.strerror or error}") from error
+        return keeper
+
+    def once(self, make, **state):
+        """``make()``, which changes the things in ``state``; or, where it has been made before, those as they were then."""
+        keeper = Keeper(self, state)
+        if not keeper.restore():
+            make()
+            keeper.write(first=True)
+
+    def discard(self):
+        """Remove all checkpoints, those of the parts too. The logs of losses stay."""
+        world().barrier()
+        for folder, _, names in os.walk(self.folder, topdown=False) if world().rank == 0 else ():
+            for name in names:
+                if name.startswith(_OURS):
+                    os.unlink(os.path.join(folder, name))
+            if not os.listdir(folder):
+                os.rmdir(folder)
+
+
+class Keeper:
+    """Writes the state of one training and brings it back; ``Checkpoints.begin`` makes it."""
+
+    def __init__(self, checkpoints, state, history=None):
+        self._of, self._history, self.log = checkpoints, history, None
+        self._parts, self._models = _parts(state)
+        self._settings = checkpoints.settings | {name: f"{part.size} of {len(part.data)} samples"
+                                                 for name, part in self._parts.items() if isinstance(part, Batches)}
+        self._written = self._seconds = None        # the step and the time of the last checkpoint
+
+    @property
+    def _step(self):
+        return self._history.steps if self._history else 0
+
+    def after_step(self):
+        """Log the losses, and write a checkpoint where one is due."""
+        if self.log is not None:
+            self.log.after_step()
+        each = self._of.each or math.inf
+        if self._history.spent - self._seconds >= self._of.every or self._step % each == 0:
+            self.write()
+
+    def start_log(self):
+        """Begin the log of the losses, or continue it."""
+        if world().rank == 0:
+            self.log = Records(os.path.join(self._of.folder, NAME), self._history)
+
+    def write(self, first=False):
+        """Write a checkpoint. Where that fails, the one before stays and a warning says so; at the ``first`` it is an error."""
+        if self._written == self._step:
+            return
+        try:
+            if world().rank == 0:
+                self._write()
+            self._written = self._step
+        except OSError as error:
+            if first:
+                raise
+            warnings.warn(f"{self._of.folder}: the checkpoint of step {self._step} cannot be written: {error.strerror or error}"
+                          f"; the training goes on, and that of step {self._written} stays",
+                          RuntimeWarning, stacklevel=2)
+        self._seconds = self._history.spent if self._history else 0.0
+
+    def _write(self):
+        arrays, plain = self._state()
+        path = self._path(self._step)
+        found = {"format": FORMAT, "step": self._step, "settings": self._settings, "model": self._description(arrays),
+                 "plain": plain, "tensors": save_tensors(f"{path}.safetensors", arrays)}
+        with replacing(f"{path}.json") as temporary, open(temporary, "w", encoding="utf-8") as file:
+            json.dump(found | {"checksum": _signature(found)}, file)
+        stay = {f"{os.path.basename(self._path(step))}.{end}" for step in [s for s in self._steps() if s <= self._step][:KEPT]
+                for end in ("json", "safetensors")}
+        for name in os.listdir(self._of.folder):
+            if name.startswith(_OURS) and name not in stay:      # older, damaged, or left by one that was killed
+                os.unlink(os.path.join(self._of.folder, name))
+
+    def restore(self):
+        """Take over the newest whole checkpoint; False where there is none at all."""
+        newest = world().from_first(self._newest)
+        if newest is None:
+            return False
+        step, plain, arrays = newest
+        for name, part in self._parts.items():
+            part.state = plain.get(name, {}) | {
+                key[len(name) + 1:]: array for key, array in arrays.items() if key.startswith(f"{name}/")}
+        self._written, self._seconds = step, self._history.spent if self._history else 0.0
+        return True
+
+    def _newest(self):
+        """The newest whole checkpoint: (step, plain, arrays), or None where there is none at all."""
+        damaged = []
+        for step in self._steps():
+            try:
+                found, arrays = self._read(step)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                damaged.append((step, error))
+                continue
+            self._check(step, found, arrays)
+            if damaged:
+                newest, error = damaged[0]
+                warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and {newest - step} steps are lost, "
+                              f"for the checkpoint of step {newest} cannot be used: {error}", RuntimeWarning, stacklevel=6)
+            return step, found["plain"], arrays
+        if damaged:
+            raise ValueError(f"{self._of.folder}: none of its checkpoints can be used: {damaged[0][1]}; remove the folder to "
+                             "begin anew")
+        return None
+
+    def back_off(self, wrong):
+        """Go back to the last checkpoint with half the learning rates; False where it must not, or that did not help."""
+        optimizers = [part for part in self._parts.values() if isinstance(part, Optimizer)]
+        scales = [float(optimizer.scale[0]) / 2 for optimizer in optimizers]
+        if self._of.on_nan == "stop" or not scales or min(scales) < 2.0 ** -HALVINGS:
+            return False
+        self.restore()
+        for optimizer, scale in zip(optimizers, scales):
+            optimizer.scale[...] = scale
+        self.start_log()
+        warnings.warn(f"{wrong}; the training goes back to step {self._step}, with the learning rates times {scales[0]:g}",
+                      RuntimeWarning, stacklevel=3)
+        return True
+
+    def _path(self, step):
+        return os.path.join(self._of.folder, f"step-{step:09d}")
+
+    def _steps(self):
+        """Of the checkpoints in the folder, newest first."""
+        names = os.listdir(self._of.folder) if os.path.isdir(self._of.folder) else []
+        return sorted((int(match[1]) for match in map(_FILE.fullmatch, names) if match), reverse=True)
+
+    def _state(self):
+        arrays, plain = {}, {}
+        for name, part in self._parts.items():
+            for key, value in part.state.items():
+                if isinstance(value, np.ndarray):
+                    arrays[f"{name}/{key}"] = value
+                else:
+                    plain.setdefault(name, {})[key] = value
+        return arrays, plain
+
+    def _description(self, arrays):
+        """{name: class, or dtype and shape} of all modules and of the arrays in them and their optimisers."""
+        classes = {f"{root}.{name}".rstrip("."): type(module).__name__ for root, model in self._models.items()
+                   for name, module in model.named_modules()}
+        return classes | {name: f"{array.dtype} {list(array.shape)}" for name, array in arrays.items()
+                          if name.startswith(tuple(self._models))}
+
+    def _read(self, step):
+        with open(f"{self._path(step)}.json", encoding="utf-8") as file:
+            found = json.load(file)
+        signature = found.pop("checksum")
+        if signature != _signature(found):
+            raise ValueError(f"{file.name}: its text is not what was written: it is damaged or was altered")
+        if found["format"] != FORMAT:
+            return found, {}
+        return found, load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
+
+    def _check(self, step, found, arrays):
+        """Raise ValueError where a whole checkpoint is of another format, training or model."""
+        where = f"{self._path(step)}.json"
+        if found["format"] != FORMAT:
+            raise ValueError(f"{where}: expected format {FORMAT}, got {found['format']!r}: another version of ldf_np wrote it")
+        for what, old, new in (("training", found["settings"], self._settings),
+                               ("model", found["model"], self._description(self._state()[0]))):
+            for key in [*new, *old]:
+                if old.get(key) != new.get(key):
+                    raise ValueError(f"{where}: a checkpoint of another {what}: {key} was {old.get(key, 'not there')}, and is "
+                                     f"{new.get(key, 'not there')} here; remove the folder, or use another, to begin anew")
+
+
+class _Weights:
+    """A Module's parameters and buffers as a ``state``."""
+
+    def __init__(self, module):
+        self._module = module
+
+    @property
+    def state(self):
+        return self._module.state_dict()
+
+    @state.setter
+    def state(self, state):
+        self._module.load_state_dict(state)
+
+
+def _parts(state):
+    """{name: everything with a ``state`` in these things}, each once, and {name: the modules among the things}."""
+    found, models, seen = {}, {}, set()
+
+    def visit(name, thing, in_module=False):
+        if id(thing) in seen:
+            return
+        seen.add(id(thing))
+        if isinstance(thing, Module) and not in_module:
+            models[name], found[name] = thing, _Weights(thing)
+        if hasattr(type(thing), "state"):
+            found[name if name not in found else f"{name}.own"] = thing
+        if isinstance(thing, (Module, Optimizer, Batches)):
+            below = vars(thing)
+        elif isinstance(thing, (list, tuple)):
+            below = dict(enumerate(thing))
+        else:
+            below = {}
+        for key, value in below.items():
+            visit(f"{name}.{key}", value, in_module or isinstance(thing, Module))
+
+    for name, thing in state.items():
+        visit(name, thing)
+    return found, models
+
+
+def _fingerprint(model):
+    """A checksum of a model's weights."""
+    return checksum(b"".join(array.tobytes() for array in model.state_dict().values()))
+
+
+def _signature(found):
+    return checksum(json.dumps(found, sort_keys=True).encode())

@@ -1,0 +1,174 @@
+"""The training loop: batches, a budget in steps or minutes, a progress bar, and a calm stop on Ctrl-C."""
+
+import math
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+from tqdm import tqdm
+
+from ..runtime.checks import positive, whole
+from ..runtime.distributed import world
+
+
+class History:
+    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, whether it was
+    ``interrupted``, and {"seconds", "steps"} of the same model's training ``before`` it (the levels below, say)."""
+
+    def __init__(self):
+        self.losses, self.seconds, self.interrupted, self.before = {}, [], False, {"seconds": 0.0, "steps": 0}
+
+    @property
+    def steps(self):
+        return len(self.seconds)
+
+    @property
+    def spent(self):
+        """Seconds so far."""
+        return self.seconds[-1] if self.seconds else 0.0
+
+    def passed(self, unit):
+        """"seconds" or "steps" of the model's training so far, those ``before`` this one too."""
+        return self.before[unit] + {"seconds": self.spent, "steps": self.steps}[unit]
+
+    @property
+    def state(self):
+        """The losses and seconds as arrays; assign it to go back to that point."""
+        return {"seconds": np.array(self.seconds)} | {f"loss {name}": np.array(v) for name, v in self.losses.items()}
+
+    @state.setter
+    def state(self, state):
+        self.seconds = state["seconds"].tolist()
+        self.losses = {name[len("loss "):]: v.tolist() for name, v in state.items() if name != "seconds"}
+
+    def append(self, losses, seconds):
+        for name, value in losses.items():
+            self.losses.setdefault(name, []).append(value)
+        self.seconds.append(seconds)
+
+
+def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None, checkpoints=None, state=None):
+    """Call ``step(t)`` until the budget is spent; t in [0, 1] is the share of it that has been, for annealing.
+
+    Parameters
+    ----------
+    step : callable
+        Takes one training step and returns {name: loss}; or None where it took none, for the training is to end as by Ctrl-C.
+    steps, minutes : the budget; at least one, and the first to run out ends the training.
+    progress : bool
+        Show a bar with the losses and the time left.
+    callback : callable, optional
+        ``callback(history)`` after every step; its own time is not counted.
+    checkpoints : checkpoint.Checkpoints, optional
+        Where to keep the training's state, and from where to go on; the time that takes is not counted either. With a budget
+        in steps, a training that goes on gives the same bits as one that was never ended; with one in minutes the time spent
+        counts, but the annealing follows the clock, which never strikes twice alike.
+    state : dict, for ``checkpoints``: {name: model, batches or whatever else has a ``state``}
+
+    Returns
+    -------
+    History. Ctrl-C ends the training after its step, and everything that was learned is still there; a second one ends it at
+    once, within the step, and then the last checkpoint stays as it was. SIGTERM is the same where a program takes it as Ctrl-C.
+
+    Raises
+    ------
+    ValueError for a missing or negative budget; FloatingPointError naming the step and the loss that is not finite.
+    """
+    if steps is None and minutes is None:
+        raise ValueError("steps, minutes: expected at least one of them as the budget of the training")
+    if steps is not None:
+        whole("steps", steps)
+    if minutes is not None:
+        positive("minutes", minutes)
+    if checkpoints is not None and not hasattr(checkpoints, "begin"):
+        raise TypeError(f"checkpoints: expected a checkpoint.Checkpoints, got {checkpoints!r:.80}")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback: expected a function, got {callback!r:.80}")
+    limit = math.inf if minutes is None else minutes * 60
+    history, ranks = History(), world()
+    keeper = None if checkpoints is None else checkpoints.begin(history, **(state or {}))
+    clock = Clock(history.spent)
+
+    def done():
+        return max(history.steps / steps if steps else 0.0, history.spent / limit)
+
+    bar = tqdm(total=1.0, initial=min(1.0, done()), desc=label, disable=not progress or ranks.rank > 0, mininterval=0.5,
+               bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
+    try:
+        with _whole_steps() as stop:
+            while done() < 1 and not ranks.any(stop):
+                try:
+                    losses = step(done())
+                    if losses is None:
+                        history.interrupted = True
+                        break
+                    _check_finite(losses)
+                except FloatingPointError as error:
+                    said = f"{label}: step {history.steps + 1}: {error}; a lower learning rate or a stronger penalty may help"
+                    if keeper is None or not keeper.back_off(said):
+                        raise FloatingPointError(said) from error
+                    clock = Clock(history.spent)
+                    continue
+                history.append(losses, ranks.first(clock.seconds()))
+                bar.set_postfix({"step": history.steps} | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
+                bar.update(min(1.0, done()) - bar.n)
+                with clock.stopped():
+                    if callback is not None:
+                        callback(history)
+                    if keeper is not None:
+                        keeper.after_step()
+            if keeper is not None:
+                keeper.write()
+            history.interrupted |= ranks.any(stop)
+    except KeyboardInterrupt:
+        history.interrupted = True
+        if ranks.size > 1:
+            ranks.abort("interrupted within a step")
+    finally:
+        bar.close()
+    return history
+
+
+def _check_finite(losses):
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"{name} is {value}")
+
+
+class Clock:
+    """Seconds of training: ``spent`` before it was made, and those since then in which it was not stopped."""
+
+    def __init__(self, spent):
+        self._start = time.perf_counter() - spent
+
+    def seconds(self):
+        return time.perf_counter() - self._start
+
+    @contextmanager
+    def stopped(self):
+        before = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - before
+
+
+@contextmanager
+def _whole_steps():
+    """A context in which a signal that would raise KeyboardInterrupt goes into a list instead, the first time."""
+    asked, handlers = [], {}
+
+    def ask(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is threading.main_thread():       # no other may set handlers
+        handlers = {s: h for s in (signal.SIGINT, signal.SIGTERM) if (h := signal.getsignal(s)) is signal.default_int_handler}
+    for number in handlers:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
