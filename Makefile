@@ -31,8 +31,8 @@ test: $(STAMP)
 
 soak: $(STAMP)
 	LDF_KILLS=200 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -m kill
-	$(PY) tests/fuzz_readers.py --seconds 600 --reader all --out out/fuzz
-	$(PY) tests/soak.py --json out/soak.json
+	$(PY) tests/tools/fuzz_readers.py --seconds 600 --reader all --out out/fuzz
+	$(PY) tests/tools/soak.py --json out/soak.json
 
 figures: $(STAMP)
 	$(PY) demos/figures.py

@@ -37,7 +37,7 @@ from ldf_np.experiments import cli as experiment
 from ldf_np.experiments import plots
 from ldf_np.experiments.report import save_json
 from ldf_np.models import nets
-from ldf_np.models.ldf_async import fit_apart
+from ldf_np.models.ldf_async import fit_async
 from ldf_np.runtime import distributed as parallel
 
 RANKS = [2 ** k for k in range(11)]
@@ -76,7 +76,7 @@ def measure(options):
     for count in options.ranks:
         group = ranks.split(ranks.rank < count)
         with parallel.within(group):
-            bottom, top, own = nets.small_ali(), nets.mlp_gan(160), parallel.share(batch) if ranks.rank < count else slice(0)
+            bottom, top, own = nets.small_ali(), nets.mlp_gan(160), parallel.shard(batch) if ranks.rank < count else slice(0)
         for name, model, data in ((BOTTOM, bottom, frames[own]), (TOP, top, codes[own]), (EACH, bottom, frames),
                                   (TOP_EACH, top, codes)):
             jobs.append((count, name, group, partial(model.step, data), []))
@@ -139,7 +139,7 @@ def bytes_apart():
     clips = np.random.default_rng(0).integers(0, 256, (256, 5, 32, 32, 3), dtype=np.uint8)
     ranks = parallel.world()
     ranks.log.clear()
-    fit_apart(nets.clip_ldf(clips), clips, steps=2, top_steps=2, rounds=1, codes=256, top_ranks=ranks.size // 2)
+    fit_async(nets.clip_ldf(clips), clips, steps=2, top_steps=2, rounds=1, codes=256, top_ranks=ranks.size // 2)
     return ranks.from_first(lambda: ranks.log["codes"][1]) / 256
 
 

@@ -32,7 +32,7 @@ from ldf_np.experiments.runs import finished
 from ldf_np.experiments.statistics import over_seeds, verdict
 from ldf_np.models.classifier import small_classifier
 from ldf_np.models.image_nets import GRID, image_ali, image_gan, image_ldf, patch_gan, size_of
-from ldf_np.training.best_weights import Tracker
+from ldf_np.training.best_weights import BestWeights
 
 MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf, "ALI": image_ali,
           "patch GAN": patch_gan}
@@ -112,7 +112,7 @@ def train(name, options, seed, data, judge, checkpoints):
         made = to_uint8(model.sample(LOOK, ldf.Generator(seed + 200)))
         return 1000 * metrics.kid(metrics.features(made), goal), inception_score(judge, made)
 
-    tracker = checkpoints.also["tracker"] = Tracker(model, look, np.arange(LOOKS) / LOOKS * seconds)
+    tracker = checkpoints.also["tracker"] = BestWeights(model, look, np.arange(LOOKS) / LOOKS * seconds)
     histories = finished(model.fit(data.train, minutes=options.minutes, batch_size=64, callback=tracker,
                                    progress=sys.stderr.isatty(), checkpoints=checkpoints, **FIT.get(name, {})))
     histories = histories if isinstance(histories, dict) else {name: histories}

@@ -24,7 +24,7 @@ import numpy as np
 import ldf_np as ldf
 from ldf_np.experiments import cli as experiment
 from ldf_np.experiments import plots, report
-from ldf_np.experiments.runs import Pieces
+from ldf_np.experiments.runs import CachedRuns
 from ldf_np.experiments.statistics import over_seeds, verdict
 from ldf_np.models import baselines, nets
 from ldf_np.runtime import device as backend
@@ -195,7 +195,7 @@ def claims(lengths, pieces):
 
 def run(options):
     ldf.use(options.device)
-    kept = Pieces(os.path.join(options.out, "pieces"), {"batch": options.batch, "steps": options.steps, "device": ldf.device()},
+    kept = CachedRuns(os.path.join(options.out, "pieces"), {"batch": options.batch, "steps": options.steps, "device": ldf.device()},
                   len(options.frames) * len(MODELS) * len(options.seeds))
     start, lengths, pieces = time.perf_counter(), [], {name: {} for name in MODELS}
     for frames in options.frames:

@@ -28,7 +28,7 @@ from ldf_np.experiments import clip_scores, metrics, plots, report, runs, statis
 from ldf_np.experiments.statistics import over_seeds, verdict
 from ldf_np.models import baselines, nets
 from ldf_np.runtime.distributed import first_before_others, world
-from ldf_np.training.best_weights import Tracker
+from ldf_np.training.best_weights import BestWeights
 
 BOTTOM_SHARE = 0.7          # of LDF's training time
 SAMPLES = 1000
@@ -74,7 +74,7 @@ def train(name, options, seed, data, clips, scores, checkpoints):
     if world().rank == 0:
         wanted = metrics.features(clip_scores.as_channels(clips[:PICK]))
         amount, unit = (options.minutes * 60, "seconds") if options.steps is None else (options.steps, "steps")
-        tracker = Tracker(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * amount, unit)
+        tracker = BestWeights(model, partial(distance, wanted, seed), np.arange(1, 8) / 8 * amount, unit)
         checkpoints.also["tracker"] = tracker
     how = experiment.budget(options) | {"progress": True, "callback": tracker, "checkpoints": checkpoints}
     if name == "LDF":

@@ -17,7 +17,7 @@ from .report import save_json
 FOLDERS = "pieces", "checkpoints"       # in an experiment's own
 
 
-class Pieces:
+class CachedRuns:
     """Finished pieces of an experiment (one model with one seed, say), kept in a folder so that a run that was ended continues.
 
     Parameters
@@ -96,9 +96,9 @@ class Pieces:
 
 
 def pieces(options, settings, total):
-    """The Pieces of an experiment with the options of ``add_checkpoints``, whose trainings survive."""
+    """The CachedRuns of an experiment with the options of ``add_checkpoints``, whose trainings survive."""
     pieces, checkpoints = (os.path.join(options.out, folder) for folder in FOLDERS)
-    return Pieces(pieces, settings, total, Checkpoints(checkpoints, on_nan=options.on_nan, settings=settings),
+    return CachedRuns(pieces, settings, total, Checkpoints(checkpoints, on_nan=options.on_nan, settings=settings),
                   options.resume is False)
 
 

@@ -20,7 +20,7 @@ from ..runtime.random import Generator
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
-from ..training.step import Step
+from ..training.step import CompiledStep
 
 
 class Encoder(Module):
@@ -105,8 +105,8 @@ class ALI(Module):
         self.penalty, self.gamma, self.loss, self.final_lr = penalty, gamma, loss, final_lr
         self.rng = Generator(seed)
         self.colour_metric = check_metric(colour_metric)
-        self._autoencoder = Adam(Sequential(encoder, decoder), lr, betas)
-        self._critic = Adam(discriminator, discriminator_lr, betas)
+        self.generator_optimizer = Adam(Sequential(encoder, decoder), lr, betas)
+        self.discriminator_optimizer = Adam(discriminator, discriminator_lr, betas)
 
     def step(self, x, share=0.0):
         """One step of D, E and G on the batch x (n, ...); ``share`` of the training done anneals gamma and the rates.
@@ -114,33 +114,33 @@ class ALI(Module):
         The game is played simultaneously: both sides' gradients are taken at the same point, from one forward pass
         of E and G, and only then applied. So they can be computed side by side. Returns {name: loss}.
         """
-        return self.stepper().once(x, share)
+        return self.compiled_step().eager_step(x, share)
 
-    def stepper(self):
+    def compiled_step(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.encoder, self.decoder, self.discriminator)], self)
+        return CompiledStep(self._step, [self.rng, *generators(self.encoder, self.decoder, self.discriminator)], self)
 
-    def _advance(self, x, share):
+    def _step(self, x, share):
         x = immutable(x)
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
         h = self.encoder.body(x)
         z_hat = self.encoder.infer(h, self.rng)
         x_tilde = self.decoder(z)
         (d_losses, d_grads), (losses, grads) = side_by_side(
-            lambda: self._critic_gradients(x.data, z_hat.data, x_tilde.data, z.data, share),
-            lambda: self._autoencoder_gradients(x, h, z_hat, x_tilde, z), ordered=bool(generators(self.discriminator)))
+            lambda: self._discriminator_gradients(x.data, z_hat.data, x_tilde.data, z.data, share),
+            lambda: self._generator_gradients(x, h, z_hat, x_tilde, z), ordered=bool(generators(self.discriminator)))
         rate = falling(share, self.final_lr)
-        self._critic.step(d_grads, rate)
-        self._autoencoder.step(grads, rate)
+        self.discriminator_optimizer.step(d_grads, rate)
+        self.generator_optimizer.step(grads, rate)
         return d_losses | losses
 
-    def _critic_gradients(self, x, z_hat, x_tilde, z, share):
+    def _discriminator_gradients(self, x, z_hat, x_tilde, z, share):
         real, fake, penalty = penalized_logits(self.discriminator, (x, z_hat), (x_tilde, z), self.penalty, self.rng)
         loss = discriminator_loss(real, fake, self.loss)
         total = loss + penalty * (0.5 * annealed(self.gamma, share, dtype=x.dtype))
         return {"D": loss}, grad(total, self.discriminator.parameters())
 
-    def _autoencoder_gradients(self, x, h, z_hat, x_tilde, z):
+    def _generator_gradients(self, x, h, z_hat, x_tilde, z):
         losses = {"GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z), self.loss)}
         total = losses["GE"]
         if self.shortcut_weight:
@@ -149,13 +149,13 @@ class ALI(Module):
         if self.latent_weight:
             losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat), self.colour_metric)
             total = total + losses["rec_z"] * self.latent_weight
-        return losses, grad(total, self._autoencoder.network.parameters())
+        return losses, grad(total, self.generator_optimizer.network.parameters())
 
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
         History."""
         batches = Batches(x, batch_size, self.rng)
-        step = self.stepper()
+        step = self.compiled_step()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
                      progress=progress, label="ALI", callback=callback, checkpoints=checkpoints,
                      state={"model": self, "batches": batches})

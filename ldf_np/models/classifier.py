@@ -13,7 +13,7 @@ from ..runtime.device import asarray, concatenate
 from ..runtime.random import Generator
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
-from ..training.step import Step
+from ..training.step import CompiledStep
 
 SLOPE = 0.1
 FEATURES = 128
@@ -85,7 +85,7 @@ class Classifier(Module):
         whole("classes", classes, 2)
         self.network, self.classes = network, classes
         self.rng = Generator(seed)
-        self._adam = Adam(network, lr, betas)
+        self.optimizer = Adam(network, lr, betas)
 
     def forward(self, x):
         return self.network(x)
@@ -101,10 +101,10 @@ class Classifier(Module):
         def advance(rows, share):
             x, t = rows[:, :-self.classes], rows[:, -self.classes:]
             loss = cross_entropy(self.network(Tensor(x.reshape(-1, *shape))), t)
-            self._adam.step(grad(loss, self.network.parameters()))
+            self.optimizer.step(grad(loss, self.network.parameters()))
             return {"loss": loss}
 
-        step = Step(advance, generators(self.network), self)    # which takes one array: each row an image and its target
+        step = CompiledStep(advance, generators(self.network), self)    # which takes one array: each row an image and its target
 
         def next_step(share):
             here = batches.indices()

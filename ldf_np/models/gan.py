@@ -14,7 +14,7 @@ from ..runtime.random import Generator
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
-from ..training.step import Step
+from ..training.step import CompiledStep
 
 
 class GAN(Module):
@@ -49,45 +49,45 @@ class GAN(Module):
         self.generator, self.discriminator, self.latent_size = generator, discriminator, latent_size
         self.loss, self.penalty, self.gamma, self.final_gamma, self.final_lr = loss, penalty, gamma, final_gamma, final_lr
         self.rng = Generator(seed)
-        self._maker = Adam(generator, lr, betas)
-        self._critic = Adam(discriminator, discriminator_lr, betas)
+        self.generator_optimizer = Adam(generator, lr, betas)
+        self.discriminator_optimizer = Adam(discriminator, discriminator_lr, betas)
         self.ema = EMA(generator, ema)
 
     def step(self, x, share=0.0):
         """One step of D and G on the batch x (n, ...), simultaneously (see ``ALI.step``); ``share`` of the training
         done anneals gamma and the rates. Returns {name: loss}."""
-        return self.stepper().once(x, share)
+        return self.compiled_step().eager_step(x, share)
 
-    def stepper(self):
+    def compiled_step(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.generator, *self._critics())], self)
+        return CompiledStep(self._step, [self.rng, *generators(self.generator, *self._discriminators())], self)
 
-    def _critics(self):
+    def _discriminators(self):
         """The discriminators."""
         return [self.discriminator]
 
-    def _advance(self, x, share, *more):
+    def _step(self, x, share, *more):
         fake = self.generator(Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size))))
         (d_losses, d_grads), (g_losses, g_grads) = side_by_side(
-            lambda: self._critic_gradients(x, fake.data, share, *more), lambda: self._maker_gradients(fake),
-            ordered=bool(generators(*self._critics())))
+            lambda: self._discriminator_gradients(x, fake.data, share, *more), lambda: self._generator_gradients(fake),
+            ordered=bool(generators(*self._discriminators())))
         rate = falling(share, self.final_lr)
-        self._critic.step(d_grads, rate)
-        self._maker.step(g_grads, rate)
+        self.discriminator_optimizer.step(d_grads, rate)
+        self.generator_optimizer.step(g_grads, rate)
         self.ema.update()
         return d_losses | g_losses
 
-    def _critic_gradients(self, x, fake, share):
-        loss, total = self._critic_loss(self.discriminator, x, fake, share)
+    def _discriminator_gradients(self, x, fake, share):
+        loss, total = self._discriminator_loss(self.discriminator, x, fake, share)
         return {"D": loss}, grad(total, self.discriminator.parameters())
 
-    def _critic_loss(self, critic, real, fake, share):
+    def _discriminator_loss(self, critic, real, fake, share):
         """A discriminator's loss on arrays of one shape, and the same with its penalty."""
         real_logits, fake_logits, penalty = penalized_logits(critic, (real,), (fake,), self.penalty, self.rng)
         loss = discriminator_loss(real_logits, fake_logits, self.loss)
         return loss, loss + penalty * (0.5 * annealed(self.gamma, share, self.final_gamma, real.dtype))
 
-    def _maker_gradients(self, fake):
+    def _generator_gradients(self, fake):
         loss = generator_loss(self.discriminator(fake), self.loss)
         return {"G": loss}, grad(loss, self.generator.parameters())
 
@@ -95,7 +95,7 @@ class GAN(Module):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
         History."""
         batches = Batches(self._to_network(x), batch_size, self.rng)
-        step = self.stepper()
+        step = self.compiled_step()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
                      progress=progress, label=type(self).__name__, callback=callback, checkpoints=checkpoints,
                      state={"model": self, "batches": batches})
@@ -134,7 +134,7 @@ class JointGAN(GAN):
         self.frames, self.frame_discriminator = frames, frame_discriminator
         if frame_discriminator is not None:
             one_of_type("frame_discriminator", frame_discriminator, Module)
-            self._critic = Adam(Sequential(*self._critics()), self._critic.lr, self._critic.betas)
+            self.discriminator_optimizer = Adam(Sequential(*self._discriminators()), self.discriminator_optimizer.lr, self.discriminator_optimizer.betas)
 
     def fit(self, x, frames=None, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
             checkpoints=None):
@@ -150,27 +150,27 @@ class JointGAN(GAN):
         if numbers("frames", frames).shape[1:] != x.shape[2:]:
             raise ValueError(f"frames: expected single frames (m, {', '.join(map(str, x.shape[2:]))}), got {frames.shape}")
         singles = Batches(frames, batch_size, self.rng)
-        step = self.stepper()       # which takes one array: the real frames are further channels of the clips
+        step = self.compiled_step()       # which takes one array: the real frames are further channels of the clips
         return train(lambda share: step(concatenate([next(clips), next(singles)], axis=-1), share), steps=steps,
                      minutes=minutes, progress=progress, label=type(self).__name__, callback=callback,
                      checkpoints=checkpoints, state={"model": self, "clips": clips, "frames": singles})
 
-    def _advance(self, x, share):
+    def _step(self, x, share):
         if self.frame_discriminator is None:
-            return super()._advance(x, share)
+            return super()._step(x, share)
         end = x.shape[-1] * self.frames // (self.frames + 1)
-        return super()._advance(x[..., :end], share, x[..., end:])
+        return super()._step(x[..., :end], share, x[..., end:])
 
-    def _critic_gradients(self, x, fake, share, frames=None):
+    def _discriminator_gradients(self, x, fake, share, frames=None):
         if frames is None:
-            return super()._critic_gradients(x, fake, share)
-        loss, total = self._critic_loss(self.discriminator, x, fake, share)
-        frame_loss, frame_total = self._critic_loss(self.frame_discriminator, frames, self._singles(Tensor(fake)).data, share)
-        return {"D": loss, "D frames": frame_loss}, grad(total + frame_total, self._critic.network.parameters())
+            return super()._discriminator_gradients(x, fake, share)
+        loss, total = self._discriminator_loss(self.discriminator, x, fake, share)
+        frame_loss, frame_total = self._discriminator_loss(self.frame_discriminator, frames, self._singles(Tensor(fake)).data, share)
+        return {"D": loss, "D frames": frame_loss}, grad(total + frame_total, self.discriminator_optimizer.network.parameters())
 
-    def _maker_gradients(self, fake):
+    def _generator_gradients(self, fake):
         if self.frame_discriminator is None:
-            return super()._maker_gradients(fake)
+            return super()._generator_gradients(fake)
         losses = {"G": generator_loss(self.discriminator(fake), self.loss),
                   "G frames": generator_loss(self.frame_discriminator(self._singles(fake)), self.loss)}
         return losses, grad(losses["G"] + losses["G frames"], self.generator.parameters())
@@ -181,7 +181,7 @@ class JointGAN(GAN):
         return ops.concatenate([images[(k - before) % self.frames::self.frames, :, :, k * c:(k + 1) * c]
                                 for k in range(self.frames)])
 
-    def _critics(self):
+    def _discriminators(self):
         return [self.discriminator] + ([] if self.frame_discriminator is None else [self.frame_discriminator])
 
     def _to_network(self, x):

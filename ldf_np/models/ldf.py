@@ -11,13 +11,13 @@ import time
 from ..nn.module import Module
 from ..runtime.checks import numbers, one_of_type
 from ..runtime.device import to_numpy
-from ..runtime.distributed import over_ranks, share, world
+from ..runtime.distributed import over_ranks, shard, world
 from ..runtime.random import Generator
 from ..training.batches import Batches, as_batch
 from ..training.loop import train
 from .ali import check_code
 
-LAST_MOMENT = {"steps": None, "minutes": 2 / 60}      # what an interrupted run still gives each level
+AFTER_INTERRUPT = {"steps": None, "minutes": 2 / 60}      # what an interrupted run still gives each level
 
 
 class Level:
@@ -126,7 +126,7 @@ class LDF(Module):
             data = level.factors(x) if factors is None or k > 0 else factors
             history = placed(level.model.fit(data, batch_size=batch_size, progress=progress, callback=watch,
                                              **kept(f"level {k}", k),
-                                             **(LAST_MOMENT if interrupted else _budget(steps, minutes, part))))
+                                             **(AFTER_INTERRUPT if interrupted else _budget(steps, minutes, part))))
             histories[f"level {k}"] = history
             interrupted |= history.interrupted
             start = time.perf_counter()
@@ -150,16 +150,16 @@ class LDF(Module):
         if minutes is not None:         # encoding and whitening are part of the budget
             budget["minutes"] = max(0.01, minutes - world().first(used) / 60)
         histories["top"] = placed(self.top.fit(white, batch_size=min(batch_size, len(white)), progress=progress,
-                                               callback=watch, **top, **(LAST_MOMENT if interrupted else budget)))
+                                               callback=watch, **top, **(AFTER_INTERRUPT if interrupted else budget)))
         return histories
 
     def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback, checkpoints):
         objects = Batches(x, batch_size, self.rng)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
-        steps_of = [level.model.stepper() for level in self.levels]
-        top_step = self.top.stepper()
+        steps_of = [level.model.compiled_step() for level in self.levels]
+        top_step = self.top.compiled_step()
 
-        own = share(batch_size)
+        own = shard(batch_size)
 
         def step(done):
             losses = {}
@@ -249,4 +249,4 @@ def _named(name, step, batch, share):
 
 def _some(rows, count, rng):
     """This rank's share of ``count`` rows."""
-    return rows[rng.permutation(len(rows))[:count][share(count)]]
+    return rows[rng.permutation(len(rows))[:count][shard(count)]]

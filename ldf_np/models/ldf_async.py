@@ -23,7 +23,7 @@ from ..training.loop import train
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
 
-def fit_apart(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1, progress=False,
+def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1, progress=False,
               checkpoints=None):
     """Train an LDF of one level and a top on several ranks, each of which ends with the whole model.
 
@@ -158,7 +158,7 @@ class _Received(Batches):
 
 def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
     level, = model.levels
-    batches, step, made = Batches(level.factors(x), batch_size, level.model.rng), level.model.stepper(), _Made()
+    batches, step, made = Batches(level.factors(x), batch_size, level.model.rng), level.model.compiled_step(), _Made()
 
     def encode():
         made.add(over_ranks(level.encode, x[model.rng.permutation(len(x))[:codes]]))
@@ -183,7 +183,7 @@ def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
 
 def _top(model, x, link, rounds, every, codes, batch_size, budget):
     shape = codes, model.whitening.components
-    batches, step = _Received(shape, min(batch_size, codes), model.top.rng), model.top.stepper()
+    batches, step = _Received(shape, min(batch_size, codes), model.top.rng), model.top.compiled_step()
 
     def advance(share):
         if batches.taken == every * batches.round:

@@ -16,7 +16,7 @@ from ..runtime.distributed import rows
 from ..runtime.random import Generator
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
-from ..training.step import Step
+from ..training.step import CompiledStep
 
 
 def normal_kl(mean, log_variance):
@@ -54,26 +54,26 @@ class _Model(Module):
         self.colour_metric = check_metric(colour_metric)
         for name in ("encoder", "decoder"):
             one_of_type(name, getattr(self, name), Module)
-        self._adam = Adam(Sequential(self.encoder, self.decoder), lr, betas)
+        self.optimizer = Adam(Sequential(self.encoder, self.decoder), lr, betas)
 
     def step(self, x, share=0.0):
         """One step on the batch x (n, ...); ``share`` of the training done anneals the rate. Returns {name: loss}."""
-        return self.stepper().once(x, share)
+        return self.compiled_step().eager_step(x, share)
 
-    def stepper(self):
+    def compiled_step(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return Step(self._advance, [self.rng, *generators(self.encoder, self.decoder)], self)
+        return CompiledStep(self._step, [self.rng, *generators(self.encoder, self.decoder)], self)
 
-    def _advance(self, x, share):
+    def _step(self, x, share):
         total, losses = self._losses(Tensor(x))
-        self._adam.step(grad(total, self._adam.network.parameters()), falling(share, self.final_lr))
+        self.optimizer.step(grad(total, self.optimizer.network.parameters()), falling(share, self.final_lr))
         return losses
 
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
         History."""
         batches = Batches(x, batch_size, self.rng)
-        step = self.stepper()
+        step = self.compiled_step()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
                      progress=progress, label=type(self).__name__, callback=callback, checkpoints=checkpoints,
                      state={"model": self, "batches": batches})

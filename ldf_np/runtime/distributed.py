@@ -229,7 +229,7 @@ def first_before_others(make):
         _world.barrier()
 
 
-def share(count, name="batch_size"):
+def shard(count, name="batch_size"):
     """The slice of ``count`` rows that is this rank's. Raises ValueError, naming ``name``, where they do not divide."""
     if count % _world.size:
         raise ValueError(f"{name}: expected a multiple of {_world.size}, the number of ranks, got {count}")
@@ -244,7 +244,7 @@ def rows(draw, shape, *more):
     drawn = draw((count, *shape[1:]), *more)
     if _world.size == 1:
         return drawn
-    return drawn.reshape(_joined, -1, *shape[1:])[:, share(count // _joined)].reshape(shape)
+    return drawn.reshape(_joined, -1, *shape[1:])[:, shard(count // _joined)].reshape(shape)
 
 
 @contextmanager

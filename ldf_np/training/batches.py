@@ -8,7 +8,7 @@ from ..autodiff.engine import Tensor, no_grad
 from ..data.clips import to_float
 from ..runtime.checks import finite, numbers, whole
 from ..runtime.device import asarray, to_numpy
-from ..runtime.distributed import share
+from ..runtime.distributed import shard
 from ..runtime.threads import side_by_side
 
 
@@ -31,7 +31,7 @@ class Batches:
         if data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
         self.data, self.size, self.rng = finite("data", data), size, rng
-        self._own = share(size)
+        self._own = shard(size)
         self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0      # taken: batches so far
 
     def __next__(self):

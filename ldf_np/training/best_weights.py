@@ -7,7 +7,7 @@ import numpy as np
 from ..runtime.device import to_numpy
 
 
-class Tracker:
+class BestWeights:
     """A callback that scores a model while it trains and keeps its best weights. Its own time does not count as training.
 
     Where the budget is in steps it should look by steps, too: then nothing that it picks depends on the clock.

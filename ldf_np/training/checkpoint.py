@@ -68,25 +68,25 @@ class Checkpoints:
                            settings=self.settings | below | settings, also=self.also)
 
     def begin(self, history, **state):
-        """A Keeper of a training: it has gone on from the newest whole checkpoint, or else written the first.
+        """A CheckpointWriter of a training: it has gone on from the newest whole checkpoint, or else written the first.
 
         Raises ValueError where a checkpoint is of something else or none is whole, OSError where none can be written.
         """
-        keeper = Keeper(self, {"history": history} | state | self.also, history)
+        writer = CheckpointWriter(self, {"history": history} | state | self.also, history)
         try:
-            if not keeper.restore():
-                keeper.write(first=True)
-            keeper.start_log()
+            if not writer.restore():
+                writer.write(first=True)
+            writer.start_log()
         except OSError as error:
             raise OSError(f"{self.folder}: checkpoints cannot be written there: {error.strerror or error}") from error
-        return keeper
+        return writer
 
     def once(self, make, **state):
         """``make()``, which changes the things in ``state``; or, where it has been made before, those as they were then."""
-        keeper = Keeper(self, state)
-        if not keeper.restore():
+        writer = CheckpointWriter(self, state)
+        if not writer.restore():
             make()
-            keeper.write(first=True)
+            writer.write(first=True)
 
     def discard(self):
         """Remove all checkpoints, those of the parts too. The logs of losses stay."""
@@ -99,7 +99,7 @@ class Checkpoints:
                 os.rmdir(folder)
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes the state of one training and brings it back; ``Checkpoints.begin`` makes it."""
 
     def __init__(self, checkpoints, state, history=None):

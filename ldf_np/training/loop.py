@@ -88,7 +88,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
         raise TypeError(f"callback: expected a function, got {callback!r:.80}")
     limit = math.inf if minutes is None else minutes * 60
     history, ranks = History(), world()
-    keeper = None if checkpoints is None else checkpoints.begin(history, **(state or {}))
+    writer = None if checkpoints is None else checkpoints.begin(history, **(state or {}))
     clock = Clock(history.spent)
 
     def done():
@@ -107,7 +107,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                     _check_finite(losses)
                 except FloatingPointError as error:
                     said = f"{label}: step {history.steps + 1}: {error}; a lower learning rate or a stronger penalty may help"
-                    if keeper is None or not keeper.back_off(said):
+                    if writer is None or not writer.back_off(said):
                         raise FloatingPointError(said) from error
                     clock = Clock(history.spent)
                     continue
@@ -117,10 +117,10 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                 with clock.stopped():
                     if callback is not None:
                         callback(history)
-                    if keeper is not None:
-                        keeper.after_step()
-            if keeper is not None:
-                keeper.write()
+                    if writer is not None:
+                        writer.after_step()
+            if writer is not None:
+                writer.write()
             history.interrupted |= ranks.any(stop)
     except KeyboardInterrupt:
         history.interrupted = True

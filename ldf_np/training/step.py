@@ -1,8 +1,8 @@
-"""A training step, on a CUDA device as one CUDA graph: recorded once, then replayed with new data.
+"""A training step as it is taken: on a CUDA device recorded once as a graph and replayed, and looked into where it fails.
 
-These nets are so small that starting several hundred kernels takes longer than running them; a graph starts them all at
-once. What changes from step to step has to lie on the device, at a fixed place: the batch, the share of the training that
-is done (which anneals the penalty and the rates), Adam's count of steps, and the counters of the noise.
+These nets are so small that starting several hundred kernels takes longer than running them; a CUDA graph starts them
+all at once. What changes from step to step has to lie on the device, at a fixed place: the batch, the progress of the
+training (which anneals the penalty and the rates), Adam's count of steps, and the counters of the noise.
 """
 
 import math
@@ -11,48 +11,53 @@ import warnings
 import numpy as np
 
 from ..kernels import cuda
-from ..runtime.checks import finite, number, numbers
-from ..runtime.device import asarray, on_device, to_numpy, xp
+from ..nn.module import watching
+from ..nn.optim import Optimizer
+from ..runtime.checks import checked, finite_array, real
+from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
 from ..runtime.distributed import alone, world
-from .guard import first_not_finite
+from ..runtime.threads import in_turn
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
 
 
-class Step:
-    """A training step: call it with a batch and the share of the training done; it returns {name: loss}.
+def _progress(name, value):
+    """A rule: a number in [0, 1], or an array on the device."""
+    return value if hasattr(value, "shape") else real(0, 1)(name, value)
+
+
+class CompiledStep:
+    """A training step: call it with a batch and the progress of the training; it returns {name: loss}.
 
     Parameters
     ----------
-    advance : callable
-        ``advance(x, share)`` takes the step and returns {name: Tensor with one element}. ``share`` is a float, or an
-        array (1,) on the device.
+    step : callable
+        ``step(x, progress)`` takes the step and returns {name: Tensor with one element}. ``progress`` is a float, or
+        an array (1,) on the device.
     generators : sequence of Generator
-        Those that ``advance`` draws from.
+        Those that ``step`` draws from.
     model : Module, optional
         Whose step it is: it gives the layers their names where one has to be blamed.
 
     Raises FloatingPointError naming the loss or gradient that is not finite, and the first layer that is to blame.
     """
 
-    def __init__(self, advance, generators, model=None):
-        self._advance, self._generators, self._model = advance, list(generators), model
+    def __init__(self, step, generators, model=None):
+        self._step, self._generators, self._model = step, list(generators), model
         self._taken, self._graph, self._failed = 0, None, False
 
-    def once(self, x, share=0.0):
-        """The step without a graph."""
-        finite("x", numbers("x", x, least=1))
-        if not hasattr(share, "shape"):
-            number("share", share, 0, 1)
-        return self._plain(x, share)
+    @checked(x=finite_array(least=1), progress=_progress)
+    def eager_step(self, x, progress=0.0):
+        """The step as it is: no graph, and no search for what is not finite."""
+        return self._eager(x, progress)
 
-    def _plain(self, x, share):
-        return _values(self._advance(x, _on_device(share)))
+    def _eager(self, x, progress):
+        return _values(self._step(x, _on_device(progress)))
 
-    def __call__(self, x, share=0.0):
+    def __call__(self, x, progress=0.0):
         before = [generator.state for generator in self._generators]
         try:
-            losses = self._step(x, share)
+            losses = self._compiled(x, progress)
             wrong = ", ".join(f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value))
         except FloatingPointError as error:
             wrong = str(error)
@@ -61,25 +66,25 @@ class Step:
         for generator, state in zip(self._generators, before):
             generator.state = state         # the same noise again
         with alone():           # a rank that has found something does not wait for the others
-            first = first_not_finite(self._model, self._advance, x, _on_device(share))
+            first = first_not_finite(self._model, self._step, x, _on_device(progress))
         raise FloatingPointError(f"{wrong}; not finite first: {first}")
 
-    def _step(self, x, share):
+    def _compiled(self, x, progress):
         if not on_device() or self._failed or world().size > 1:
-            return self._plain(x, share)
+            return self._eager(x, progress)
         if self._graph is None:
             self._graph = cuda.new_graph()
-            self._x, self._share = x.copy(), _on_device(share)
+            self._x, self._progress = x.copy(), _on_device(progress)
         if x.shape != self._x.shape:            # a smaller batch, say
-            return self._plain(x, share)
+            return self._eager(x, progress)
         with self._graph.here():
             self._x[...] = x
-            self._share.fill(share)
+            self._progress.fill(progress)
             if self._taken < WARM_UP:
                 self._taken += 1
-                return _values(self._advance(self._x, self._share))
+                return _values(self._step(self._x, self._progress))
             if self._taken == WARM_UP and not self._capture():
-                return self._plain(x, share)
+                return self._eager(x, progress)
             for generator in self._generators:
                 generator.push()
             self._graph.replay()
@@ -94,7 +99,7 @@ class Step:
             for generator in self._generators:
                 generator.push()
                 generator.drawn = []
-            self._losses = self._graph.capture(lambda: self._advance(self._x, self._share))
+            self._losses = self._graph.capture(lambda: self._step(self._x, self._progress))
             self._draws = [generator.drawn for generator in self._generators]
             self._taken += 1
         except Exception as error:      # whatever CUDA, CuPy or a user's model has against it
@@ -108,12 +113,65 @@ class Step:
         return not self._failed
 
 
-def _on_device(share):
-    """The share of the training as an array (1,), float64, where there is a device."""
-    return xp().full(1, share, np.float64) if on_device() else share
+def _on_device(progress):
+    """The progress of the training as an array (1,), float64, where there is a device."""
+    return xp().full(1, progress, np.float64) if on_device() else progress
 
 
 def _values(losses):
     """{name: float}, by one copy from the device; the mean over the ranks."""
     values = to_numpy(xp().stack([asarray(loss.data).reshape(()) for loss in losses.values()]))
     return dict(zip(losses, (world().sum(values, "losses") / world().size).tolist()))
+
+
+# Where a training went wrong. The step that failed is taken again, watched layer by layer, so nothing of this costs
+# anything until it is needed.
+
+class _Found(Exception):
+    """The search is over."""
+
+
+def first_not_finite(model, step, x, progress):
+    """The first layer whose output, gradient or parameters are not finite, in words: "output of decoder.body.layers.3
+    (BatchNorm)", say.
+
+    Parameters
+    ----------
+    model : Module or None
+        It gives the layers their names; without it only their classes are known.
+    step : callable
+        ``step(x, progress)`` takes the step, with its generators where they were before it. No parameter is changed.
+    x : array, the batch
+
+    A gradient that is not finite makes those of all layers before it so: the layer named is the last one of its
+    network, where it began. On a CUDA device the update has run by the time the loss is known, so that often
+    "parameters" is all there is left to say.
+    """
+    if not _finite(x):
+        return "the batch itself"
+    modules = {} if model is None else {id(m): name for name, m in model.named_modules()}
+    parameters = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+    for name, p in () if model is None else model.named_parameters():
+        if not _finite(p.data):
+            return f"parameters {name}"
+
+    def look(source, result):
+        if isinstance(source, Optimizer):
+            bad = [p for p, g in zip(source.network.parameters(), result) if not _finite(g.data)]
+            if bad:
+                raise _Found(f"gradient of {parameters.get(id(bad[-1]), 'a parameter')}")
+            return True
+        if not _finite(result.data):
+            raise _Found(f"output of {modules.get(id(source), 'a layer')} ({type(source).__name__})")
+        return False
+
+    try:
+        with in_turn(), watching(look), np.errstate(all="ignore"):
+            step(x, progress)
+    except _Found as found:
+        return str(found)
+    return "no layer: it is the loss itself, or does not happen again"
+
+
+def _finite(array):
+    return bool(array_module(array).isfinite(array).all())

@@ -1,12 +1,12 @@
 """Does the suite notice a mistake? Plants one at a time in the rules and the kernels and runs the tests that should fail.
 
-    python tests/mutation.py                                        every mutant: hours
-    python tests/mutation.py --only ldf_np/ops.py ldf_np/conv.py    of these files
-    python tests/mutation.py --sample 200 --seed 1 --json out/mutation.json
-    python tests/mutation.py --again out/mutation.json              those that survived there
+    python tests/tools/mutation.py                                        every mutant: hours
+    python tests/tools/mutation.py --only ldf_np/ops.py ldf_np/conv.py    of these files
+    python tests/tools/mutation.py --sample 200 --seed 1 --json out/mutation.json
+    python tests/tools/mutation.py --again out/mutation.json              those that survived there
 
 What is planted: a sign flipped, operands swapped or a transposition left out, the cotangent dropped, an index, padding
-or range off by one, a factor altered (tests/mutants.py). Each mutant runs in a temporary copy of the tree, never in the
+or range off by one, a factor altered (tests/tools/mutants.py). Each mutant runs in a temporary copy of the tree, never in the
 checkout. A failing test, a crash and a hang all count as noticed. A hang is a matter of the processor's time, so that a busy
 machine makes none; only one that waits, using none, is ended by the clock.
 
@@ -43,7 +43,7 @@ FRESH.set_forkserver_preload(["pytest", "numpy", "scipy.linalg", "hypothesis.str
                               "safetensors.numpy", "mutants"])
 STARTED = 100           # below this an exit status is not pytest's
 WAITING = 20            # times the seconds of the processor that the tests are allowed: by then they wait for nothing
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("ldf_np", "kernels", "demos", "tests", "benchmarks", "pyproject.toml")
 
 # Of test_cuda_kernels, which takes a minute, the tests that run a file's kernels.
@@ -194,7 +194,7 @@ def main():
             tqdm.write("{file}:{line}: {what}\n    {before}\n    {after}".format(**survivors[-1]))
     noticed = len(mutants) - len(survivors)
     print(f"{noticed} of {len(mutants)} mutants noticed ({noticed / max(1, len(mutants)):.1%}), {len(survivors)} survived; "
-          f"{len(explained)} more are explained in tests/explained.py")
+          f"{len(explained)} more are explained in tests/tools/explained.py")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({"mutants": len(mutants), "noticed": noticed, "explained": len(explained),

@@ -9,7 +9,7 @@ from helpers import load_program
 
 import ldf_np as ldf
 from ldf_np.data import Clips
-from ldf_np.experiments.runs import Pieces
+from ldf_np.experiments.runs import CachedRuns
 
 limited = load_program("demos/limited_data.py")
 
@@ -96,7 +96,7 @@ def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
             arm(task)
         assert seen.pop(kind) == rows
     with pytest.raises(KeyboardInterrupt):
-        limited.shared_bottom(Pieces(tmp_path, {}), "ALI", 0, frames, 1.0)
+        limited.shared_bottom(CachedRuns(tmp_path, {}), "ALI", 0, frames, 1.0)
     assert seen == {"ALI": [1500]}
 
 

@@ -1,4 +1,4 @@
-"""Fuzz the three readers: python tests/fuzz_readers.py --seconds 20 --reader npz|png|cifar|all
+"""Fuzz the three readers: python tests/tools/fuzz_readers.py --seconds 20 --reader npz|png|cifar|all
 
 Valid small files are mutated as bytes and, so that checksums fit, inside their container: the members of a zip or a tar, the
 chunks of a PNG. Where atheris is installed its coverage guides the mutation; elsewhere it is blind. Whatever a reader does

@@ -12,10 +12,10 @@ from helpers import ctrl_c, values, weights
 import ldf_np as ldf
 from ldf_np.experiments import cli as experiment
 from ldf_np.experiments import report, runs
-from ldf_np.experiments.runs import Pieces, finished
+from ldf_np.experiments.runs import CachedRuns, finished
 from ldf_np.experiments.statistics import over_seeds, verdict
 from ldf_np.models import nets
-from ldf_np.training.best_weights import Tracker
+from ldf_np.training.best_weights import BestWeights
 from ldf_np.training.loop import History
 
 
@@ -26,13 +26,13 @@ def test_a_piece_is_made_once(tmp_path):
         made.append(checkpoints)
         return {"score": 1.5, "name": "a", "clips": np.arange(6, dtype=np.uint8).reshape(2, 3)}
 
-    first = Pieces(tmp_path, {"minutes": 1})
-    one, again = first("model seed 0", make), Pieces(tmp_path, {"minutes": 1})("model seed 0", make)
+    first = CachedRuns(tmp_path, {"minutes": 1})
+    one, again = first("model seed 0", make), CachedRuns(tmp_path, {"minutes": 1})("model seed 0", make)
     assert made == [None] and one["score"] == again["score"] == 1.5
     np.testing.assert_array_equal(again["clips"], np.arange(6).reshape(2, 3))
     assert again["clips"].dtype == np.uint8 and first.seconds > 0
-    Pieces(tmp_path, {"minutes": 2})("model seed 0", make)         # other settings, another name: made anew
-    Pieces(tmp_path, {"minutes": 2})("model seed 1", make)
+    CachedRuns(tmp_path, {"minutes": 2})("model seed 0", make)         # other settings, another name: made anew
+    CachedRuns(tmp_path, {"minutes": 2})("model seed 1", make)
     assert len(made) == 3
 
 
@@ -40,7 +40,7 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    pieces = Pieces(tmp_path, {})
+    pieces = CachedRuns(tmp_path, {})
     with pytest.raises(KeyboardInterrupt):
         pieces("a", interrupted)
     assert pieces("b", lambda _: {"interrupted": True, "steps": 3}) == {"interrupted": True, "steps": 3}
@@ -51,10 +51,10 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
                                     lambda p: p.with_suffix(".npz").write_bytes(b"PK"),
                                     lambda p: p.with_suffix(".npz").unlink()])
 def test_a_damaged_piece_is_made_anew(tmp_path, damage):
-    Pieces(tmp_path, {})("a", lambda _: {"x": np.zeros(3)})
+    CachedRuns(tmp_path, {})("a", lambda _: {"x": np.zeros(3)})
     damage(tmp_path / "a.json")
     with pytest.warns(UserWarning, match="made anew"):
-        again = Pieces(tmp_path, {})("a", lambda _: {"x": np.ones(3)})
+        again = CachedRuns(tmp_path, {})("a", lambda _: {"x": np.ones(3)})
     assert again["x"].tolist() == [1, 1, 1]
 
 
@@ -143,7 +143,7 @@ def test_the_tracker_brings_back_the_best_weights():
         seen.append(np.array(model.generator.flat()))
         return next(scores)
 
-    tracker = Tracker(gan, score, [0.5, 2.5])
+    tracker = BestWeights(gan, score, [0.5, 2.5])
     history = History()
     for seconds in (1.0, 2.0, 3.0, 4.0):
         gan.step(ldf.Generator(1).standard_normal((8, 4)))
@@ -159,7 +159,7 @@ def test_the_tracker_brings_back_the_best_weights():
 def test_the_curve_holds_what_else_the_score_tells():
     model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
     scores = iter([(3.0, 10), (1.0, 20)])
-    tracker = Tracker(model, lambda m: next(scores), [0.5])
+    tracker = BestWeights(model, lambda m: next(scores), [0.5])
     history = History()
     history.append({}, 1.0)
     tracker(history)
@@ -168,7 +168,7 @@ def test_the_curve_holds_what_else_the_score_tells():
 
 def test_the_tracker_waits_until_a_hierarchy_is_ready():
     model = SimpleNamespace(ready=False, state_dict=dict, load_state_dict=lambda weights: None)
-    tracker = Tracker(model, lambda m: 1.0, [0.1])
+    tracker = BestWeights(model, lambda m: 1.0, [0.1])
     history = History()
     history.append({}, 1.0)
     tracker(history)
@@ -180,7 +180,7 @@ def test_the_tracker_waits_until_a_hierarchy_is_ready():
 
 def test_the_tracker_looks_by_steps_whatever_the_clock_says():
     model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
-    tracker, history = Tracker(model, lambda m: 1.0, [2, 9, 10], "steps"), History()
+    tracker, history = BestWeights(model, lambda m: 1.0, [2, 9, 10], "steps"), History()
     history.before["steps"] = 7
     for seconds in (0.0, 1e6, 2e6):
         history.append({}, seconds)

@@ -1,4 +1,4 @@
-"""The mutants of tests/mutation.py that no test can notice, looked at one by one: {(file, the altered line): why}."""
+"""The mutants of tests/tools/mutation.py that no test can notice, looked at one by one: {(file, the altered line): why}."""
 
 REASONS = {
     "the same number: the function is symmetric in what was exchanged, or the sign is squared, or is +1 or -1": {

@@ -1,7 +1,7 @@
 """Does a long training stay as small and as fast as it began? 20,000 steps of ALI and of the GAN, tiny ones.
 
-    python tests/soak.py                                        two minutes on one core (make soak)
-    python tests/soak.py --steps 5000 --json out/soak.json
+    python tests/tools/soak.py                                        two minutes on one core (make soak)
+    python tests/tools/soak.py --steps 5000 --json out/soak.json
 
 After a warm-up, resident memory may grow by at most BYTES_A_STEP a step and SLACK, and the median time of the last tenth
 of the steps may be at most SLOWER times that of the first. The exit status is 1 where it is more. The suite has a short

@@ -1,6 +1,6 @@
 """Files that mean harm or are not what they say: small files that would become large ones, pickles that blow up, false names.
 
-Found by tests/fuzz_readers.py and by reading the formats; each must be refused quickly, in little memory, by a ValueError
+Found by tests/tools/fuzz_readers.py and by reading the formats; each must be refused quickly, in little memory, by a ValueError
 with the file's name.
 """
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-DEMO = Path(__file__).parents[1] / "demos" / "pacman.py"
+DEMO = Path(__file__).parents[2] / "demos" / "pacman.py"
 SHOWN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png", "scores.png"}
 WRITTEN = SHOWN | {"results.json", "pieces", "checkpoints", "ldf_seed0.safetensors", "ldf_seed0_losses.png"}
 

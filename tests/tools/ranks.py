@@ -1,6 +1,6 @@
 """Small trainings, the same in one process and in several: tests/test_mpi.py runs them both ways and compares.
 
-    mpirun -n 2 python tests/ranks.py FOLDER WHAT ...
+    mpirun -n 2 python tests/tools/ranks.py FOLDER WHAT ...
 
 WHAT: names of functions below, each of which gives arrays; rank 0 writes those of WHAT to FOLDER/WHAT.npz, with the largest
 difference between the ranks as "apart". WHAT@NAME does so in FOLDER/NAME. After "unsynchronised" each rank has a batch
@@ -28,7 +28,7 @@ from ldf_np.autodiff import norm
 from ldf_np.models import nets
 from ldf_np.models.factors import Frames
 from ldf_np.models.ldf import LDF, Level
-from ldf_np.models.ldf_async import fit_apart
+from ldf_np.models.ldf_async import fit_async
 from ldf_np.models.whitening import Whitening
 from ldf_np.runtime import distributed as parallel
 from ldf_np.training import checkpoint
@@ -87,7 +87,7 @@ def together(folder):
 def by_sides(**settings):
     """All ranks but the last, or the last two, train the bottom, those the top."""
     model = small_ldf()
-    histories = fit_apart(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18, rounds=3, codes=32, batch_size=16,
+    histories = fit_async(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18, rounds=3, codes=32, batch_size=16,
                           **settings)
     return results(model, *histories.values())
 
@@ -167,7 +167,7 @@ def raises(folder):
 
 def normalized(folder):
     """The normalisation's result and its first and second derivatives, in float64."""
-    x, g, h = (ldf.Tensor(values(12, 3, seed=k)[parallel.share(12)]) for k in range(3))
+    x, g, h = (ldf.Tensor(values(12, 3, seed=k)[parallel.shard(12)]) for k in range(3))
     y, mean, var = norm.normalize(x)
     first = ldf.grad(y, x, g, create_graph=True)
     second = ldf.grad(first, [x, g], h, allow_unused=True)

@@ -11,7 +11,7 @@ from helpers import load_program
 
 from ldf_np.models import nets
 
-PROGRAM = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Trains a tiny LDF in child processes that it kills with SIGKILL at random moments, each next one going on from what is there.
 
-    python tests/killing.py FOLDER KILLS [LEFT_OUT]
+    python tests/tools/killing.py FOLDER KILLS [LEFT_OUT]
 
 Prints as JSON: how many ``kills`` there were, how many of them hit a checkpoint ``in_write``, how many children ``resumed``,
 how many trainings ``finished``, and how many of those were ``equal``, to the last bit and record, to one that was not killed.
@@ -38,8 +38,8 @@ marks = mmap.mmap(-1, 2)        # shared with the children: whether one writes n
 
 def instrument(left_out):
     """Make writes slow and visible, and checkpoints lack a part."""
-    replace, write = os.replace, checkpoint.Keeper._write
-    restore, parts = checkpoint.Keeper.restore, checkpoint._parts
+    replace, write = os.replace, checkpoint.CheckpointWriter._write
+    restore, parts = checkpoint.CheckpointWriter.restore, checkpoint._parts
 
     def slow(function):
         def later(*args):
@@ -48,19 +48,19 @@ def instrument(left_out):
             time.sleep(0.001)
         return later
 
-    def marked(keeper):
+    def marked(writer):
         marks[WRITING] = 1
-        write(keeper)
+        write(writer)
         marks[WRITING] = 0
 
-    def seen(keeper):
-        found = restore(keeper)
-        marks[RESUMED] |= keeper._step > 0
+    def seen(writer):
+        found = restore(writer)
+        marks[RESUMED] |= writer._step > 0
         return found
 
     # What is killed is the process, not the machine: the disk itself need not be waited for.
     files.os.fsync, files.os.replace = slow(lambda handle: None), slow(replace)
-    checkpoint.Keeper._write, checkpoint.Keeper.restore = marked, seen
+    checkpoint.CheckpointWriter._write, checkpoint.CheckpointWriter.restore = marked, seen
     checkpoint._parts = lambda state: ({k: v for k, v in parts(state)[0].items() if k != left_out}, parts(state)[1])
 
 
@@ -72,7 +72,7 @@ def training(folder, every):
     model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
     histories = model.fit(clips, steps=50, bottom_share=0.5, batch_size=16, checkpoints=Checkpoints(folder, every=every))
     found = model.state_dict() | {f"{name} {k}": v for name, h in histories.items() for k, v in h.losses.items()}
-    for k, adam in enumerate((bottom._critic, bottom._autoencoder, model.top._critic, model.top._maker)):
+    for k, adam in enumerate((bottom.discriminator_optimizer, bottom.generator_optimizer, model.top.discriminator_optimizer, model.top.generator_optimizer)):
         found |= {f"Adam {k} {name}": array for name, array in adam.state.items()}
     logs = [[{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]
             for path in sorted(folder.glob("*/metrics.jsonl"))]

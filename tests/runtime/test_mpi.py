@@ -23,7 +23,7 @@ from ldf_np import Generator
 from ldf_np.models.ldf_async import _Made
 from ldf_np.runtime import distributed as parallel
 
-PROGRAM = Path(__file__).with_name("ranks.py")
+PROGRAM = Path(__file__).parents[1] / "tools" / "ranks.py"
 BOUND = 1e-5
 MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 pytestmark = [
@@ -38,7 +38,7 @@ TRAININGS = ["ali", "gan", "joint", "vae", "bottom_first", "together"]
 
 
 def mpirun(count, folder, *names, **environment):
-    """tests/ranks.py in ``count`` processes."""
+    """tests/tools/ranks.py in ``count`` processes."""
     return subprocess.run([MPIRUN, "-n", str(count), sys.executable, PROGRAM, folder, *names],
                           env=os.environ | SETTINGS | environment, capture_output=True, text=True, timeout=60)
 
@@ -211,4 +211,4 @@ def test_a_batch_has_to_divide_among_the_ranks():
     other.size = 3
     said = "batch_size: expected a multiple of 3, the number of ranks, got 16"
     with parallel.within(other), pytest.raises(ValueError, match=said):
-        parallel.share(16)
+        parallel.shard(16)

@@ -103,7 +103,7 @@ def image_ali(dtype=np.float32, penalty="roth"):
     model = ALI(encoder, decoder, discriminator, 3, seed=1, penalty=penalty)
     for _, holder in [*model.named_parameters(), *model.named_buffers()]:
         holder.data = holder.data.astype(dtype)
-    for optimizer in (model._autoencoder, model._critic):
+    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
         flat = optimizer.network.flat()
         optimizer.m, optimizer.v = optimizer.m.astype(flat.dtype), optimizer.v.astype(flat.dtype)
     return model

@@ -1,4 +1,4 @@
-"""The short form of tests/soak.py: over some hundred steps nothing that a step makes stays alive. No times."""
+"""The short form of tests/tools/soak.py: over some hundred steps nothing that a step makes stays alive. No times."""
 
 import gc
 import tracemalloc
@@ -49,13 +49,13 @@ def test_nothing_stays(name):
 def leaking(name, what):
     """A model whose steps keep ``what`` (a callable) of the batch they are given; it, and its data."""
     model, x = models(0)[name]
-    kept, advance = [], model._advance
+    kept, advance = [], model._step
 
     def leak(batch, share):
         kept.append(what(batch))
         return advance(batch, share)
 
-    model._advance = leak
+    model._step = leak
     return model, x
 
 

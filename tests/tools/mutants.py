@@ -1,4 +1,4 @@
-"""The alterations that tests/mutation.py makes: of the derivative rules, of the kernels' NumPy twins and of the .cu files.
+"""The alterations that tests/tools/mutation.py makes: of the derivative rules, of the kernels' NumPy twins and of the .cu files.
 
 A mutant replaces one piece of a file's text. In Python the pieces are nodes of its syntax tree (``ast``), in a .cu file
 operators and numbers outside of comments, strings, assembly and declarations.

@@ -254,7 +254,7 @@ def test_a_planted_fault_is_noticed(what):
 
 @pytest.mark.parametrize("name", fuzz_readers.READERS)
 def test_the_readers(name, tmp_path):
-    """The short form; the long one is python tests/fuzz_readers.py --seconds 600."""
+    """The short form; the long one is python tests/tools/fuzz_readers.py --seconds 600."""
     tried, findings = fuzz_readers.run(name, 5, tmp_path)
     print(f"{name}: {tried} inputs")
     assert tried > 20 and findings == {}

@@ -14,7 +14,7 @@ from ldf_np import nn
 from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
 from ldf_np.training import checkpoint
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def load_program(path):
@@ -41,15 +41,15 @@ def attempt(call):
 def ctrl_c(step):
     """A context in which Ctrl-C comes to the training that takes this step, of all that keep checkpoints."""
     taken, before = [], signal.signal(signal.SIGINT, signal.default_int_handler)
-    after_step = checkpoint.Keeper.after_step
+    after_step = checkpoint.CheckpointWriter.after_step
 
-    def interrupted(keeper):
+    def interrupted(writer):
         taken.append(1)
         if len(taken) == step:
             signal.raise_signal(signal.SIGINT)
-        after_step(keeper)
+        after_step(writer)
 
-    with patch.object(checkpoint.Keeper, "after_step", interrupted):
+    with patch.object(checkpoint.CheckpointWriter, "after_step", interrupted):
         yield
     signal.signal(signal.SIGINT, before)
 

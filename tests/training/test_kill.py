@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).with_name("killing.py")
+PROGRAM = Path(__file__).parents[1] / "tools" / "killing.py"
 pytestmark = [pytest.mark.kill, pytest.mark.skipif(not hasattr(os, "fork"), reason="the children are forked")]
 
 
 def killing(folder, kills, *left_out):
-    """What tests/killing.py reports."""
+    """What tests/tools/killing.py reports."""
     ended = subprocess.run([sys.executable, PROGRAM, folder, str(kills), *left_out], capture_output=True, text=True,
                            timeout=60 + 10 * kills)
     assert ended.returncode == 0, ended.stderr

@@ -14,7 +14,7 @@ from ldf_np.nn.module import watching
 from ldf_np.nn.optim import Adam
 from ldf_np.runtime import threads
 from ldf_np.training.checkpoint import HALVINGS, Checkpoints
-from ldf_np.training.guard import first_not_finite
+from ldf_np.training.step import first_not_finite
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 
@@ -49,13 +49,13 @@ def plant(model, where, fault):
                                    "discriminator.joint"])
 def test_the_layer_whose_output_is_nan_is_named(where):
     model = plant(tiny_ali(), where, Faulty(at=4))
-    before = [p.copy() for p in (model._critic.m, model._autoencoder.m)]
+    before = [p.copy() for p in (model.discriminator_optimizer.m, model.generator_optimizer.m)]
     with pytest.raises(FloatingPointError, match=rf"ALI: step \d+: .*not finite first: output of {where}.layers.\d \(Faulty\); "
                                                  "a lower learning rate"):
         model.fit(data(), steps=20, batch_size=8)
     for network in (model.encoder, model.decoder, model.discriminator):
         assert np.isfinite(network.flat()).all()           # no update was made of it
-    assert not np.array_equal(before[0], model._critic.m)  # negative control: there were updates before
+    assert not np.array_equal(before[0], model.discriminator_optimizer.m)  # negative control: there were updates before
 
 
 def test_the_step_is_named():
@@ -76,18 +76,18 @@ def test_parameters_and_batches_are_looked_at():
     x = data(8)
     x[3, 1] = np.inf
     with pytest.raises(FloatingPointError, match="not finite first: the batch itself"):
-        model.stepper()(x)
+        model.compiled_step()(x)
     model = tiny_ali()
     model.decoder.body[1].weight.data[0, 0] = np.nan
     with pytest.raises(FloatingPointError, match="not finite first: parameters decoder.body.layers.1.weight"):
-        model.stepper()(data(8))
+        model.compiled_step()(data(8))
 
 
 def test_a_healthy_step_has_no_culprit():
     """Negative control: what is finite is not blamed, and looking changes no weight."""
     model, before_count = tiny_ali(), threads._count
     before = {n: p.data.copy() for n, p in model.named_parameters()}
-    assert first_not_finite(model, model._advance, data(8), 0.0) == "no layer: it is the loss itself, or does not happen again"
+    assert first_not_finite(model, model._step, data(8), 0.0) == "no layer: it is the loss itself, or does not happen again"
     assert all(np.array_equal(p.data, before[n]) for n, p in model.named_parameters())
     assert threads._count == before_count and getattr(nn.module._watch, "look", None) is None
 
@@ -126,7 +126,7 @@ def test_backing_off_halves_the_rates_and_goes_on(tmp_path):
                                             "learning rates times 0.5"):
         history = model.fit(data(), steps=30, batch_size=8, checkpoints=Checkpoints(tmp_path, every=0, on_nan="back-off"))
     assert history.steps == 30 and np.isfinite(weights(model)).all()
-    assert model._critic.scale == model._autoencoder.scale == 0.5
+    assert model.discriminator_optimizer.scale == model.generator_optimizer.scale == 0.5
     plain = tiny_ali()
     plain.fit(data(), steps=30, batch_size=8)
     assert not np.array_equal(weights(model), weights(plain))       # negative control: the rates were lower indeed
@@ -137,7 +137,7 @@ def test_backing_off_gives_up_in_the_end(tmp_path):
     with pytest.warns(RuntimeWarning) as told, pytest.raises(FloatingPointError, match=r"output of decoder.body.* \(Faulty\)"):
         model.fit(data(), steps=30, batch_size=8, checkpoints=Checkpoints(tmp_path, every=1e6, on_nan="back-off"))
     assert sum("goes back to step 0" in str(w.message) for w in told) == HALVINGS
-    assert model._critic.scale == 2.0 ** -HALVINGS
+    assert model.discriminator_optimizer.scale == 2.0 ** -HALVINGS
 
 
 def test_a_training_that_stops_leaves_its_last_checkpoint(tmp_path):

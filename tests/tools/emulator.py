@@ -25,7 +25,7 @@ from ldf_np.runtime.random import Generator
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = shutil.which("g++")
 KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\((\w+)\) )?(\w+)\s*\(')
-FOLDER = Path(__file__).parents[1] / "build" / "emulator"
+FOLDER = Path(__file__).parents[2] / "build" / "emulator"
 ORDERS = {"forwards": 0, "backwards": 1, "shuffled": 2}
 
 

@@ -192,8 +192,8 @@ def test_patches_of_images():
 def test_more_factors_than_whole_objects(schedule):
     """The limited-data setting: the bottom learns from local factors that belong to no whole object (Section 3.2)."""
     model, seen = two_levels(), []
-    step = model.models[0]._advance
-    model.models[0]._advance = lambda batch, share: seen.append(batch.copy()) or step(batch, share)
+    step = model.models[0]._step
+    model.models[0]._step = lambda batch, share: seen.append(batch.copy()) or step(batch, share)
     fit(model, schedule, factors=np.full((30, 6), 0.25, np.float32) + np.float32(1e-3) * clips(30)[:, 0])
     assert seen and all(np.abs(batch - 0.25).max() < 0.01 for batch in seen)
 
@@ -250,13 +250,13 @@ def watch(model, moved):
     """Note for each step, taken by which part, the parts whose weights or statistics moved."""
     parts = {f"level {k}": m for k, m in enumerate(model.models)} | {"top": model.top}
     for name, part in parts.items():
-        def step(batch, share, own=part._advance, name=name):
+        def step(batch, share, own=part._step, name=name):
             assert type(batch) is np.ndarray            # nothing with a history is handed up
             before = {n: weights(p) for n, p in parts.items()}
             losses = own(batch, share)
             moved.append((name, {n for n, p in parts.items() if not np.array_equal(weights(p), before[n])}))
             return losses
-        part._advance = step
+        part._step = step
 
 
 @pytest.mark.parametrize("schedule", BUDGETS)
@@ -271,13 +271,13 @@ def test_a_step_of_one_level_moves_no_other(schedule):
 def test_a_step_that_reaches_into_another_level_is_found():
     """Negative control of the watch."""
     model, moved = three_levels(), []
-    step, bottom = model.top._advance, model.models[0]
+    step, bottom = model.top._step, model.models[0]
 
     def reaching_down(batch, share):
         bottom.parameters()[0].data[...] += 1e-6
         return step(batch, share)
 
-    model.top._advance = reaching_down
+    model.top._step = reaching_down
     watch(model, moved)
     fit(model, "bottom-first")
     assert ("top", {"top", "level 0"}) in moved
@@ -328,7 +328,7 @@ def test_saved_and_loaded_it_does_the_same(tmp_path):
 
 
 def test_ctrl_c_still_leaves_a_model_that_samples(monkeypatch):
-    monkeypatch.setattr("ldf_np.hierarchy.LAST_MOMENT", {"steps": 2, "minutes": None})
+    monkeypatch.setattr("ldf_np.hierarchy.AFTER_INTERRUPT", {"steps": 2, "minutes": None})
     model = three_levels()
 
     def callback(history):

@@ -22,7 +22,7 @@ from ldf_np.models.whitening import Whitening
 from ldf_np.runtime import files
 from ldf_np.training import checkpoint
 from ldf_np.training import log as records
-from ldf_np.training.best_weights import Tracker
+from ldf_np.training.best_weights import BestWeights
 from ldf_np.training.checkpoint import Checkpoints
 from ldf_np.training.log import read_records
 from ldf_np.training.loop import History
@@ -114,7 +114,7 @@ def test_a_hierarchy_goes_on_bit_for_bit(tmp_path, schedule, step):
     check_same(run(folder=tmp_path), run())
 
 
-@pytest.mark.parametrize("left_out", ["model", "model.rng", "model._critic", "model._autoencoder", "batches", "history"])
+@pytest.mark.parametrize("left_out", ["model", "model.rng", "model.discriminator_optimizer", "model.generator_optimizer", "batches", "history"])
 def test_a_part_that_is_left_out_is_noticed(tmp_path, monkeypatch, left_out):
     """Negative control of the comparison: no part of the state may be missing."""
     parts = checkpoint._parts
@@ -155,7 +155,7 @@ def test_every_generator_of_a_network_is_kept():
     model = nets.cifar_ali()
     parts, _ = checkpoint._parts({"model": model})
     kept = [id(part) for part in parts.values() if isinstance(part, ldf.Generator)]
-    wanted = {id(g) for g in model.stepper()._generators}
+    wanted = {id(g) for g in model.compiled_step()._generators}
     assert wanted == set(kept) and len(kept) == len(wanted) == 2        # its own and that of its Dropouts, once each
 
 
@@ -223,10 +223,10 @@ def test_time_spent_counts(tmp_path):
 
 
 def test_the_best_weights_so_far_are_kept(tmp_path):
-    """A Tracker belongs to the training, too: its curve and the best weights go on."""
+    """A BestWeights belongs to the training, too: its curve and the best weights go on."""
     def run(folder, scores, end=None):
         model, scores = tiny_ali(), iter(scores)
-        tracker = Tracker(model, lambda m: next(scores), [5, 10, 15], "steps")
+        tracker = BestWeights(model, lambda m: next(scores), [5, 10, 15], "steps")
 
         def callback(history):
             tracker(history)
@@ -258,8 +258,8 @@ def test_two_checkpoints_stay_and_nothing_else(tmp_path):
 
 def test_they_are_written_as_often_as_asked(tmp_path, monkeypatch):
     written = []
-    write = checkpoint.Keeper._write
-    monkeypatch.setattr(checkpoint.Keeper, "_write", lambda self: (written.append(self._step), write(self)))
+    write = checkpoint.CheckpointWriter._write
+    monkeypatch.setattr(checkpoint.CheckpointWriter, "_write", lambda self: (written.append(self._step), write(self)))
     fit(tmp_path, every=1e6)
     assert written == [0, 20]       # at the start and at the end
     fit(tmp_path / "each", every=1e6, each=8)
@@ -435,7 +435,7 @@ def heeding():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_the_step_finish_and_writes_a_checkpoint(tmp_path, heeding, number):
     model = tiny_ali()
-    advance, calls = model._advance, []
+    advance, calls = model._step, []
 
     def interrupted(x, share):
         calls.append(1)
@@ -444,7 +444,7 @@ def test_a_signal_lets_the_step_finish_and_writes_a_checkpoint(tmp_path, heeding
             time.sleep(0.01)
         return advance(x, share)
 
-    model._advance = interrupted
+    model._step = interrupted
     _, history = fit(tmp_path, model, every=1e6)
     assert history.interrupted and history.steps == 7 and "step-000000007.json" in listed(tmp_path)
     assert signal.getsignal(number) is signal.default_int_handler
