@@ -1,15 +1,18 @@
-"""The convolution trio of kernels/conv.py, layer by layer on one thread, beside PyTorch where it is installed.
+"""The convolution trio of kernels/conv.py, layer by layer on one thread, beside PyTorch where it is
+installed.
 
-    python benchmarks/conv.py                                 # the CPU recipe's layers, then ALI's CIFAR-10 nets
-    python benchmarks/conv.py --layers recipe --batch 128 --json conv.json
+    python benchmarks/conv.py                                 # the CPU recipe's layers, then ALI's
+    CIFAR-10 nets python benchmarks/conv.py --layers recipe --batch 128 --json conv.json
 
-Without PyTorch only our own times are printed. Every layer is timed in rounds: in each round each candidate runs
-once, so that whatever else the machine does hits all of them alike; the medians are compared. The clock is this
-thread's CPU time, which stands still while another job has the core. Our inputs have the batch innermost, as a chain
-of our layers leaves them; PyTorch's are in --format.
+Without PyTorch only our own times are printed. Every layer is timed in rounds: in each round each
+candidate runs once, so that whatever else the machine does hits all of them alike; the medians are
+compared. The clock is this thread's CPU time, which stands still while another job has the core.
+Our inputs have the batch innermost, as a chain of our layers leaves them; PyTorch's are in
+--format.
 
-forward, dx and dw are single faces. The row "layer" is all three, as one training step asks for them: ours share what
-the arrays were lowered to (the `cache` argument), and PyTorch's backward computes dx and dw in one call.
+forward, dx and dw are single faces. The row "layer" is all three, as one training step asks for
+them: ours share what the arrays were lowered to (the `cache` argument), and PyTorch's backward
+computes dx and dw in one call.
 """
 
 import argparse
@@ -35,8 +38,8 @@ except ImportError:
 LAYERS = {
     "recipe": [(32, 3, 24, 4, 2, 1), (16, 24, 48, 4, 2, 1), (8, 48, 96, 4, 2, 1),
                (4, 96, 32, 3, 1, 1), (4, 32, 96, 3, 1, 1)],
-    "ali": [(32, 3, 32, 5, 1, 0), (28, 32, 64, 4, 2, 0), (13, 64, 128, 4, 1, 0), (10, 128, 256, 4, 2, 0),
-            (4, 256, 512, 4, 1, 0), (1, 512, 512, 1, 1, 0)],
+    "ali": [(32, 3, 32, 5, 1, 0), (28, 32, 64, 4, 2, 0), (13, 64, 128, 4, 1, 0),
+            (10, 128, 256, 4, 2, 0), (4, 256, 512, 4, 1, 0), (1, 512, 512, 1, 1, 0)],
 }
 BATCH = {"recipe": 64, "ali": 100}
 FACES = ("forward", "dx", "dw", "layer")
@@ -62,24 +65,30 @@ def torch_faces(x, w, y, stride, padding, channels_last):
     """The same four of PyTorch, after a check that both mean the same."""
     memory = torch.channels_last if channels_last else torch.contiguous_format
     tx, tw, ty = (torch.from_numpy(np.ascontiguousarray(a)).contiguous(memory_format=memory)
-                  for a in (x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1), y.transpose(0, 3, 1, 2)))
+                  for a in (x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1),
+                            y.transpose(0, 3, 1, 2)))
 
     def forward():
         return torch.nn.functional.conv2d(tx, tw, None, stride, padding)
 
     def backward(*wanted):
         return torch.ops.aten.convolution_backward(
-            ty, tx, tw, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [*wanted, False])
+            ty, tx, tw, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1,
+            [*wanted, False])
 
     dx, dw, _ = backward(True, True)
     for theirs, order, ours in ((forward(), (0, 2, 3, 1), conv.conv2d(x, w, stride, padding)),
-                                (dx, (0, 2, 3, 1), conv.conv_transpose2d(y, w, stride, padding, x.shape[1:3])),
-                                (dw, (2, 3, 1, 0), conv.conv2d_weight(x, y, w.shape[:2], stride, padding))):
+                                (dx, (0, 2, 3, 1),
+                                 conv.conv_transpose2d(y, w, stride, padding, x.shape[1:3])),
+                                (dw, (2, 3, 1, 0),
+                                 conv.conv2d_weight(x, y, w.shape[:2], stride, padding))):
         theirs = theirs.permute(order).numpy()
         if np.abs(theirs - ours).max() > 1e-4 * np.abs(theirs).max():
-            raise SystemExit(f"the results differ at x {x.shape}, w {w.shape}, stride {stride}, padding {padding}")
-    return {"forward": forward, "dx": lambda: backward(True, False), "dw": lambda: backward(False, True),
-            "layer": lambda: (forward(), backward(True, True))}
+            raise SystemExit(
+                f"the results differ at x {x.shape}, w {w.shape}, stride {stride}, padding "
+                f"{padding}")
+    return {"forward": forward, "dx": lambda: backward(True, False), "dw": lambda:
+            backward(False, True), "layer": lambda: (forward(), backward(True, True))}
 
 
 def medians(candidates, rounds):
@@ -120,11 +129,13 @@ def show(row):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", choices=[*LAYERS, "all"], default="all")
     parser.add_argument("--batch", type=int, help="default: 64 for the recipe, 100 for ALI")
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--format", choices=["nchw", "nhwc"], default="nchw", help="PyTorch's memory format")
+    parser.add_argument("--format", choices=["nchw", "nhwc"], default="nchw",
+                        help="PyTorch's memory format")
     parser.add_argument("--json", metavar="FILE", help="write the rows here too")
     options = parser.parse_args()
     if options.rounds < 1 or (options.batch is not None and options.batch < 1):
@@ -133,17 +144,21 @@ def main():
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)
 
-    print(f"NumPy {np.__version__}, " + (f"PyTorch {torch.__version__} ({options.format})" if torch else "no PyTorch")
+    print(f"NumPy {np.__version__}, " + (f"PyTorch {torch.__version__} ({options.format})" if torch
+                                         else "no PyTorch")
           + ", one thread, medians in ms")
-    print(f"{'layer':24} {'face':8} {'ours':>9}" + (f" {'PyTorch':>9} {'ratio':>7}" if torch else ""))
+    print(f"{'layer':24} {'face':8} {'ours':>9}"
+          + (f" {'PyTorch':>9} {'ratio':>7}" if torch else ""))
     rows = []
     for net in LAYERS if options.layers == "all" else [options.layers]:
-        measured = [row for layer in LAYERS[net] for row in measure(layer, options.batch or BATCH[net], options.rounds,
+        measured = [row for layer in LAYERS[net]
+                    for row in measure(layer, options.batch or BATCH[net], options.rounds,
                                                                     options.format == "nhwc")]
         for face in FACES:
             ours, theirs = (sum(row[key] or 0 for row in measured if row["face"] == face)
                             for key in ("ours_ms", "torch_ms"))
-            measured.append({"layer": f"{net}: sum", "batch": measured[0]["batch"], "face": face, "ours_ms": ours,
+            measured.append({"layer": f"{net}: sum", "batch": measured[0]["batch"], "face": face,
+                             "ours_ms": ours,
                              "torch_ms": theirs or None})
         for row in measured:
             show(row)
@@ -151,8 +166,9 @@ def main():
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"python": sys.version.split()[0], "numpy": np.__version__,
-                       "torch": torch.__version__ if torch else None, "torch_format": options.format if torch else None,
-                       "machine": platform.machine(), "rounds": options.rounds, "rows": rows}, file, indent=1)
+                       "torch": torch.__version__ if torch else None, "torch_format":
+                       options.format if torch else None, "machine": platform.machine(), "rounds":
+                       options.rounds, "rows": rows}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
-"""This library on a CUDA device beside PyTorch: every convolution, the penalty's sums, whole steps, the demo, memory.
+"""This library on a CUDA device beside PyTorch: every convolution, the penalty's sums, whole steps,
+the demo, memory.
 
-    python benchmarks/gpu.py                       # all parts; writes benchmarks/results/gpu-<card>.json
-    python benchmarks/gpu.py --parts faces steps --repeats 50
+    python benchmarks/gpu.py                       # all parts; writes
+    benchmarks/results/gpu-<card>.json python benchmarks/gpu.py --parts faces steps --repeats 50
 
-Needs CuPy; what PyTorch is needed for is left out where it is missing. Every kernel is checked against NumPy in float64
-on fresh random data before it is timed, and the program stops where it is wrong. Candidates take turns within one run,
-each timed by events on the device, and the ratios of their medians are what counts.
+Needs CuPy; what PyTorch is needed for is left out where it is missing. Every kernel is checked
+against NumPy in float64 on fresh random data before it is timed, and the program stops where it is
+wrong. Candidates take turns within one run, each timed by events on the device, and the ratios of
+their medians are what counts.
 
-    faces   each face at the shapes of ALI's CIFAR-10 nets (batch 100) and of the small networks (batch 64), TF32 against
+    faces   each face at the shapes of ALI's CIFAR-10 nets (batch 100) and of the small networks
+    (batch 64), TF32 against
             TF32 and float32 against float32, with PyTorch's cuDNN in channels_last
     penalty the per-sample weighted squared norm against a copy of the same array
-    steps   a whole bottom and top step: ours as one CUDA graph, PyTorch's eager, compiled with reduce-overhead, and as a
+    steps   a whole bottom and top step: ours as one CUDA graph, PyTorch's eager, compiled with
+    reduce-overhead, and as a
             CUDA graph made by hand; and the most memory each holds
     demo    steps a second of demos/pacman.py --device cuda
 """
@@ -37,9 +41,10 @@ from ldf_np.models import nets
 
 # size, channels in, channels out, kernel, stride, padding
 LAYERS = {
-    "ali": (100, [(32, 3, 32, 5, 1, 0), (28, 32, 64, 4, 2, 0), (13, 64, 128, 4, 1, 0), (10, 128, 256, 4, 2, 0),
-                  (4, 256, 512, 4, 1, 0)]),
-    "recipe": (64, [(32, 3, 24, 4, 2, 1), (16, 24, 48, 4, 2, 1), (8, 48, 96, 4, 2, 1), (4, 96, 32, 3, 1, 1)]),
+    "ali": (100, [(32, 3, 32, 5, 1, 0), (28, 32, 64, 4, 2, 0), (13, 64, 128, 4, 1, 0),
+                  (10, 128, 256, 4, 2, 0), (4, 256, 512, 4, 1, 0)]),
+    "recipe": (64, [(32, 3, 24, 4, 2, 1), (16, 24, 48, 4, 2, 1), (8, 48, 96, 4, 2, 1),
+                    (4, 96, 32, 3, 1, 1)]),
 }
 BOUNDS = {"highest": 1e-4, "high": 5e-3}        # of the largest result
 RESULTS = Path(__file__).parent / "results"
@@ -88,7 +93,9 @@ def check(name, actual, exact, bound):
     actual, exact = ldf.to_numpy(actual).astype(np.float64), ldf.to_numpy(exact)
     error = float(np.abs(actual - exact).max() / np.abs(exact).max())
     if not error <= bound:
-        raise SystemExit(f"{name}: wrong by {error:.1e} of the largest element, more than {bound:.0e}: nothing is timed")
+        raise SystemExit(
+            f"{name}: wrong by {error:.1e} of the largest element, more than {bound:.0e}: nothing "
+            "is timed")
     return error
 
 
@@ -98,7 +105,8 @@ def faces(repeats, timer, torch=None, batches=None, layers=None):
     for network, (batch, shapes) in (layers or LAYERS).items():
         batch = batches or batch
         for size, c, o, kernel, stride, padding in shapes:
-            x, w = (rng.standard_normal(s).astype(np.float32) for s in ((batch, size, size, c), (kernel, kernel, c, o)))
+            x, w = (rng.standard_normal(s).astype(np.float32)
+                    for s in ((batch, size, size, c), (kernel, kernel, c, o)))
             out = (size + 2 * padding - kernel) // stride + 1
             y = rng.standard_normal((batch, out, out, o)).astype(np.float32)
             x, w, y = map(ldf.asarray, (x, w, y))
@@ -114,14 +122,17 @@ def faces(repeats, timer, torch=None, batches=None, layers=None):
                     torch.backends.cudnn.allow_tf32 = precision == "high"
                 for face, function in ours.items():
                     name = f"{network} {size}x{size}x{c} {kernel}/{stride} {o} {face} {precision}"
-                    exact = function(*(ldf.to_numpy(a).astype(np.float64) for a in (x, w, y)))      # by NumPy
+                    # by NumPy
+                    exact = function(*(ldf.to_numpy(a).astype(np.float64) for a in (x, w, y)))
                     error = check(name, function(x, w, y), exact, bound)
-                    candidates = {"ours": lambda: function(x, w, y)}                                    # noqa: B023
+                    # noqa: B023
+                    candidates = {"ours": lambda: function(x, w, y)}
                     if theirs:
                         candidates["PyTorch"] = theirs[face]
                     took = medians(candidates, repeats, timer)
                     record = {"name": name, "error": error, "gflops": flop / took["ours"] / 1e6,
-                              "rate over cuDNN's": took["PyTorch"] / took["ours"] if theirs else None, "ms": took}
+                              "rate over cuDNN's":
+                              took["PyTorch"] / took["ours"] if theirs else None, "ms": took}
                     records.append(record)
                     print_record(record)
     ldf.set_float32_matmul_precision("highest")
@@ -135,26 +146,31 @@ def torch_faces(torch, x, w, y, stride, padding):
 
     def backward(*wanted):
         return torch.ops.aten.convolution_backward(
-            ty, tx, tw, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [*wanted, False])
+            ty, tx, tw, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1,
+            [*wanted, False])
 
     torch.backends.cudnn.benchmark = True
     return {"conv2d": lambda: torch.nn.functional.conv2d(tx, tw, None, stride, padding),
-            "conv_transpose2d": lambda: backward(True, False), "conv2d_weight": lambda: backward(False, True)}
+            "conv_transpose2d": lambda: backward(True, False), "conv2d_weight": lambda:
+            backward(False, True)}
 
 
 def penalty_sums(repeats, timer, rows=1024, columns=15360):
     """The weighted squared norm against the bandwidth of a copy, which moves twice the bytes."""
     rng = np.random.default_rng()
     g = ldf.asarray(rng.standard_normal((rows, columns)).astype(np.float32))
-    logits, signs = (ldf.asarray(rng.choice([-1.0, 1.0], rows).astype(np.float32)) for _ in range(2))
+    logits, signs = (ldf.asarray(rng.choice([-1.0, 1.0], rows).astype(np.float32))
+                     for _ in range(2))
     double = [ldf.to_numpy(a).astype(np.float64) for a in (g, logits, signs)]
-    error = check("penalty", penalty.row_dots(g, g, logits, signs), penalty.row_dots(double[0], *double), 1e-5)
+    error = check("penalty", penalty.row_dots(g, g, logits, signs),
+                  penalty.row_dots(double[0], *double), 1e-5)
     target = g.copy()
 
     def copy():
         target[...] = g
 
-    took = medians({"ours": lambda: penalty.row_dots(g, g, logits, signs), "copy": copy}, repeats, timer)
+    took = medians({"ours": lambda: penalty.row_dots(g, g, logits, signs), "copy": copy}, repeats,
+                   timer)
     bandwidth = {"ours": g.nbytes / took["ours"] / 1e6, "copy": 2 * g.nbytes / took["copy"] / 1e6}
     record = {"name": f"penalty {rows}x{columns}", "error": error, "GB/s": bandwidth,
               "share of copy bandwidth": bandwidth["ours"] / bandwidth["copy"], "ms": took}
@@ -197,7 +213,8 @@ def steps(repeats, torch=None, batch=64):
     codes = rng.standard_normal((batch, 160)).astype(np.float32)
     for precision in BOUNDS:
         ldf.set_float32_matmul_precision(precision)
-        for name, model, x, across in (("bottom", nets.small_ali(), images, images.transpose(0, 3, 1, 2).copy()),
+        for name, model, x, across in (("bottom", nets.small_ali(), images,
+                                        images.transpose(0, 3, 1, 2).copy()),
                                        ("top", nets.mlp_gan(160), codes, codes)):
             candidates = {"ours": our_step(model, x)}
             if torch:
@@ -210,7 +227,8 @@ def steps(repeats, torch=None, batch=64):
                         "top": lambda **s: top_step(batch, 160, "cuda", **s)}[name]
                 candidates |= torch_steps(torch, make, across)
             took = medians(candidates, repeats, Clock(), warm_up=6)
-            record = {"name": f"{name} step, batch {batch}, {precision}", "ms": took, "peak memory MB": peak_memory(torch),
+            record = {"name": f"{name} step, batch {batch}, {precision}", "ms": took,
+                      "peak memory MB": peak_memory(torch),
                       "ratios": {n: took[n] / took["ours"] for n in took if n != "ours"}}
             records.append(record)
             print_record(record)
@@ -219,13 +237,15 @@ def steps(repeats, torch=None, batch=64):
 
 
 def peak_memory(torch):
-    """Megabytes held by CuPy's default pool now, and the most by PyTorch (all its candidates together)."""
+    """Megabytes held by CuPy's default pool now, and the most by PyTorch (all its candidates
+    together)."""
     held = {}
     if ldf.device() == "cuda":
         import cupy
 
         free, total = cupy.cuda.runtime.memGetInfo()
-        held |= {"ours, default pool": cupy.get_default_memory_pool().total_bytes() / 1e6, "device": (total - free) / 1e6}
+        held |= {"ours, default pool": cupy.get_default_memory_pool().total_bytes() / 1e6,
+                 "device": (total - free) / 1e6}
     if torch:
         held["PyTorch"] = torch.cuda.max_memory_allocated() / 1e6
     return held
@@ -235,11 +255,14 @@ def demo(minutes):
     """Steps a second of the demo at both levels."""
     with tempfile.TemporaryDirectory() as out:
         program = Path(__file__).parents[1] / "demos" / "pacman.py"
-        subprocess.run([sys.executable, program, "--device", ldf.device(), "--model", "ldf", "--minutes", str(minutes),
+        subprocess.run([sys.executable, program, "--device", ldf.device(), "--model", "ldf",
+                        "--minutes", str(minutes),
                         "--seeds", "0", "--out", out], check=True)
-        training = json.loads((Path(out) / "results.json").read_text())["models"]["LDF"]["0"]["training"]
+        training = json.loads((Path(out)
+                               / "results.json").read_text())["models"]["LDF"]["0"]["training"]
     record = {"name": f"demos/pacman.py, {minutes} minutes",
-              "steps a second": {name: part["steps"] / part["seconds"] for name, part in training.items()}}
+              "steps a second": {name: part["steps"] / part["seconds"] for name,
+                                 part in training.items()}}
     print_record(record)
     return [record]
 
@@ -261,16 +284,21 @@ def card():
 
     properties = cupy.cuda.runtime.getDeviceProperties(0)
     return {"name": properties["name"].decode(), "cupy": cupy.__version__,
-            "driver": cupy.cuda.runtime.driverGetVersion(), "runtime": cupy.cuda.runtime.runtimeGetVersion()}
+            "driver": cupy.cuda.runtime.driverGetVersion(), "runtime":
+            cupy.cuda.runtime.runtimeGetVersion()}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=("faces", "penalty", "steps", "demo"),
                         default=["faces", "penalty", "steps", "demo"])
-    parser.add_argument("--repeats", type=int, default=30, help="timed turns of each candidate (default 30)")
-    parser.add_argument("--demo-minutes", type=float, default=1.0, help="training time of the demo (default 1)")
-    parser.add_argument("--json", metavar="FILE", help="where to write the results (default benchmarks/results/)")
+    parser.add_argument("--repeats", type=int, default=30,
+                        help="timed turns of each candidate (default 30)")
+    parser.add_argument("--demo-minutes", type=float, default=1.0,
+                        help="training time of the demo (default 1)")
+    parser.add_argument("--json", metavar="FILE",
+                        help="where to write the results (default benchmarks/results/)")
     options = parser.parse_args()
     if options.repeats < 1:
         parser.error(f"--repeats: expected a positive number, got {options.repeats}")
@@ -286,10 +314,12 @@ def main():
             print("this PyTorch cannot use the device: it is left out")
             torch = None
     results = {"card": card() | ({"torch": torch.__version__} if torch else {}),
-               "date": datetime.date.today().isoformat(), "repeats": options.repeats} | environment()
+               "date": datetime.date.today().isoformat(), "repeats":
+               options.repeats} | environment()
     parts = {"faces": lambda: faces(options.repeats, Events(), torch),
              "penalty": lambda: penalty_sums(options.repeats, Events()),
-             "steps": lambda: steps(options.repeats, torch), "demo": lambda: demo(options.demo_minutes)}
+             "steps": lambda: steps(options.repeats, torch), "demo": lambda:
+             demo(options.demo_minutes)}
     path = options.json or RESULTS / f"gpu-{re.sub(r'[^a-z0-9]+', '-', results['card']['name'].lower())}.json"
     for part in options.parts:
         results[part] = parts[part]()

@@ -1,4 +1,5 @@
-"""The training steps of this library's small networks in PyTorch, written as its users write them: what is compared with."""
+"""The training steps of this library's small networks in PyTorch, written as its users write them:
+what is compared with."""
 
 import torch
 from torch import nn
@@ -8,7 +9,8 @@ SLOPE = 0.1
 
 
 def bottom_step(batch, device="cpu", capturable=False):
-    """step(images) -> (D's loss, the autoencoder's): one step of ALI as in ``nets.small_ali``, images (batch, 3, 32, 32).
+    """step(images) -> (D's loss, the autoencoder's): one step of ALI as in ``nets.small_ali``,
+    images (batch, 3, 32, 32).
 
     ``capturable``: Adam keeps its count on the device, as torch.cuda.graph asks.
     """
@@ -22,16 +24,19 @@ def bottom_step(batch, device="cpu", capturable=False):
         return layers
 
     def up(a, b):
-        return [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(SLOPE)]
+        return [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b),
+                nn.LeakyReLU(SLOPE)]
 
-    encoder = nn.Sequential(*down(True), nn.Conv2d(96, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32, affine=False))
+    encoder = nn.Sequential(*down(True), nn.Conv2d(96, 32, 3, 1, 1, bias=False),
+                            nn.BatchNorm2d(32, affine=False))
     encoder_head = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(512, 64, bias=False),
                                  nn.BatchNorm1d(64, affine=False))
-    decoder_head = nn.Sequential(nn.Linear(64, 512, bias=False), nn.BatchNorm1d(512), nn.LeakyReLU(SLOPE),
-                                 nn.Linear(512, 512, bias=False), nn.Unflatten(1, (32, 4, 4)),
-                                 nn.BatchNorm2d(32, affine=False))
-    decoder = nn.Sequential(nn.Conv2d(32, 96, 3, 1, 1, bias=False), nn.BatchNorm2d(96), nn.LeakyReLU(SLOPE),
-                            *up(96, 48), *up(48, 24), nn.ConvTranspose2d(24, 3, 4, 2, 1), nn.Tanh())
+    decoder_head = nn.Sequential(nn.Linear(64, 512, bias=False), nn.BatchNorm1d(512),
+                                 nn.LeakyReLU(SLOPE), nn.Linear(512, 512, bias=False),
+                                 nn.Unflatten(1, (32, 4, 4)), nn.BatchNorm2d(32, affine=False))
+    decoder = nn.Sequential(nn.Conv2d(32, 96, 3, 1, 1, bias=False), nn.BatchNorm2d(96),
+                            nn.LeakyReLU(SLOPE), *up(96, 48), *up(48, 24),
+                            nn.ConvTranspose2d(24, 3, 4, 2, 1), nn.Tanh())
     critic_x = nn.Sequential(*down(False), nn.Flatten(), nn.Linear(1536, 256), nn.LeakyReLU(SLOPE))
     critic_z = nn.Sequential(nn.Linear(64, 256), nn.LeakyReLU(SLOPE))
     joint = nn.Sequential(nn.Linear(512, 256), nn.LeakyReLU(SLOPE), nn.Linear(256, 1))
@@ -52,8 +57,10 @@ def bottom_step(batch, device="cpu", capturable=False):
         d_loss = _critic_loss(critic(xs, zs), (xs, zs), batch)
 
         def makers_loss():
-            return (F.softplus(critic(images, z_hat)).mean() + F.softplus(-critic(x_tilde, z)).mean()
-                    + 1000 * F.mse_loss(decoder(h), images) + 100 * F.mse_loss(decoder(decoder_head(z_hat)), images))
+            return (F.softplus(critic(images, z_hat)).mean()
+                    + F.softplus(-critic(x_tilde, z)).mean()
+                    + 1000 * F.mse_loss(decoder(h), images) + 100
+                    * F.mse_loss(decoder(decoder_head(z_hat)), images))
 
         return _simultaneous(d_loss, d_parameters, d_adam, makers_loss, g_adam)
 
@@ -61,16 +68,16 @@ def bottom_step(batch, device="cpu", capturable=False):
 
 
 def top_step(batch, size, device="cpu", capturable=False):
-    """step(codes) -> (D's loss, G's): one step of the GAN on vectors (batch, size) as in ``nets.mlp_gan``, with its
-    moving average of weights."""
+    """step(codes) -> (D's loss, G's): one step of the GAN on vectors (batch, size) as in
+    ``nets.mlp_gan``, with its moving average of weights."""
     torch.manual_seed(0)
 
     def linear(a, b):
         return [nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.LeakyReLU(SLOPE)]
 
     generator = nn.Sequential(*linear(128, 512), *linear(512, 512), nn.Linear(512, size))
-    critic = nn.Sequential(nn.Linear(size, 512), nn.LeakyReLU(SLOPE), nn.Linear(512, 512), nn.LeakyReLU(SLOPE),
-                           nn.Linear(512, 1))
+    critic = nn.Sequential(nn.Linear(size, 512), nn.LeakyReLU(SLOPE), nn.Linear(512, 512),
+                           nn.LeakyReLU(SLOPE), nn.Linear(512, 1))
     d_parameters, d_adam = _adam(1e-3, capturable, device, critic)
     g_parameters, g_adam = _adam(5e-4, capturable, device, generator)
     average = [p.detach().clone() for p in g_parameters]
@@ -79,7 +86,8 @@ def top_step(batch, size, device="cpu", capturable=False):
         fake = generator(torch.randn(batch, 128, device=device))
         xs = torch.cat([codes, fake.detach()]).requires_grad_()
         d_loss = _critic_loss(critic(xs), (xs,), batch)
-        losses = _simultaneous(d_loss, d_parameters, d_adam, lambda: F.softplus(-critic(fake)).mean(), g_adam)
+        losses = _simultaneous(d_loss, d_parameters, d_adam,
+                               lambda: F.softplus(-critic(fake)).mean(), g_adam)
         with torch.no_grad():
             torch._foreach_lerp_(average, [p.detach() for p in g_parameters], 0.002)
         return losses
@@ -110,7 +118,8 @@ def _simultaneous(d_loss, d_parameters, d_adam, makers_loss, g_adam):
 
 
 def _critic_loss(logits, inputs, batch):
-    """The discriminator's loss with Roth's regularizer, gamma = 1/2; the first half of the batch is real."""
+    """The discriminator's loss with Roth's regularizer, gamma = 1/2; the first half of the batch is
+    real."""
     grads = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
     norms = sum(g.flatten(1).square().sum(1) for g in grads)
     real, fake = logits[:batch], logits[batch:]

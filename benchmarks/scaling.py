@@ -1,17 +1,20 @@
-"""How training scales over processes: measured with 1 and 2 here, and from what was measured a model for up to 1024.
+"""How training scales over processes: measured with 1 and 2 here, and from what was measured a
+model for up to 1024.
 
     python benchmarks/scaling.py [--ranks 1 2] [--steps 15] [--out out/scaling]
 
-Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global batch, and of both with
-such a batch on each rank, every rank on one thread; for each step what the ranks give each other, in calls, bytes and seconds;
-and the bytes of codes where the levels are trained apart. All numbers of ranks take their steps in turns, in one run, for what
-a machine manages drifts over minutes: while fewer take theirs the others sleep.
+Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global
+batch, and of both with such a batch on each rank, every rank on one thread; for each step what the
+ranks give each other, in calls, bytes and seconds; and the bytes of codes where the levels are
+trained apart. All numbers of ranks take their steps in turns, in one run, for what a machine
+manages drifts over minutes: while fewer take theirs the others sleep.
 
-The model: a step on one process takes a part that is there for any batch and a part that grows with it; a line is laid through
-the batch, half and a quarter of it. The ranks divide the second part (or, with a batch of that size on each, neither), and to
-that come the exchanges. A ring's Allreduce of b bytes takes 2 (R-1)/R b / bandwidth + 2 (R-1) latency, a tree's
-2 ceil(log2 R) (latency + b / bandwidth): the gradients go through the ring, everything small through one or the other. It
-leaves out that ranks wait for the slowest, and that the links between some are slower than between others.
+The model: a step on one process takes a part that is there for any batch and a part that grows with
+it; a line is laid through the batch, half and a quarter of it. The ranks divide the second part
+(or, with a batch of that size on each, neither), and to that come the exchanges. A ring's Allreduce
+of b bytes takes 2 (R-1)/R b / bandwidth + 2 (R-1) latency, a tree's 2 ceil(log2 R) (latency + b /
+bandwidth): the gradients go through the ring, everything small through one or the other. It leaves
+out that ranks wait for the slowest, and that the links between some are slower than between others.
 """
 
 import os
@@ -43,26 +46,36 @@ from ldf_np.runtime import distributed as parallel
 RANKS = [2 ** k for k in range(11)]
 WARM_UP = 2
 BOTTOM, TOP, EACH, TOP_EACH = "bottom", "top", "bottom, a batch each", "top, a batch each"
-PARTS = (1, 2, 4)               # of the batch, on one process: the line through them says what a batch of none would take
-EVERY, CLIPS = 250, 1024        # levels apart: so many clips' codes after so many steps of the bottom
+# of the batch, on one process: the line through them says what a batch of none would take
+PARTS = (1, 2, 4)
+# levels apart: so many clips' codes after so many steps of the bottom
+EVERY, CLIPS = 250, 1024
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ranks", type=experiment.whole(1), nargs="+", default=[1, 2], help="to measure (default 1 2)")
-    parser.add_argument("--steps", type=experiment.whole(1), default=15, help="timed steps of each (default 15)")
-    parser.add_argument("--batch", type=experiment.whole(2), default=64, help="of all ranks together (default 64)")
-    parser.add_argument("--latency", type=experiment.positive, default=5e-6, help="seconds, for the model (default 5e-6)")
-    parser.add_argument("--bandwidth", type=experiment.positive, default=10e9, help="bytes a second (default 10e9)")
-    parser.add_argument("--out", default="out/scaling", help="folder for results.json and scaling.png (default out/scaling)")
-    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)       # what mpirun starts
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=experiment.whole(1), nargs="+", default=[1, 2],
+                        help="to measure (default 1 2)")
+    parser.add_argument("--steps", type=experiment.whole(1), default=15,
+                        help="timed steps of each (default 15)")
+    parser.add_argument("--batch", type=experiment.whole(2), default=64,
+                        help="of all ranks together (default 64)")
+    parser.add_argument("--latency", type=experiment.positive, default=5e-6,
+                        help="seconds, for the model (default 5e-6)")
+    parser.add_argument("--bandwidth", type=experiment.positive, default=10e9,
+                        help="bytes a second (default 10e9)")
+    parser.add_argument("--out", default="out/scaling",
+                        help="folder for results.json and scaling.png (default out/scaling)")
+    # what mpirun starts
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if 1 not in options.ranks:
         parser.error(f"--ranks: expected 1 among them, to compare with, got {options.ranks}")
     return options
 
 
-# ---------------------------------------------------------------------------------------------------- measure
+# ----------------------------------------------------------------------------------------- measure
 
 def measure(options):
     """What one of the most ranks does; the first prints what was measured as JSON."""
@@ -76,16 +89,19 @@ def measure(options):
     for count in options.ranks:
         group = ranks.split(ranks.rank < count)
         with parallel.within(group):
-            bottom, top, own = nets.small_ali(), nets.mlp_gan(160), parallel.shard(batch) if ranks.rank < count else slice(0)
-        for name, model, data in ((BOTTOM, bottom, frames[own]), (TOP, top, codes[own]), (EACH, bottom, frames),
-                                  (TOP_EACH, top, codes)):
+            bottom, top, own = nets.small_ali(), nets.mlp_gan(160), parallel.shard(
+                batch) if ranks.rank < count else slice(0)
+        for name, model, data in ((BOTTOM, bottom, frames[own]), (TOP, top, codes[own]),
+                                  (EACH, bottom, frames), (TOP_EACH, top, codes)):
             jobs.append((count, name, group, partial(model.step, data), []))
         if count == 1:
-            jobs += [(1, part, group, partial(bottom.step, frames[:batch // part]), []) for part in PARTS[1:]]
+            jobs += [(1, part, group, partial(bottom.step, frames[:batch // part]), [])
+                     for part in PARTS[1:]]
     found = in_turns(jobs, ranks, options.steps)
     if ranks.size > 1:
         found[ranks.size]["codes"] = bytes_apart()
-        found[ranks.size]["allreduce"] = {size: allreduce(ranks, size) for size in (64, 2 ** 16, 2 ** 22)}
+        found[ranks.size]["allreduce"] = {size:
+                                          allreduce(ranks, size) for size in (64, 2 ** 16, 2 ** 22)}
     if ranks.rank == 0:
         print(json.dumps(found))
 
@@ -98,7 +114,8 @@ def in_turns(jobs, ranks, steps):
             sleep_until_all_are_here(ranks)
             if ranks.rank < count:
                 with parallel.within(group):
-                    step()              # untimed: it finds its numbers in no cache, and another core perhaps asleep
+                    # untimed: it finds its numbers in no cache, and another core perhaps asleep
+                    step()
                     group.log.clear()
                     group.barrier()
                     start = time.perf_counter()
@@ -106,11 +123,13 @@ def in_turns(jobs, ranks, steps):
                 if k >= WARM_UP:
                     times.append(time.perf_counter() - start)
                     for what, entry in group.log.items():
-                        sums[what] = [a + b / steps for a, b in zip(sums.get(what, (0, 0, 0)), entry)]
+                        sums[what] = [a + b / steps for a,
+                                      b in zip(sums.get(what, (0, 0, 0)), entry)]
     found = {}
     for (count, name, _, _, times), sums in zip(jobs, exchanged):
         if times:
-            found.setdefault(count, {})[name] = {"seconds": statistics.median(times), "least": min(times), "exchanged": sums}
+            found.setdefault(count, {})[name] = {"seconds": statistics.median(times), "least":
+                                                 min(times), "exchanged": sums}
     return found
 
 
@@ -139,7 +158,8 @@ def bytes_apart():
     clips = np.random.default_rng(0).integers(0, 256, (256, 5, 32, 32, 3), dtype=np.uint8)
     ranks = parallel.world()
     ranks.log.clear()
-    fit_async(nets.clip_ldf(clips), clips, steps=2, top_steps=2, rounds=1, codes=256, top_ranks=ranks.size // 2)
+    fit_async(nets.clip_ldf(clips), clips, steps=2, top_steps=2, rounds=1, codes=256,
+              top_ranks=ranks.size // 2)
     return ranks.from_first(lambda: ranks.log["codes"][1]) / 256
 
 
@@ -149,16 +169,20 @@ def measured(options):
     mpirun = shutil.which("mpirun", path=place)
     if mpirun is None:
         sys.exit('scaling.py: mpirun was not found: pip install "ldf_np[mpi]" brings it')
-    settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}       # in a container, often
+    # in a container, often
+    settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     ended = subprocess.run(
-        [mpirun, "-n", str(max(options.ranks)), sys.executable, __file__, "--measure", "--steps", str(options.steps), "--batch",
-         str(options.batch), "--ranks", *map(str, options.ranks)], env=os.environ | settings, stdout=subprocess.PIPE, text=True)
+        [mpirun, "-n", str(max(options.ranks)), sys.executable, __file__, "--measure", "--steps",
+         str(options.steps), "--batch", str(options.batch), "--ranks", *map(str, options.ranks)],
+         env=os.environ | settings, stdout=subprocess.PIPE, text=True)
     if ended.returncode:
-        sys.exit(f"scaling.py: {max(options.ranks)} ranks ended with {ended.returncode} (their words are above)")
+        sys.exit(
+            f"scaling.py: {max(options.ranks)} ranks ended with {ended.returncode} (their words "
+            "are above)")
     return {int(count): each for count, each in json.loads(ended.stdout).items()}
 
 
-# ------------------------------------------------------------------------------------------------------ model
+# ------------------------------------------------------------------------------------------- model
 
 def ring(size, ranks, latency, bandwidth):
     """Seconds of an Allreduce of ``size`` bytes around a ring."""
@@ -171,29 +195,37 @@ def tree(size, ranks, latency, bandwidth):
 
 
 def exchanges(exchanged, small, ranks, latency, bandwidth):
-    """Seconds that a step's exchanges take: gradients around the ring, everything else by ``small``."""
-    return sum(calls * (ring if what == "gradients" else small)(size / calls, ranks, latency, bandwidth)
+    """Seconds that a step's exchanges take: gradients around the ring, everything else by
+    ``small``."""
+    return sum(calls * (
+        ring if what == "gradients" else small)(size / calls, ranks, latency, bandwidth)
                for what, (calls, size, _) in exchanged.items())
 
 
 def line(alone, batch):
-    """(seconds of any step, seconds more for each sample) of the bottom on one process, from whole and smaller batches."""
+    """(seconds of any step, seconds more for each sample) of the bottom on one process, from whole
+    and smaller batches."""
     sizes = [batch // part for part in PARTS]
-    slope, start = np.polyfit(sizes, [alone[BOTTOM if part == 1 else str(part)]["seconds"] for part in PARTS], 1)
+    slope, start = np.polyfit(sizes, [alone[BOTTOM if part == 1 else str(part)]["seconds"]
+                                      for part in PARTS], 1)
     return float(start), float(slope)
 
 
 def modelled(start, slope, exchanged, options):
-    """{title: [[ranks, efficiency], ...]} of a step that takes ``start + slope * samples`` seconds on one."""
+    """{title: [[ranks, efficiency], ...]} of a step that takes ``start + slope * samples`` seconds
+    on one."""
     curves = {}
-    for title, each in ((f"batch {options.batch} in all", False), (f"batch {options.batch} a rank", True)):
+    for title, each in ((f"batch {options.batch} in all", False),
+                        (f"batch {options.batch} a rank", True)):
         for small in (ring, tree):
             points = []
             for ranks in RANKS:
-                taken = exchanges(exchanged, small, ranks, options.latency, options.bandwidth) if ranks > 1 else 0.0
+                taken = exchanges(exchanged, small, ranks, options.latency,
+                                  options.bandwidth) if ranks > 1 else 0.0
                 own = options.batch / (1 if each else ranks)
                 whole = start + slope * options.batch
-                points.append([ranks, whole / (start + slope * own + taken) / (1 if each else ranks)])
+                points.append([ranks, whole / (start + slope * own + taken)
+                               / (1 if each else ranks)])
             curves[f"{title}, small sums by {small.__name__}"] = points
     return curves
 
@@ -204,10 +236,12 @@ def draw(path, curves, real, assumptions):
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.subplots()
     for k, (title, points) in enumerate(curves.items()):
-        axes.plot(*zip(*points), "o-" if k < 2 else "s--", color=f"C{k % 2}", linewidth=1, markersize=3, label=title)
+        axes.plot(*zip(*points), "o-" if k < 2 else "s--", color=f"C{k % 2}", linewidth=1,
+                  markersize=3, label=title)
     for mark, (name, points) in zip("*d", real.items()):
         axes.plot(*zip(*points), f"k{mark}", markersize=8, label=f"measured here: {name}")
-    axes.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05), xticks=RANKS, xticklabels=RANKS)
+    axes.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05), xticks=RANKS,
+             xticklabels=RANKS)
     axes.set_title(assumptions, fontsize=8)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
@@ -215,7 +249,7 @@ def draw(path, curves, real, assumptions):
     plots.save_figure(path, figure)
 
 
-# ----------------------------------------------------------------------------------------------------- report
+# ------------------------------------------------------------------------------------------ report
 
 def main():
     options = parse()
@@ -224,15 +258,22 @@ def main():
     before = os.getloadavg()[0]
     found = measured(options)
     most = max(options.ranks)
-    real, best = ({count: {name: found[1][name][which] / each[name][which] * (count if name in (EACH, TOP_EACH) else 1)
-                           for name in (BOTTOM, TOP, EACH, TOP_EACH)} for count, each in found.items()}
+    real, best = ({count: {name: found[1][name][which] / each[name][which]
+                           * (count if name in (EACH, TOP_EACH) else 1)
+                           for name in (BOTTOM, TOP, EACH, TOP_EACH)} for count,
+                           each in found.items()}
                   for which in ("seconds", "least"))
-    print(f"load of the machine before it began: {before:.1f} on {os.cpu_count()} cores; batch {options.batch} in all")
+    print(
+        f"load of the machine before it began: {before:.1f} on {os.cpu_count()} cores; batch "
+        f"{options.batch} in all")
     for count, each in found.items():
         for name in real[count]:
-            print(f"{count} ranks, {name:20}: {1e3 * each[name]['seconds']:8.1f} ms a step, speed-up {real[count][name]:.2f}; "
+            print(
+                f"{count} ranks, {name:20}: {1e3 * each[name]['seconds']:8.1f} ms a step, speed-up "
+                f"{real[count][name]:.2f}; "
                   f"fastest step {1e3 * each[name]['least']:.1f} ms, {best[count][name]:.2f}")
-    result = {"measured": found, "speed_up": real, "speed_up_of_the_fastest": best, "load": before, "options": vars(options)}
+    result = {"measured": found, "speed_up": real, "speed_up_of_the_fastest": best, "load": before,
+              "options": vars(options)}
     if most > 1:
         result |= report(found, most, real, options)
     save_json(os.path.join(options.out, "results.json"), result)
@@ -243,10 +284,15 @@ def report(found, most, real, options):
     """Print what is exchanged, and draw the model; returns both."""
     for name in (BOTTOM, TOP):
         for what, (calls, size, seconds) in found[most][name]["exchanged"].items():
-            print(f"  {name} step, {what:10} {calls:5.0f} calls {size:12,.0f} bytes {1e3 * seconds:8.2f} ms, with waiting")
-    together = sum(size for name in (BOTTOM, TOP) for _, size, _ in found[most][name]["exchanged"].values())
+            print(
+                f"  {name} step, {what:10} {calls:5.0f} calls {size:12,.0f} bytes "
+                f"{1e3 * seconds:8.2f} ms, with waiting")
+    together = sum(size for name in (BOTTOM, TOP) for _, size,
+                   _ in found[most][name]["exchanged"].values())
     apart = found[most]["codes"] * CLIPS / EVERY
-    print(f"a step of both levels, data-parallel: {together:,.0f} bytes from each rank; levels apart, codes of {CLIPS} clips "
+    print(
+        f"a step of both levels, data-parallel: {together:,.0f} bytes from each rank; levels "
+        f"apart, codes of {CLIPS} clips "
           f"every {EVERY} steps: {apart:,.0f} bytes, {together / apart:,.0f} times fewer")
     for size, seconds in found[most]["allreduce"].items():
         print(f"Allreduce of {int(size):,} bytes here: {1e6 * seconds:,.0f} microseconds")
@@ -254,14 +300,18 @@ def report(found, most, real, options):
     curves = modelled(start, slope, found[most][BOTTOM]["exchanged"], options)
     assumptions = (f"Bottom step of {1e3 * start:.0f} ms + {1e3 * slope:.2f} ms a sample; latency "
                    f"{1e6 * options.latency:g} us, bandwidth "
-                   f"{options.bandwidth / 1e9:g} GB/s;\nring: 2 (R-1)/R b/bandwidth + 2 (R-1) latency; "
+                   f"{options.bandwidth / 1e9:g} GB/s;\nring: 2 (R-1)/R b/bandwidth + 2 (R-1) "
+                   "latency; "
                    "no waiting for slower ranks, all links alike")
     print(f"Model: {assumptions}".replace("\n", " "))
     for title, points in curves.items():
-        print(f"  {title:45} " + " ".join(f"{ranks}: {value:.2f}" for ranks, value in points if ranks >= 8))
+        print(f"  {title:45} " + " ".join(f"{ranks}: {value:.2f}" for ranks,
+                                          value in points if ranks >= 8))
     draw(os.path.join(options.out, "scaling.png"), curves,
-         {name: [(count, each[name] / count) for count, each in real.items()] for name in (BOTTOM, EACH)}, assumptions)
-    return {"bytes": {"together": together, "apart": apart}, "model": curves, "assumptions": assumptions}
+         {name: [(count, each[name] / count) for count, each in real.items()]
+          for name in (BOTTOM, EACH)}, assumptions)
+    return {"bytes": {"together": together, "apart": apart}, "model": curves, "assumptions":
+            assumptions}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""One full bottom step (encoder, decoder, discriminator, Roth penalty by double backpropagation, both Adam updates)
-of the small networks at batch 64 on one thread, against the same step in PyTorch where it is installed.
+"""One full bottom step (encoder, decoder, discriminator, Roth penalty by double backpropagation,
+both Adam updates) of the small networks at batch 64 on one thread, against the same step in PyTorch
+where it is installed.
 
     python benchmarks/step.py [--steps 20] [--json FILE]
 
-The two take turns within one run and the ratio of their medians is printed: these figures mean something only
-together. PyTorch runs in its default memory layout (NCHW), eagerly, as a user would write it.
+The two take turns within one run and the ratio of their medians is printed: these figures mean
+something only together. PyTorch runs in its default memory layout (NCHW), eagerly, as a user would
+write it.
 """
 
 import os
@@ -56,7 +58,8 @@ def alternate(functions, steps, warm_up=3):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each (default 20)")
     parser.add_argument("--json", metavar="FILE", help="also write the result to this file")
     options = parser.parse_args()
@@ -65,7 +68,8 @@ def main():
 
     x = np.random.default_rng(0).uniform(-1, 1, (BATCH, 32, 32, 3)).astype(np.float32)
     with_torch = importlib.util.find_spec("torch") is not None
-    medians = alternate([ldf_step(x), torch_step(x)] if with_torch else [ldf_step(x)], options.steps)
+    medians = alternate([ldf_step(x), torch_step(x)] if with_torch else [ldf_step(x)],
+                        options.steps)
     result = {"ratio": None, "ldf_ms": medians[0], "torch_ms": None, "threads": 1}
     print(f"ldf_np   {medians[0]:8.1f} ms")
     if with_torch:

@@ -1,12 +1,14 @@
-"""Every claim of the paper on one page: run all experiments at a budget and write the report (``make figures``).
+"""Every claim of the paper on one page: run all experiments at a budget and write the report
+(``make figures``).
 
-    python demos/figures.py                         all of it in about half an hour on two cores; out/report/index.html
-    python demos/figures.py --minutes 300           the same at ten times the budget
-    python demos/figures.py --only memory gibbs     some of it; the report holds whatever is there
-    python demos/figures.py --table                 the README's table, from docs/results.json
+    python demos/figures.py                         all of it in about half an hour on two cores;
+    out/report/index.html python demos/figures.py --minutes 300           the same at ten times the
+    budget python demos/figures.py --only memory gibbs     some of it; the report holds whatever is
+    there python demos/figures.py --table                 the README's table, from docs/results.json
 
-Each experiment is a program of its own (``demos/``) and keeps its finished pieces and checkpoints of the one in progress, so
-that a run that was ended goes on where it was. The report is one file that needs no network.
+Each experiment is a program of its own (``demos/``) and keeps its finished pieces and checkpoints
+of the one in progress, so that a run that was ended goes on where it was. The report is one file
+that needs no network.
 """
 
 import argparse
@@ -38,34 +40,41 @@ EXPERIMENTS = {
     "gibbs": "--minutes {minutes} --seeds 0 1 2 --starts 60 --steps 30",
     "ablation": "--minutes {minutes} --seeds 0 1 2",
 }
-MINUTES = {"moving_shapes": 0.25, "images": 0.2, "pacman": 0.45, "limited_data": 0.18, "gibbs": 0.18, "ablation": 0.13}
+MINUTES = {"moving_shapes": 0.25, "images": 0.2, "pacman": 0.45, "limited_data": 0.18, "gibbs":
+           0.18, "ablation": 0.13}
 BUDGET = 30.0       # minutes that these add up to, about, on two cores
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=positive, default=BUDGET,
                         help=f"budget of all experiments together, about (default {BUDGET:g})")
-    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), metavar="NAME",
-                        help=f"of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS),
+                        metavar="NAME", help=f"of {', '.join(EXPERIMENTS)}")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--out", default="out/report", help="folder for what it writes (default out/report)")
-    parser.add_argument("--table", action="store_true", help="print docs/results.json as the README's table, and nothing else")
+    parser.add_argument("--out", default="out/report",
+                        help="folder for what it writes (default out/report)")
+    parser.add_argument("--table", action="store_true",
+                        help="print docs/results.json as the README's table, and nothing else")
     return parser.parse_args(arguments)
 
 
 def arguments(name, options):
     """The options of an experiment's program."""
-    given = EXPERIMENTS[name].format(minutes=f"{MINUTES.get(name, 0) * options.minutes / BUDGET:.3g}").split()
+    given = EXPERIMENTS[name].format(
+        minutes=f"{MINUTES.get(name, 0) * options.minutes / BUDGET:.3g}").split()
     return given + ([] if name == "gaussian_blocks" else ["--device", options.device])
 
 
 def experiments_run(options):
-    """Run those asked for, one after another; {name: what went wrong} of those that ended with an error."""
+    """Run those asked for, one after another; {name: what went wrong} of those that ended with an
+    error."""
     wrong = {}
     for name in tqdm(options.only, desc="experiments", unit="experiment"):
         folder = os.path.join(options.out, name)
-        program = [sys.executable, str(HERE / f"{name}.py"), *arguments(name, options), "--out", folder]
+        program = [sys.executable, str(HERE / f"{name}.py"), *arguments(name, options), "--out",
+                   folder]
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "log.txt"), "w", encoding="utf-8") as log:
             errors = None if sys.stderr.isatty() else subprocess.PIPE
@@ -73,7 +82,8 @@ def experiments_run(options):
             try:
                 said = running.communicate()[1]
             except KeyboardInterrupt:
-                running.communicate()           # Ctrl-C came to it, too: it writes a checkpoint of what it trains
+                # Ctrl-C came to it, too: it writes a checkpoint of what it trains
+                running.communicate()
                 raise
         if running.returncode:
             last = (said or "").strip().splitlines()[-1:] or [f"see {folder}/log.txt"]
@@ -83,8 +93,8 @@ def experiments_run(options):
 
 
 def as_webp(path):
-    """(a picture's bytes as WebP, whether it moves): a third of the size, so that the page also suits a phone. Plots lose
-    nothing; large sheets of images and animations do."""
+    """(a picture's bytes as WebP, whether it moves): a third of the size, so that the page also
+    suits a phone. Plots lose nothing; large sheets of images and animations do."""
     with Image.open(path) as image:
         out, moves = io.BytesIO(), getattr(image, "n_frames", 1) > 1
         image.save(out, "WEBP", save_all=moves, quality=40 if moves else 85,
@@ -93,7 +103,8 @@ def as_webp(path):
 
 
 def collect(folder):
-    """The results.json of each experiment that is there, by name, with its figures as data addresses."""
+    """The results.json of each experiment that is there, by name, with its figures as data
+    addresses."""
     found = {}
     for name in EXPERIMENTS:
         path = Path(folder, name, "results.json")
@@ -102,16 +113,21 @@ def collect(folder):
         results = json.loads(path.read_text(encoding="utf-8"))
         for figure in results["figures"]:
             data, moves = as_webp(path.parent / figure["file"])
-            figure |= {"address": f"data:image/webp;base64,{base64.b64encode(data).decode()}", "moves": moves}
+            figure |= {"address": f"data:image/webp;base64,{base64.b64encode(data).decode()}",
+                       "moves": moves}
         found[name] = results
     return found
 
 
 def summary(found):
-    """What docs/results.json and the report's own results.json hold: one entry for each claim, and where it came from."""
-    claims = [{"experiment": name} | claim for name, results in found.items() for claim in results["claims"]]
-    return {"claims": claims, "experiments": {name: {key: results[key] for key in ("title", "command", "seconds", "options",
-                                                                                  "machine", "versions")}
+    """What docs/results.json and the report's own results.json hold: one entry for each claim, and
+    where it came from."""
+    claims = [{"experiment": name} | claim for name,
+              results in found.items() for claim in results["claims"]]
+    return {"claims": claims, "experiments":
+            {name: {key: results[key] for key in ("title", "command", "seconds", "options",
+                                                                                  "machine",
+                                                                                  "versions")}
                                               for name, results in found.items()}}
 
 
@@ -119,36 +135,45 @@ def write_page(path, found, wrong, minutes):
     """The report as one HTML file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                            lstrip_blocks=True)
+    templates = Environment(loader=FileSystemLoader(HERE), autoescape=True,
+                            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     templates.filters["cell"] = cell
     claims = summary(found)["claims"]
-    counts = {kind: sum(c["verdict"] == kind for c in claims) for kind in ("held", "failed", "undecided")}
-    page = templates.get_template("report.html").render(found=found, claims=claims, counts=counts, wrong=wrong, minutes=minutes,
+    counts = {kind: sum(c["verdict"] == kind for c in claims)
+              for kind in ("held", "failed", "undecided")}
+    page = templates.get_template("report.html").render(found=found, claims=claims, counts=counts,
+                                                        wrong=wrong, minutes=minutes,
                                                         machine=environment())
     with replacing(path) as temporary:
         Path(temporary).write_text(page, encoding="utf-8")
 
 
 def markdown(results):
-    """The README's table: every claim with its number, interval, verdict, command, time and machine."""
+    """The README's table: every claim with its number, interval, verdict, command, time and
+    machine."""
     machines = {json.dumps([e["machine"], e["versions"]]) for e in results["experiments"].values()}
-    lines = ["| claim | measured (95% interval) | verdict | command | time |", "|---|---|---|---|---|"]
+    lines = ["| claim | measured (95% interval) | verdict | command | time |",
+             "|---|---|---|---|---|"]
     for c in results["claims"]:
         value = cell([c["value"], c["low"], c["high"]])
-        cells = (c["claim"], f"{c['quantity']}: {value}", c["verdict"], f"`{c['command']}`", f"{c['seconds'] / 60:.1f} min")
+        cells = (c["claim"], f"{c['quantity']}: {value}", c["verdict"], f"`{c['command']}`",
+                 f"{c['seconds'] / 60:.1f} min")
         lines.append(f"| {' | '.join(cells)} |")
     about = []
     for text in sorted(machines):
         machine, versions = json.loads(text)
-        about.append(f"{machine['cpus']} x {machine['processor']}, Python {versions['python']}, NumPy {versions['numpy']}")
-    return "\n".join([*lines, "", f"Machine: {'; '.join(about)}. Seeds and budgets stand in the commands."])
+        about.append(
+            f"{machine['cpus']} x {machine['processor']}, Python {versions['python']}, NumPy "
+            f"{versions['numpy']}")
+    return "\n".join([*lines, "",
+                      f"Machine: {'; '.join(about)}. Seeds and budgets stand in the commands."])
 
 
 def main():
     options = parse()
     if options.table:
-        print(markdown(json.loads((HERE.parent / "docs" / "results.json").read_text(encoding="utf-8"))))
+        print(markdown(json.loads((HERE.parent / "docs"
+                                   / "results.json").read_text(encoding="utf-8"))))
         return
     start = time.perf_counter()
     try:

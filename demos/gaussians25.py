@@ -1,11 +1,13 @@
-"""ALI alone on its authors' toy, 25 Gaussians on a grid: how many modes do 10,000 samples hit? (Theirs: 13.4 +- 5.8.)
+"""ALI alone on its authors' toy, 25 Gaussians on a grid: how many modes do 10,000 samples hit?
+(Theirs: 13.4 +- 5.8.)
 
     python demos/gaussians25.py                     three seeds, about 20 seconds each
     python demos/gaussians25.py --penalty none      without Roth's regularizer
-    python demos/gaussians25.py --latent-weight 0   without the reconstruction: ALI as its authors trained it
+    python demos/gaussians25.py --latent-weight 0   without the reconstruction: ALI as its authors
+    trained it
 
-A mode is hit when at least 20 of the samples lie within three standard deviations of it; its fair share is 400.
-Writes a picture of the last seed's samples.
+A mode is hit when at least 20 of the samples lie within three standard deviations of it; its fair
+share is 400. Writes a picture of the last seed's samples.
 """
 
 import argparse
@@ -47,22 +49,31 @@ def picture(path, samples, test, reconstructions):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--penalty", choices=KINDS, default="roth")
-    parser.add_argument("--latent-weight", type=float, default=1.0, help="of the reconstruction through z (default 1)")
-    parser.add_argument("--out", default="out/gaussians25.png", help="the picture (default out/gaussians25.png)")
+    parser.add_argument("--latent-weight", type=float, default=1.0,
+                        help="of the reconstruction through z (default 1)")
+    parser.add_argument("--out", default="out/gaussians25.png",
+                        help="the picture (default out/gaussians25.png)")
     options = parser.parse_args()
     hits = []
     for seed in options.seeds:
         start = time.perf_counter()
-        samples, test, back = run(seed, options.steps, penalty=options.penalty, latent_weight=options.latent_weight)
+        samples, test, back = run(seed, options.steps, penalty=options.penalty,
+                                  latent_weight=options.latent_weight)
         hit, near = modes_hit(samples)
         hits.append(hit)
-        print(f"seed {seed}: {hit} of 25 modes hit, {near:.0%} of the samples within three standard deviations of one, "
-              f"reconstruction error {np.mean((test - back) ** 2):.4f}, {time.perf_counter() - start:.0f} s")
-    print(f"{len(hits)} seeds: {np.mean(hits):.1f} +- {np.std(hits):.1f} modes (ALI's authors: 13.4 +- 5.8)")
+        print(
+            f"seed {seed}: {hit} of 25 modes hit, {near:.0%} of the samples within three standard "
+            "deviations of one, "
+              f"reconstruction error {np.mean((test - back) ** 2):.4f}, "
+              f"{time.perf_counter() - start:.0f} s")
+    print(
+        f"{len(hits)} seeds: {np.mean(hits):.1f} +- {np.std(hits):.1f} modes (ALI's authors: 13.4 "
+        "+- 5.8)")
     picture(options.out, samples, test, back)
     print(f"samples of seed {seed}: {options.out}")
 

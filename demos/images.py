@@ -1,26 +1,29 @@
-"""Learn to generate 32 x 32 images (Fig. 3 of the paper): LDF over the quadrants of an image beside models of whole images.
+"""Learn to generate 32 x 32 images (Fig. 3 of the paper): LDF over the quadrants of an image beside
+models of whole images.
 
-    python demos/images.py                                           ten Atari games, 2 minutes a model, three seeds
-    python demos/images.py --data cifar-10-python.tar.gz --minutes 60
+    python demos/images.py                                           ten Atari games, 2 minutes a
+    model, three seeds python demos/images.py --data cifar-10-python.tar.gz --minutes 60
 
     joint GAN          the baseline: its discriminator sees all pixels
-    LDF, bottom first  ALI on single quadrants (16 x 16), then a GAN over the codes of an image's four
-    LDF, together      the same networks, both levels trained from scratch at once
-    ALI                one level, on whole images
-    patch GAN          the joint GAN's generator; its discriminator sees the quadrants, each for itself
+    LDF, bottom first  ALI on single quadrants (16 x 16), then a GAN over the codes of an image's
+    four LDF, together      the same networks, both levels trained from scratch at once ALI
+    one level, on whole images patch GAN          the joint GAN's generator; its discriminator sees
+    the quadrants, each for itself
 
-All have the same number of parameters (within 10%), batches of 64, and the same wall-clock time of training; scoring takes none
-of it, LDF's bottom level does. Six times during training, and at its end, samples get an Inception Score and a distance to
-training images; each model ends with the weights for which that distance was least. The held-out images are looked at once,
-afterwards. The score's classifier is trained here, on the labels of the training images, so scores compare within this program
-only. Ctrl-C ends the run; the same command goes on from there.
+All have the same number of parameters (within 10%), batches of 64, and the same wall-clock time of
+training; scoring takes none of it, LDF's bottom level does. Six times during training, and at its
+end, samples get an Inception Score and a distance to training images; each model ends with the
+weights for which that distance was least. The held-out images are looked at once, afterwards. The
+score's classifier is trained here, on the labels of the training images, so scores compare within
+this program only. Ctrl-C ends the run; the same command goes on from there.
 """
 
 import os
 import sys
 from functools import partial
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
+# before NumPy loads: the library runs two threads of its own
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -34,40 +37,52 @@ from ldf_np.models.classifier import small_classifier
 from ldf_np.models.image_nets import GRID, image_ali, image_gan, image_ldf, patch_gan, size_of
 from ldf_np.training.best_weights import BestWeights
 
-MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf, "ALI": image_ali,
+MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf,
+          "ALI": image_ali,
           "patch GAN": patch_gan}
-FIT = {"LDF, bottom first": {"schedule": "bottom-first", "bottom_share": 0.5}, "LDF, together": {"schedule": "together"}}
+FIT = {"LDF, bottom first": {"schedule": "bottom-first", "bottom_share": 0.5}, "LDF, together":
+       {"schedule": "together"}}
 LOOKS = 6                   # during training, evenly spaced
 LOOK, SAMPLES = 500, 1000   # samples scored while training and at the end
-PART = 500                  # samples in a split of the Inception Score: its bias depends on this number
+# samples in a split of the Inception Score: its bias depends on this number
+PART = 500
 TEST = 2000                 # held-out images of games: half to compare with, half as the anchor
-COMPARED = {"Inception Score over time": ("its mean Inception Score over the training time is higher", "above"),
+COMPARED = {"Inception Score over time":
+            ("its mean Inception Score over the training time is higher", "above"),
             "Inception Score": ("its Inception Score at the end is higher", "above"),
             "KID": ("its images at the end are nearer to real ones", "below")}
 PAPER = {
-    "speed": "ldf with a pre-trained lower level (red) and ldf with training starting from scratch all train faster than the "
+    "speed":
+    "ldf with a pre-trained lower level (red) and ldf with training starting from scratch all "
+    "train faster than the "
              "baseline GAN (Fig. 3)",
-    "global": "ldf is able to successfully learn the dependencies in the data, even though the training is localized: no "
+    "global":
+    "ldf is able to successfully learn the dependencies in the data, even though the training is "
+    "localized: no "
               "discriminator covers all of the variables (Section 5)"}
 
 
 def parse(arguments=None):
     parser = experiment.parser(__doc__, out="out/images", minutes=2)
-    parser.add_argument("--data", metavar="PATH", help="CIFAR-10: its archive or folder (default: images of ten games)")
-    parser.add_argument("--images", type=experiment.whole(1024), default=10000, help="of games, to train on (default 10000)")
+    parser.add_argument("--data", metavar="PATH",
+                        help="CIFAR-10: its archive or folder (default: images of ten games)")
+    parser.add_argument("--images", type=experiment.whole(1024), default=10000,
+                        help="of games, to train on (default 10000)")
     parser.add_argument("--classifier-minutes", type=experiment.positive, default=0.5,
                         help="training time of the classifier behind the score (default 0.5)")
     experiment.add_checkpoints(parser)
     return parser.parse_args(arguments)
 
 
-# ----------------------------------------------------------------------------------------------- training and scores
+# ----------------------------------------------------------------------------- training and scores
 
 
 def shuffled(images, seed=0):
-    """Images whose quadrants are each from another one: what is left without what the quadrants have to do with each other."""
+    """Images whose quadrants are each from another one: what is left without what the quadrants
+    have to do with each other."""
     rng, parts = ldf.Generator(seed), GRID.split(images)
-    return GRID.merge(np.stack([parts[rng.permutation(len(parts)), k] for k in range(GRID.count)], axis=1))
+    return GRID.merge(np.stack([parts[rng.permutation(len(parts)), k] for k in range(GRID.count)],
+                               axis=1))
 
 
 def inception_score(judge, images):
@@ -86,8 +101,8 @@ def scores(made, real, judge):
 
 
 def mean_over_time(curve, seconds):
-    """The mean over a whole training of a score with points [[seconds, score], ...]: linear between them, and 1, the least
-    Inception Score, before the first, while there is nothing to sample."""
+    """The mean over a whole training of a score with points [[seconds, score], ...]: linear between
+    them, and 1, the least Inception Score, before the first, while there is nothing to sample."""
     t, score = np.array(curve).T
     t = np.minimum([*t, seconds], seconds)
     score = np.append(score, score[-1])
@@ -97,14 +112,15 @@ def mean_over_time(curve, seconds):
 def train_classifier(options, data, checkpoints):
     """The piece of the classifier: its weights and its accuracy on held-out images."""
     judge = small_classifier(len(data.classes))
-    finished(judge.fit(data.train, data.train_labels, minutes=options.classifier_minutes, progress=sys.stderr.isatty(),
-                       checkpoints=checkpoints))
+    finished(judge.fit(data.train, data.train_labels, minutes=options.classifier_minutes,
+                       progress=sys.stderr.isatty(), checkpoints=checkpoints))
     weights = {name: ldf.to_numpy(a) for name, a in judge.state_dict().items()}
     return weights | {"accuracy": judge.accuracy(data.test, data.test_labels)}
 
 
 def train(name, options, seed, data, judge, checkpoints):
-    """The piece of one model and seed: its samples, their scores, and both scores while it trained."""
+    """The piece of one model and seed: its samples, their scores, and both scores while it
+    trained."""
     model, seconds = MODELS[name](data.train, seed), 60 * options.minutes
     goal = metrics.features(data.train[:LOOK])
 
@@ -112,23 +128,27 @@ def train(name, options, seed, data, judge, checkpoints):
         made = to_uint8(model.sample(LOOK, ldf.Generator(seed + 200)))
         return 1000 * metrics.kid(metrics.features(made), goal), inception_score(judge, made)
 
-    tracker = checkpoints.also["tracker"] = BestWeights(model, look, np.arange(LOOKS) / LOOKS * seconds)
-    histories = finished(model.fit(data.train, minutes=options.minutes, batch_size=64, callback=tracker,
-                                   progress=sys.stderr.isatty(), checkpoints=checkpoints, **FIT.get(name, {})))
+    tracker = checkpoints.also["tracker"] = BestWeights(model, look,
+                                                        np.arange(LOOKS) / LOOKS * seconds)
+    histories = finished(model.fit(data.train, minutes=options.minutes, batch_size=64,
+                                   callback=tracker, progress=sys.stderr.isatty(),
+                                   checkpoints=checkpoints, **FIT.get(name, {})))
     histories = histories if isinstance(histories, dict) else {name: histories}
     last = list(histories.values())[-1]
     curve = tracker.finish(last)
     half = min(SAMPLES, len(data.test) // 2)
     made, real = to_uint8(model.sample(half, ldf.Generator(seed + 100))), data.test[:half]
     found = scores(made, real, judge)
-    curves = {"Inception Score": [[t, s] for t, _, s in curve], "KID, random filters": [[t, kid] for t, kid, _ in curve]}
+    curves = {"Inception Score": [[t, s] for t, _, s in curve], "KID, random filters":
+              [[t, kid] for t, kid, _ in curve]}
     found["Inception Score over time"] = mean_over_time(curves["Inception Score"], seconds)
     piece = {"images": made, "scores": found, "curves": curves, "parameters": size_of(model),
              "steps": {title: h.steps for title, h in histories.items()}}
-    return piece | ({"shuffled": scores(shuffled(made), real, judge)} if isinstance(model, ldf.LDF) else {})
+    return piece | ({"shuffled": scores(shuffled(made), real, judge)} if isinstance(model, ldf.LDF)
+                    else {})
 
 
-# ------------------------------------------------------------------------------------------------------ results
+# ----------------------------------------------------------------------------------------- results
 
 
 def claims(pieces, seeds):
@@ -137,15 +157,19 @@ def claims(pieces, seeds):
 
     def add(claim, paper, quantity, values, expected):
         interval = over_seeds(values)
-        found.append({"claim": claim, "paper": PAPER[paper], "quantity": quantity, "interval": interval,
-                      "verdict": verdict(interval, expected)})
+        found.append({"claim": claim, "paper": PAPER[paper], "quantity": quantity, "interval":
+                      interval, "verdict": verdict(interval, expected)})
 
     for name in FIT:
         for key, (what, expected) in COMPARED.items():
-            gaps = [pieces[name][s]["scores"][key] - pieces["joint GAN"][s]["scores"][key] for s in seeds]
-            add(f"{name}: {what} than the joint GAN's", "speed", f"{key}, LDF minus joint GAN, paired seeds", gaps, expected)
-        gaps = [pieces[name][s]["scores"]["KID"] - pieces[name][s]["shuffled"]["KID"] for s in seeds]
-        add(f"{name}: its images are nearer to real ones than the same quadrants shuffled between images", "global",
+            gaps = [pieces[name][s]["scores"][key] - pieces["joint GAN"][s]["scores"][key]
+                    for s in seeds]
+            add(f"{name}: {what} than the joint GAN's", "speed",
+                f"{key}, LDF minus joint GAN, paired seeds", gaps, expected)
+        gaps = [pieces[name][s]["scores"]["KID"] - pieces[name][s]["shuffled"]["KID"]
+                for s in seeds]
+        add(f"{name}: its images are nearer to real ones than the same quadrants shuffled between "
+            "images", "global",
             "KID, samples minus samples with shuffled quadrants", gaps, "below")
     return found
 
@@ -156,19 +180,24 @@ def tables(pieces, anchors):
         return [over_seeds([p[part][k] for p in some.values()]) for k in names]
 
     names = list(next(iter(anchors.values())))
-    rows = {name: [*row(some, "scores", [*names, "Inception Score over time"])] for name, some in pieces.items()}
-    rows |= {f"{name}, quadrants shuffled": [*row(pieces[name], "shuffled", names), None] for name in FIT}
+    rows = {name: [*row(some, "scores", [*names, "Inception Score over time"])] for name,
+            some in pieces.items()}
+    rows |= {f"{name}, quadrants shuffled": [*row(pieces[name], "shuffled", names), None]
+             for name in FIT}
     rows |= {f"real images, {kind}": [*some.values(), None] for kind, some in anchors.items()}
     work = {name: [next(iter(some.values()))["parameters"],
                    over_seeds([p["curves"]["Inception Score"][-1][0] for p in some.values()]),
                    ", ".join(f"{title} {'/'.join(str(p['steps'][title]) for p in some.values())}"
-                             for title in next(iter(some.values()))["steps"])] for name, some in pieces.items()}
-    return {"Scores beside held-out images": {"columns": [*names, "Inception Score over time"], "rows": rows},
-            "Training": {"columns": ["parameters", "seconds", "steps, one number a seed"], "rows": work}}
+                             for title in next(iter(some.values()))["steps"])] for name,
+                             some in pieces.items()}
+    return {"Scores beside held-out images":
+            {"columns": [*names, "Inception Score over time"], "rows": rows}, "Training":
+            {"columns": ["parameters", "seconds", "steps, one number a seed"], "rows": work}}
 
 
 def curves_picture(path, pieces):
-    """Both scores against training time: a thin line for each seed, a thick one for their mean where all seeds have a score."""
+    """Both scores against training time: a thin line for each seed, a thick one for their mean
+    where all seeds have a score."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
@@ -206,21 +235,30 @@ def pictures(out, pieces, anchors, data):
     curves_picture(os.path.join(out, "curves.png"), pieces)
     samples_picture(os.path.join(out, "samples.png"), {"held-out real images": data.test} | first)
     keys = ("Inception Score", "KID", "precision", "recall")
-    panels = {key: {name: [p["scores"][key] for p in some.values()] for name, some in pieces.items()} for key in keys}
+    panels = {key: {name: [p["scores"][key] for p in some.values()] for name,
+                    some in pieces.items()} for key in keys}
     plots.save_intervals(os.path.join(out, "scores.png"), panels,
                          {key: {kind: some[key] for kind, some in anchors.items()} for key in keys},
                          better="KID: lower is better, the others: higher")
-    return [("curves.png", "Scores of samples against training time; LDF, bottom first, has none until its bottom is trained.",
+    return [("curves.png",
+             "Scores of samples against training time; LDF, bottom first, has none until its "
+             "bottom is trained.",
              "Two scores against training time for five models"),
-            ("samples.png", "Held-out images, and samples of each model (its first seed).", "Rows of images of each model"),
-            ("scores.png", "Scores at the end, beside held-out images.", "Intervals of four scores for each model")]
+            ("samples.png", "Held-out images, and samples of each model (its first seed).",
+             "Rows of images of each model"),
+            ("scores.png", "Scores at the end, beside held-out images.",
+             "Intervals of four scores for each model")]
 
 
 def run(options):
     ldf.use(options.device)
     os.makedirs(options.out, exist_ok=True)
-    data = load_cifar10(options.data) if options.data else load_games(options.images, TEST, progress=sys.stderr.isatty())
-    print(f"{len(data.train):,} images of {len(data.classes)} classes to train on, {len(data.test):,} held out")
+    data = load_cifar10(
+        options.data) if options.data else load_games(options.images, TEST,
+                                                      progress=sys.stderr.isatty())
+    print(
+        f"{len(data.train):,} images of {len(data.classes)} classes to train on, "
+        f"{len(data.test):,} held out")
     kept = runs.pieces(options, experiment.settings(options), 2 + len(MODELS) * len(options.seeds))
     piece = kept("classifier", partial(train_classifier, options, data))
     judge = small_classifier(len(data.classes))
@@ -228,22 +266,30 @@ def run(options):
     print(f"the classifier behind the score: {piece['accuracy']:.1%} of the held-out images right")
     half = min(SAMPLES, len(data.test) // 2)
     other = data.test[half:2 * half]
-    anchors = kept("anchors", lambda _: {kind: scores(some, data.test[:half], judge) for kind, some in
-                                         {"others": other, "quadrants shuffled": shuffled(other)}.items()})
+    anchors = kept("anchors", lambda _: {kind: scores(some, data.test[:half], judge) for kind,
+                                         some in
+                                         {"others": other, "quadrants shuffled":
+                                          shuffled(other)}.items()})
     pieces = {name: {} for name in MODELS}
     for seed in options.seeds:
         for name in MODELS:
-            pieces[name][seed] = kept(f"{name} seed {seed}", partial(train, name, options, seed, data, judge))
+            pieces[name][seed] = kept(f"{name} seed {seed}",
+                                      partial(train, name, options, seed, data, judge))
     kept.close()
 
     found, tested = tables(pieces, anchors), claims(pieces, options.seeds)
     shown = pictures(options.out, pieces, anchors, data)
     source = "CIFAR-10" if options.data else "ten Atari games"
-    report.conclude(options, title=f"Images of {source}: LDF over quadrants beside models of whole images (Fig. 3)",
-                        claims=tested, tables=found, figures=shown, seconds=kept.seconds, device=ldf.device(),
-                        classifier_accuracy=piece["accuracy"], data=data.settings, samples_per_split=min(PART, half),
-                        models={name: {seed: {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
-                                       for seed, p in some.items()} for name, some in pieces.items()})
+    report.conclude(options,
+                    title=f"Images of {source}: LDF over quadrants beside models of whole images "
+                          "(Fig. 3)",
+                        claims=tested, tables=found, figures=shown, seconds=kept.seconds,
+                        device=ldf.device(), classifier_accuracy=piece["accuracy"],
+                        data=data.settings, samples_per_split=min(PART, half),
+                        models={name: {seed:
+                                       {k: v for k, v in p.items() if not isinstance(v, np.ndarray)}
+                                       for seed, p in some.items()} for name,
+                                       some in pieces.items()})
 
 
 if __name__ == "__main__":

@@ -1,27 +1,32 @@
-"""Few whole clips, but all single frames: is LDF the better way to use them (Fig. 6 and Section 5.3 of the paper)?
+"""Few whole clips, but all single frames: is LDF the better way to use them (Fig. 6 and Section 5.3
+of the paper)?
 
-    python demos/limited_data.py                                            over 2 hours: 8 arms, 4 numbers of clips, 3 seeds
-    python demos/limited_data.py --minutes 0.2 --joint-clips 256            a quick look at the paper's 256 clips
-    python demos/limited_data.py --minutes 10 --joint-clips 64 256 --seeds 0 1 2 3 4
+    python demos/limited_data.py                                            over 2 hours: 8 arms, 4
+    numbers of clips, 3 seeds python demos/limited_data.py --minutes 0.2 --joint-clips 256
+    a quick look at the paper's 256 clips python demos/limited_data.py --minutes 10 --joint-clips 64
+    256 --seeds 0 1 2 3 4
 
-N clips of Ms. Pac-Man are drawn by the seed, the same for all arms; the frames of all clips may be used, but only the arms
-marked * can. All are scored against clips of games that none has seen.
+N clips of Ms. Pac-Man are drawn by the seed, the same for all arms; the frames of all clips may be
+used, but only the arms marked * can. All are scored against clips of games that none has seen.
 
     joint GAN                   the paper's baseline: a clip as one image of 15 channels
-    joint GAN + frame critic *  with a second discriminator, of single frames: the extra data without the hierarchy
-    joint ALI                   the paper's other candidate for a joint model, on the same images
-    LDF *                       the bottom level on all frames, the top on the N clips
-    LDF, bottom on N clips      the hierarchy without the extra data
-    autoencoder + Gaussian *    LDF's networks without a discriminator; a full-covariance Gaussian over the whitened codes
-    two-level VAE *             variational at both levels: its frames' codes z, whitened, are the data of the upper one
-    independent top *           LDF's own clips with their frames exchanged between clips: no model of what goes together
+    joint GAN + frame critic *  with a second discriminator, of single frames: the extra data
+    without the hierarchy joint ALI                   the paper's other candidate for a joint model,
+    on the same images LDF *                       the bottom level on all frames, the top on the N
+    clips LDF, bottom on N clips      the hierarchy without the extra data autoencoder + Gaussian *
+    LDF's networks without a discriminator; a full-covariance Gaussian over the whitened codes
+    two-level VAE *             variational at both levels: its frames' codes z, whitened, are the
+    data of the upper one independent top *           LDF's own clips with their frames exchanged
+    between clips: no model of what goes together
 
-Each arm gets --minutes of training, batches of 64 and Adam. The arms with discriminators have LDF's number of parameters to
-10% and a gradient penalty, of the strength that suits LDF and the joint GAN on all clips; the frame critic takes the joint
-GAN's and joint ALI the bottom's, neither of which was tuned for it. The autoencoder and the VAEs are LDF's networks less the
-discriminators, and so smaller. A bottom level on all frames does not depend on N: it is
-trained once for each seed, and its time counts in full for every arm that stands on it (LDF and VAE: 70% of --minutes, the
-autoencoder: 90%, for its Gaussian is no work). With N all clips, LDF is also "LDF, bottom on N clips".
+Each arm gets --minutes of training, batches of 64 and Adam. The arms with discriminators have LDF's
+number of parameters to 10% and a gradient penalty, of the strength that suits LDF and the joint GAN
+on all clips; the frame critic takes the joint GAN's and joint ALI the bottom's, neither of which
+was tuned for it. The autoencoder and the VAEs are LDF's networks less the discriminators, and so
+smaller. A bottom level on all frames does not depend on N: it is trained once for each seed, and
+its time counts in full for every arm that stands on it (LDF and VAE: 70% of --minutes, the
+autoencoder: 90%, for its Gaussian is no work). With N all clips, LDF is also "LDF, bottom on N
+clips".
 """
 
 import math
@@ -31,7 +36,8 @@ import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
+# before NumPy loads: the library runs two threads of its own
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -48,15 +54,17 @@ from ldf_np.training.checkpoint import Checkpoints
 
 SAMPLES = 1000          # generated clips, at most, to score
 SHOWN = 12              # of them to look at
-LEAST = 0.01            # minutes that a top level gets, where reading the codes has used up its share
+# minutes that a top level gets, where reading the codes has used up its share
+LEAST = 0.01
 PAPER_CLIPS = 256       # of Fig. 6
 LDF, OWN, INDEPENDENT = "LDF", "LDF, bottom on N clips", "independent top"
 
 
 @dataclass
 class Task:
-    """What an arm is given: N ``clips`` (N, 5, 32, 32, 3) and all ``frames`` (M, 32, 32, 3), uint8; how many ``parameters`` LDF
-    has; ``bottoms``, {kind: (weights' path, steps)}, trained on all frames."""
+    """What an arm is given: N ``clips`` (N, 5, 32, 32, 3) and all ``frames`` (M, 32, 32, 3), uint8;
+    how many ``parameters`` LDF has; ``bottoms``, {kind: (weights' path, steps)}, trained on all
+    frames."""
 
     seed: int
     clips: np.ndarray
@@ -72,28 +80,35 @@ class Task:
 
     @property
     def budget(self):
-        return {"minutes": self.minutes, "progress": sys.stderr.isatty(), "checkpoints": self.checkpoints}
+        return {"minutes": self.minutes, "progress": sys.stderr.isatty(), "checkpoints":
+                self.checkpoints}
 
 
-# --------------------------------------------------------------------------------------------------------- arms
-# Each trains on a Task and returns (model, n and a Generator -> clips, the modules that sampling uses, {level: steps}).
+# -------------------------------------------------------------------------------------------- arms
+# Each trains on a Task and returns (model, n and a Generator -> clips, the modules that sampling
+# uses, {level: steps}).
 
 
 def joint_gan(task):
-    model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden, seed=task.seed), task.parameters)
+    model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden, seed=task.seed),
+                              task.parameters)
     history = finished(model.fit(task.clips, **task.budget))
     return model, model.sample, [model.generator], {"joint": history.steps}
 
 
 def framed_joint_gan(task):
-    model = baselines.matched(lambda hidden: baselines.framed_joint_gan(hidden=hidden, seed=task.seed), task.parameters)
+    model = baselines.matched(
+        lambda hidden: baselines.framed_joint_gan(hidden=hidden, seed=task.seed), task.parameters)
     history = finished(model.fit(task.clips, task.frames, **task.budget))
     return model, model.sample, [model.generator], {"joint": history.steps}
 
 
 def joint_ali(task):
-    metric = np.kron(np.eye(5), colour_metric(task.clips[:200]))        # the same for each frame's three channels
-    model = baselines.matched(lambda hidden: baselines.joint_ali(hidden=hidden, seed=task.seed, colour_metric=metric), task.parameters)
+    # the same for each frame's three channels
+    metric = np.kron(np.eye(5), colour_metric(task.clips[:200]))
+    model = baselines.matched(
+        lambda hidden: baselines.joint_ali(hidden=hidden, seed=task.seed, colour_metric=metric),
+        task.parameters)
     history = finished(model.fit(clip_scores.as_channels(task.clips), **task.budget))
 
     def sample(n, rng):
@@ -122,7 +137,8 @@ def autoencoder(task):
 
 def two_level_vae(task):
     bottom = baselines.frame_vae(seed=task.seed)
-    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed, top=partial(baselines.mlp_vae, noisy=True))
+    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed,
+                            top=partial(baselines.mlp_vae, noisy=True))
     return on_bottom(task, "VAE", model, [model.models[0].decoder, model.top.decoder])
 
 
@@ -138,9 +154,11 @@ def on_bottom(task, kind, model, sampling):
     return model, model.sample, sampling, {"bottom": steps, "top": history.steps}
 
 
-BOTTOMS = {"ALI": (nets.small_ali, 0.7), "autoencoder": (baselines.frame_autoencoder, 0.9), "VAE": (baselines.frame_vae, 0.7)}
-TRAINED = {"joint GAN": joint_gan, "joint GAN + frame critic": framed_joint_gan, "joint ALI": joint_ali, LDF: hierarchical_gan,
-           OWN: own_bottom, "autoencoder + Gaussian": autoencoder, "two-level VAE": two_level_vae}
+BOTTOMS = {"ALI": (nets.small_ali, 0.7), "autoencoder": (baselines.frame_autoencoder, 0.9), "VAE":
+           (baselines.frame_vae, 0.7)}
+TRAINED = {"joint GAN": joint_gan, "joint GAN + frame critic": framed_joint_gan, "joint ALI":
+           joint_ali, LDF: hierarchical_gan, OWN: own_bottom, "autoencoder + Gaussian":
+           autoencoder, "two-level VAE": two_level_vae}
 ARMS = [*TRAINED, INDEPENDENT]
 
 
@@ -151,7 +169,8 @@ def shared_bottom(pieces, kind, seed, frames, minutes):
 
     def trained(checkpoints):
         model = make(seed=seed, colour_metric=colour_metric(frames[:1000]))
-        history = finished(model.fit(frames, minutes=minutes * share, progress=sys.stderr.isatty(), checkpoints=checkpoints))
+        history = finished(model.fit(frames, minutes=minutes * share, progress=sys.stderr.isatty(),
+                                     checkpoints=checkpoints))
         model.save(path)
         return {"steps": history.steps}
 
@@ -159,15 +178,17 @@ def shared_bottom(pieces, kind, seed, frames, minutes):
 
 
 def trained(arm, task, scores, checkpoints):
-    """The piece of one arm: {arm: its scores and sizes} and, as arrays, some clips; LDF's also holds the independent top's."""
+    """The piece of one arm: {arm: its scores and sizes} and, as arrays, some clips; LDF's also
+    holds the independent top's."""
     task.checkpoints = checkpoints
     model, sample, sampling, steps = TRAINED[arm](task)
     rng = ldf.Generator(task.seed + 100)
     made = {arm: to_uint8(sample(scores.count, rng))}
     if arm == LDF:
-        made[INDEPENDENT] = np.stack([made[arm][rng.permutation(scores.count), k] for k in range(5)], axis=1)
-    piece = {name: {"scores": scores(clips, task.features), "parameters": size(model), "sampling": size(*sampling),
-                    "steps": steps} for name, clips in made.items()}
+        made[INDEPENDENT] = np.stack([made[arm][rng.permutation(scores.count), k]
+                                      for k in range(5)], axis=1)
+    piece = {name: {"scores": scores(clips, task.features), "parameters": size(model), "sampling":
+                    size(*sampling), "steps": steps} for name, clips in made.items()}
     return piece | {f"{name} clips": clips[:SHOWN] for name, clips in made.items()}
 
 
@@ -176,7 +197,8 @@ def size(*modules):
 
 
 class Scores(clip_scores.ClipScores):
-    """Scores of clips beside held-out ones, and how much closer than those they come to the training clips (1: not at all)."""
+    """Scores of clips beside held-out ones, and how much closer than those they come to the
+    training clips (1: not at all)."""
 
     def __init__(self, real):
         super().__init__(real)
@@ -184,61 +206,85 @@ class Scores(clip_scores.ClipScores):
 
     def __call__(self, clips, train):
         whole = metrics.features(clip_scores.as_channels(clips))
-        return super().__call__(clips) | {"memorisation": metrics.memorisation(whole, train, self.real["clips"])}
+        return super().__call__(clips) | {"memorisation":
+                                          metrics.memorisation(whole, train, self.real["clips"])}
 
 
-# ------------------------------------------------------------------------------------------------------ results
+# ----------------------------------------------------------------------------------------- results
 
 
 def gap(found, n, arm, key="KID clips"):
     """LDF minus this arm, over paired seeds."""
-    return over_seeds([seed[n][LDF]["scores"][key] - seed[n][arm]["scores"][key] for seed in found.values()])
+    return over_seeds([seed[n][LDF]["scores"][key] - seed[n][arm]["scores"][key]
+                       for seed in found.values()])
 
 
 def tables(found, anchors, at):
-    """Scores of every arm with ``at`` clips and of the anchors, KID and memorisation against N, LDF's lead, sizes."""
+    """Scores of every arm with ``at`` clips and of the anchors, KID and memorisation against N,
+    LDF's lead, sizes."""
     seeds, numbers = list(found.values()), list(next(iter(found.values())))
 
     def over(n, arm, key):
         return over_seeds([seed[n][arm]["scores"][key] for seed in seeds])
 
     def against(cell):
-        return {"columns": [f"N = {n:,}" for n in numbers], "rows": {arm: [cell(n, arm) for n in numbers] for arm in ARMS}}
+        return {"columns": [f"N = {n:,}" for n in numbers], "rows":
+                {arm: [cell(n, arm) for n in numbers] for arm in ARMS}}
 
     keys = list(anchors["real"])
-    placed = {arm: over_seeds([clip_scores.relative(seed[at][arm]["scores"]["KID clips"], anchors["real"]["KID clips"],
-                                                anchors["independent"]["KID clips"]) for seed in seeds]) for arm in ARMS}
+    placed = {arm: over_seeds([clip_scores.relative(seed[at][arm]["scores"]["KID clips"],
+                                                    anchors["real"]["KID clips"],
+                                                anchors["independent"]["KID clips"])
+                                                for seed in seeds]) for arm in ARMS}
     rows = {arm: [*(over(at, arm, key) for key in keys), placed[arm]] for arm in ARMS}
-    rows |= {f"real clips, {kind}": [*(scores[key] for key in keys), None] for kind, scores in anchors.items()}
+    rows |= {f"real clips, {kind}": [*(scores[key] for key in keys), None] for kind,
+             scores in anchors.items()}
     lead = against(lambda n, arm: gap(found, n, arm))
     del lead["rows"][LDF]
     sizes = {arm: [seeds[0][at][arm]["parameters"], seeds[0][at][arm]["sampling"],
-                   ", ".join(f"{level} {'/'.join(str(seed[at][arm]['steps'][level]) for seed in seeds)}"
+                   ", ".join(
+                       f"{level} {'/'.join(str(seed[at][arm]['steps'][level]) for seed in seeds)}"
                              for level in seeds[0][at][arm]["steps"])] for arm in ARMS}
-    return {f"Scores with {at:,} whole clips": {"columns": [*keys, "KID clips, 0 real to 1 independent"], "rows": rows},
+    return {f"Scores with {at:,} whole clips":
+            {"columns": [*keys, "KID clips, 0 real to 1 independent"], "rows": rows},
             "KID of whole clips": against(lambda n, arm: over(n, arm, "KID clips")),
             "LDF minus the arm in KID of whole clips, paired seeds (below 0: LDF is better)": lead,
-            "Distance to training clips over that of held-out clips": against(lambda n, arm: over(n, arm, "memorisation")),
+            "Distance to training clips over that of held-out clips":
+            against(lambda n, arm: over(n, arm, "memorisation")),
             f"Sizes and steps with {at:,} whole clips": {
-                "columns": ["parameters", "of them to sample", "steps, one number a seed"], "rows": sizes}}
+                "columns": ["parameters", "of them to sample", "steps, one number a seed"], "rows":
+                sizes}}
 
 
-SECTION_53 = ("in the case where all of the lower level samples are available (i.e. all of the frames in the video dataset) "
-              "but only a few full samples are available (actual video sequences), training with ldf is more successful "
+SECTION_53 = (
+    "in the case where all of the lower level samples are available (i.e. all of the frames in the "
+    "video dataset) "
+              "but only a few full samples are available (actual video sequences), training with "
+              "ldf is more successful "
               "(Section 5.3)")
-SECTION_32 = ("learning the marginal distribution for the frames of video sequences only requires data on individual frames. "
-              "Importantly, those samples do not have to be drawn from the joint distribution (Section 3.2)")
-SECTION_31 = ("Conceptually this works with reconstruction penalties or an ALI objective (Dumoulin et al., 2017), and in our "
+SECTION_32 = (
+    "learning the marginal distribution for the frames of video sequences only requires data on "
+    "individual frames. "
+              "Importantly, those samples do not have to be drawn from the joint distribution "
+              "(Section 3.2)")
+SECTION_31 = (
+    "Conceptually this works with reconstruction penalties or an ALI objective (Dumoulin et al., "
+    "2017), and in our "
               "case we use both (Section 3.1)")
 SECTION_5 = "ldf is able to successfully learn the dependencies in the data, even though the training is localized (Section 5)"
 CLAIMS = {
-    "joint GAN": ("With few whole clips LDF is more successful than the joint baseline", SECTION_53),
-    "joint GAN + frame critic": ("It is the hierarchy, not only the extra frames: LDF is better than a joint GAN that learns "
+    "joint GAN": ("With few whole clips LDF is more successful than the joint baseline",
+                  SECTION_53),
+    "joint GAN + frame critic":
+    ("It is the hierarchy, not only the extra frames: LDF is better than a joint GAN that learns "
                                  "from all frames too", SECTION_53),
-    "joint ALI": ("With few whole clips LDF is more successful than ALI on whole clips", SECTION_53),
+    "joint ALI": ("With few whole clips LDF is more successful than ALI on whole clips",
+                  SECTION_53),
     OWN: ("Single frames beyond those of the few clips make LDF better", SECTION_32),
-    "autoencoder + Gaussian": ("Adversarial learning matters: LDF is better than an autoencoder under a Gaussian", SECTION_31),
-    "two-level VAE": ("Adversarial learning matters: LDF is better than a VAE at both levels", SECTION_31),
+    "autoencoder + Gaussian":
+    ("Adversarial learning matters: LDF is better than an autoencoder under a Gaussian",
+     SECTION_31), "two-level VAE":
+     ("Adversarial learning matters: LDF is better than a VAE at both levels", SECTION_31),
     INDEPENDENT: ("LDF's top learns from few clips which frames go together", SECTION_5),
 }
 
@@ -247,41 +293,50 @@ def claims(found, at):
     made = []
     for arm, (claim, paper) in CLAIMS.items():
         interval = gap(found, at, arm)
-        made.append({"claim": claim, "paper": paper, "interval": interval, "verdict": verdict(interval, "below"),
-                     "quantity": f"KID of whole clips x 1000, LDF minus {arm}, N = {at:,}, paired seeds"})
+        made.append({"claim": claim, "paper": paper, "interval": interval, "verdict":
+                     verdict(interval, "below"), "quantity":
+                     f"KID of whole clips x 1000, LDF minus {arm}, N = {at:,}, paired seeds"})
     return made
 
 
 def pictures(out, found, anchors, at, clips, real):
-    """Write the figures; returns what the report needs to know of them. ``clips``: {arm: some of its samples at N = ``at``}."""
+    """Write the figures; returns what the report needs to know of them. ``clips``: {arm: some of
+    its samples at N = ``at``}."""
     from matplotlib.figure import Figure
 
     seeds, numbers = list(found.values()), list(next(iter(found.values())))
     keys = ("KID clips", "KID frames", "KID differences", "memorisation")
-    marks = {"other real clips": anchors["real"], "real clips, frames independent": anchors["independent"]}
+    marks = {"other real clips": anchors["real"], "real clips, frames independent":
+             anchors["independent"]}
     figure = Figure(figsize=(11, 8), layout="constrained")
     for axes, key in zip(figure.subplots(2, 2).flat, keys, strict=True):
         for k, arm in enumerate(ARMS):
             over = [over_seeds([seed[n][arm]["scores"][key] for seed in seeds]) for n in numbers]
             middle, low, high = np.array(over, float).T         # no interval: NaN
             places = np.array(numbers) * 1.05 ** (k - (len(ARMS) - 1) / 2)      # side by side
-            axes.errorbar(places, middle, None if np.isnan(low).any() else [middle - low, high - middle], marker="o", capsize=2,
-                          markersize=4, linewidth=1, elinewidth=0.8, color=f"C{k}", label=arm)
+            axes.errorbar(places, middle, None if np.isnan(low).any()
+                          else [middle - low, high - middle], marker="o", capsize=2, markersize=4,
+                          linewidth=1, elinewidth=0.8, color=f"C{k}", label=arm)
         for (name, mark), style in zip(marks.items(), (":", "--"), strict=True):
             axes.axhline(mark[key], color="grey", linestyle=style, linewidth=1, label=name)
         axes.set(title=key, xscale="log", xlabel="N, whole clips to train on")
         axes.set_xticks(numbers, [f"{n:,}" for n in numbers], minor=False)
         axes.minorticks_off()
         if key != "memorisation":
-            axes.set_yscale("symlog", linthresh=1)      # the arms' scores lie orders of magnitude apart
-            axes.set_ylim(bottom=-0.5)                  # and none is much below 0, whatever an interval of few seeds says
+            # the arms' scores lie orders of magnitude apart
+            axes.set_yscale("symlog", linthresh=1)
+            # and none is much below 0, whatever an interval of few seeds says
+            axes.set_ylim(bottom=-0.5)
         axes.grid(alpha=0.3)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                  fontsize=8, frameon=False)
     plots.save_figure(os.path.join(out, "scores.png"), figure)
 
     plots.save_intervals(os.path.join(out, "intervals.png"),
-                         {key: {arm: [seed[at][arm]["scores"][key] for seed in seeds] for arm in ARMS} for key in keys[:3]},
-                         {key: {name: scores[key] for name, scores in marks.items()} for key in keys[:3]})
+                         {key: {arm: [seed[at][arm]["scores"][key] for seed in seeds]
+                                for arm in ARMS} for key in keys[:3]},
+                         {key: {name: scores[key] for name, scores in marks.items()}
+                          for key in keys[:3]})
 
     sheets = {"real clips, held out": real[:SHOWN]} | clips
     figure = Figure(figsize=(14, 10), layout="constrained")
@@ -290,26 +345,38 @@ def pictures(out, found, anchors, at, clips, real):
         axes.set_title(name, fontsize=10)
         axes.axis("off")
     plots.save_figure(os.path.join(out, "samples.png"), figure)
-    plots.save_animation(os.path.join(out, "samples.gif"), np.concatenate([some[:8] for some in sheets.values()]))
-    return [("scores.png", "Scores against the number of whole clips, means and 95% intervals over seeds (lower is better; "
-                           "memorisation: 1 is as far from the training clips as held-out clips are).",
+    plots.save_animation(os.path.join(out, "samples.gif"),
+                         np.concatenate([some[:8] for some in sheets.values()]))
+    return [("scores.png",
+             "Scores against the number of whole clips, means and 95% intervals over seeds (lower "
+             "is better; "
+                           "memorisation: 1 is as far from the training clips as held-out clips "
+                           "are).",
              "Four panels of curves, one for each arm"),
-            ("intervals.png", f"Scores with {at:,} whole clips.", "Intervals of three scores for each arm"),
-            ("samples.png", f"Clips of every arm, trained on {at:,} whole clips (Fig. 6), first seed.", "Sheets of clips"),
-            ("samples.gif", f"The same in motion, a row each: {', '.join(sheets)}.", "Generated clips, animated")]
+            ("intervals.png", f"Scores with {at:,} whole clips.",
+             "Intervals of three scores for each arm"),
+            ("samples.png",
+             f"Clips of every arm, trained on {at:,} whole clips (Fig. 6), first seed.",
+             "Sheets of clips"),
+            ("samples.gif", f"The same in motion, a row each: {', '.join(sheets)}.",
+             "Generated clips, animated")]
 
 
 def parse(arguments=None):
     parser = experiment.parser(__doc__, out="out/limited_data", minutes=2)
     parser.add_argument("--joint-clips", type=experiment.whole(64), nargs="+", metavar="N",
                         help="how many whole clips to train on (default 64 256 1024 and all)")
-    parser.add_argument("--clips", type=experiment.whole(256), default=20000, help="clips in all (default 20000)")
+    parser.add_argument("--clips", type=experiment.whole(256), default=20000,
+                        help="clips in all (default 20000)")
     experiment.add_checkpoints(parser)
     options = parser.parse_args(arguments)
     if options.joint_clips is None:
         options.joint_clips = [n for n in (64, 256, 1024) if n < options.clips] + [options.clips]
-    if sorted(set(options.joint_clips)) != options.joint_clips or options.joint_clips[-1] > options.clips:
-        parser.error(f"--joint-clips: expected growing numbers from 64 to {options.clips} (the number of clips), "
+    if sorted(set(options.joint_clips)) != options.joint_clips or options.joint_clips[
+        -1] > options.clips:
+        parser.error(
+            f"--joint-clips: expected growing numbers from 64 to {options.clips} (the number of "
+            "clips), "
                      f"got {' '.join(map(str, options.joint_clips))}")
     return options
 
@@ -321,8 +388,10 @@ def run(options):
     frames = data.train.reshape(-1, *data.train.shape[2:])
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half])
-    per_seed = len(BOTTOMS) + len(TRAINED) * len(options.joint_clips) - (options.clips in options.joint_clips)
-    pieces = runs.pieces(options, experiment.settings(options, "joint_clips"), 1 + per_seed * len(options.seeds))
+    per_seed = len(BOTTOMS) + len(TRAINED) * len(options.joint_clips) - (
+        options.clips in options.joint_clips)
+    pieces = runs.pieces(options, experiment.settings(options, "joint_clips"),
+                         1 + per_seed * len(options.seeds))
     at = min(options.joint_clips, key=lambda n: abs(math.log(n / PAPER_CLIPS)))
     few = data.train[:at]
     anchors = pieces(f"anchors n {at}", lambda _: {
@@ -331,7 +400,8 @@ def run(options):
 
     found, clips = {seed: {} for seed in options.seeds}, {}
     for seed in options.seeds:
-        bottoms = {kind: shared_bottom(pieces, kind, seed, frames, options.minutes) for kind in BOTTOMS}
+        bottoms = {kind: shared_bottom(pieces, kind, seed, frames, options.minutes)
+                   for kind in BOTTOMS}
         order = ldf.Generator(seed).permutation(len(data.train))
         for n in options.joint_clips:
             some = data.train[order[:n]]
@@ -339,7 +409,8 @@ def run(options):
             merged = {}
             for arm in TRAINED:
                 if not (arm == OWN and n == options.clips):
-                    merged |= pieces(f"{arm} n {n} seed {seed}", partial(trained, arm, task, scores))
+                    merged |= pieces(f"{arm} n {n} seed {seed}",
+                                     partial(trained, arm, task, scores))
             if OWN not in merged:
                 merged |= {OWN: merged[LDF], f"{OWN} clips": merged[f"{LDF} clips"]}
             found[seed][n] = {arm: merged[arm] for arm in ARMS}
@@ -347,10 +418,14 @@ def run(options):
                 clips = clips or {arm: merged[f"{arm} clips"] for arm in ARMS}
     pieces.close()
 
-    shown, shapes = pictures(options.out, found, anchors, at, clips, data.test), tables(found, anchors, at)
+    shown, shapes = pictures(
+        options.out, found, anchors, at, clips, data.test), tables(found, anchors, at)
     tested = claims(found, at)
-    report.conclude(options, title="Few whole clips, all single frames: LDF beside its rivals (Fig. 6)", claims=tested,
-                        tables=shapes, figures=shown, seconds=pieces.seconds, device=ldf.device(), arms=found)
+    report.conclude(options,
+                    title="Few whole clips, all single frames: LDF beside its rivals (Fig. 6)",
+                    claims=tested,
+                        tables=shapes, figures=shown, seconds=pieces.seconds, device=ldf.device(),
+                        arms=found)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""Memory and time of one training step against the number of frames (the paper's "vastly reduced memory"): three models.
+"""Memory and time of one training step against the number of frames (the paper's "vastly reduced
+memory"): three models.
 
     python demos/memory.py                          clips of 5 to 1280 frames
     python demos/memory.py --frames 5 20 80 --batch 16
 
     joint       one GAN over all frames as channels
-    LDF bottom  ALI on single frames: as many frames in a batch as the joint model has clips, whatever their length
-    LDF top     the GAN over whitened codes, the whitening of a batch of codes (n, t, 512) included
+    LDF bottom  ALI on single frames: as many frames in a batch as the joint model has clips,
+    whatever their length LDF top     the GAN over whitened codes, the whitening of a batch of codes
+    (n, t, 512) included
 
-Memory is the peak of what a step allocates beyond the model itself, and the model with its optimisers beside it. A slope is
-that of log(memory) against log(frames) between two lengths: 0 does not grow, 1 grows in proportion. Time is the median of
-``--steps`` steps. The paper's claim is about the bottom; the top must grow somewhere, and the table shows where.
+Memory is the peak of what a step allocates beyond the model itself, and the model with its
+optimisers beside it. A slope is that of log(memory) against log(frames) between two lengths: 0 does
+not grow, 1 grows in proportion. Time is the median of ``--steps`` steps. The paper's claim is about
+the bottom; the top must grow somewhere, and the table shows where.
 """
 
 import os
@@ -17,7 +20,8 @@ import statistics
 import time
 import tracemalloc
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
+# before NumPy loads: the library runs two threads of its own
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -42,7 +46,8 @@ def joint(frames, batch, seed):
 
 
 def bottom(frames, batch, seed):
-    """ALI on a batch of single frames. ``frames`` is how long the clips are that they come from: nothing depends on it."""
+    """ALI on a batch of single frames. ``frames`` is how long the clips are that they come from:
+    nothing depends on it."""
     model = nets.small_ali(seed=seed)
     x = ldf.Generator(seed).random((batch, 32, 32, 3)) * 2 - 1
     return model, lambda: model.step(x)
@@ -53,7 +58,8 @@ def top(frames, batch, seed):
     rng = np.random.default_rng(seed)
     whitening = ldf.SharedAndLocal((frames, *nets.CODE), SHARED, LOCAL)
     for part, components in ((whitening.shared, SHARED), (whitening.local, LOCAL)):
-        part.basis.data[...] = rng.standard_normal(part.basis.data.shape, np.float32) / np.sqrt(components)
+        part.basis.data[...] = rng.standard_normal(part.basis.data.shape,
+                                                   np.float32) / np.sqrt(components)
     gan = nets.mlp_gan(SHARED + LOCAL, seed=seed)
     codes = rng.standard_normal((batch, frames, *nets.CODE), np.float32)
 
@@ -86,7 +92,8 @@ class HostMemory:
 
 
 class CardMemory:
-    """What CuPy's memory pool holds, in bytes. It gives nothing back by itself, so what it holds after a step is its peak."""
+    """What CuPy's memory pool holds, in bytes. It gives nothing back by itself, so what it holds
+    after a step is its peak."""
 
     def __init__(self, module):
         self._pool = module.get_default_memory_pool()
@@ -120,7 +127,8 @@ def measure(make, frames, batch, steps, seed):
         step()                                      # ends with its losses on the host
         times.append(time.perf_counter() - start)
     del model
-    return {"frames": frames, "model_mb": kept / 1e6, "step_mb": (peak - kept) / 1e6, "seconds": statistics.median(times)}
+    return {"frames": frames, "model_mb": kept / 1e6, "step_mb": (peak - kept) / 1e6, "seconds":
+            statistics.median(times)}
 
 
 def slopes(lengths, amounts):
@@ -133,11 +141,15 @@ def picture(path, lengths, pieces):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, (key, label) in zip(figure.subplots(1, 3), {"step_mb": "a step, beyond the model (MB)",
-                                                          "model_mb": "model, optimisers, batch (MB)",
-                                                          "seconds": "a step (s)"}.items(), strict=True):
+    for axes, (key, label) in zip(figure.subplots(1, 3),
+                                  {"step_mb": "a step, beyond the model (MB)",
+                                                          "model_mb":
+                                                          "model, optimisers, batch (MB)",
+                                                          "seconds": "a step (s)"}.items(),
+                                                          strict=True):
         for name, rows in pieces.items():
-            axes.loglog(lengths, [np.mean([p[key] for p in rows[t]]) for t in lengths], "o-", label=name)
+            axes.loglog(lengths, [np.mean([p[key] for p in rows[t]]) for t in lengths], "o-",
+                        label=name)
         axes.set(xlabel="frames in a clip", title=label)
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
@@ -145,77 +157,102 @@ def picture(path, lengths, pieces):
 
 
 def parse(arguments=None):
-    parser = experiment.parser(__doc__, out="out/memory", minutes=30, of="begin no longer clips after this time")
-    parser.add_argument("--frames", type=experiment.whole(2), nargs="+", default=[5, 20, 80, 320, 1280],
-                        help="lengths of the clips")
-    parser.add_argument("--batch", type=experiment.whole(2), default=8, help="clips (bottom: frames) in a step (default 8)")
-    parser.add_argument("--steps", type=experiment.whole(1), default=3, help="timed steps of each (default 3)")
+    parser = experiment.parser(__doc__, out="out/memory", minutes=30,
+                               of="begin no longer clips after this time")
+    parser.add_argument("--frames", type=experiment.whole(2), nargs="+",
+                        default=[5, 20, 80, 320, 1280], help="lengths of the clips")
+    parser.add_argument("--batch", type=experiment.whole(2), default=8,
+                        help="clips (bottom: frames) in a step (default 8)")
+    parser.add_argument("--steps", type=experiment.whole(1), default=3,
+                        help="timed steps of each (default 3)")
     options = parser.parse_args(arguments)
     if len(options.frames) < 2 or sorted(set(options.frames)) != options.frames:
-        parser.error(f"--frames: expected at least two growing numbers from 2, got {options.frames}")
+        parser.error(
+            f"--frames: expected at least two growing numbers from 2, got {options.frames}")
     return options
 
 
 def tables(lengths, pieces):
-    """A step's memory, what is kept and a step's time, by length; and the slopes of both memories."""
+    """A step's memory, what is kept and a step's time, by length; and the slopes of both
+    memories."""
     found = {}
-    for key, title in (("step_mb", "A step's memory (MB)"), ("model_mb", "What is kept (MB)"), ("seconds", "A step (s)")):
+    for key, title in (("step_mb", "A step's memory (MB)"), ("model_mb", "What is kept (MB)"),
+                       ("seconds", "A step (s)")):
         found[title] = {"columns": [f"{t} frames" for t in lengths],
                         "rows": {name: [over_seeds([p[key] for p in rows[t]]) for t in lengths]
                                  for name, rows in pieces.items()}}
     spans = [f"{a} to {b} frames" for a, b in zip(lengths, lengths[1:])]
-    for key, title in (("step_mb", "Slope of a step's memory"), ("model_mb", "Slope of what is kept")):
+    for key, title in (("step_mb", "Slope of a step's memory"),
+                       ("model_mb", "Slope of what is kept")):
         found[title] = {"columns": spans, "rows": {
-            name: [over_seeds(s) for s in zip(*grown(lengths, rows, key))] for name, rows in pieces.items()}}
+            name: [over_seeds(s) for s in zip(*grown(lengths, rows, key))] for name,
+            rows in pieces.items()}}
     return found
 
 
 def grown(lengths, rows, key):
     """The slopes of each seed."""
-    return [slopes(lengths, [p[key] for p in amounts]) for amounts in zip(*(rows[t] for t in lengths))]
+    return [slopes(lengths, [p[key] for p in amounts])
+            for amounts in zip(*(rows[t] for t in lengths))]
 
 
 def claims(lengths, pieces):
-    paper = ("Vastly reduced memory consumption which allows training generative models on large objects, such as videos, "
+    paper = (
+        "Vastly reduced memory consumption which allows training generative models on large "
+        "objects, such as videos, "
              "where this is known to be a prohibitive limitation. (Section 1)")
     last = {name: [p["step_mb"] for p in rows[lengths[-1]]] for name, rows in pieces.items()}
     ratio = over_seeds([j / max(b, t) for j, b, t in zip(*last.values())])
-    overall = over_seeds([slopes([first["frames"], rest["frames"]], [first["step_mb"], rest["step_mb"]])[0]
-                          for first, rest in zip(*(pieces["LDF bottom"][t] for t in (lengths[0], lengths[-1])))])
+    overall = over_seeds([slopes([first["frames"], rest["frames"]],
+                                 [first["step_mb"], rest["step_mb"]])[0]
+                          for first, rest in zip(*(pieces["LDF bottom"][t]
+                                                   for t in (lengths[0], lengths[-1])))])
     rises = [float(np.mean(s)) for s in zip(*grown(lengths, pieces["LDF top"], "step_mb"))]
     spans = zip(lengths, lengths[1:], rises)
-    where = next((f"between {a} and {b} frames" for a, b, s in spans if s > GROWING), "at no length tried")
-    return [{"claim": f"At {lengths[-1]} frames a step of LDF's larger level takes under 1/{VASTLY} of the joint GAN's memory",
-             "paper": paper, "quantity": "memory of a step, joint GAN over LDF's larger level", "interval": ratio,
+    where = next((f"between {a} and {b} frames" for a, b, s in spans if s > GROWING),
+                 "at no length tried")
+    return [{"claim":
+             f"At {lengths[-1]} frames a step of LDF's larger level takes under 1/{VASTLY} of the "
+             "joint GAN's memory", "paper": paper, "quantity":
+             "memory of a step, joint GAN over LDF's larger level", "interval": ratio,
              "verdict": verdict(ratio, "above", VASTLY)},
-            {"claim": f"LDF's bottom does not grow with the clip (its top does {where})", "paper": paper,
-             "quantity": f"slope of log(memory of a step) over log(frames), {lengths[0]} to {lengths[-1]} frames, LDF's bottom",
-             "interval": overall, "verdict": verdict(overall, "below", FLAT)}]
+            {"claim": f"LDF's bottom does not grow with the clip (its top does {where})", "paper":
+             paper, "quantity":
+             f"slope of log(memory of a step) over log(frames), {lengths[0]} to {lengths[-1]} "
+             "frames, LDF's bottom", "interval": overall, "verdict":
+             verdict(overall, "below", FLAT)}]
 
 
 def run(options):
     ldf.use(options.device)
-    kept = CachedRuns(os.path.join(options.out, "pieces"), {"batch": options.batch, "steps": options.steps, "device": ldf.device()},
+    kept = CachedRuns(os.path.join(options.out, "pieces"),
+                      {"batch": options.batch, "steps": options.steps, "device": ldf.device()},
                   len(options.frames) * len(MODELS) * len(options.seeds))
     start, lengths, pieces = time.perf_counter(), [], {name: {} for name in MODELS}
     for frames in options.frames:
         if time.perf_counter() - start > options.minutes * 60:
-            print(f"{options.minutes:g} minutes are over: clips of {frames} frames and more are left out")
+            print(
+                f"{options.minutes:g} minutes are over: clips of {frames} frames and more are left "
+                "out")
             break
         lengths.append(frames)
         for name, make in MODELS.items():
             pieces[name][frames] = [kept(f"{name} {frames} frames seed {seed}",
-                                         lambda _: measure(make, frames, options.batch, options.steps, seed))
+                                         lambda _: measure(make, frames, options.batch,
+                                                           options.steps, seed))
                                     for seed in options.seeds]
     kept.close()
     if len(lengths) < 2:
-        raise ValueError(f"--minutes: expected time for at least two lengths, got {options.minutes:g}")
+        raise ValueError(
+            f"--minutes: expected time for at least two lengths, got {options.minutes:g}")
     found, tested = tables(lengths, pieces), claims(lengths, pieces)
     picture(os.path.join(options.out, "memory.png"), lengths, pieces)
     report.conclude(
-        options, title="Memory and time of a step against the number of frames", claims=tested, tables=found,
-        figures=[("memory.png", "Memory and time of a training step; both axes logarithmic.",
-                  "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's top")],
+        options, title="Memory and time of a step against the number of frames", claims=tested,
+        tables=found, figures=[("memory.png",
+                                "Memory and time of a training step; both axes logarithmic.",
+                  "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's "
+                  "top")],
         seconds=kept.seconds, frames=lengths, device=ldf.device())
 
 

@@ -1,28 +1,36 @@
-"""A shape moves a little in each frame (Fig. 2 of the paper): LDF beside the joint GAN, where what is right can be read off.
+"""A shape moves a little in each frame (Fig. 2 of the paper): LDF beside the joint GAN, where what
+is right can be read off.
 
     python demos/moving_shapes.py                   both models with seeds 3 4 5, 2 minutes each
     python demos/moving_shapes.py --minutes 8 --seeds 3 4 5 6 7
 
-Every frame is one of four shapes at one position (``ldf_np.data.shapes`` states the rule of motion), so three questions that
-Fig. 2 raises have answers that can be counted:
+Every frame is one of four shapes at one position (``ldf_np.data.shapes`` states the rule of
+motion), so three questions that Fig. 2 raises have answers that can be counted:
 
-    legality    the share of generated clips all of whose frames are recognisable (nearer to a rendering of the factors than
-                half the distance between any two different renderings), show one shape, and move by allowed steps
-    probes      how well a linear map finds shape, position and step in the codes h and z of held-out clips, beside equally
+    legality    the share of generated clips all of whose frames are recognisable (nearer to a
+    rendering of the factors than
+                half the distance between any two different renderings), show one shape, and move by
+                allowed steps
+    probes      how well a linear map finds shape, position and step in the codes h and z of
+    held-out clips, beside equally
                 many principal components of the pixels and the same encoder before training
-    information between what should be separate: the Gaussian estimate (``mutual_information`` says what it cannot see). It
-                makes no claim: a code that has lost information scores low as well (see "z, untrained")
+    information between what should be separate: the Gaussian estimate (``mutual_information`` says
+    what it cannot see). It
+                makes no claim: a code that has lost information scores low as well (see "z,
+                untrained")
 
-Both models have equally many parameters (within 10%), batches of 64, Adam, the same kind of penalty and the same time. The
-task (how many shapes, how large) and LDF's code (z) were chosen after about ten short trials of LDF with seed 0, the joint
-GAN's settings are those of Pac-Man; so seed 0 is not among the default seeds. "Roughly legal" was defined after those trials.
+Both models have equally many parameters (within 10%), batches of 64, Adam, the same kind of penalty
+and the same time. The task (how many shapes, how large) and LDF's code (z) were chosen after about
+ten short trials of LDF with seed 0, the joint GAN's settings are those of Pac-Man; so seed 0 is not
+among the default seeds. "Roughly legal" was defined after those trials.
 """
 
 import os
 import sys
 from functools import partial
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the library runs two threads of its own
+# before NumPy loads: the library runs two threads of its own
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -43,14 +51,16 @@ from ldf_np.experiments.runs import finished
 from ldf_np.experiments.statistics import over_seeds, verdict
 from ldf_np.models import baselines, nets
 
-SHARED, LOCAL = 64, 128     # components of the codes: of what the frames share, and of how each departs from it
+# components of the codes: of what the frames share, and of how each departs from it
+SHARED, LOCAL = 64, 128
 BOTTOM_SHARE = 0.6          # of LDF's training time
 COMPONENTS = 16             # between which mutual information is estimated
 SHOWN = 16                  # clips of each model in the pictures
 TOLERANCES = [float(f"{TOLERANCE * 2 ** (k / 2):.4g}") for k in range(-4, 9)]
 CODES = ("h", "z", "pixels (as many as h)", "pixels (as many as z)", "h, untrained", "z, untrained")
 PROBES = ("shape accuracy", "position R2", "step R2", "shape from change")
-PAIRS = ("neighbouring frames", "first and last", "mean and departures", "mean and departures squared")
+PAIRS = ("neighbouring frames", "first and last", "mean and departures",
+         "mean and departures squared")
 PARTS = ("frames recognisable", "one shape", "all steps allowed", "roughly legal", "legal")
 OWN, PERMUTED, JOINT = "LDF", "LDF, frames permuted", "joint GAN"
 
@@ -58,30 +68,34 @@ OWN, PERMUTED, JOINT = "LDF", "LDF, frames permuted", "joint GAN"
 def parse(arguments=None):
     made = experiment.parser(__doc__, out="out/moving_shapes", minutes=2, seeds=(3, 4, 5))
     made.add_argument("--clips", type=experiment.whole(256), default=4000,
-                      help="clips to train on (default 4000: encoding them takes from the time of LDF's top)")
+                      help="clips to train on (default 4000: encoding them takes from the time of "
+                           "LDF's top)")
     made.add_argument("--samples", type=experiment.whole(64), default=1000,
                       help="clips on which everything is measured (default 1000)")
     experiment.add_checkpoints(made)
     return made.parse_args(arguments)
 
 
-# --------------------------------------------------------------------------------------------------------- measures
+# ---------------------------------------------------------------------------------------- measures
 
 
 def legality(clips):
-    """Shares of uint8 clips (n, t, h, w, 3): PARTS, and "legal at", one for each of TOLERANCES; and the median "error".
+    """Shares of uint8 clips (n, t, h, w, 3): PARTS, and "legal at", one for each of TOLERANCES; and
+    the median "error".
 
-    "one shape" and "all steps allowed" judge what the frames are read as, however far they are from it; "legal" is both, with
-    all frames within TOLERANCE, so that nothing else can be read; "roughly legal" allows each frame an error of half of its
-    shape's pixels (an empty picture has one of all of them).
+    "one shape" and "all steps allowed" judge what the frames are read as, however far they are from
+    it; "legal" is both, with all frames within TOLERANCE, so that nothing else can be read;
+    "roughly legal" allows each frame an error of half of its shape's pixels (an empty picture has
+    one of all of them).
     """
     shape, positions, error = read_shapes(clips)
     one, steps = (shape == shape[:, :1]).all(axis=1), allowed_steps(positions).all(axis=1)
     worst, right, rough = error.max(axis=1), one & steps, (error < AREAS[shape] / 2).all(axis=1)
-    shares = {"frames recognisable": error < TOLERANCE, "one shape": one, "all steps allowed": steps,
-              "roughly legal": right & rough, "legal": right & (worst < TOLERANCE)}
+    shares = {"frames recognisable": error < TOLERANCE, "one shape": one, "all steps allowed":
+              steps, "roughly legal": right & rough, "legal": right & (worst < TOLERANCE)}
     return {name: float(share.mean()) for name, share in shares.items()} | {
-        "error": float(np.median(error)), "legal at": [float((right & (worst < limit)).mean()) for limit in TOLERANCES]}
+        "error": float(np.median(error)), "legal at":
+        [float((right & (worst < limit)).mean()) for limit in TOLERANCES]}
 
 
 def permuted(clips, seed):
@@ -91,9 +105,11 @@ def permuted(clips, seed):
 
 
 def probe(codes, targets, held_out, ridge=1e-3):
-    """What a linear map, fitted to codes (n, d) and targets (n, k) by least squares, says of held_out codes (m, d): (m, k).
+    """What a linear map, fitted to codes (n, d) and targets (n, k) by least squares, says of
+    held_out codes (m, d): (m, k).
 
-    Linear probes: Alain and Bengio 2016. ``ridge`` is the share of the codes' mean variance that is added to each.
+    Linear probes: Alain and Bengio 2016. ``ridge`` is the share of the codes' mean variance that is
+    added to each.
     """
     a, b, middle = codes - codes.mean(axis=0), held_out - codes.mean(axis=0), targets.mean(axis=0)
     covariance, ridges = a.T @ a / len(a), ridge * a.var(axis=0).mean() * np.eye(a.shape[1])
@@ -101,15 +117,18 @@ def probe(codes, targets, held_out, ridge=1e-3):
 
 
 def r_squared(found, true):
-    """1 - the squared error over the variance, both summed over columns: 1 is exact, 0 no better than the mean."""
+    """1 - the squared error over the variance, both summed over columns: 1 is exact, 0 no better
+    than the mean."""
     return float(1 - np.square(found - true).sum() / np.square(true - true.mean(axis=0)).sum())
 
 
 def probes(codes, data, held_codes, held):
-    """PROBES fitted to the codes (n, t, d) of ``data``, ShapeClips, and scored on those of ``held``.
+    """PROBES fitted to the codes (n, t, d) of ``data``, ShapeClips, and scored on those of
+    ``held``.
 
-    Shape and position are read from a frame's code; the step, and once more the shape, from the change of the code between
-    neighbouring frames: where movement is apart from shape it tells the first and not the second (chance is one in four).
+    Shape and position are read from a frame's code; the step, and once more the shape, from the
+    change of the code between neighbouring frames: where movement is apart from shape it tells the
+    first and not the second (chance is one in four).
     """
     change, held_change = np.diff(codes, axis=1), np.diff(held_codes, axis=1)
 
@@ -118,16 +137,20 @@ def probes(codes, data, held_codes, held):
 
     def shape_accuracy(some, of):
         labels, true = (np.repeat(d.shape, c.shape[1]) for d, c in ((data, some), (held, of)))
-        return float((probe(flat(some), np.eye(len(SHAPES))[labels], flat(of)).argmax(axis=1) == true).mean())
+        return float((probe(flat(some), np.eye(len(SHAPES))[labels], flat(of)).argmax(axis=1)
+                      == true).mean())
 
     position = probe(flat(codes), flat(data.positions), flat(held_codes))
     step = probe(flat(change), flat(np.diff(data.positions, axis=1)), flat(held_change))
-    return dict(zip(PROBES, (shape_accuracy(codes, held_codes), r_squared(position, flat(held.positions)),
-                             r_squared(step, flat(np.diff(held.positions, axis=1))), shape_accuracy(change, held_change))))
+    return dict(zip(PROBES, (shape_accuracy(codes, held_codes),
+                             r_squared(position, flat(held.positions)),
+                             r_squared(step, flat(np.diff(held.positions, axis=1))),
+                             shape_accuracy(change, held_change))))
 
 
 def principal(x, components=COMPONENTS):
-    """The leading principal components of x (n, ...), each with a sum of squares of one: (n, components)."""
+    """The leading principal components of x (n, ...), each with a sum of squares of one: (n,
+    components)."""
     from scipy.linalg import eigh
 
     x = x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(axis=0)
@@ -135,14 +158,16 @@ def principal(x, components=COMPONENTS):
 
 
 def mutual_information(x, y, shuffles=10, seed=0):
-    """(estimate, its bias) of the information between x (n, a) and y (n, b), in nats, as if they were jointly normal:
+    """(estimate, its bias) of the information between x (n, a) and y (n, b), in nats, as if they
+    were jointly normal:
 
         I = -1/2 log(det R / (det R_xx det R_yy)) = -1/2 sum_i log(1 - rho_i^2)
 
-    R is the correlation matrix of both and rho_i are their canonical correlations (Hotelling 1936; Gelfand and Yaglom 1957):
-    with the columns of either orthonormalised, the singular values of x^T y. Chance correlations make the estimate too large,
-    by about a b / 2n; the bias is its mean with the rows of y shuffled. It sees linear dependence only: information that
-    is not in the correlations counts as none.
+    R is the correlation matrix of both and rho_i are their canonical correlations (Hotelling 1936;
+    Gelfand and Yaglom 1957): with the columns of either orthonormalised, the singular values of x^T
+    y. Chance correlations make the estimate too large, by about a b / 2n; the bias is its mean with
+    the rows of y shuffled. It sees linear dependence only: information that is not in the
+    correlations counts as none.
     """
     x, y = (np.linalg.qr(a - a.mean(axis=0))[0] for a in (x, y))
     rng = np.random.default_rng(seed)
@@ -151,55 +176,67 @@ def mutual_information(x, y, shuffles=10, seed=0):
         rho = np.linalg.svd(x.T @ y, compute_uv=False)
         return float(-0.5 * np.log1p(-np.minimum(rho, 1 - 1e-9) ** 2).sum())
 
-    return estimate(y), float(np.mean([estimate(y[rng.permutation(len(y))]) for _ in range(shuffles)]))
+    return estimate(y), float(np.mean([estimate(y[rng.permutation(len(y))])
+                                       for _ in range(shuffles)]))
 
 
 def information(codes):
-    """{one of PAIRS: (estimate, bias)} for codes (n, t, d), between the leading components of either side: of two frames, or
-    of the codes' mean over frames and of the departures from it, which LDF whitens apart. The mean's linear dependence on the
-    departures vanishes where a clip is as likely as its reverse; that on their squares (how large they are) need not."""
+    """{one of PAIRS: (estimate, bias)} for codes (n, t, d), between the leading components of
+    either side: of two frames, or of the codes' mean over frames and of the departures from it,
+    which LDF whitens apart. The mean's linear dependence on the departures vanishes where a clip is
+    as likely as its reverse; that on their squares (how large they are) need not."""
     mean = codes.mean(axis=1)
     shared, local = principal(mean), principal(codes - mean[:, None])
     first, second, last = (principal(codes[:, t]) for t in (0, 1, -1))
     return dict(zip(PAIRS, (mutual_information(first, second), mutual_information(first, last),
-                            mutual_information(shared, local), mutual_information(shared, local ** 2))))
+                            mutual_information(shared, local),
+                            mutual_information(shared, local ** 2))))
 
 
 def all_codes(model, untrained, data, held):
     """{one of CODES: (codes of ``data``, codes of ``held``)}, each (n, t, d)."""
     def of(bottom, code):
-        return [bottom.encode(d.clips.reshape(-1, *d.clips.shape[2:]), code).reshape(*d.positions.shape[:2], -1)
+        return [bottom.encode(d.clips.reshape(-1, *d.clips.shape[2:]),
+                              code).reshape(*d.positions.shape[:2], -1)
                 for d in (data, held)]
 
-    found = {"h": of(model, "h"), "z": of(model, "z"), "h, untrained": of(untrained, "h"), "z, untrained": of(untrained, "z")}
-    grey = [d.clips[..., 0] / np.float32(255) for d in (data, held)]       # the three colours are equal
+    found = {"h": of(model, "h"), "z": of(model, "z"), "h, untrained": of(untrained, "h"),
+             "z, untrained": of(untrained, "z")}
+    # the three colours are equal
+    grey = [d.clips[..., 0] / np.float32(255) for d in (data, held)]
     size = grey[0].shape[2:]
     pca = ldf.Whitening(size, found["h"][0].shape[-1], strength=0).fit(grey[0].reshape(-1, *size))
-    found["pixels (as many as h)"] = [pca.apply(g.reshape(-1, *size)).reshape(*g.shape[:2], -1) for g in grey]
-    found["pixels (as many as z)"] = [c[..., :z.shape[-1]] for c, z in zip(found["pixels (as many as h)"], found["z"])]
+    found["pixels (as many as h)"] = [pca.apply(g.reshape(-1, *size)).reshape(*g.shape[:2], -1)
+                                      for g in grey]
+    found["pixels (as many as z)"] = [c[..., :z.shape[-1]] for c,
+                                      z in zip(found["pixels (as many as h)"], found["z"])]
     return found
 
 
-# ----------------------------------------------------------------------------------------------------------- pieces
+# ------------------------------------------------------------------------------------------ pieces
 
 
 def clips_of(options, seed):
     """Clips to train on and held-out clips of the same rule."""
-    return make_shapes(options.clips, seed=2 * seed), make_shapes(options.samples, seed=2 * seed + 1)
+    return make_shapes(
+        options.clips, seed=2 * seed), make_shapes(options.samples, seed=2 * seed + 1)
 
 
 def new_ldf(clips, seed):
-    """LDF on the codes z: few and nearly normal, so the top learns shapes that move all over the picture sooner from them than
-    from h (in a trial with six smaller shapes, one seed and 600 steps of the top, frames' median error was 63 pixels where h
-    gave 92). The colours' metric is left out: grey pictures have one axis of colour."""
+    """LDF on the codes z: few and nearly normal, so the top learns shapes that move all over the
+    picture sooner from them than from h (in a trial with six smaller shapes, one seed and 600 steps
+    of the top, frames' median error was 63 pixels where h gave 92). The colours' metric is left
+    out: grey pictures have one axis of colour."""
     return nets.clip_ldf(clips, colour_metric=None, shared=SHARED, local=LOCAL, code="z", seed=seed)
 
 
 def trained(model, clips, options, seed, **settings):
     """Train, and draw samples: (clips, numbers of the model)."""
-    histories = finished(model.fit(clips, minutes=options.minutes, progress=sys.stderr.isatty(), **settings))
+    histories = finished(model.fit(clips, minutes=options.minutes, progress=sys.stderr.isatty(),
+                                   **settings))
     histories = histories if isinstance(histories, dict) else {"steps": histories}
-    numbers = {"parameters": sum(p.size for p in model.parameters()), "steps": {k: h.steps for k, h in histories.items()}}
+    numbers = {"parameters": sum(p.size for p in model.parameters()), "steps":
+               {k: h.steps for k, h in histories.items()}}
     return to_uint8(model.sample(options.samples, ldf.Generator(seed + 100))), numbers
 
 
@@ -207,17 +244,19 @@ def ldf_piece(options, seed, checkpoints):
     """All that is measured with LDF of this seed, and on its data."""
     data, held = clips_of(options, seed)
     model = new_ldf(data.clips, seed)
-    clips, numbers = trained(model, data.clips, options, seed, bottom_share=BOTTOM_SHARE, checkpoints=checkpoints)
+    clips, numbers = trained(model, data.clips, options, seed, bottom_share=BOTTOM_SHARE,
+                             checkpoints=checkpoints)
     noise = np.random.default_rng(seed).normal(0, 16, held.clips.shape)
     judged = {OWN: clips, PERMUTED: permuted(clips, seed), "real clips": held.clips,
-              "real, with noise of 16": np.clip(np.rint(held.clips + noise), 0, 255).astype(np.uint8),
+              "real, with noise of 16": np.clip(np.rint(held.clips + noise), 0,
+                                                255).astype(np.uint8),
               "real, frames permuted": permuted(held.clips, seed),
               "real, through z": to_uint8(model.reconstruct(held.clips)),
               "real, through whitened codes": to_uint8(model.decode(model.encode(held.clips)))}
     some = ShapeClips(*(a[:options.samples] for a in (data.clips, data.shape, data.positions)))
     codes = all_codes(model.models[0], new_ldf(data.clips, seed).models[0], some, held)
-    return numbers | {"legality": {name: legality(c) for name, c in judged.items()}, "clips": clips[:SHOWN],
-                      "real": held.clips[:SHOWN],
+    return numbers | {"legality": {name: legality(c) for name, c in judged.items()}, "clips":
+                      clips[:SHOWN], "real": held.clips[:SHOWN],
                       "probes": {name: probes(c[0], some, c[1], held) for name, c in codes.items()},
                       "information": {name: information(c[1]) for name, c in codes.items()}}
 
@@ -231,11 +270,12 @@ def joint_piece(options, seed, checkpoints):
     return numbers | {"legality": {JOINT: legality(clips)}, "clips": clips[:SHOWN]}
 
 
-# ---------------------------------------------------------------------------------------------------------- results
+# ----------------------------------------------------------------------------------------- results
 
 
 def claims_of(found):
-    """The claims, from {seed: (LDF's piece, the joint GAN's)}: each an interval over the seeds of paired differences."""
+    """The claims, from {seed: (LDF's piece, the joint GAN's)}: each an interval over the seeds of
+    paired differences."""
     def claim(text, paper, quantity, values, expected):
         interval = over_seeds(values)
         return {"claim": text, "paper": paper, "quantity": quantity, "interval": interval,
@@ -247,18 +287,23 @@ def claims_of(found):
     pairs = list(found.values())
 
     def legal(name, part):
-        return np.array([(own if name in own["legality"] else joint)["legality"][name][part] for own, joint in pairs])
+        return np.array([(own if name in own["legality"] else joint)["legality"][name][part]
+                         for own, joint in pairs])
 
     def read(name, what):
         return np.array([own["probes"][name][what] for own, _ in pairs])
 
     return [
         claim("In equal time, more of LDF's clips are legal than of the joint GAN's", easier,
-              "share of legal clips, LDF minus joint GAN", legal(OWN, "legal") - legal(JOINT, "legal"), "above"),
-        claim("In equal time, more of LDF's clips are roughly legal (half of each shape right) than of the joint GAN's", easier,
-              "share of roughly legal clips, LDF minus joint GAN", legal(OWN, "roughly legal") - legal(JOINT, "roughly legal"),
-              "above"),
-        claim("LDF's top keeps the shape constant", relation, "share of clips of one shape, LDF minus its own frames permuted",
+              "share of legal clips, LDF minus joint GAN",
+              legal(OWN, "legal") - legal(JOINT, "legal"), "above"),
+        claim(
+            "In equal time, more of LDF's clips are roughly legal (half of each shape right) than "
+            "of the joint GAN's", easier,
+              "share of roughly legal clips, LDF minus joint GAN",
+              legal(OWN, "roughly legal") - legal(JOINT, "roughly legal"), "above"),
+        claim("LDF's top keeps the shape constant", relation,
+              "share of clips of one shape, LDF minus its own frames permuted",
               legal(OWN, "one shape") - legal(PERMUTED, "one shape"), "above"),
         claim("A linear map reads the shape off the code better than off the pixels", factors,
               "held-out accuracy, z minus as many principal components of the pixels",
@@ -282,13 +327,16 @@ def tables_of(found):
     size = {OWN: owns, JOINT: joints}
     return {
         "Generated clips": {"columns": [*PARTS, "median error"], "rows": {
-            name: [over(pieces, "legality", name, part) for part in (*PARTS, "error")] for pieces, name in rows}},
+            name: [over(pieces, "legality", name, part) for part in (*PARTS, "error")] for pieces,
+            name in rows}},
         "Linear probes": {"columns": list(PROBES), "rows": {
             name: [over(owns, "probes", name, what) for what in PROBES] for name in CODES}},
         "Information (nats, bias subtracted)": {"columns": list(PAIRS), "rows": {
             name: [over(owns, "information", name, pair) for pair in PAIRS] for name in CODES}},
         "Models": {"columns": ["parameters", "steps"], "rows": {
-            name: [pieces[0]["parameters"], "; ".join(", ".join(f"{k} {v:,}" for k, v in p["steps"].items()) for p in pieces)]
+            name: [pieces[
+                0]["parameters"], "; ".join(", ".join(f"{k} {v:,}" for k, v in p["steps"].items())
+                                            for p in pieces)]
             for name, pieces in size.items()}}}
 
 
@@ -304,15 +352,18 @@ def draw(out, found):
         axes.set(title=name)
         axes.axis("off")
     plots.save_figure(os.path.join(out, "clips.png"), figure)
-    plots.save_animation(os.path.join(out, "clips.gif"), np.concatenate([clips[:8] for clips in sets.values()]))
+    plots.save_animation(os.path.join(out, "clips.gif"),
+                         np.concatenate([clips[:8] for clips in sets.values()]))
 
     judged = {OWN: owns, PERMUTED: owns, JOINT: joints}
     plots.save_intervals(os.path.join(out, "legality.png"), {
-        part: {name: [p["legality"][name][part] for p in pieces] for name, pieces in judged.items()} for part in PARTS},
+        part: {name: [p["legality"][name][part] for p in pieces] for name,
+               pieces in judged.items()} for part in PARTS},
         better="shares of clips (the first: of frames), 1 for real clips")
     plots.save_intervals(os.path.join(out, "probes.png"), {
         what: {name: [p["probes"][name][what] for p in owns] for name in CODES} for what in PROBES},
-        {what: {"chance": 1 / len(SHAPES)} for what in (PROBES[0], PROBES[3])}, better="held-out clips")
+        {what: {"chance": 1 / len(SHAPES)} for what in (PROBES[0], PROBES[3])},
+        better="held-out clips")
 
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -322,17 +373,24 @@ def draw(out, found):
             axes.plot(TOLERANCES, p["legality"][name]["legal at"], color=f"C{k}", linewidth=1,
                       label=name if p is pieces[0] else None)
     axes.axvline(TOLERANCE, color="grey", linestyle=":")
-    axes.set(xscale="log", xlabel="largest error of a frame that counts as recognisable (pixels)", ylim=(-0.02, 1.02),
-             ylabel="share of legal clips", title="Legality against the tolerance (dotted: the one used)")
+    axes.set(xscale="log", xlabel="largest error of a frame that counts as recognisable (pixels)",
+             ylim=(-0.02, 1.02), ylabel="share of legal clips",
+             title="Legality against the tolerance (dotted: the one used)")
     axes.legend(fontsize=7)
     plots.save_figure(os.path.join(out, "tolerance.png"), figure)
-    return [("clips.png", "Real and generated clips of the first seed, each five frames from left to right.",
+    return [("clips.png",
+             "Real and generated clips of the first seed, each five frames from left to right.",
              "Three sheets of clips: real, LDF and joint GAN"),
-            ("clips.gif", "The same in motion: a row of real clips, one of LDF, one of the joint GAN.",
+            ("clips.gif",
+             "The same in motion: a row of real clips, one of LDF, one of the joint GAN.",
              "An animation of three rows of eight clips"),
-            ("legality.png", "What generated clips are read as.", "Dots for each seed, in a panel for each part of legality"),
-            ("probes.png", "What linear maps find in codes and pixels.", "Dots for each seed, in a panel for each probe"),
-            ("tolerance.png", "Legal clips against the error that is let pass; a line for each seed.", "Rising curves")]
+            ("legality.png", "What generated clips are read as.",
+             "Dots for each seed, in a panel for each part of legality"),
+            ("probes.png", "What linear maps find in codes and pixels.",
+             "Dots for each seed, in a panel for each probe"),
+            ("tolerance.png",
+             "Legal clips against the error that is let pass; a line for each seed.",
+             "Rising curves")]
 
 
 def run(options):
@@ -345,7 +403,8 @@ def run(options):
     pieces.close()
     claims, tables = claims_of(found), tables_of(found)
     report.conclude(options, title="Moving shapes (Fig. 2)", claims=claims, tables=tables,
-                        figures=draw(options.out, found), seconds=pieces.seconds, tolerance=TOLERANCE)
+                        figures=draw(options.out, found), seconds=pieces.seconds,
+                        tolerance=TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The one file that knows CuPy: which module an array belongs to, whether a CUDA device can be used, and how a kernel
-of our own is compiled and launched.
+"""The one file that knows CuPy: which module an array belongs to, whether a CUDA device can be
+used, and how a kernel of our own is compiled and launched.
 
-A kernel is named by its file and its function, and compiled for the macros it is given (REAL=float, TF32=1, ...), once.
-Whoever launches is a *driver*: CuPy where there is a card. The tests put another beneath the launchers, which runs the
-same .cu files on the CPU; then NumPy arrays stand for arrays on the device.
+A kernel is named by its file and its function, and compiled for the macros it is given (REAL=float,
+TF32=1, ...), once. Whoever launches is a *driver*: CuPy where there is a card. The tests put
+another beneath the launchers, which runs the same .cu files on the CPU; then NumPy arrays stand for
+arrays on the device.
 """
 
 import os
@@ -35,12 +36,14 @@ def array_module(array):
 def on_device(*arrays):
     """Whether these arrays lie on the device, where the kernels in the .cu files work on them.
 
-    Raises TypeError, saying which is what, for a mixture of NumPy and CuPy arrays with axes, and on the device for any
-    that is neither float32 nor float64.
+    Raises TypeError, saying which is what, for a mixture of NumPy and CuPy arrays with axes, and on
+    the device for any that is neither float32 nor float64.
     """
     modules = {array_module(a) for a in arrays if getattr(a, "ndim", 0)}
     if len(modules) > 1:
-        raise TypeError(f"expected arrays on one device, got {_described(arrays)}: ldf.use() says where new ones are made, "
+        raise TypeError(
+            f"expected arrays on one device, got {_described(arrays)}: ldf.use() says where new "
+            "ones are made, "
                         "and ldf.asarray(array) brings one there")
     if not modules or np in modules and _emulator is None:
         return False
@@ -77,7 +80,8 @@ def load_cupy():
     except Exception as error:  # CuPy raises errors of many types here
         raise RuntimeError(_what_is_wrong(runtime, error)) from error
     if count == 0:
-        raise RuntimeError("CuPy found no CUDA device: check that nvidia-smi lists one, or use the CPU")
+        raise RuntimeError(
+            "CuPy found no CUDA device: check that nvidia-smi lists one, or use the CPU")
     return cupy
 
 
@@ -94,10 +98,14 @@ def _what_is_wrong(runtime, error):
     except Exception:
         driver = 0
     if driver == 0:
-        return (f"CuPy found no NVIDIA driver ({error}): install one and check that nvidia-smi lists a device, "
+        return (
+            f"CuPy found no NVIDIA driver ({error}): install one and check that nvidia-smi lists a "
+            "device, "
                 "or use the CPU")
     if driver < built:
-        return (f"the NVIDIA driver knows CUDA {driver}, but this CuPy is for CUDA {built} ({error}): update the driver, "
+        return (
+            f"the NVIDIA driver knows CUDA {driver}, but this CuPy is for CUDA {built} ({error}): "
+            "update the driver, "
                 f'or pip install "ldf_np[cuda{driver}]" in its place')
     return f"CuPy found no usable CUDA device ({error}): check that nvidia-smi lists one, or use the CPU"
 
@@ -109,40 +117,49 @@ def from_dlpack(data):
         return np.from_dlpack(data)
     if kind == 2:           # CUDA
         return load_cupy().from_dlpack(data)
-    raise TypeError(f"data: expected an array on the CPU or a CUDA device, got {type(data).__name__} on DLPack device {kind}")
+    raise TypeError(
+        f"data: expected an array on the CPU or a CUDA device, got {type(data).__name__} on DLPack "
+        f"device {kind}")
 
 
-# --------------------------------------------------------------------------------------------- compile and launch
+# ------------------------------------------------------------------------------ compile and launch
 
 def source(file):
-    """The CUDA source of one of the .cu files beside this one, with what it is built on before it."""
+    """The CUDA source of one of the .cu files beside this one, with what it is built on before
+    it."""
     parts = ("tile.cu", file) if file in _TILED else (file,)
-    return "".join(f'#line 1 "{part}"\n{(FOLDER / part).read_text(encoding="utf-8")}' for part in parts)
+    return "".join(f'#line 1 "{part}"\n{(FOLDER / part).read_text(encoding="utf-8")}'
+                   for part in parts)
 
 
 def options(macros):
-    """The compiler's options for a kernel's macros: {"REAL": "float"} as ("--std=c++17", "-DREAL=float")."""
+    """The compiler's options for a kernel's macros: {"REAL": "float"} as ("--std=c++17",
+    "-DREAL=float")."""
     return ("--std=c++17", *(f"-D{name}={value}" for name, value in sorted(macros.items())))
 
 
 def launch(file, name, grid, block, arguments, shared_bytes=0, **macros):
-    """Run kernel ``name`` of ``file``, compiled for ``macros``, on a grid of blocks of ``block`` threads.
+    """Run kernel ``name`` of ``file``, compiled for ``macros``, on a grid of blocks of ``block``
+    threads.
 
-    ``arguments``: contiguous arrays, None for a null pointer, and NumPy scalars (a Python int would arrive as a long
-    long where the kernel reads an int, so it is refused).
+    ``arguments``: contiguous arrays, None for a null pointer, and NumPy scalars (a Python int would
+    arrive as a long long where the kernel reads an int, so it is refused).
     """
     for k, a in enumerate(arguments):
         if a is None or isinstance(a, np.generic):
             continue
         if not hasattr(a, "dtype"):
-            raise TypeError(f"{name}: argument {k}: expected an array or a NumPy scalar, got {type(a).__name__}")
+            raise TypeError(
+                f"{name}: argument {k}: expected an array or a NumPy scalar, got {type(a).__name__}")
         if not a.flags.c_contiguous:
-            raise ValueError(f"{name}: argument {k}: expected a contiguous array, got strides {a.strides}")
+            raise ValueError(
+                f"{name}: argument {k}: expected a contiguous array, got strides {a.strides}")
     if _emulator is not None:
         _emulator.launch(file, name, grid, block, arguments, shared_bytes, macros)
         return
     function = _function(file, name, tuple(sorted(macros.items())), shared_bytes)
-    function(grid, block, tuple(np.uintp(0) if a is None else a for a in arguments), shared_mem=shared_bytes)
+    function(grid, block, tuple(np.uintp(0) if a is None else a for a in arguments),
+             shared_mem=shared_bytes)
 
 
 @cache
@@ -169,7 +186,8 @@ def empty(shape, like):
     """An array of ``shape`` for a kernel to fill, where ``like`` is and of its dtype."""
     out = array_module(like).empty(shape, like.dtype)
     if _emulator is not None:
-        out.fill(np.nan)        # what a kernel forgets to write, or reads before it is written, is seen
+        # what a kernel forgets to write, or reads before it is written, is seen
+        out.fill(np.nan)
     return out
 
 
@@ -180,7 +198,8 @@ def blocks(count, threads):
 
 @contextmanager
 def emulated(driver):
-    """A context in which ``driver.launch`` runs the kernels, and NumPy arrays stand for those on the device."""
+    """A context in which ``driver.launch`` runs the kernels, and NumPy arrays stand for those on
+    the device."""
     global _emulator
     _emulator, before = driver, _emulator
     try:
@@ -192,32 +211,39 @@ def emulated(driver):
 def same_dtype(*arrays):
     """The arrays contiguous and in their common dtype (None stays None)."""
     dtype = np.result_type(*(a.dtype for a in arrays if a is not None))
-    return [None if a is None else array_module(a).ascontiguousarray(a, dtype).reshape(a.shape) for a in arrays]
+    return [None if a is None else array_module(a).ascontiguousarray(a, dtype).reshape(a.shape)
+            for a in arrays]
 
 
 def over_elements(file, name, like, inputs, *parameters):
-    """A kernel with a thread for each element of its result, an array like ``like``: its arguments are the inputs, the
-    result, the number of elements and the ``parameters``."""
+    """A kernel with a thread for each element of its result, an array like ``like``: its arguments
+    are the inputs, the result, the number of elements and the ``parameters``."""
     out = empty(like.shape, like)
     if out.size >= 2 ** 31:
-        raise ValueError(f"{name}: {out.size} elements are too many for the CUDA kernels, which count them in 32 bits")
+        raise ValueError(
+            f"{name}: {out.size} elements are too many for the CUDA kernels, which count them in "
+            "32 bits")
     if out.size:
-        launch(file, name, (blocks(out.size, 256),), (256,), (*inputs, out, np.int32(out.size), *parameters), REAL=real(like))
+        launch(file, name, (blocks(out.size, 256),), (256,),
+               (*inputs, out, np.int32(out.size), *parameters), REAL=real(like))
     return out
 
 
-# ------------------------------------------------------------------------------------------------ graphs
+# ------------------------------------------------------------------------------------------ graphs
 
 class Graph:
-    """Work on the device, recorded once and replayed as a whole: a CUDA graph with a stream and a memory pool of its own.
+    """Work on the device, recorded once and replayed as a whole: a CUDA graph with a stream and a
+    memory pool of its own.
 
-    What the work allocates lies in that pool, where a replay finds it again; the pool lives as long as the graph.
+    What the work allocates lies in that pool, where a replay finds it again; the pool lives as long
+    as the graph.
     """
 
     def __init__(self):
         import cupy
 
-        self._cupy, self.stream, self.pool = cupy, cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        self._cupy, self.stream, self.pool = cupy, cupy.cuda.Stream(
+            non_blocking=True), cupy.cuda.MemoryPool()
         self._graph = None
 
     @contextmanager
@@ -252,7 +278,7 @@ def new_graph():
     return _emulator.new_graph() if _emulator is not None else Graph()
 
 
-# ------------------------------------------------------------------------------------------ several devices
+# --------------------------------------------------------------------------------- several devices
 
 def nccl_usable():
     """Whether CuPy has NCCL, and this process a device of its own."""
@@ -262,7 +288,8 @@ def nccl_usable():
 
 
 def nccl_key():
-    """What the processes of one communicator have to have in common: one makes it and tells the others."""
+    """What the processes of one communicator have to have in common: one makes it and tells the
+    others."""
     import cupy
 
     return cupy.cuda.nccl.get_unique_id()
@@ -282,5 +309,6 @@ def nccl_sum(communicator, array):
     nccl, array = cupy.cuda.nccl, cupy.ascontiguousarray(array)
     out = cupy.empty_like(array)
     kind = {"float32": nccl.NCCL_FLOAT32, "float64": nccl.NCCL_FLOAT64}[array.dtype.name]
-    communicator.allReduce(array.data.ptr, out.data.ptr, array.size, kind, nccl.NCCL_SUM, cupy.cuda.get_current_stream().ptr)
+    communicator.allReduce(array.data.ptr, out.data.ptr, array.size, kind, nccl.NCCL_SUM,
+                           cupy.cuda.get_current_stream().ptr)
     return out

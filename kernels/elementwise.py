@@ -1,4 +1,5 @@
-"""What is done element by element between the products, each chain in one pass, and the softplus losses."""
+"""What is done element by element between the products, each chain in one pass, and the softplus
+losses."""
 
 import numpy as np
 
@@ -15,7 +16,8 @@ def sigmoid(x):
 
 
 def leaky_relu_vjp(g, y, slope):
-    """g where y > 0, slope * g elsewhere: arrays on the device. (On NumPy the engine keeps the slopes for the next time.)"""
+    """g where y > 0, slope * g elsewhere: arrays on the device. (On NumPy the engine keeps the
+    slopes for the next time.)"""
     g, y = cuda.same_dtype(g, y)
     return cuda.over_elements("elementwise.cu", "leaky_relu_vjp", g, (g, y), g.dtype.type(slope))
 
@@ -37,12 +39,14 @@ def sigmoid_vjp(g, y):
 
 
 def softplus_mean(logits, sign):
-    """mean softplus(sign * logits), as an array of no axes; softplus(x) = log(1 + e^x) = max(x, 0) + log1p(e^-|x|)."""
+    """mean softplus(sign * logits), as an array of no axes; softplus(x) = log(1 + e^x) = max(x, 0)
+    + log1p(e^-|x|)."""
     if on_device(logits):
         logits, = cuda.same_dtype(logits)
         out = cuda.empty((), logits)
-        cuda.launch("elementwise.cu", "softplus_mean", (1,), (256,), (logits, out, np.int32(logits.size),
-                    logits.dtype.type(sign)), 256 * logits.dtype.itemsize, REAL=cuda.real(logits))
+        cuda.launch("elementwise.cu", "softplus_mean", (1,), (256,),
+                    (logits, out, np.int32(logits.size), logits.dtype.type(sign)),
+                    256 * logits.dtype.itemsize, REAL=cuda.real(logits))
         return out
     x = logits * np.asarray(sign, logits.dtype)
     return np.mean(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), keepdims=True).reshape(())
@@ -52,7 +56,8 @@ def softplus_mean_vjp(g, logits, sign):
     """The cotangent of the logits: g sign sigma(sign * logits) / n."""
     if on_device(logits):
         g, logits = cuda.same_dtype(g, logits)
-        return cuda.over_elements("elementwise.cu", "softplus_mean_vjp", logits, (g, logits), logits.dtype.type(sign))
+        return cuda.over_elements("elementwise.cu", "softplus_mean_vjp", logits, (g, logits),
+                                  logits.dtype.type(sign))
     x = logits * np.asarray(sign, logits.dtype)
     return g * (sigmoid(x) * np.asarray(sign / x.size, x.dtype))
 
@@ -62,4 +67,5 @@ def scale_shift(x, scale, shift, slope=1.0):
     if not on_device(x, scale, shift):
         return activate(x * scale, shift, slope)
     x, scale, shift = cuda.same_dtype(x, scale, shift)
-    return cuda.over_elements("elementwise.cu", "scale_shift", x, (x, scale, shift), np.int32(x.shape[-1]), x.dtype.type(slope))
+    return cuda.over_elements("elementwise.cu", "scale_shift", x, (x, scale, shift),
+                              np.int32(x.shape[-1]), x.dtype.type(slope))

@@ -9,7 +9,8 @@ from .cuda import array_module, on_device
 def matmul(a, b, bias=None, slope=1.0):
     """(..., m, k) @ (..., k, n) -> (..., m, n), the batches broadcast; one axis as in NumPy.
 
-    `bias` (n,) is added to the result, and where that is negative it is multiplied by `slope` (leaky ReLU; 1 for none).
+    `bias` (n,) is added to the result, and where that is negative it is multiplied by `slope`
+    (leaky ReLU; 1 for none).
     """
     if not on_device(a, b):
         return tile.activate(a @ b, bias, slope)
@@ -17,7 +18,9 @@ def matmul(a, b, bias=None, slope=1.0):
         raise ValueError(f"expected arrays with axes, got shapes {a.shape} and {b.shape}")
     left, right = a.reshape(1, -1) if a.ndim == 1 else a, b.reshape(-1, 1) if b.ndim == 1 else b
     if left.shape[-1] != right.shape[-2]:
-        raise ValueError(f"a has {left.shape[-1]} columns, but b has {right.shape[-2]} rows: a {a.shape}, b {b.shape}")
+        raise ValueError(
+            f"a has {left.shape[-1]} columns, but b has {right.shape[-2]} rows: a {a.shape}, b "
+            f"{b.shape}")
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     out = _launch(_flat(left, batch), _flat(right, batch), batch, bias, slope)
     if a.ndim == 1:
@@ -29,7 +32,8 @@ def _flat(array, batch):
     """The batch as one axis, or as none where one matrix serves all."""
     if array.size == array.shape[-2] * array.shape[-1]:
         return array.reshape(array.shape[-2:])
-    return array_module(array).broadcast_to(array, (*batch, *array.shape[-2:])).reshape(-1, *array.shape[-2:])
+    return array_module(
+        array).broadcast_to(array, (*batch, *array.shape[-2:])).reshape(-1, *array.shape[-2:])
 
 
 def _launch(a, b, batch, bias, slope):
@@ -40,13 +44,16 @@ def _launch(a, b, batch, bias, slope):
     dtype = np.result_type(a.dtype, b.dtype)
     (a, a_plain), (b, b_plain) = _laid_out(a, dtype), _laid_out(b, dtype)
     if max(a.size, b.size, count * m * n) >= 2 ** 31:
-        raise ValueError("the matrices are too large for the CUDA kernels, which count elements in 32 bits")
+        raise ValueError(
+            "the matrices are too large for the CUDA kernels, which count elements in 32 bits")
     pitches = (k if a_plain else m), (n if b_plain else k)
     strides = (m * k if a.ndim == 3 else 0), (k * n if b.ndim == 3 else 0)
     bias = None if bias is None else array_module(a).ascontiguousarray(bias, dtype)
     out = tile.launch(
-        "matmul.cu", "matmul", (a, pitches[0], a_plain), (b, pitches[1], not b_plain), (count, m, n), (count, m, k),
-        lambda out, bias, slope, size, splits: (a, b, bias, out, *map(np.int32, (m, n, k, *pitches, *strides, size, splits)),
+        "matmul.cu", "matmul", (a, pitches[0], a_plain), (b, pitches[1], not b_plain),
+        (count, m, n), (
+            count, m, k), lambda out, bias, slope, size, splits: (
+                a, b, bias, out, *map(np.int32, (m, n, k, *pitches, *strides, size, splits)),
                                                 slope),
         bias, slope, A_ALONG_K=int(a_plain), B_ALONG_K=int(not b_plain))
     return out.reshape(*batch, -1, n)

@@ -1,11 +1,13 @@
-"""Normalisation over all axes but the last, its vector-Jacobian product and the derivative of that, and channel sums.
+"""Normalisation over all axes but the last, its vector-Jacobian product and the derivative of that,
+and channel sums.
 
-    mean_c = sum_m x_mc / M,   var_c = sum_m (x_mc - mean_c)^2 / M,   y_mc = (x_mc - mean_c) r_c,   r = (var + eps)^(-1/2)
+    mean_c = sum_m x_mc / M,   var_c = sum_m (x_mc - mean_c)^2 / M,   y_mc = (x_mc - mean_c) r_c,
+    r = (var + eps)^(-1/2)
 
 where m runs over every axis but the last. Below <a> is the mean of a over m.
 
-A batch may lie on several processes. Whoever has a part of it passes ``over_ranks``, which turns an array of means of its own
-rows into that of all rows.
+A batch may lie on several processes. Whoever has a part of it passes ``over_ranks``, which turns an
+array of means of its own rows into that of all rows.
 """
 
 import numpy as np
@@ -20,9 +22,9 @@ CHUNKS = 64                 # into how many parts the rows are cut at most
 def channel_sum(x):
     """(..., c) -> (c,): the sum over all axes but the last.
 
-    On NumPy: wherever the channels lie in memory, dense axes before and after them are one axis each: (a, c, b). Both
-    sums are matrix-vector products with ones, which BLAS streams several times faster than NumPy reduces over leading
-    axes.
+    On NumPy: wherever the channels lie in memory, dense axes before and after them are one axis
+    each: (a, c, b). Both sums are matrix-vector products with ones, which BLAS streams several
+    times faster than NumPy reduces over leading axes.
     """
     if on_device(x):
         parts, _ = _over_rows("column_sums", [x], 1)
@@ -35,7 +37,8 @@ def channel_sum(x):
         inner *= x.shape[k]
     sums = x.transpose(order).reshape(-1, inner)                        # (a * c, b)
     sums = sums @ np.ones(inner, x.dtype) if after else sums
-    return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if before else sums.reshape(-1)
+    return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(
+        -1, x.shape[-1]) if before else sums.reshape(-1)
 
 
 def normalize(x, eps, over_ranks=None):
@@ -54,8 +57,10 @@ def normalize(x, eps, over_ranks=None):
 
 
 def _joined_moments(mean, var, over_ranks):
-    """The mean and variance of all rows from those of each part: var = <var + mean^2> - <mean>^2."""
-    first, second = mean.astype(np.float64), var.astype(np.float64)         # in which the difference loses nothing that counts
+    """The mean and variance of all rows from those of each part: var = <var + mean^2> -
+    <mean>^2."""
+    # in which the difference loses nothing that counts
+    first, second = mean.astype(np.float64), var.astype(np.float64)
     first, second = over_ranks(array_module(mean).stack([first, second + first * first]))
     return first.astype(mean.dtype), (second - first * first).clip(0).astype(var.dtype)
 
@@ -92,14 +97,16 @@ def _means(over_ranks, *arrays):
 
 
 def _over_rows(name, arrays, sums):
-    """The parts (chunks, sums, channels) that a kernel makes of arrays (rows, channels), after the arrays themselves."""
+    """The parts (chunks, sums, channels) that a kernel makes of arrays (rows, channels), after the
+    arrays themselves."""
     arrays = cuda.same_dtype(*arrays)
     first = next(a for a in arrays if a is not None)
     channels = first.shape[-1]
     rows = first.size // channels
     grid = min(CHUNKS, cuda.blocks(rows, 4 * LANES)) or 1, cuda.blocks(channels, CHANNELS)
     parts = cuda.empty((grid[0], sums, channels), first)
-    cuda.launch("norm.cu", name, grid, (CHANNELS, LANES), (*arrays, parts, np.int32(rows), np.int32(channels)),
+    cuda.launch("norm.cu", name, grid, (CHANNELS, LANES),
+                (*arrays, parts, np.int32(rows), np.int32(channels)),
                 sums * LANES * CHANNELS * first.dtype.itemsize, REAL=cuda.real(first))
     return parts, *arrays
 
@@ -119,7 +126,8 @@ def _launch_normalize(x, eps, over_ranks):
                 (parts, mean, var, np.int32(len(parts)), np.int32(channels)), REAL=cuda.real(x))
     if over_ranks:
         mean, var = _joined_moments(mean, var, over_ranks)
-    y = cuda.over_elements("norm.cu", "normalize", x, (x, mean, var), np.int32(channels), x.dtype.type(eps))
+    y = cuda.over_elements("norm.cu", "normalize", x, (x, mean, var), np.int32(channels),
+                           x.dtype.type(eps))
     return y, mean, var
 
 

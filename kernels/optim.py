@@ -1,7 +1,8 @@
 """Adam and the moving average of weights, over all parameters of a network at once.
 
-What changes from step to step is held in arrays where the parameters are, because a captured CUDA graph has its numbers
-baked in: ``steps`` (1,), int32, counted here; ``share`` (1,), float64, of the learning rate.
+What changes from step to step is held in arrays where the parameters are, because a captured CUDA
+graph has its numbers baked in: ``steps`` (1,), int32, counted here; ``share`` (1,), float64, of the
+learning rate.
 """
 
 import numpy as np
@@ -13,18 +14,21 @@ BLOCK = 1 << 15     # elements updated at a time: the five arrays of a block sta
 
 
 def adam(parameters, gradient, m, v, steps, share, lr, betas, eps):
-    """One step of Adam with bias correction (Kingma and Ba 2015, Algorithm 1) on flat arrays, changed in place (the gradient
-    is used up).
+    """One step of Adam with bias correction (Kingma and Ba 2015, Algorithm 1) on flat arrays,
+    changed in place (the gradient is used up).
 
-    m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr share (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+    m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr share (m / (1 - b1^t)) / (sqrt(v / (1
+    - b2^t)) + eps)
     """
     b1, b2 = betas
     if on_device(parameters, gradient):
         rates = array_module(parameters).empty(2, np.float64)
-        cuda.launch("optim.cu", "begin_adam", (1,), (1,), (steps, share, rates, *map(np.float64, (lr, b1, b2))),
+        cuda.launch("optim.cu", "begin_adam", (1,), (1,),
+                    (steps, share, rates, *map(np.float64, (lr, b1, b2))),
                     REAL=cuda.real(parameters))
         cuda.launch("optim.cu", "adam", (cuda.blocks(parameters.size, 256),), (256,),
-                    (parameters, gradient, m, v, rates, np.int32(parameters.size), *map(np.float64, (b1, b2, eps))),
+                    (parameters, gradient, m, v, rates, np.int32(parameters.size),
+                     *map(np.float64, (b1, b2, eps))),
                     REAL=cuda.real(parameters))
         return
     steps += 1
@@ -48,12 +52,13 @@ def adam(parameters, gradient, m, v, steps, share, lr, betas, eps):
 
 
 def moving_average(pairs, steps, decay):
-    """average += (1 - d) (live - average) for each pair (average, live), in place, with a decay d of at most
-    (1 + t) / (10 + t) at first; t, the updates so far, is counted in ``steps``."""
+    """average += (1 - d) (live - average) for each pair (average, live), in place, with a decay d
+    of at most (1 + t) / (10 + t) at first; t, the updates so far, is counted in ``steps``."""
     if on_device(*pairs[0]):
         rates = array_module(pairs[0][0]).empty(1, np.float64)
         real = cuda.real(pairs[0][0])
-        cuda.launch("optim.cu", "begin_average", (1,), (1,), (steps, rates, np.float64(decay)), REAL=real)
+        cuda.launch("optim.cu", "begin_average", (1,), (1,), (steps, rates, np.float64(decay)),
+                    REAL=real)
         for average, live in pairs:
             cuda.launch("optim.cu", "moving_average", (cuda.blocks(average.size, 256),), (256,),
                         (average, live, rates, np.int32(average.size)), REAL=real)

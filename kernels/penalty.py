@@ -1,6 +1,8 @@
-"""The sums of a gradient penalty: one number a sample over all other axes, and the forms that differentiate it.
+"""The sums of a gradient penalty: one number a sample over all other axes, and the forms that
+differentiate it.
 
-    T(s, a, b) = sum over n, m of s[n] a[n, m] b[n, m]        row_dots = dT/ds,   scale_rows = dT/da = its twin dT/db
+    T(s, a, b) = sum over n, m of s[n] a[n, m] b[n, m]        row_dots = dT/ds,   scale_rows = dT/da
+    = its twin dT/db
 """
 
 import numpy as np
@@ -15,8 +17,8 @@ THREADS = 256       # of a block in penalty.cu: one row
 def row_dots(a, b, logits=None, signs=None, before=None):
     """before[n] + weight[n] * sum over all but the first axis of a b: (n,).
 
-    ``logits`` and ``signs`` (n,): the weight is sigma(sign * logit)^2 (Roth et al. 2017), else 1. ``before`` (n,): what
-    is added to, else 0.
+    ``logits`` and ``signs`` (n,): the weight is sigma(sign * logit)^2 (Roth et al. 2017), else 1.
+    ``before`` (n,): what is added to, else 0.
     """
     if on_device(a, b):
         return _launch_row_dots(a, b, logits, signs, before)
@@ -40,6 +42,6 @@ def _launch_row_dots(a, b, logits, signs, before):
     out = cuda.empty((len(a),), a)
     if len(a):
         cuda.launch("penalty.cu", "row_dots", (len(a),), (THREADS,),
-                    (a, b, logits, signs, before, out, np.int32(a.size // len(a))), THREADS * a.dtype.itemsize,
-                    REAL=cuda.real(a))
+                    (a, b, logits, signs, before, out, np.int32(a.size // len(a))),
+                    THREADS * a.dtype.itemsize, REAL=cuda.real(a))
     return out

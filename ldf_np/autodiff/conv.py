@@ -1,12 +1,14 @@
-"""The convolution trio: three faces of one trilinear form, and one rule for all of them, to every order.
+"""The convolution trio: three faces of one trilinear form, and one rule for all of them, to every
+order.
 
     T(x, w, y) = sum over n,i,j,u,v,c,o of x[n, i*s+u-p, j*s+v-p, c] * w[u,v,c,o] * y[n,i,j,o]
 
-conv2d = dT/dy, conv_transpose2d = dT/dx, conv2d_weight = dT/dw. Since T is linear in each argument, the rule is:
-put the cotangent in the hole; each wanted input becomes the next hole.
+conv2d = dT/dy, conv_transpose2d = dT/dx, conv2d_weight = dT/dw. Since T is linear in each argument,
+the rule is: put the cotangent in the hole; each wanted input becomes the next hole.
 
-What the kernel made of an array on the way (its lowering) is kept on the Tensor, for the next face reads the same
-array again: x and w meet in the forward pass, x and the cotangent in the weight's gradient, and so on.
+What the kernel made of an array on the way (its lowering) is kept on the Tensor, for the next face
+reads the same array again: x and w meet in the forward pass, x and the cotangent in the weight's
+gradient, and so on.
 """
 
 from ..kernels import conv as kernel
@@ -17,27 +19,31 @@ from .engine import Tensor, operation
 def conv2d(x, w, stride=1, padding=0, bias=None, slope=1.0):
     """Cross-correlation: (n, h, w, c) * (kh, kw, c, o) -> (n, i, j, o).
 
-    ``stride`` and ``padding`` are ints or (rows, columns). ``bias`` (o,) is added to the result, and where that is negative
-    it is multiplied by ``slope`` (leaky ReLU; 1 for none), all in one pass. Raises ValueError where the shapes do not fit.
+    ``stride`` and ``padding`` are ints or (rows, columns). ``bias`` (o,) is added to the result,
+    and where that is negative it is multiplied by ``slope`` (leaky ReLU; 1 for none), all in one
+    pass. Raises ValueError where the shapes do not fit.
     """
-    y = _conv2d(*_given(x, w, bias), stride=stride, padding=padding, slope=slope, cache=_caches(x, w))
+    y = _conv2d(*_given(x, w, bias), stride=stride, padding=padding, slope=slope,
+                cache=_caches(x, w))
     return activated(y, slope)
 
 
 def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slope=1.0):
-    """The adjoint of conv2d in x, with the same w: (n, i, j, o) * (kh, kw, c, o) -> (n, h, w, c); ``bias`` (c,) and
-    ``slope`` as there.
+    """The adjoint of conv2d in x, with the same w: (n, i, j, o) * (kh, kw, c, o) -> (n, h, w, c);
+    ``bias`` (c,) and ``slope`` as there.
 
-    ``output_size`` (h, w) says which of the sizes that conv2d maps to (i, j) is meant; by default the smallest.
+    ``output_size`` (h, w) says which of the sizes that conv2d maps to (i, j) is meant; by default
+    the smallest.
     """
-    x = _conv_transpose2d(*_given(y, w, bias), stride=stride, padding=padding, output_size=output_size, slope=slope,
-                          cache=_caches(y, w))
+    x = _conv_transpose2d(*_given(y, w, bias), stride=stride, padding=padding,
+                          output_size=output_size, slope=slope, cache=_caches(y, w))
     return activated(x, slope)
 
 
 def conv2d_weight(x, y, kernel_size, stride=1, padding=0):
     """The adjoint of conv2d in w: (n, h, w, c) * (n, i, j, o) -> (kh, kw, c, o)."""
-    return _conv2d_weight(x, y, kernel_size=kernel_size, stride=stride, padding=padding, cache=_caches(x, y))
+    return _conv2d_weight(x, y, kernel_size=kernel_size, stride=stride, padding=padding,
+                          cache=_caches(x, y))
 
 
 def _given(*arguments):
@@ -46,16 +52,19 @@ def _given(*arguments):
 
 
 def _caches(*arguments):
-    """The dict on each Tensor in which its lowerings are kept; none for what may change in place."""
+    """The dict on each Tensor in which its lowerings are kept; none for what may change in
+    place."""
     return tuple(a.cache if isinstance(a, Tensor) else None for a in arguments)
 
 
 # With a slope the rule is still that of the linear part: `activated` comes after it.
 
+# the engine sums
 @operation(vjp=(
-    lambda g, y, x, w, *_, stride, padding, **__: conv_transpose2d(g, w, stride, padding, x.shape[1:3]),
+    lambda g, y, x, w, *_, stride, padding, **__: conv_transpose2d(
+        g, w, stride, padding, x.shape[1:3]),
     lambda g, y, x, w, *_, stride, padding, **__: conv2d_weight(x, g, w.shape[:2], stride, padding),
-    lambda g, *_, **__: g))                         # the engine sums
+    lambda g, *_, **__: g))
 def _conv2d(x, w, *bias, **geometry):
     return kernel.conv2d(x, w, bias=bias[0] if bias else None, **geometry)
 
@@ -69,7 +78,8 @@ def _conv_transpose2d(y, w, *bias, **geometry):
 
 
 @operation(vjp=(
-    lambda g, w, x, y, kernel_size, stride, padding, cache: conv_transpose2d(y, g, stride, padding, x.shape[1:3]),
+    lambda g, w, x, y, kernel_size, stride, padding, cache: conv_transpose2d(
+        y, g, stride, padding, x.shape[1:3]),
     lambda g, w, x, y, kernel_size, stride, padding, cache: conv2d(x, g, stride, padding)))
 def _conv2d_weight(x, y, **geometry):
     return kernel.conv2d_weight(x, y, **geometry)

@@ -1,9 +1,10 @@
 """Operations element by element, each with its rule beside it.
 
-A rule ``(g, y, *inputs)`` maps the cotangent g of the result y to the cotangent of one argument. Rules are
-written with these same operations, so they can be differentiated again. The engine sums over broadcast
-axes and casts. Where an operation has a kink (relu, abs, maximum ...) its derivative there is fixed by a
-mask, which is a constant: the second derivative is zero, as it is almost everywhere.
+A rule ``(g, y, *inputs)`` maps the cotangent g of the result y to the cotangent of one argument.
+Rules are written with these same operations, so they can be differentiated again. The engine sums
+over broadcast axes and casts. Where an operation has a kink (relu, abs, maximum ...) its derivative
+there is fixed by a mask, which is a constant: the second derivative is zero, as it is almost
+everywhere.
 """
 
 import math
@@ -53,7 +54,8 @@ def divide(a, b):
 
 
 def _one_less(b):
-    """b - 1, but 1 for a constant exponent 0, where a^(b-1) is multiplied by 0 and must not be infinite at 0."""
+    """b - 1, but 1 for a constant exponent 0, where a^(b-1) is multiplied by 0 and must not be
+    infinite at 0."""
     return 1 if isinstance(b, (int, float)) and b == 0 else b - 1
 
 
@@ -62,7 +64,8 @@ def _log(a):
     return math.log(a) if isinstance(a, (int, float)) else log(a)
 
 
-@operation(vjp=(lambda g, y, a, b: g * b * power(a, _one_less(b)), lambda g, y, a, b: g * y * _log(a)))
+@operation(vjp=(lambda g, y, a, b: g * b * power(a, _one_less(b)),
+                lambda g, y, a, b: g * y * _log(a)))
 def power(a, b):
     """a ** b, element by element. For a differentiable exponent b the base must be positive."""
     return a ** b
@@ -149,11 +152,13 @@ def leaky_relu(x, slope=0.01):
 
 @operation(vjp=lambda h, y, g, of, slope: _leaky_relu_vjp(h, of=of, slope=slope))
 def _leaky_relu_vjp(g, of, slope):
-    return kernel.leaky_relu_vjp(g, of.data, slope) if on_device(g, of.data) else g * _slopes(of, slope)
+    return kernel.leaky_relu_vjp(
+        g, of.data, slope) if on_device(g, of.data) else g * _slopes(of, slope)
 
 
 def _slopes(x, slope):
-    """1 where x > 0 and slope elsewhere, in x's dtype. Made once: a discriminator's penalty reads it again."""
+    """1 where x > 0 and slope elsewhere, in x's dtype. Made once: a discriminator's penalty reads
+    it again."""
     kept = {} if x.cache is None else x.cache
     if ("slopes", slope) not in kept:
         y = (x.data > 0).astype(x.dtype)
@@ -164,7 +169,8 @@ def _slopes(x, slope):
 
 
 def activated(y, slope):
-    """The Tensor y of an operation that has done the leaky ReLU in its own pass: only its rule is added.
+    """The Tensor y of an operation that has done the leaky ReLU in its own pass: only its rule is
+    added.
 
     That rule asks for the sign of what came before the leaky ReLU, and y has the same.
     """

@@ -1,9 +1,10 @@
 """Reverse-mode differentiation to any order: Tensor, grad and no_grad. The tape, and nothing else.
 
-An operation's forward takes arrays; its rules (vector-Jacobian products) take and return Tensors and are
-written with the same operations. So a gradient is itself differentiable, and double backpropagation needs
-no second code path. Gradients are returned, never stored: a graph refers only from results to inputs, has
-no cycles, and is freed by reference counting as soon as its result is dropped.
+An operation's forward takes arrays; its rules (vector-Jacobian products) take and return Tensors
+and are written with the same operations. So a gradient is itself differentiable, and double
+backpropagation needs no second code path. Gradients are returned, never stored: a graph refers only
+from results to inputs, has no cycles, and is freed by reference counting as soon as its result is
+dropped.
 """
 
 import functools
@@ -24,18 +25,20 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Floating-point arrays are kept as they are (no copy), those of other libraries too where they speak DLPack
-        (PyTorch's tensors, say); arrays of integers and booleans, lists and Python numbers become float32. Raises
-        TypeError for anything else.
+        Floating-point arrays are kept as they are (no copy), those of other libraries too where
+        they speak DLPack (PyTorch's tensors, say); arrays of integers and booleans, lists and
+        Python numbers become float32. Raises TypeError for anything else.
     """
 
     __slots__ = ("data", "node", "cache", "__weakref__")
     __array_ufunc__ = None      # array * tensor is the Tensor's business
 
     def __init__(self, data, node=None):
-        self.data = data if type(data) is np.ndarray and data.dtype.kind == "f" else _as_float_array(data)
+        self.data = data if type(
+            data) is np.ndarray and data.dtype.kind == "f" else _as_float_array(data)
         self.node = node
-        self.cache = None       # what an operation keeps for the next one that reads the same data; see immutable()
+        # what an operation keeps for the next one that reads the same data; see immutable()
+        self.cache = None
 
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
@@ -55,13 +58,16 @@ class Tensor:
         return to_numpy(self.data)
 
     def __array__(self, *_, **__):
-        raise TypeError("a Tensor does not turn into an array silently, for its gradient would be lost: "
+        raise TypeError(
+            "a Tensor does not turn into an array silently, for its gradient would be lost: "
                         "use the functions of ldf_np, or tensor.data")
 
     def __dlpack__(self, **options):
-        """The data for another library, without a copy (torch.from_dlpack(tensor), say). Only without history."""
+        """The data for another library, without a copy (torch.from_dlpack(tensor), say). Only
+        without history."""
         if self.node is not None:
-            raise TypeError("a Tensor with a history is not given away, for its gradient would be lost: "
+            raise TypeError(
+                "a Tensor with a history is not given away, for its gradient would be lost: "
                             "use tensor.detach()")
         return self.data.__dlpack__(**options)
 
@@ -81,7 +87,8 @@ class Tensor:
 
 def _as_float_array(data):
     if isinstance(data, Tensor):
-        raise TypeError("data: expected an array, got a Tensor; use tensor.detach() for a copy without history")
+        raise TypeError(
+            "data: expected an array, got a Tensor; use tensor.detach() for a copy without history")
     try:
         array_module(data)
     except TypeError:
@@ -98,7 +105,8 @@ def _as_float_array(data):
 
 
 def immutable(data, node=None):
-    """A Tensor whose data nobody will change in place, so that operations may keep what they make of it."""
+    """A Tensor whose data nobody will change in place, so that operations may keep what they make
+    of it."""
     tensor = Tensor(data, node)
     tensor.cache = {}
     return tensor
@@ -140,17 +148,19 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         def multiply(a, b):
             return a * b
 
-    Positional arguments may be Tensors, arrays or Python scalars; keyword arguments are never differentiated.
+    Positional arguments may be Tensors, arrays or Python scalars; keyword arguments are never
+    differentiated.
 
     Parameters
     ----------
     vjp : one rule for each positional argument, in a tuple (or the only one as it is)
-        ``rule(g, y, *inputs, **params)``: from the cotangent g of the result y to the cotangent of that argument.
-        A rule may leave un-broadcasting and dtypes to the engine.
+        ``rule(g, y, *inputs, **params)``: from the cotangent g of the result y to the cotangent of
+        that argument. A rule may leave un-broadcasting and dtypes to the engine.
     vjp_all : one rule for all arguments, in place of ``vjp``
         ``rule(k, g, y, *inputs, **params)`` gives the cotangent of argument k.
 
-    Rules that need the operation itself can be stated afterwards: ``op.defvjp(rule_0, ...)``, ``op.defvjp_all(rule)``.
+    Rules that need the operation itself can be stated afterwards: ``op.defvjp(rule_0, ...)``,
+    ``op.defvjp_all(rule)``.
     """
     if forward is None:
         return functools.partial(operation, vjp=vjp, vjp_all=vjp_all)
@@ -194,7 +204,8 @@ class _Named:
             return
         call = f"{self.forward.__name__.lstrip('_')}({', '.join(map(_describe, self.inputs))})"
         if isinstance(error, MemoryError):      # CuPy's is one too
-            raise MemoryError(f"{call}: out of memory ({error}): use a smaller batch, or free what other "
+            raise MemoryError(
+                f"{call}: out of memory ({error}): use a smaller batch, or free what other "
                               "programs hold") from error
         for kind in (ValueError, TypeError, IndexError):
             if isinstance(error, kind):
@@ -232,7 +243,8 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     """
     single = isinstance(inputs, Tensor)
     if not single and not hasattr(inputs, "__iter__"):
-        raise TypeError(f"grad: inputs: expected a Tensor or a sequence of Tensors, got {type(inputs).__name__}")
+        raise TypeError(
+            f"grad: inputs: expected a Tensor or a sequence of Tensors, got {type(inputs).__name__}")
     wanted = [inputs] if single else list(inputs)
     for k, tensor in enumerate([output, *wanted]):
         if not isinstance(tensor, Tensor):
@@ -246,7 +258,8 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     elif not isinstance(grad_output, Tensor):
         grad_output = Tensor(grad_output)
     if grad_output.shape != output.shape:
-        raise ValueError(f"grad: grad_output: expected shape {output.shape}, got {grad_output.shape}")
+        raise ValueError(
+            f"grad: grad_output: expected shape {output.shape}, got {grad_output.shape}")
 
     keep = {id(tensor) for tensor in wanted}
     order, reaching = _between(output, keep)
@@ -258,17 +271,20 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     for k, tensor in enumerate(wanted):
         g = cotangents.get(id(tensor)) if id(tensor) in reaching else None
         if g is None and not allow_unused:
-            raise ValueError(f"grad: the output does not depend on inputs[{k}] of shape {tensor.shape} "
+            raise ValueError(
+                f"grad: the output does not depend on inputs[{k}] of shape {tensor.shape} "
                              "(allow_unused=True gives zeros)")
-        results.append(Tensor(array_module(tensor.data).zeros_like(tensor.data)) if g is None else g)
+        results.append(Tensor(array_module(tensor.data).zeros_like(tensor.data)) if g is None
+                       else g)
     return results[0] if single else results
 
 
 def _between(output, wanted):
-    """The Tensors on a path from ``wanted`` to ``output``, inputs before results, and the set of their ids.
+    """The Tensors on a path from ``wanted`` to ``output``, inputs before results, and the set of
+    their ids.
 
-    A depth-first walk with its own stack: a recursive one would overflow on long chains, and a recursive
-    closure is itself a reference cycle.
+    A depth-first walk with its own stack: a recursive one would overflow on long chains, and a
+    recursive closure is itself a reference cycle.
     """
     order, reaching, seen = [], set(), set()
     stack = [(output, False)]
@@ -296,14 +312,17 @@ def _accumulate(order, reaching, keep, cotangents):
         for k, argument in enumerate(tensor.node.inputs):
             if not isinstance(argument, Tensor) or id(argument) not in reaching:
                 continue
-            part = tensor.node.operation.vjp(k, g, tensor, *tensor.node.inputs, **tensor.node.params)
+            part = tensor.node.operation.vjp(k, g, tensor, *tensor.node.inputs,
+                                             **tensor.node.params)
             part = _fit(part, argument)
             known = cotangents.get(id(argument))
-            cotangents[id(argument)] = part if known is None else add(known, part)      # never in place
+            # never in place
+            cotangents[id(argument)] = part if known is None else add(known, part)
 
 
 def _fit(g, like):
-    """The one place where cotangents are un-broadcast and cast: each gets its argument's shape and dtype."""
+    """The one place where cotangents are un-broadcast and cast: each gets its argument's shape and
+    dtype."""
     if g.shape != like.shape:
         g = sum_to(g, shape=like.shape)
     return g if g.dtype == like.dtype else astype(g, dtype=like.dtype)
@@ -323,7 +342,8 @@ def sum_to(x, shape):
     extra = x.ndim - len(shape)
     if len(shape) == 1 and x.ndim > 1 and x.shape[-1] == shape[0] and x.size:
         return channel_sum(x)
-    axes = tuple(range(extra)) + tuple(extra + k for k, n in enumerate(shape) if n == 1 and x.shape[extra + k] != 1)
+    axes = tuple(range(extra)) + tuple(extra + k for k,
+                                       n in enumerate(shape) if n == 1 and x.shape[extra + k] != 1)
     return x.sum(axis=axes, keepdims=True).reshape(shape)
 
 

@@ -1,4 +1,5 @@
-"""Batch normalisation as one differentiable operation, to every order. Where several ranks train, the batch is that of all."""
+"""Batch normalisation as one differentiable operation, to every order. Where several ranks train,
+the batch is that of all."""
 
 from ..kernels import norm as kernel
 from ..runtime.distributed import world
@@ -8,16 +9,19 @@ from .shapes import mean
 
 
 def normalize(x, eps=1e-5):
-    """Each channel brought to mean 0 and variance 1 over the batch (Ioffe and Szegedy 2015, without scale and shift).
+    """Each channel brought to mean 0 and variance 1 over the batch (Ioffe and Szegedy 2015, without
+    scale and shift).
 
-    (..., c) -> y (..., c) as a Tensor, and the arrays mean (c,) and biased variance (c,), constants.
+    (..., c) -> y (..., c) as a Tensor, and the arrays mean (c,) and biased variance (c,),
+    constants.
     """
     y, mu, var = kernel.normalize(x.data, eps, _over_ranks())
     return _normalize(x, y=y, r=(var + eps) ** -0.5, eps=eps), mu, var
 
 
 def _over_ranks():
-    """From means of a rank's rows to those of all rows, for each rank has as many; None for one rank."""
+    """From means of a rank's rows to those of all rows, for each rank has as many; None for one
+    rank."""
     ranks = world()
     return None if ranks.size == 1 else lambda means: ranks.sum(means, "statistics") / ranks.size
 
@@ -35,7 +39,8 @@ def _normalize_vjp(g, x, y, r, eps):
 
 def _third(k, c, _, h, g, x, eps, **saved):
     with enable_grad():
-        # h and g may themselves depend on x, but what is wanted is one partial derivative: aliases part them.
+        # h and g may themselves depend on x, but what is wanted is one partial derivative: aliases
+        # part them.
         arguments = [_alias(a) for a in (h, g, x)]
         part = grad(_formula(*arguments, eps), arguments[k], c, create_graph=True)
     return _alias(part)         # outside: it has a history only where the caller records one
@@ -65,11 +70,13 @@ def _formula(h, g, x, eps):
 
 
 def mean_over_ranks(x):
-    """The mean of ``x`` over the ranks of a training (``distributed.World``), each of which has its own."""
+    """The mean of ``x`` over the ranks of a training (``distributed.World``), each of which has its
+    own."""
     return x if world().size == 1 else _mean_over_ranks(x)
 
 
-# Each rank's x is in the result of every rank, and their losses are added: the adjoint of a sum over ranks is such a sum.
+# Each rank's x is in the result of every rank, and their losses are added: the adjoint of a sum
+# over ranks is such a sum.
 @operation(vjp=lambda g, y, x: mean_over_ranks(g))
 def _mean_over_ranks(x):
     return world().sum(x) / world().size

@@ -1,5 +1,5 @@
-"""Matrix products, and a linear layer's whole forward pass in one. T(a, b, g) = sum_ijk a_ij b_jk g_ik is linear in
-each argument, so the rule is: put the cotangent in the hole."""
+"""Matrix products, and a linear layer's whole forward pass in one. T(a, b, g) = sum_ijk a_ij b_jk
+g_ik is linear in each argument, so the rule is: put the cotangent in the hole."""
 
 from ..kernels import elementwise as kernel
 from ..kernels import matmul as product
@@ -16,7 +16,8 @@ def _matmul(a, b, *bias, slope=1.0):
 
 
 def matmul(a, b):
-    """The matrix product (..., i, j) @ (..., j, k) -> (..., i, k); leading axes broadcast, vectors as in NumPy."""
+    """The matrix product (..., i, j) @ (..., j, k) -> (..., i, k); leading axes broadcast, vectors
+    as in NumPy."""
     for name, x in (("a", a), ("b", b)):
         if not getattr(x, "shape", ()):
             raise ValueError(f"matmul: {name}: expected a matrix or a vector, got a scalar")
@@ -29,7 +30,8 @@ def matmul(a, b):
 
 
 def linear(x, weight, bias=None, slope=1.0):
-    """x @ weight + bias, and where that is negative times ``slope`` (leaky ReLU; 1 for none), in one pass.
+    """x @ weight + bias, and where that is negative times ``slope`` (leaky ReLU; 1 for none), in
+    one pass.
 
     (..., n_in) with weight (n_in, n_out) and bias (n_out,) -> (..., n_out), of at least two axes.
     """
@@ -40,19 +42,22 @@ def linear(x, weight, bias=None, slope=1.0):
 
 def _check_linear(x, weight, bias):
     array_like("linear", x), array_like("linear", weight)
-    if len(x.shape) < 2 or bias is not None and array_like("linear", bias).shape != weight.shape[-1:]:
-        raise ValueError("linear: expected x (..., n_in) of at least two axes and a bias (n_out,), got x "
-                         f"{x.shape}, weight {weight.shape}" + ("" if bias is None else f" and bias {bias.shape}"))
+    if len(x.shape) < 2 or bias is not None and array_like("linear",
+                                                           bias).shape != weight.shape[-1:]:
+        raise ValueError(
+            "linear: expected x (..., n_in) of at least two axes and a bias (n_out,), got x "
+                         f"{x.shape}, weight {weight.shape}"
+                         + ("" if bias is None else f" and bias {bias.shape}"))
 
 
 def scale_shift(x, scale, shift, slope=1.0):
-    """x * scale + shift, channel by channel, and where that is negative times ``slope``, in one pass: (..., c) with
-    two of (c,) -> (..., c)."""
+    """x * scale + shift, channel by channel, and where that is negative times ``slope``, in one
+    pass: (..., c) with two of (c,) -> (..., c)."""
     return activated(_scale_shift(x, scale, shift, slope=slope), slope)
 
 
-@operation(vjp=(lambda g, y, x, scale, shift, slope: g * scale, lambda g, y, x, scale, shift, slope: g * x,
-                lambda g, *_, **__: g))
+@operation(vjp=(lambda g, y, x, scale, shift, slope: g * scale,
+                lambda g, y, x, scale, shift, slope: g * x, lambda g, *_, **__: g))
 def _scale_shift(x, scale, shift, slope):
     if not scale.shape == shift.shape == x.shape[-1:]:
         raise ValueError("expected one scale and shift a channel, got "

@@ -1,4 +1,5 @@
-"""Operations that move elements or sum over axes. The adjoint of a move is the move back, that of a sum a broadcast."""
+"""Operations that move elements or sum over axes. The adjoint of a move is the move back, that of a
+sum a broadcast."""
 
 import builtins
 import math
@@ -26,7 +27,8 @@ def _axes(axis, ndim):
     axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     for a in axes:
         if not is_whole(a):
-            raise TypeError(f"axis: expected a whole number, several of them or None, got {axis!r:.80}")
+            raise TypeError(
+                f"axis: expected a whole number, several of them or None, got {axis!r:.80}")
         if not -ndim <= a < ndim:
             raise ValueError(f"axis {a} is out of range for an array with {ndim} axes")
     return tuple(sorted(a % ndim for a in axes))
@@ -74,7 +76,8 @@ def mean(x, axis=None, keepdims=False):
 
 @checked(x=array_like, pieces=integer(-math.inf))
 def maxout(x, pieces=2):
-    """Maxout (Goodfellow et al. 2013): the largest of each group of ``pieces`` neighbouring channels.
+    """Maxout (Goodfellow et al. 2013): the largest of each group of ``pieces`` neighbouring
+    channels.
 
     (..., pieces * c) -> (..., c). Raises ValueError where the channels do not divide.
     """
@@ -108,7 +111,8 @@ def _transpose_vjp(g, y, x, axes=None):
 @operation(vjp=_transpose_vjp)
 def transpose(x, axes=None):
     """The axes in another order (reversed where ``axes`` is None)."""
-    if axes is not None and not all(map(is_whole, axes if isinstance(axes, (tuple, list)) else (axes,))):
+    if axes is not None and not all(map(is_whole,
+                                        axes if isinstance(axes, (tuple, list)) else (axes,))):
         raise TypeError(f"axes: expected whole numbers, got {axes!r:.80}")
     return x.transpose(axes)
 
@@ -118,14 +122,16 @@ def swapaxes(x, first, second):
     """Two axes exchanged."""
     axes = list(range(len(x.shape)))
     if not all(is_whole(axis) and -len(axes) <= axis < len(axes) for axis in (first, second)):
-        raise ValueError(f"swapaxes: axes {first} and {second}: expected two of the axes of shape {x.shape}")
+        raise ValueError(
+            f"swapaxes: axes {first} and {second}: expected two of the axes of shape {x.shape}")
     axes[first], axes[second] = axes[second], axes[first]
     return transpose(x, axes=tuple(axes))
 
 
 @operation(vjp=lambda g, y, x, index: _put(g, index=index, shape=x.shape))
 def getitem(x, index):
-    """x[index], with slices, integers, masks and integer arrays. Adjoint: the values put back into zeros."""
+    """x[index], with slices, integers, masks and integer arrays. Adjoint: the values put back into
+    zeros."""
     return x[index]
 
 
@@ -144,7 +150,8 @@ def _put(values, index, shape):
 def _repeats(index):
     """Whether an index may name one element twice: only integer arrays can."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(hasattr(p, "__len__") and getattr(getattr(p, "dtype", None), "kind", "i") in "iu" for p in parts)
+    return any(hasattr(p, "__len__") and getattr(getattr(p, "dtype", None), "kind", "i") in "iu"
+               for p in parts)
 
 
 def _along(axis, ndim, start, stop):
@@ -169,7 +176,8 @@ def _concatenate(*parts, axis):
 def concatenate(parts, axis=0):
     """Join along an existing axis. Adjoint: split."""
     if not isinstance(parts, (list, tuple)) or not is_whole(axis):
-        raise TypeError("concatenate: expected a list of Tensors or arrays and a whole number as axis, "
+        raise TypeError(
+            "concatenate: expected a list of Tensors or arrays and a whole number as axis, "
                         f"got {type(parts).__name__} and {axis!r}")
     return _concatenate(*parts, axis=axis)
 
@@ -177,13 +185,15 @@ def concatenate(parts, axis=0):
 def _axis_of(name, axis, ndim):
     """ValueError unless ``axis`` is one of an array of ``ndim`` axes."""
     if not is_whole(axis) or not -ndim <= axis < ndim:
-        raise ValueError(f"{name}: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
+        raise ValueError(
+            f"{name}: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
 
 
 def stack(parts, axis=0):
     """Join along a new axis."""
     if not isinstance(parts, (list, tuple)):
-        raise TypeError(f"stack: parts: expected a list of Tensors or arrays, got {type(parts).__name__}")
+        raise TypeError(
+            f"stack: parts: expected a list of Tensors or arrays, got {type(parts).__name__}")
     if not parts:
         raise ValueError("stack: parts: expected at least one Tensor or array, got none")
     ndim = len(array_like("stack", parts[0]).shape) + 1
@@ -191,20 +201,25 @@ def stack(parts, axis=0):
     place = axis % ndim
     for p in parts:
         if array_like("stack", p).shape != parts[0].shape:
-            raise ValueError(f"stack: parts: expected one shape, got {parts[0].shape} and {p.shape}")
-    return concatenate([reshape(p, (*p.shape[:place], 1, *p.shape[place:])) for p in parts], axis=place)
+            raise ValueError(
+                f"stack: parts: expected one shape, got {parts[0].shape} and {p.shape}")
+    return concatenate([reshape(p, (*p.shape[:place], 1, *p.shape[place:])) for p in parts],
+                       axis=place)
 
 
 def split(x, sections, axis=0):
-    """Cut along an axis into ``sections`` equal parts, or at the indices in a list (as numpy.split)."""
+    """Cut along an axis into ``sections`` equal parts, or at the indices in a list (as
+    numpy.split)."""
     _axis_of("split", axis, len(array_like("split", x).shape))
     length = x.shape[axis]
     if is_whole(sections):
         if sections < 1 or length % sections:
-            raise ValueError(f"split: axis {axis} of length {length} does not divide into {sections} equal parts")
+            raise ValueError(
+                f"split: axis {axis} of length {length} does not divide into {sections} equal parts")
         sections = [length // sections * k for k in range(1, sections)]
     elif not isinstance(sections, (list, tuple, np.ndarray)) or not all(map(is_whole, sections)):
-        raise TypeError(f"split: sections: expected a whole number or a list of them, got {sections!r:.80}")
+        raise TypeError(
+            f"split: sections: expected a whole number or a list of them, got {sections!r:.80}")
     cuts = [0, *sections, length]
     return [getitem(x, index=_along(axis, len(x.shape), a, b)) for a, b in zip(cuts, cuts[1:])]
 
@@ -214,8 +229,10 @@ def split(x, sections, axis=0):
 def pad(x, pad_width):
     """Zeros around: ``pad_width`` is a (before, after) pair for each axis. Adjoint: crop."""
     if np.shape(pad_width) != (x.ndim, 2):
-        raise ValueError(f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, got {pad_width}")
+        raise ValueError(
+            f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, got {pad_width}")
     if any(not is_whole(n) or n < 0 for pair in pad_width for n in pair):
         raise ValueError(f"pad_width: expected whole numbers of at least 0, got {pad_width}")
-    check_size("pad_width", [int(a) + n + int(b) for (a, b), n in zip(pad_width, x.shape)], x.itemsize)
+    check_size("pad_width", [int(a) + n + int(b) for (a, b), n in zip(pad_width, x.shape)],
+               x.itemsize)
     return xp_of(x).pad(x, pad_width)

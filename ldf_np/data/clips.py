@@ -1,4 +1,5 @@
-"""What a data set of clips is, and how one is cut out of recorded frames: by chance, but only where something moves."""
+"""What a data set of clips is, and how one is cut out of recorded frames: by chance, but only where
+something moves."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from ..runtime.checks import channels_last, check_size, is_whole, numbers, one_o
 FRAMES = 5  # adjacent frames of a clip
 SIZE = 32  # rows and columns of a clip
 SHAPE = (FRAMES, SIZE, SIZE, 3)
-ROWS = 171  # of an Atari screen's 210: the maze of Ms. Pac-Man, without the lives and the score below it
+# of an Atari screen's 210: the maze of Ms. Pac-Man, without the lives and the score below it
+ROWS = 171
 MIN_MOTION = 100.0  # a clip is kept when its motion is larger than this
 TRIES = 200  # places looked at per clip wanted before a recording is called motionless
 
@@ -22,9 +24,9 @@ class Clips:
     The clips are in an order drawn by chance, so the first n of them are a fair sample.
 
     train: uint8 (n, 5, 32, 32, 3), channels RGB, values 0 to 255; test: the same, held out.
-    train_episode, test_episode: int32 (n,), the episode (for read_clips: of single clips, the file) of each clip.
-    seed: the seed that all chance came from.
-    settings: the recipe, in plain numbers and strings.
+    train_episode, test_episode: int32 (n,), the episode (for read_clips: of single clips, the file)
+    of each clip. seed: the seed that all chance came from. settings: the recipe, in plain numbers
+    and strings.
     """
 
     train: np.ndarray
@@ -36,7 +38,8 @@ class Clips:
 
 
 def to_float(clips):
-    """uint8 of any shape, 0 to 255 -> float32 of that shape, -1 to 1. Works on NumPy and CuPy arrays.
+    """uint8 of any shape, 0 to 255 -> float32 of that shape, -1 to 1. Works on NumPy and CuPy
+    arrays.
 
     Four times the memory: convert a batch, not a data set. ValueError for another dtype.
     """
@@ -46,7 +49,8 @@ def to_float(clips):
 
 
 def to_uint8(x):
-    """Floats of any shape, -1 to 1 -> uint8 of that shape, 0 to 255: rounded, what lies outside is clipped.
+    """Floats of any shape, -1 to 1 -> uint8 of that shape, 0 to 255: rounded, what lies outside is
+    clipped.
 
     The inverse of to_float. ValueError for another dtype and for NaN.
     """
@@ -54,7 +58,8 @@ def to_uint8(x):
         raise ValueError(f"to_uint8: x has dtype {x.dtype}, expected floats")
     if (x != x).any():
         raise ValueError(f"to_uint8: x of shape {x.shape} holds NaN, expected numbers from -1 to 1")
-    x = x.astype(np.promote_types(x.dtype, np.float32), copy=False)  # float16 cannot tell 256 levels apart
+    # float16 cannot tell 256 levels apart
+    x = x.astype(np.promote_types(x.dtype, np.float32), copy=False)
     return ((x + 1) * 127.5).clip(0, 255).round().astype(np.uint8)
 
 
@@ -64,7 +69,9 @@ def motion(clips):
     clips: uint8 (..., t, h, w, c) -> float64 (...).
     """
     if numbers("motion: clips", clips).dtype != np.uint8 or clips.ndim < 4:
-        raise ValueError(f"motion: clips: expected uint8 (..., t, h, w, c), got {clips.dtype} of shape {clips.shape}")
+        raise ValueError(
+            f"motion: clips: expected uint8 (..., t, h, w, c), got {clips.dtype} of shape "
+            f"{clips.shape}")
     if clips.ndim == 5:
         channels_last("motion: clips", clips, "n, t, h, w, c")
     step = np.diff(clips.astype(np.int32), axis=-4)
@@ -72,10 +79,12 @@ def motion(clips):
 
 
 def cut_clips(frames, count, rng, name="frames"):
-    """Cut `count` clips out of one recording, at random times and places, each with motion above 100.
+    """Cut `count` clips out of one recording, at random times and places, each with motion above
+    100.
 
-    frames: uint8 (f, h, w, 3), f >= 5, h and w >= 32. rng: numpy.random.Generator. -> uint8 (count, 5, 32, 32, 3).
-    ValueError, naming `name`, when frames has another shape or too little moves in it.
+    frames: uint8 (f, h, w, 3), f >= 5, h and w >= 32. rng: numpy.random.Generator. -> uint8 (count,
+    5, 32, 32, 3). ValueError, naming `name`, when frames has another shape or too little moves in
+    it.
     """
     f, h, w, c = channels_last(name, frames, "f, h, w, c").shape
     if frames.dtype != np.uint8:
@@ -83,8 +92,11 @@ def cut_clips(frames, count, rng, name="frames"):
     check_size("count", (whole("count", count, 0), *SHAPE), 1)
     one_of_type("rng", rng, np.random.Generator)
     if f < FRAMES or h < SIZE or w < SIZE or c != 3:
-        raise ValueError(f"{name}: shape {frames.shape}, expected at least {FRAMES} frames of at least {SIZE}x{SIZE}x3")
-    # moved[t, i, j]: how much the pixel (i, j) changes from frame t to t+1. Whole numbers, so the sums are exact.
+        raise ValueError(
+            f"{name}: shape {frames.shape}, expected at least {FRAMES} frames of at least "
+            f"{SIZE}x{SIZE}x3")
+    # moved[t, i, j]: how much the pixel (i, j) changes from frame t to t+1. Whole numbers, so the
+    # sums are exact.
     moved = np.empty((f - 1, h, w), np.int32)
     for t in range(f - 1):
         step = np.subtract(frames[t + 1], frames[t], dtype=np.int32)
@@ -103,7 +115,8 @@ def cut_clips(frames, count, rng, name="frames"):
     if kept == count:
         return clips
     raise ValueError(
-        f"{name}: only {kept} of {count} clips in which something moves (sum of squared frame differences over "
+        f"{name}: only {kept} of {count} clips in which something moves (sum of squared frame "
+        "differences over "
         f"{MIN_MOTION:g}) were found in {f} frames"
     )
 
@@ -114,10 +127,12 @@ def share(count, parts):
 
 
 def cut_data_set(record, names, held_out, settings, seed, progress, what):
-    """Cut settings["clips"] clips for training and settings["test_clips"] to hold out, evenly from the episodes.
+    """Cut settings["clips"] clips for training and settings["test_clips"] to hold out, evenly from
+    the episodes.
 
-    record(k, rng) -> the frames of episode k, uint8 (f, h, w, 3). names: of all episodes, for messages; the last
-    `held_out` of them are held out. progress, what: see open_progress. Returns Clips.
+    record(k, rng) -> the frames of episode k, uint8 (f, h, w, 3). names: of all episodes, for
+    messages; the last `held_out` of them are held out. progress, what: see open_progress. Returns
+    Clips.
     """
     report, close = open_progress(progress, settings["clips"] + settings["test_clips"], what)
     shuffle = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
@@ -128,10 +143,12 @@ def cut_data_set(record, names, held_out, settings, seed, progress, what):
             (settings["test_clips"], range(len(names) - held_out, len(names))),
         ):
             clips, episode = np.empty((count, *SHAPE), np.uint8), np.empty(count, np.int32)
-            # Each clip's place is drawn first: to shuffle a large data set afterwards would take a second copy.
+            # Each clip's place is drawn first: to shuffle a large data set afterwards would take a
+            # second copy.
             places = shuffle.permutation(count)
             for k, n in zip(episodes, share(count, len(episodes)), strict=True):
-                # Chance of its own for each episode: what is cut from it does not depend on those before it.
+                # Chance of its own for each episode: what is cut from it does not depend on those
+                # before it.
                 rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, k))))
                 here, places = places[:n], places[n:]
                 if n:
@@ -146,18 +163,22 @@ def cut_data_set(record, names, held_out, settings, seed, progress, what):
 
 
 def check_counts(function, clips, test_clips, seed):
-    """ValueError, naming `function`, for numbers no data set can have; else the number of clips to hold out."""
+    """ValueError, naming `function`, for numbers no data set can have; else the number of clips to
+    hold out."""
     if test_clips is None and is_whole(clips):
         test_clips = math.ceil(clips / 10)
-    for name, value, least in (("clips", clips, 1), ("test_clips", test_clips, 0), ("seed", seed, 0)):
+    for name, value, least in (("clips", clips, 1), ("test_clips", test_clips, 0),
+                               ("seed", seed, 0)):
         if not is_whole(value) or value < least:
-            raise ValueError(f"{function}: {name} is {value!r}, expected a whole number of at least {least}")
+            raise ValueError(
+                f"{function}: {name} is {value!r}, expected a whole number of at least {least}")
     check_size(f"{function}: clips and test_clips", (clips + test_clips, *SHAPE), 1)
     return test_clips
 
 
 def open_progress(progress, total, what, unit="clip"):
-    """Two functions, report(done) and close(), for progress = False, True (a bar called `what`) or f(done, total)."""
+    """Two functions, report(done) and close(), for progress = False, True (a bar called `what`) or
+    f(done, total)."""
     if callable(progress):
         return (lambda done: progress(done, total)), (lambda: None)
     from tqdm import tqdm

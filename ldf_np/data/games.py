@@ -12,7 +12,8 @@ from .images import CLASSES, SHAPE, SIZE, Images
 from .pacman import STEPS_PER_FRAME, open_game
 
 # Of the games that ale-py carries, ten that differ in colours and shapes and fill their screens.
-GAMES = ("bank_heist", "enduro", "freeway", "frostbite", "kangaroo", "ms_pacman", "pitfall", "qbert", "riverraid", "up_n_down")
+GAMES = ("bank_heist", "enduro", "freeway", "frostbite", "kangaroo", "ms_pacman", "pitfall",
+         "qbert", "riverraid", "up_n_down")
 WINDOW = 128  # rows and columns of the screen's 210 x 160 that become an image
 AVERAGE = WINDOW // SIZE  # screen pixels in a row of one image pixel
 START = (30, 90)  # frames before the first image of a game, least and most
@@ -25,31 +26,38 @@ ARRAYS = ("train", "train_labels", "test", "test_labels")
 
 
 def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
-    """Real images of ten classes: screens of ten Atari 2600 games, from the cache or, in half a minute, from the games.
+    """Real images of ten classes: screens of ten Atari 2600 games, from the cache or, in half a
+    minute, from the games.
 
-    train, test: how many to train on and to hold out, spread evenly over the classes, in random order. The held-out ones
-        come from games of their own, which do not depend on ``train``. seed: one seed, one data set.
+    train, test: how many to train on and to hold out, spread evenly over the classes, in random
+    order. The held-out ones
+        come from games of their own, which do not depend on ``train``. seed: one seed, one data
+        set.
     cache: the folder to keep the data set in (default: cache_folder()); False to keep nothing.
     progress: True for a progress bar, or a function called as progress(images_done, images_in_all).
 
-    Each game is played by a random walk over the actions it knows, which leaves out the first seconds of a game. From every
-    third frame a window of 128 x 128 at a random place is taken, averaged over 4 x 4 pixels, unless nearly all of it is one
-    colour.
-    Returns Images. ImportError when the data set is not cached and ale-py is missing; ValueError for wrong numbers.
+    Each game is played by a random walk over the actions it knows, which leaves out the first
+    seconds of a game. From every third frame a window of 128 x 128 at a random place is taken,
+    averaged over 4 x 4 pixels, unless nearly all of it is one colour. Returns Images. ImportError
+    when the data set is not cached and ale-py is missing; ValueError for wrong numbers.
     """
     for name, value, least in (("train", train, 1), ("test", test, 0), ("seed", seed, 0)):
         if not is_whole(value) or value < least:
-            raise ValueError(f"load_games: {name} is {value!r}, expected a whole number of at least {least}")
+            raise ValueError(
+                f"load_games: {name} is {value!r}, expected a whole number of at least {least}")
     check_size("load_games: train and test", (train + test, *SHAPE), 1)
     settings = {
-        "name": "games", "games": list(GAMES), "train": int(train), "test": int(test), "seed": int(seed),
-        "window": WINDOW, "size": SIZE, "steps_per_frame": STEPS_PER_FRAME, "start": list(START), "every": EVERY,
-        "hold_frames": list(HOLD), "min_deviation": MIN_DEVIATION, "images_per_recording": IMAGES_PER_RECORDING,
+        "name": "games", "games": list(GAMES), "train": int(train), "test": int(test), "seed":
+        int(seed), "window": WINDOW, "size": SIZE, "steps_per_frame": STEPS_PER_FRAME, "start":
+        list(START), "every": EVERY, "hold_frames": list(HOLD), "min_deviation": MIN_DEVIATION,
+        "images_per_recording": IMAGES_PER_RECORDING,
     }
     arrays, keep = None, cache is not False
     if keep:
-        path = os.path.join(cache_folder() if cache is None else cache, f"games_{train}_{test}_seed{seed}.npz")
-        arrays = load_arrays(path, ARRAYS, {"settings": settings}, check_arrays, (train + test) * (math.prod(SHAPE) + 8))
+        path = os.path.join(cache_folder() if cache is None else cache,
+                            f"games_{train}_{test}_seed{seed}.npz")
+        arrays = load_arrays(path, ARRAYS, {"settings": settings}, check_arrays,
+                             (train + test) * (math.prod(SHAPE) + 8))
     if arrays is None:
         arrays = make_games(settings, progress)
         if keep:
@@ -66,12 +74,14 @@ def check_arrays(arrays):
 
 def make_games(settings, progress):
     """Play all the games: the arrays of Images. See load_games."""
-    report, close = open_progress(progress, settings["train"] + settings["test"], "playing ten games", "image")
+    report, close = open_progress(progress, settings["train"] + settings["test"],
+                                  "playing ten games", "image")
     try:
         games, arrays, done = [open_game(name) for name in GAMES], {}, 0
         for part, split in enumerate(("train", "test")):
             count = settings[split]
-            # Chance of its own for the order, and below for each recording: none depends on what came before it.
+            # Chance of its own for the order, and below for each recording: none depends on what
+            # came before it.
             order = stream(settings["seed"], part, CLASSES, 0).permutation(count)
             images, labels = np.empty((count, *SHAPE), np.uint8), np.empty(count, np.int64)
             for label, n in enumerate(share(count, CLASSES)):
@@ -88,12 +98,14 @@ def make_games(settings, progress):
 
 
 def stream(*numbers):
-    """The Generator of these numbers, four of them: SeedSequence takes fewer as if zeros followed."""
+    """The Generator of these numbers, four of them: SeedSequence takes fewer as if zeros
+    followed."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(numbers)))
 
 
 def record(game, count, rng):
-    """`count` images of a random walk, over as many games played as it takes: uint8 (count, 32, 32, 3)."""
+    """`count` images of a random walk, over as many games played as it takes: uint8 (count, 32, 32,
+    3)."""
     actions = game.getMinimalActionSet()
     images, kept = np.empty((count, *SHAPE), np.uint8), 0
     over = True
@@ -115,8 +127,10 @@ def record(game, count, rng):
 
 
 def cut_image(screen, rng):
-    """A window at a random place of a screen, uint8 (h, w, 3), averaged over 4 x 4 pixels -> uint8 (32, 32, 3)."""
+    """A window at a random place of a screen, uint8 (h, w, 3), averaged over 4 x 4 pixels -> uint8
+    (32, 32, 3)."""
     i, j = (rng.integers(0, length - WINDOW + 1) for length in screen.shape[:2])
-    rows = screen[i:i + WINDOW, j:j + WINDOW].reshape(SIZE, AVERAGE, WINDOW, 3).sum(axis=1, dtype=np.uint16)
+    rows = screen[i:i + WINDOW, j:j + WINDOW].reshape(
+        SIZE, AVERAGE, WINDOW, 3).sum(axis=1, dtype=np.uint16)
     total = rows.reshape(SIZE, SIZE, AVERAGE, 3).sum(axis=2, dtype=np.uint16)
     return ((total + AVERAGE**2 // 2) // AVERAGE**2).astype(np.uint8)  # rounded

@@ -4,7 +4,8 @@ import numpy as np
 
 from ..runtime.checks import check_size, finite, number, numbers, whole
 
-MEANS = np.stack(np.meshgrid(*[np.arange(-4, 5, 2)] * 2, indexing="ij"), axis=-1).reshape(25, 2).astype(np.float32)
+MEANS = np.stack(np.meshgrid(*[np.arange(-4, 5, 2)] * 2, indexing="ij"), axis=-1).reshape(
+    25, 2).astype(np.float32)
 SIGMA = 0.05
 
 
@@ -17,10 +18,11 @@ def make_gaussians(count=100_000, seed=0):
 
 
 def modes_hit(samples, least=20, radius=3 * SIGMA):
-    """How many of the 25 have at least ``least`` of the samples (n, 2) within ``radius`` of their mean, and the share
-    of all samples that lie so near to one of them.
+    """How many of the 25 have at least ``least`` of the samples (n, 2) within ``radius`` of their
+    mean, and the share of all samples that lie so near to one of them.
 
-    Of 10,000 samples of the mixture itself each gets about 400; of 10,000 spread evenly over its square, about 9.
+    Of 10,000 samples of the mixture itself each gets about 400; of 10,000 spread evenly over its
+    square, about 9.
     """
     if finite("samples", numbers("samples", samples, "n, 2", 1)).shape[1] != 2:
         raise ValueError(f"samples: expected points of the plane (n, 2), got shape {samples.shape}")

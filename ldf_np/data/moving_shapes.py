@@ -1,12 +1,15 @@
-"""Clips of a shape that moves a little in each frame (Fig. 2 of the paper), rendered from known factors and read back.
+"""Clips of a shape that moves a little in each frame (Fig. 2 of the paper), rendered from known
+factors and read back.
 
-A frame is one of four white shapes in a box of 21 x 21 pixels on black, and is fixed by two factors: ``shape`` and
-``position``, the row and column of the box's top left corner. The factors are independent: all boxes have one size, and all
-shapes one colour, for with a colour of its own each shape would be told by the picture's mean.
+A frame is one of four white shapes in a box of 21 x 21 pixels on black, and is fixed by two
+factors: ``shape`` and ``position``, the row and column of the box's top left corner. The factors
+are independent: all boxes have one size, and all shapes one colour, for with a colour of its own
+each shape would be told by the picture's mean.
 
-The rule of motion: the shape stays what it is, and in each frame its position changes by one of ``STEPS``, one or two pixels
-along at least one axis and up to two along the other. It never stands still and never leaves the picture: each step is drawn
-uniformly from those that stay inside, and the first position uniformly from all.
+The rule of motion: the shape stays what it is, and in each frame its position changes by one of
+``STEPS``, one or two pixels along at least one axis and up to two along the other. It never stands
+still and never leaves the picture: each step is drawn uniformly from those that stay inside, and
+the first position uniformly from all.
 """
 
 from dataclasses import dataclass
@@ -30,8 +33,9 @@ SHAPES = tuple(_PIXELS)
 _MASKS = np.stack(list(_PIXELS.values()))
 AREAS = _MASKS.sum(axis=(1, 2))        # pixels of each shape
 
-# Two different renderings differ in at least 42 pixels (a square and its neighbour): they lie sqrt(42) apart. A frame that is
-# less than half of that from a rendering is nearer to it than to any other: neither its shape nor its position is in doubt.
+# Two different renderings differ in at least 42 pixels (a square and its neighbour): they lie
+# sqrt(42) apart. A frame that is less than half of that from a rendering is nearer to it than to
+# any other: neither its shape nor its position is in doubt.
 TOLERANCE = 10.5
 
 
@@ -39,7 +43,8 @@ TOLERANCE = 10.5
 class ShapeClips:
     """Clips and the factors that they were rendered from.
 
-    clips : uint8 (n, t, size, size, 3);  shape : int (n,), which of SHAPES;  positions : int (n, t, 2), row and column
+    clips : uint8 (n, t, size, size, 3);  shape : int (n,), which of SHAPES;  positions : int (n, t,
+        2), row and column
     """
 
     clips: np.ndarray
@@ -50,7 +55,8 @@ class ShapeClips:
 def make_shapes(count, frames=5, size=32, seed=0):
     """``count`` clips by the rule of motion above: ShapeClips. Equal seeds give equal clips.
 
-    Raises ValueError for fewer than one clip or frame, and for a size too small for the longest step to stay inside.
+    Raises ValueError for fewer than one clip or frame, and for a size too small for the longest
+    step to stay inside.
     """
     sizes = whole("count", count, 0), whole("frames", frames, 0), whole("size", size, 0), size, 3
     check_size("count, frames, size", sizes, 1)
@@ -72,9 +78,11 @@ def make_shapes(count, frames=5, size=32, seed=0):
 
 
 def render(shape, position, size=32):
-    """The pictures of these factors: shape (...) and position (..., 2), which broadcast -> uint8 (..., size, size, 3).
+    """The pictures of these factors: shape (...) and position (..., 2), which broadcast -> uint8
+    (..., size, size, 3).
 
-    Raises ValueError for an unknown shape and for a position at which the box is not inside the picture.
+    Raises ValueError for an unknown shape and for a position at which the box is not inside the
+    picture.
     """
     shape, position = np.asarray(shape), np.asarray(position)
     whole("size", size, BOX)
@@ -82,41 +90,52 @@ def render(shape, position, size=32):
         if value.dtype.kind not in "iu":
             raise ValueError(f"{name}: expected whole numbers, got {value.dtype}")
     if position.shape[-1:] != (2,):
-        raise ValueError(f"position: expected rows and columns (..., 2), got shape {position.shape}")
+        raise ValueError(
+            f"position: expected rows and columns (..., 2), got shape {position.shape}")
     if shape.size and not (0 <= shape.min() and shape.max() < len(SHAPES)):
-        raise ValueError(f"shape: expected 0 to {len(SHAPES) - 1}, got {shape.min()} to {shape.max()}")
+        raise ValueError(
+            f"shape: expected 0 to {len(SHAPES) - 1}, got {shape.min()} to {shape.max()}")
     if position.size and not (0 <= position.min() and position.max() <= size - BOX):
-        raise ValueError(f"position: expected 0 to {size - BOX}, got {position.min()} to {position.max()}")
+        raise ValueError(
+            f"position: expected 0 to {size - BOX}, got {position.min()} to {position.max()}")
     try:
         shape, row, column = np.broadcast_arrays(shape, position[..., 0], position[..., 1])
     except ValueError:
-        raise ValueError(f"shape, position: expected shapes that broadcast, got {shape.shape} and {position.shape}") from None
+        raise ValueError(
+            f"shape, position: expected shapes that broadcast, got {shape.shape} and "
+            f"{position.shape}") from None
     check_size("shape, size", (shape.size, size, size, 3), 1)
     pictures = np.zeros((shape.size, size, size, 3), np.uint8)
     rows = row.reshape(-1, 1, 1) + np.arange(BOX)[:, None]
     columns = column.reshape(-1, 1, 1) + np.arange(BOX)
-    pictures[np.arange(shape.size)[:, None, None], rows, columns] = 255 * _MASKS[shape.reshape(-1), :, :, None]
+    pictures[np.arange(shape.size)[:, None, None], rows, columns] = 255 * _MASKS[
+        shape.reshape(-1), :, :, None]
     return pictures.reshape(*shape.shape, size, size, 3)
 
 
 def read_shapes(clips, batch=1024):
-    """The factors of uint8 clips (n, t, size, size, 3), generated ones say: (shape (n, t), positions (n, t, 2), error (n, t)).
+    """The factors of uint8 clips (n, t, size, size, 3), generated ones say: (shape (n, t),
+    positions (n, t, 2), error (n, t)).
 
-    Each frame is read as its nearest rendering r(s, p) over all shapes s and positions p, by |x - r|^2 = |x|^2 - 2 x.r + |r|^2:
-    one matrix product. ``error`` is |x - r|^2 with white 1, black 0, and the mean over colours: what one pixel of wrong
-    brightness costs is 1. Below TOLERANCE no other rendering can be as near.
+    Each frame is read as its nearest rendering r(s, p) over all shapes s and positions p, by |x -
+    r|^2 = |x|^2 - 2 x.r + |r|^2: one matrix product. ``error`` is |x - r|^2 with white 1, black 0,
+    and the mean over colours: what one pixel of wrong brightness costs is 1. Below TOLERANCE no
+    other rendering can be as near.
     """
     whole("batch", batch)
     channels_last("clips", clips, "n, t, size, size, c")
     if clips.dtype != np.uint8 or clips.shape[2] != clips.shape[3] or clips.shape[4] != 3:
-        raise ValueError(f"clips: expected uint8 (n, t, size, size, 3), got {clips.dtype} of shape {clips.shape}")
+        raise ValueError(
+            f"clips: expected uint8 (n, t, size, size, 3), got {clips.dtype} of shape {clips.shape}")
     n, t, size = clips.shape[:3]
     if size < BOX:
         raise ValueError(f"clips: expected pictures of at least {BOX} x {BOX}, got {size} x {size}")
     places = size - BOX + 1
     shapes, rows, columns = (a.reshape(-1) for a in np.indices((len(SHAPES), places, places)))
     positions = np.stack([rows, columns], axis=-1)
-    pictures = render(shapes, positions, size)[..., 0].reshape(len(shapes), -1).astype(np.float32) / 255     # (k, size^2)
+    # (k, size^2)
+    pictures = render(
+        shapes, positions, size)[..., 0].reshape(len(shapes), -1).astype(np.float32) / 255
     half_norms = np.square(pictures).sum(axis=1) / 2
     frames = clips.reshape(n * t, -1, 3)
     found, error = np.empty(n * t, np.int64), np.empty(n * t)
@@ -130,8 +149,12 @@ def read_shapes(clips, batch=1024):
 
 def allowed_steps(positions):
     """Which steps of positions (n, t, 2) obey the rule of motion: bool (n, t - 1)."""
-    if numbers("positions", positions).shape[-1:] != (2,) or positions.ndim != 3 or positions.dtype.kind not in "iu":
-        raise ValueError(f"positions: expected rows and columns, whole numbers (n, t, 2), got {positions.dtype} of shape "
+    if numbers("positions", positions).shape[-1:] != (2,
+                                                      ) or positions.ndim != 3 or positions.dtype.kind not in "iu":
+        raise ValueError(
+            f"positions: expected rows and columns, whole numbers (n, t, 2), got {positions.dtype} "
+            "of shape "
                          f"{positions.shape}")
-    step = abs(np.diff(positions.astype(np.int64), axis=1)).max(axis=-1)        # of unsigned ones it would wrap around
+    # of unsigned ones it would wrap around
+    step = abs(np.diff(positions.astype(np.int64), axis=1)).max(axis=-1)
     return (step >= 1) & (step <= 2)

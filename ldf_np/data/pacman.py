@@ -1,4 +1,5 @@
-"""Ms. Pac-Man, the paper's data set, made from the real game: a random walk is recorded and clips are cut out of it."""
+"""Ms. Pac-Man, the paper's data set, made from the real game: a random walk is recorded and clips
+are cut out of it."""
 
 import math
 import os
@@ -18,15 +19,16 @@ CLIPS_PER_EPISODE = 400
 def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False):
     """Clips of Ms. Pac-Man (Atari 2600), from the cache or, in half a minute, from the game.
 
-    clips, test_clips: how many to train on and to hold out (default: a tenth); about 15 kB each. The held-out ones
+    clips, test_clips: how many to train on and to hold out (default: a tenth); about 15 kB each.
+    The held-out ones
         come from games of their own. seed: one seed, one data set.
     cache: the folder to keep the data set in (default: cache_folder()); False to keep nothing.
     progress: True for a progress bar, or a function called as progress(clips_done, clips_in_all).
 
-    The game is run without sticky actions, four emulator steps a frame, and the screen is taken as the console draws
-    it: it shows some ghosts on even steps and others on odd ones, so one clip rarely shows all four.
-    Returns Clips, uint8 (n, 5, 32, 32, 3).
-    ImportError when the data set is not cached and ale-py is missing; ValueError for wrong numbers.
+    The game is run without sticky actions, four emulator steps a frame, and the screen is taken as
+    the console draws it: it shows some ghosts on even steps and others on odd ones, so one clip
+    rarely shows all four. Returns Clips, uint8 (n, 5, 32, 32, 3). ImportError when the data set is
+    not cached and ale-py is missing; ValueError for wrong numbers.
     """
     test_clips = check_counts("load_pacman", clips, test_clips, seed)
     settings = {
@@ -56,15 +58,19 @@ def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False
 
 
 def make_pacman(settings, seed, progress):
-    """Play as many games as it takes and cut the clips. See load_pacman; `settings` is kept with the clips."""
+    """Play as many games as it takes and cut the clips. See load_pacman; `settings` is kept with
+    the clips."""
     game = open_game()
-    train, test = (math.ceil(settings[name] / CLIPS_PER_EPISODE) for name in ("clips", "test_clips"))
+    train, test = (math.ceil(settings[name] / CLIPS_PER_EPISODE)
+                   for name in ("clips", "test_clips"))
     names = [f"game {k}" for k in range(train + test)]
-    return cut_data_set(lambda k, rng: play(game, rng), names, test, settings, seed, progress, "playing Ms. Pac-Man")
+    return cut_data_set(lambda k, rng: play(game, rng), names, test, settings, seed, progress,
+                        "playing Ms. Pac-Man")
 
 
 def open_game(name="ms_pacman"):
-    """The emulator with this game in it. Everything about it is deterministic: chance comes from the player."""
+    """The emulator with this game in it. Everything about it is deterministic: chance comes from
+    the player."""
     try:
         from ale_py import ALEInterface, LoggerMode, roms
     except ImportError as error:
@@ -81,7 +87,8 @@ def open_game(name="ms_pacman"):
 
 
 def play(game, rng):
-    """One game of a random walk: a direction is held for a random number of frames -> uint8 (f, 171, 160, 3)."""
+    """One game of a random walk: a direction is held for a random number of frames -> uint8 (f,
+    171, 160, 3)."""
     from ale_py import Action
 
     directions = (Action.UP, Action.RIGHT, Action.LEFT, Action.DOWN)

@@ -1,25 +1,31 @@
-"""Pickles of numbers, texts, lists, dicts and NumPy arrays, read by a machine that runs nothing of what they ask for.
+"""Pickles of numbers, texts, lists, dicts and NumPy arrays, read by a machine that runs nothing of
+what they ask for.
 
-pickle.Unpickler calls what it is told to. Even where it may call nothing, a small file holds it up: to hash a key that is a
-tuple of one tuple twice, which is another one twice, takes 2^depth steps; one that is only nested overflows the C stack; and
-integers can be chosen so that all their hashes collide.
+pickle.Unpickler calls what it is told to. Even where it may call nothing, a small file holds it up:
+to hash a key that is a tuple of one tuple twice, which is another one twice, takes 2^depth steps;
+one that is only nested overflows the C stack; and integers can be chosen so that all their hashes
+collide.
 """
 
 import pickletools
 import reprlib
 
 OPCODES = 2**18  # in one pickle; one of CIFAR-10 has 120,000 in protocol 0, and fewer in others
-VALUES = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "BINFLOAT", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE",
+VALUES = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "BINFLOAT", "UNICODE",
+          "SHORT_BINUNICODE", "BINUNICODE",
           "SHORT_BINBYTES", "BINBYTES", "BYTEARRAY8"}
 STRINGS = {"STRING", "SHORT_BINSTRING", "BINSTRING"}  # of Python 2: bytes
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 # How many things an opcode takes from the stack; None for all above the last mark.
-TAKEN = {"EMPTY_LIST": 0, "EMPTY_DICT": 0, "EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None, "LIST": None,
-         "DICT": None, "APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None, "STACK_GLOBAL": 2, "REDUCE": 2, "BUILD": 1}
+TAKEN = {"EMPTY_LIST": 0, "EMPTY_DICT": 0, "EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3,
+         "TUPLE": None, "LIST": None,
+         "DICT": None, "APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None,
+         "STACK_GLOBAL": 2, "REDUCE": 2, "BUILD": 1}
 
 
 class Repr(reprlib.Repr):
-    """Shows little of anything, however large or nested; bytes, too, are cut before they are shown."""
+    """Shows little of anything, however large or nested; bytes, too, are cut before they are
+    shown."""
 
     repr_bytes = repr_bytearray = reprlib.Repr.repr_str
 
@@ -30,7 +36,8 @@ def shown(value):
 
 
 class PickledArray:
-    """What stands for a NumPy array: its state (version, shape, dtype, column-major, bytes), which has yet to be checked."""
+    """What stands for a NumPy array: its state (version, shape, dtype, column-major, bytes), which
+    has yet to be checked."""
 
     def __init__(self, state=None):
         self.state = state
@@ -65,10 +72,11 @@ for _core in ("core", "_core"):
 
 
 def read_pickle(data):
-    """What a pickle of protocol 0 to 5 holds, with a PickledArray for an array. A damaged one raises almost anything.
+    """What a pickle of protocol 0 to 5 holds, with a PickledArray for an array. A damaged one
+    raises almost anything.
 
-    It takes time and memory in proportion to its length, whatever it holds: texts alone can be keys, so nothing else is
-    hashed, and nothing is compared or copied that is held twice.
+    It takes time and memory in proportion to its length, whatever it holds: texts alone can be
+    keys, so nothing else is hashed, and nothing is compared or copied that is held twice.
     """
     stack, marks, memo, encoded = [], [], {}, 0
     for count, (opcode, value, _) in enumerate(pickletools.genops(data)):
@@ -102,7 +110,8 @@ def read_pickle(data):
         elif name in ("GLOBAL", "STACK_GLOBAL"):
             wanted = value if name == "GLOBAL" else " ".join(taken)
             if wanted not in GLOBALS:
-                raise ValueError(f"it asks for {wanted.replace(' ', '.')}, refused: it could run any code")
+                raise ValueError(
+                    f"it asks for {wanted.replace(' ', '.')}, refused: it could run any code")
             stack.append(GLOBALS[wanted])
         elif name == "REDUCE":
             function, arguments = taken

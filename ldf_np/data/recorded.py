@@ -1,4 +1,5 @@
-"""Clips from files: screens recorded as episodes of PNG frames, and clips that are already cut, one .npz each."""
+"""Clips from files: screens recorded as episodes of PNG frames, and clips that are already cut, one
+.npz each."""
 
 import io
 import math
@@ -26,26 +27,32 @@ SCREEN = (210, 160)  # rows, columns of an Atari 2600 screen
 LARGEST_PNG = 2**22  # bytes of a screen's file; its pixels have 134,400
 LARGEST = 2**20  # bytes of arr_0.npy; the widest floats make 245,760
 LAYOUTS = (
-    "expected one folder of PNG frames for each episode (EPISODE/0.png, EPISODE/1.png, ...; such folders may also lie "
+    "expected one folder of PNG frames for each episode (EPISODE/0.png, EPISODE/1.png, ...; such "
+    "folders may also lie "
     "in Train/ and Test/), or clips as .npz files (0.npz, 1.npz, ...)"
 )
 
 
 def read_clips(folder, clips=None, test_clips=None, seed=0, progress=False):
-    """Read a folder in one of the two layouts of the paper's original collection. Which one is seen from the files.
+    """Read a folder in one of the two layouts of the paper's original collection. Which one is seen
+    from the files.
 
-    Episodes of PNG frames: FOLDER/EPISODE/N.png, screens of 210 x 160, in the order of their numbers, each taken as
-        the next frame of the one before. Clips are cut as load_pacman does (rows 0 to 170, motion above 100), the
-        same number from each episode: `clips` to train on (default 20,000) and `test_clips` to hold out (default: a
-        tenth). The held-out ones come from the last tenth of the episodes. Where FOLDER holds Train/ and Test/, the
-        episodes lie in those, and Test/ is what is held out.
-    Clips: FOLDER/N.npz with one array `arr_0`, floats (32, 32, 15) from -1 to 1; channels 3t to 3t+2 are frame t.
-        The last tenth of the files is held out. `clips` and `test_clips` are the most to read, drawn by chance
-        (default: all). They become uint8: 256 levels, which is what the screens had.
+    Episodes of PNG frames: FOLDER/EPISODE/N.png, screens of 210 x 160, in the order of their
+    numbers, each taken as
+        the next frame of the one before. Clips are cut as load_pacman does (rows 0 to 170, motion
+        above 100), the same number from each episode: `clips` to train on (default 20,000) and
+        `test_clips` to hold out (default: a tenth). The held-out ones come from the last tenth of
+        the episodes. Where FOLDER holds Train/ and Test/, the episodes lie in those, and Test/ is
+        what is held out.
+    Clips: FOLDER/N.npz with one array `arr_0`, floats (32, 32, 15) from -1 to 1; channels 3t to
+    3t+2 are frame t.
+        The last tenth of the files is held out. `clips` and `test_clips` are the most to read,
+        drawn by chance (default: all). They become uint8: 256 levels, which is what the screens
+        had.
 
     progress: True for a progress bar, or a function called as progress(clips_done, clips_in_all).
-    Returns Clips, uint8 (n, 5, 32, 32, 3). FileNotFoundError when there is no such folder; ValueError, naming the
-    file, what came and what was expected, for everything else that is wrong.
+    Returns Clips, uint8 (n, 5, 32, 32, 3). FileNotFoundError when there is no such folder;
+    ValueError, naming the file, what came and what was expected, for everything else that is wrong.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -86,7 +93,7 @@ def hold_out(items, what):
     return items[:-held], items[-held:]
 
 
-# ------------------------------------------------------------------------------------------------ episodes of PNG
+# --------------------------------------------------------------------------------- episodes of PNG
 
 
 def read_png_folder(folder, episodes, clips, test_clips, seed, progress):
@@ -130,7 +137,8 @@ def read_episode(folder):
 
 
 def check_png(data):
-    """ValueError where a PNG is far larger than that of a screen, or announces a picture that would take memory to open."""
+    """ValueError where a PNG is far larger than that of a screen, or announces a picture that would
+    take memory to open."""
     if len(data) > LARGEST_PNG:
         raise ValueError(f"it has more than {LARGEST_PNG:,} bytes")
     columns, rows = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))
@@ -139,12 +147,15 @@ def check_png(data):
 
 
 CHANNELS = {2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by PNG's type of colour
-ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # x, y, steps
+# x, y, steps
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+         (0, 1, 1, 2))
 
 
 def check_pixels(data):
-    """ValueError unless the PNG of a screen is whole: its pixels unpack to as many bytes as its header announces, and their
-    checksums are right. Pillow looks at neither, and leaves the rows that are missing black."""
+    """ValueError unless the PNG of a screen is whole: its pixels unpack to as many bytes as its
+    header announces, and their checksums are right. Pillow looks at neither, and leaves the rows
+    that are missing black."""
     parts, at, kind = [], 8, b""
     while kind != b"IEND":
         kind, end = data[at + 4 : at + 8], at + 8 + int.from_bytes(data[at : at + 4], "big")
@@ -161,11 +172,14 @@ def check_pixels(data):
     expected = 0
     for x, y, dx, dy in ADAM7 if interlaced else ((0, 0, 1, 1),):
         rows, columns = -((y - SCREEN[0]) // dy), -((x - SCREEN[1]) // dx)  # rounded up
-        expected += rows * (1 + (columns * depth * CHANNELS[colour] + 7) // 8)  # each row has a byte for its filter
+        # each row has a byte for its filter
+        expected += rows * (1 + (columns * depth * CHANNELS[colour] + 7) // 8)
     stream = zlib.decompressobj()
     found = len(stream.decompress(b"".join(parts), expected + 1))
     if found != expected or not stream.eof:
-        raise ValueError(f"its pixels unpack to {found:,} bytes{'' if stream.eof else ' or more'}, not to {expected:,}")
+        raise ValueError(
+            f"its pixels unpack to {found:,} bytes{'' if stream.eof else ' or more'}, not to "
+            f"{expected:,}")
 
 
 def read_png(path):
@@ -183,14 +197,16 @@ def read_png(path):
                 return np.asarray(image.convert("RGB"))
             (columns, rows), mode = image.size, image.mode
     except Exception as error:  # Pillow raises almost anything for a damaged file
-        raise ValueError(f"{path}: cannot be read ({error!s:.300}), expected a PNG of {SCREEN[0]} rows") from error
+        raise ValueError(
+            f"{path}: cannot be read ({error!s:.300}), expected a PNG of {SCREEN[0]} rows") from error
     raise ValueError(
-        f"{path}: {rows} rows, {columns} columns, mode {mode}; expected a screen of {SCREEN[0]} rows and "
+        f"{path}: {rows} rows, {columns} columns, mode {mode}; expected a screen of {SCREEN[0]} "
+        "rows and "
         f"{SCREEN[1]} columns in colour (mode RGB, RGBA or P)"
     )
 
 
-# ------------------------------------------------------------------------------------------------- clips as .npz
+# ----------------------------------------------------------------------------------- clips as .npz
 
 
 def read_npz_folder(folder, files, clips, test_clips, seed, progress):
@@ -213,7 +229,8 @@ def read_npz_folder(folder, files, clips, test_clips, seed, progress):
 
 
 def read_npz(path):
-    """One clip, uint8 (5, 32, 32, 3), of a file with `arr_0`: floats (32, 32, 15) from -1 to 1. ValueError if not."""
+    """One clip, uint8 (5, 32, 32, 3), of a file with `arr_0`: floats (32, 32, 15) from -1 to 1.
+    ValueError if not."""
     expected = f"expected an .npz file with arr_0, floats of shape {(SIZE, SIZE, 3 * FRAMES)} from -1 to 1"
     try:
         x = read_array(path, "arr_0")
@@ -230,7 +247,8 @@ def read_npz(path):
 
 
 def read_array(path, name):
-    """The array of this name in an .npz file. Nothing is unpickled, and nothing larger than LARGEST is decompressed."""
+    """The array of this name in an .npz file. Nothing is unpickled, and nothing larger than LARGEST
+    is decompressed."""
     with open(path, "rb") as stream:
         if stream.read(6) == np.lib.format.MAGIC_PREFIX:
             raise ValueError("a single array without a name")
@@ -240,18 +258,24 @@ def read_array(path, name):
             raise ValueError(f"it holds {found[:10] or 'nothing'}")
         member = file.infolist()[found.index(name)]
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{name} is compressed by method {member.compress_type}, not by deflate")
+            raise ValueError(
+                f"{name} is compressed by method {member.compress_type}, not by deflate")
         if member.file_size > LARGEST:  # and zipfile gives no more than that
-            raise ValueError(f"{name} has {member.file_size:,} bytes, over the limit of {LARGEST:,}")
+            raise ValueError(
+                f"{name} has {member.file_size:,} bytes, over the limit of {LARGEST:,}")
         data = io.BytesIO(file.read(member))
     version = np.lib.format.read_magic(data)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0):
+                   np.lib.format.read_array_header_2_0}.get(version)
     if read_header is None:
         raise ValueError(f"{name} is in version {version} of the .npy format")
     shape, columns_first, dtype = read_header(data)
     if dtype.hasobject:
-        raise ValueError("Object arrays cannot be loaded: they hold a pickle, which could run any code")
+        raise ValueError(
+            "Object arrays cannot be loaded: they hold a pickle, which could run any code")
     raw = data.read()
     if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"{name} is {dtype} of shape {shape}, but holds {len(raw):,} bytes")
-    return np.frombuffer(raw, dtype).reshape(shape, order="F" if columns_first else "C") if raw else np.empty(shape, dtype)
+    return np.frombuffer(raw, dtype).reshape(shape,
+                                             order="F" if columns_first
+                                             else "C") if raw else np.empty(shape, dtype)

@@ -1,1 +1,2 @@
-"""From trained models to claims: scores, runs that are kept, intervals over seeds, verdicts, tables and pictures."""
+"""From trained models to claims: scores, runs that are kept, intervals over seeds, verdicts, tables
+and pictures."""

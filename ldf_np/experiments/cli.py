@@ -1,4 +1,5 @@
-"""What all experiments share: options, pieces that are kept and go on, intervals over seeds, verdicts, results.json."""
+"""What all experiments share: options, pieces that are kept and go on, intervals over seeds,
+verdicts, results.json."""
 
 
 
@@ -11,7 +12,7 @@ import sys
 from ..runtime.distributed import start, world
 from .runs import FOLDERS
 
-# ------------------------------------------------------------------------------------------------------- options
+# ----------------------------------------------------------------------------------------- options
 
 
 def positive(text):
@@ -41,15 +42,18 @@ def whole(least):
 
 
 def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 2), steps=None):
-    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out; and, where ``steps`` says
-    what they are, --steps in place of --minutes."""
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out;
+    and, where ``steps`` says what they are, --steps in place of --minutes."""
+    made = argparse.ArgumentParser(description=doc,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     budgets = made.add_mutually_exclusive_group()
-    budgets.add_argument("--minutes", type=positive, default=minutes, help=f"{of} (default {minutes:g})")
+    budgets.add_argument("--minutes", type=positive, default=minutes,
+                         help=f"{of} (default {minutes:g})")
     if steps is not None:
         budgets.add_argument("--steps", type=whole(2), metavar="N", help=steps)
     made.add_argument("--seeds", type=whole(0), nargs="+", default=list(seeds), metavar="SEED",
-                      help=f"the experiment is run once with each (default {' '.join(map(str, seeds))})")
+                      help="the experiment is run once with each (default "
+                           f"{' '.join(map(str, seeds))})")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument("--out", default=out, help=f"folder for what it writes (default {out})")
     return made
@@ -61,30 +65,39 @@ def budget(options):
 
 
 def add_checkpoints(parser):
-    """Give an ArgumentParser what trainings that survive take: --resume, --no-resume and --on-nan."""
+    """Give an ArgumentParser what trainings that survive take: --resume, --no-resume and
+    --on-nan."""
     parser.add_argument("--resume", action=argparse.BooleanOptionalAction,
-                        help="go on with trainings that were ended (so it is anyway, but with --resume it is an error where "
+                        help="go on with trainings that were ended (so it is anyway, but with "
+                             "--resume it is an error where "
                              "none was begun), or begin them anew (--no-resume)")
     parser.add_argument("--on-nan", choices=("stop", "back-off"), default="stop",
-                        help="where a loss or gradient is not finite: end with what it was (default), or go back to the last "
+                        help="where a loss or gradient is not finite: end with what it was "
+                             "(default), or go back to the last "
                              "checkpoint with half the learning rates")
 
 
 def settings(options, *less):
-    """{name: value} of all options on which what an experiment finds depends, and not of those in ``less``."""
-    return {k: v for k, v in vars(options).items() if k not in ("out", "seeds", "resume", "on_nan", *less)}
+    """{name: value} of all options on which what an experiment finds depends, and not of those in
+    ``less``."""
+    return {k: v for k, v in vars(options).items()
+            if k not in ("out", "seeds", "resume", "on_nan", *less)}
 
 
 def main(run, options, ranks=False):
-    """``run(options)``, with one sentence in place of a traceback for whatever a user can cause; SIGTERM is taken as Ctrl-C.
+    """``run(options)``, with one sentence in place of a traceback for whatever a user can cause;
+    SIGTERM is taken as Ctrl-C.
 
-    ``ranks``: whether it may be started by mpirun, as several processes; then an error on any of them ends all.
+    ``ranks``: whether it may be started by mpirun, as several processes; then an error on any of
+    them ends all.
     """
     name = os.path.basename(sys.argv[0])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if len(set(getattr(options, "seeds", []))) < len(getattr(options, "seeds", [])):
-        sys.exit(f"{name}: --seeds: expected different seeds, got {' '.join(map(str, options.seeds))}")
-    if getattr(options, "resume", None) and not any(os.path.isdir(os.path.join(options.out, some)) for some in FOLDERS):
+        sys.exit(
+            f"{name}: --seeds: expected different seeds, got {' '.join(map(str, options.seeds))}")
+    if getattr(options, "resume", None) and not any(os.path.isdir(os.path.join(options.out, some))
+                                                    for some in FOLDERS):
         sys.exit(f"{name}: --resume: nothing was begun in {options.out}")
     end = sys.exit
     try:
@@ -94,14 +107,16 @@ def main(run, options, ranks=False):
                 raise ValueError("this experiment runs in one process: start it without mpirun")
         run(options)
     except KeyboardInterrupt:
-        end(f"{name}: interrupted; what there is so far is kept in {options.out}, and the same command goes on from there")
-    except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError, MemoryError) as error:
+        end(f"{name}: interrupted; what there is so far is kept in {options.out}, and the same "
+            "command goes on from there")
+    except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError,
+            MemoryError) as error:
         end(f"{name}: {error}")
 
 
-# -------------------------------------------------------------------------------------------------------- pieces
+# ------------------------------------------------------------------------------------------ pieces
 
 
-# ------------------------------------------------------------------------------------------ intervals and verdicts
+# -------------------------------------------------------------------------- intervals and verdicts
 
 

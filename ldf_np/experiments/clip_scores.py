@@ -21,19 +21,22 @@ def as_channels(clips):
 
 
 def differences(clips):
-    """The differences of neighbouring frames as the channels of one image, float32: (n, t, h, w, c) -> (n, h, w, (t-1) * c)."""
+    """The differences of neighbouring frames as the channels of one image, float32: (n, t, h, w, c)
+    -> (n, h, w, (t-1) * c)."""
     return as_channels(_steps(clips))
 
 
 def _steps(clips):
     """The differences of neighbouring frames, (n, t, h, w, c) -> float32 (n, t-1, h, w, c)."""
     if channels_last("clips", clips, CLIPS, 1).shape[1] < 2:
-        raise ValueError(f"clips: expected at least two frames (n, t, h, w, c), got shape {clips.shape}")
+        raise ValueError(
+            f"clips: expected at least two frames (n, t, h, w, c), got shape {clips.shape}")
     return np.diff(_floats(clips), axis=1)
 
 
 def motion(clips):
-    """The sum of squared frame differences of each clip, on values in [-1, 1] (by which the paper chose its clips): (n,)."""
+    """The sum of squared frame differences of each clip, on values in [-1, 1] (by which the paper
+    chose its clips): (n,)."""
     return np.square(_steps(clips)).sum(axis=(1, 2, 3, 4), dtype=np.float64)
 
 
@@ -43,14 +46,16 @@ def motion_distance(real, generated):
 
 
 def _wasserstein(x, y):
-    from scipy.stats import wasserstein_distance  # here, for it takes longer to load than all of this library
+    # here, for it takes longer to load than all of this library
+    from scipy.stats import wasserstein_distance
 
     return float(wasserstein_distance(x, y))
 
 
 def background_drift(clips, share=0.5):
-    """How much stands still badly: the root mean square, over clips, of the temporal deviation of the ``share`` of pixels that
-    vary least within each clip. 0 for real clips, whose background is exactly constant; values in [-1, 1]."""
+    """How much stands still badly: the root mean square, over clips, of the temporal deviation of
+    the ``share`` of pixels that vary least within each clip. 0 for real clips, whose background is
+    exactly constant; values in [-1, 1]."""
     if not 0 < number("share", share) <= 1:
         raise ValueError(f"share: expected a number in (0, 1], got {share}")
     channels_last("clips", clips, CLIPS, 1)
@@ -62,11 +67,13 @@ VIEWS = {"frames": one_frame, "clips": as_channels, "differences": differences}
 
 
 class ClipScores:
-    """What clips (n, t, h, w, c) look like beside held-out ``real`` ones, taken apart: called with clips, {name: number}.
+    """What clips (n, t, h, w, c) look like beside held-out ``real`` ones, taken apart: called with
+    clips, {name: number}.
 
-    "KID frames" (single frames, one of each clip), "KID clips" (all frames as channels) and "KID differences" (of neighbouring
-    frames), each x 1000; "motion W1" (Wasserstein-1 of ``motion``) and "background drift". The lower the better. ``features``:
-    from images to (n, d). The features of the real clips are made once.
+    "KID frames" (single frames, one of each clip), "KID clips" (all frames as channels) and "KID
+    differences" (of neighbouring frames), each x 1000; "motion W1" (Wasserstein-1 of ``motion``)
+    and "background drift". The lower the better. ``features``: from images to (n, d). The features
+    of the real clips are made once.
     """
 
     def __init__(self, real, features=features):
@@ -75,23 +82,29 @@ class ClipScores:
         self.real = {name: features(view(real)) for name, view in VIEWS.items()}
 
     def __call__(self, clips):
-        found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name]) for name, view in VIEWS.items()}
-        return found | {"motion W1": _wasserstein(self._motion, motion(clips)), "background drift": background_drift(clips)}
+        found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name]) for name,
+                 view in VIEWS.items()}
+        return found | {"motion W1": _wasserstein(self._motion, motion(clips)), "background drift":
+                        background_drift(clips)}
 
 
 def anchors(real, train, seed=0):
-    """The sets between which a score of clips is read, {name: clips}, made of ``real`` held-out clips (n, t, h, w, c), uint8,
-    and of the training clips:
+    """The sets between which a score of clips is read, {name: clips}, made of ``real`` held-out
+    clips (n, t, h, w, c), uint8, and of the training clips:
 
-    "real" (other real clips: half of those given), "independent" (each frame from another clip), "shuffled" (the clip's own
-    frames in another order), "frozen" (its first frame repeated), "noised" (pixel noise of deviation 8 of 255),
-    "memorised" (training clips).
+    "real" (other real clips: half of those given), "independent" (each frame from another clip),
+    "shuffled" (the clip's own frames in another order), "frozen" (its first frame repeated),
+    "noised" (pixel noise of deviation 8 of 255), "memorised" (training clips).
     """
     if numbers("real", real).dtype != np.uint8 or real.ndim != 5 or len(real) < 4:
-        raise ValueError(f"real: expected at least 4 clips (n, t, h, w, c) of uint8, got {real.dtype} of shape {real.shape}")
+        raise ValueError(
+            f"real: expected at least 4 clips (n, t, h, w, c) of uint8, got {real.dtype} of shape "
+            f"{real.shape}")
     channels_last("real", real, CLIPS)
     if numbers("train", train, CLIPS).shape[1:] != real.shape[1:] or train.dtype != np.uint8:
-        raise ValueError(f"train: expected clips of uint8 like those of real, (n, {', '.join(map(str, real.shape[1:]))}), "
+        raise ValueError(
+            "train: expected clips of uint8 like those of real, (n, "
+            f"{', '.join(map(str, real.shape[1:]))}), "
                          f"got {train.dtype} of shape {train.shape}")
     rng, n, t = Generator(seed), len(real) // 2, real.shape[1]
     base = real[n:2 * n]
@@ -116,9 +129,12 @@ def _another_order(rng, t):
 
 
 def relative(score, real, independent):
-    """(M - M_real) / (M_independent - M_real): 0 as good as other real clips, 1 as bad as independent frames."""
+    """(M - M_real) / (M_independent - M_real): 0 as good as other real clips, 1 as bad as
+    independent frames."""
     for name, value in (("score", score), ("real", real), ("independent", independent)):
         number(name, value)
     if independent == real:
-        raise ValueError(f"independent: expected a score other than that of real clips, {real}: the metric sees no difference")
+        raise ValueError(
+            f"independent: expected a score other than that of real clips, {real}: the metric sees "
+            "no difference")
     return (score - real) / (independent - real)

@@ -1,9 +1,11 @@
-"""Scores of generated images and clips, on NumPy arrays: each with its formula, its source and what it cannot see.
+"""Scores of generated images and clips, on NumPy arrays: each with its formula, its source and what
+it cannot see.
 
-Distances between two sets of samples take features, (n, d) arrays: ``features`` makes them by convolutions with fixed random
-filters, never by a network that a scored model was trained with. The frames of one clip are not independent, so a set of
-frames takes one from each clip (``one_frame``). A score means little by itself: ``anchors`` makes the sets between which it
-is read, and ``relative`` places it there.
+Distances between two sets of samples take features, (n, d) arrays: ``features`` makes them by
+convolutions with fixed random filters, never by a network that a scored model was trained with. The
+frames of one clip are not independent, so a set of frames takes one from each clip (``one_frame``).
+A score means little by itself: ``anchors`` makes the sets between which it is read, and
+``relative`` places it there.
 """
 
 import numpy as np
@@ -25,14 +27,16 @@ from ..training.batches import apply_batched
 
 IMAGES, CLIPS = "n, h, w, c", "n, t, h, w, c"
 
-# ------------------------------------------------------------------------------------------------------- features
+# ---------------------------------------------------------------------------------------- features
 
 
 def features(images, seed=0, width=64):
-    """Features (n, d) of images (n, h, w, c), float32 or uint8: means and deviations of random convolutions' maps.
+    """Features (n, d) of images (n, h, w, c), float32 or uint8: means and deviations of random
+    convolutions' maps.
 
-    Four layers of 4x4 filters, drawn once from ``seed``; after each, every map's mean and standard deviation over the image.
-    Random filters see edges, colours and textures, and no model can have been trained to please them.
+    Four layers of 4x4 filters, drawn once from ``seed``; after each, every map's mean and standard
+    deviation over the image. Random filters see edges, colours and textures, and no model can have
+    been trained to please them.
     """
     whole("width", width, 4)
     if min(channels_last("images", images, IMAGES, 1).shape[1:3]) < 2:
@@ -57,21 +61,26 @@ def features(images, seed=0, width=64):
 
 
 class PrincipalFeatures:
-    """Features by principal components of real training images: the ``components`` directions in which they vary most.
+    """Features by principal components of real training images: the ``components`` directions in
+    which they vary most.
 
-    Fitted to (n, h, w, c), float32 or uint8; called with images of that shape it gives (n, components) coordinates, all on one
-    scale (the first directions count most) on which the training images' mean square is 1.
+    Fitted to (n, h, w, c), float32 or uint8; called with images of that shape it gives (n,
+    components) coordinates, all on one scale (the first directions count most) on which the
+    training images' mean square is 1.
     """
 
     def __init__(self, images, components=64):
         numbers("images", images, least=2), whole("components", components, -np.inf)
         flat = _floats(images).reshape(len(images), -1)
         if not 1 <= components < len(flat) or components > flat.shape[1]:
-            raise ValueError(f"components: expected 1 to {min(len(flat) - 1, flat.shape[1])} (fewer than images, at most the "
+            raise ValueError(
+                f"components: expected 1 to {min(len(flat) - 1, flat.shape[1])} (fewer than "
+                "images, at most the "
                              f"numbers in one), got {components}")
         self.mean, self.shape = flat.mean(axis=0), images.shape[1:]
         centred = flat - self.mean
-        # With n images of many more pixels: the right singular vectors of X from the small X X^T = U S^2 U^T, V = X^T U / S.
+        # With n images of many more pixels: the right singular vectors of X from the small X X^T =
+        # U S^2 U^T, V = X^T U / S.
         values, vectors = np.linalg.eigh(centred @ centred.T)
         values, vectors = values[::-1][:components], vectors[:, ::-1][:, :components]
         if not values[-1] > 1e-6 * values[0]:
@@ -81,34 +90,41 @@ class PrincipalFeatures:
 
     def __call__(self, images):
         if numbers("images", images, least=1).shape[1:] != self.shape:
-            raise ValueError(f"images: expected shape (n, {', '.join(map(str, self.shape))}), got {images.shape}")
+            raise ValueError(
+                f"images: expected shape (n, {', '.join(map(str, self.shape))}), got {images.shape}")
         return (_floats(images).reshape(len(images), -1) - self.mean) @ self.basis
 
 
 def _floats(images):
-    return to_float(images) if images.dtype == np.uint8 else np.asarray(finite("images", images), np.float32)
+    return to_float(images) if images.dtype == np.uint8 else np.asarray(
+        finite("images", images), np.float32)
 
 
-# ------------------------------------------------------------------------------------ distances between two samples
+# ------------------------------------------------------------------- distances between two samples
 
 
 def _pair(x, y, least=2):
     """Both as float64, checked."""
     for name, a in (("x", x), ("y", y)):
         if np.ndim(a) != 2 or len(numbers(name, a)) < least or not np.shape(a)[1]:
-            raise ValueError(f"{name}: expected features (n, d) of at least {least} samples, got shape {np.shape(a)}")
+            raise ValueError(
+                f"{name}: expected features (n, d) of at least {least} samples, got shape "
+                f"{np.shape(a)}")
         if not np.isfinite(a).all():
             raise ValueError(f"{name}: expected finite features, got NaN or infinity")
     if x.shape[1] != y.shape[1]:
-        raise ValueError(f"x, y: expected features of one length, got {x.shape[1]} and {y.shape[1]}")
+        raise ValueError(
+            f"x, y: expected features of one length, got {x.shape[1]} and {y.shape[1]}")
     check_size("x, y", (len(x), len(y)), 8)        # of what they are compared by
     return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
 
 def kid(x, y):
-    """Kernel Inception Distance (Binkowski et al. 2018): the unbiased estimate of MMD^2 with k(a, b) = (a.b / d + 1)^3.
+    """Kernel Inception Distance (Binkowski et al. 2018): the unbiased estimate of MMD^2 with k(a,
+    b) = (a.b / d + 1)^3.
 
-        sum_{i != j} k(x_i, x_j) / (n (n - 1)) + sum_{i != j} k(y_i, y_j) / (m (m - 1)) - 2 sum_{i, j} k(x_i, y_j) / (n m)
+        sum_{i != j} k(x_i, x_j) / (n (n - 1)) + sum_{i != j} k(y_i, y_j) / (m (m - 1)) - 2 sum_{i,
+        j} k(x_i, y_j) / (n m)
 
     Its mean is 0 for two samples of one distribution, at any size; single values may be negative.
     """
@@ -119,12 +135,14 @@ def kid(x, y):
         return (a @ b.T / d + 1) ** 3
 
     xx, yy = kernel(x, x), kernel(y, y)
-    return float((xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy)) / (m * (m - 1))
+    return float((xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy))
+                 / (m * (m - 1))
                  - 2 * kernel(x, y).mean())
 
 
 def frechet(x, y):
-    """Frechet distance of two normal distributions fitted to the samples (Dowson and Landau 1982; Heusel et al. 2017):
+    """Frechet distance of two normal distributions fitted to the samples (Dowson and Landau 1982;
+    Heusel et al. 2017):
 
         |mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x C_y)^(1/2))
 
@@ -133,16 +151,19 @@ def frechet(x, y):
     x, y = _pair(x, y)
     gap = x.mean(0) - y.mean(0)
     x, y = (x - x.mean(0)) / np.sqrt(len(x) - 1), (y - y.mean(0)) / np.sqrt(len(y) - 1)
-    # For C = X^T X, tr (C_x C_y)^(1/2) is the sum of the singular values of X Y^T: those of R_x R_y^T, with X = Q R.
+    # For C = X^T X, tr (C_x C_y)^(1/2) is the sum of the singular values of X Y^T: those of R_x
+    # R_y^T, with X = Q R.
     root = np.linalg.qr(x, mode="r") @ np.linalg.qr(y, mode="r").T
-    return float(gap @ gap + np.square(x).sum() + np.square(y).sum() - 2 * np.linalg.svd(root, compute_uv=False).sum())
+    return float(gap @ gap + np.square(x).sum() + np.square(y).sum() - 2
+                 * np.linalg.svd(root, compute_uv=False).sum())
 
 
 def frechet_unbiased(x, y, halvings=4, seed=0):
-    """``frechet`` extrapolated to infinite samples (as Chong and Forsyth 2020 do, here from two sizes).
+    """``frechet`` extrapolated to infinite samples (as Chong and Forsyth 2020 do, here from two
+    sizes).
 
-    Its bias is a/n to first order, so F(n) = F + a/n and F(n/2) = F + 2a/n give F = 2 F(n) - F(n/2); F(n/2) is the mean over
-    both halves of ``halvings`` random cuts of each sample.
+    Its bias is a/n to first order, so F(n) = F + a/n and F(n/2) = F + 2a/n give F = 2 F(n) -
+    F(n/2); F(n/2) is the mean over both halves of ``halvings`` random cuts of each sample.
     """
     x, y = _pair(x, y, 4)
     whole("halvings", halvings)
@@ -150,19 +171,26 @@ def frechet_unbiased(x, y, halvings=4, seed=0):
     for _ in range(halvings):
         a, b = x[rng.permutation(len(x))], y[rng.permutation(len(y))]
         for k in range(2):
-            halves.append(frechet(a[k * (len(a) // 2):][:len(a) // 2], b[k * (len(b) // 2):][:len(b) // 2]))
+            halves.append(frechet(a[k * (len(a) // 2):][:len(a) // 2],
+                                  b[k * (len(b) // 2):][:len(b) // 2]))
     return 2 * frechet(x, y) - float(np.mean(halves))
 
 
 def inception_score(classifier, images, splits=10):
-    """Inception Score (Salimans et al. 2016): exp(mean_x KL(p(y|x) | p(y))), p(y) the mean of p(y|x) over the split.
+    """Inception Score (Salimans et al. 2016): exp(mean_x KL(p(y|x) | p(y))), p(y) the mean of
+    p(y|x) over the split.
 
-    ``classifier``: a callable, images (n, ...) to probabilities (n, classes). Returns (mean, standard deviation) over
-    ``splits`` equal parts. It lies between 1 and the number of classes, is biased by the parts' size, and sees no real images.
+    ``classifier``: a callable, images (n, ...) to probabilities (n, classes). Returns (mean,
+    standard deviation) over ``splits`` equal parts. It lies between 1 and the number of classes, is
+    biased by the parts' size, and sees no real images.
     """
-    p = np.asarray(function("classifier", classifier)(numbers("images", images, least=1)), np.float64)
-    if p.ndim != 2 or len(p) != len(images) or (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-3):
-        raise ValueError(f"classifier: expected probabilities (n, classes) that sum to 1, got an array of shape {p.shape}")
+    p = np.asarray(function("classifier", classifier)(numbers("images", images, least=1)),
+                   np.float64)
+    if p.ndim != 2 or len(
+        p) != len(images) or (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-3):
+        raise ValueError(
+            "classifier: expected probabilities (n, classes) that sum to 1, got an array of shape "
+            f"{p.shape}")
     if not 1 <= whole("splits", splits, -np.inf) <= len(p):
         raise ValueError(f"splits: expected 1 to {len(p)} (the number of images), got {splits}")
     scores = []
@@ -174,30 +202,33 @@ def inception_score(classifier, images, splits=10):
 
 
 def classifier_two_sample(x, y, folds=5, ridge=1e-2, seed=0):
-    """Classifier two-sample test (Lopez-Paz and Oquab 2017): the accuracy, on held-out folds, of a linear classifier told to
-    tell x from y. 0.5: it cannot; 1: it always can. The classifier is least squares on standardised features with a ridge."""
+    """Classifier two-sample test (Lopez-Paz and Oquab 2017): the accuracy, on held-out folds, of a
+    linear classifier told to tell x from y. 0.5: it cannot; 1: it always can. The classifier is
+    least squares on standardised features with a ridge."""
     x, y = _pair(x, y, whole("folds", folds, 2))
     positive("ridge", ridge)
     data = np.concatenate([x, y])
     data = (data - data.mean(0)) / (data.std(0) + 1e-12)
     data = np.concatenate([data, np.ones((len(data), 1))], axis=1)
     labels = np.concatenate([np.ones(len(x)), -np.ones(len(y))])
-    weights = np.concatenate([np.full(len(x), 0.5 / len(x)), np.full(len(y), 0.5 / len(y))])        # both count the same
+    # both count the same
+    weights = np.concatenate([np.full(len(x), 0.5 / len(x)), np.full(len(y), 0.5 / len(y))])
     rng = Generator(seed)
     fold = np.concatenate([rng.permutation(len(x)) % folds, rng.permutation(len(y)) % folds])
     right = np.zeros(len(data))
     for k in range(folds):
         train = fold != k
         a, w = data[train], weights[train, None]
-        solution = np.linalg.solve(a.T @ (w * a) + ridge * np.eye(a.shape[1]), a.T @ (w[:, 0] * labels[train]))
+        solution = np.linalg.solve(a.T @ (w * a) + ridge * np.eye(a.shape[1]),
+                                   a.T @ (w[:, 0] * labels[train]))
         right[~train] = (data[~train] @ solution) * labels[~train] > 0
     return float((right * weights).sum())
 
 
 def nearest_neighbour_two_sample(x, y):
-    """Leave-one-out nearest-neighbour accuracy (Xu et al. 2018): (accuracy on x, accuracy on y) of calling each sample what
-    its nearest neighbour among all others is. Both 0.5: cannot be told apart; x near 0: y holds copies of x; both near 1:
-    they lie apart."""
+    """Leave-one-out nearest-neighbour accuracy (Xu et al. 2018): (accuracy on x, accuracy on y) of
+    calling each sample what its nearest neighbour among all others is. Both 0.5: cannot be told
+    apart; x near 0: y holds copies of x; both near 1: they lie apart."""
     x, y = _pair(x, y)
     xx, yy, xy = _distances(x, x), _distances(y, y), _distances(x, y)
     np.fill_diagonal(xx, np.inf)
@@ -206,25 +237,29 @@ def nearest_neighbour_two_sample(x, y):
 
 
 def precision_recall(real, generated, k=3):
-    """Improved precision and recall (Kynkaanniemi et al. 2019): the share of generated samples that lie within some real
-    sample's distance to its k-th nearest real neighbour, and the same with the roles exchanged."""
+    """Improved precision and recall (Kynkaanniemi et al. 2019): the share of generated samples that
+    lie within some real sample's distance to its k-th nearest real neighbour, and the same with the
+    roles exchanged."""
     real, generated = _pair(real, generated, whole("k", k) + 1)
     across = _distances(real, generated)
 
     def radius(x):
-        return np.partition(_distances(x, x), k, axis=1)[:, k]      # the nearest of all is the sample itself
+        # the nearest of all is the sample itself
+        return np.partition(_distances(x, x), k, axis=1)[:, k]
 
     return (float((across <= radius(real)[:, None]).any(0).mean()),
             float((across <= radius(generated)[None, :]).any(1).mean()))
 
 
 def memorisation(generated, train, held_out):
-    """The median distance from a generated sample to its nearest in the training set, over that from a held-out real sample:
-    about 1 where nothing is copied, 0 where everything is. Features or flattened samples, (n, d) each."""
+    """The median distance from a generated sample to its nearest in the training set, over that
+    from a held-out real sample: about 1 where nothing is copied, 0 where everything is. Features or
+    flattened samples, (n, d) each."""
     (generated, train), (held_out, _) = _pair(generated, train, 1), _pair(held_out, train, 1)
     apart = float(np.median(_distances(held_out, train).min(1)))
     if apart == 0:
-        raise ValueError("held_out: expected samples that are not in train, but half of them or more are")
+        raise ValueError(
+            "held_out: expected samples that are not in train, but half of them or more are")
     return float(np.median(_distances(generated, train).min(1))) / apart
 
 
@@ -236,9 +271,9 @@ def _distances(x, y):
     return np.sqrt(np.maximum(squared, 0))
 
 
-# ---------------------------------------------------------------------------------------------------------- motion
+# ------------------------------------------------------------------------------------------ motion
 
 
-# ------------------------------------------------------------------------------------------ intervals and anchors
+# --------------------------------------------------------------------------- intervals and anchors
 
 

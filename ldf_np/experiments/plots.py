@@ -1,4 +1,5 @@
-"""Pictures of clips and curves of losses. Nothing here is needed for training; matplotlib is loaded on first use."""
+"""Pictures of clips and curves of losses. Nothing here is needed for training; matplotlib is loaded
+on first use."""
 
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from .statistics import over_seeds
 
 
 def clip_sheet(clips, columns=1, scale=3, gap=1):
-    """Clips (n, t, h, w, 3) uint8 as one picture: a row is a clip, its frames from left to right; ``columns`` clips
-    beside each other. A NumPy array (height, width, 3) uint8."""
+    """Clips (n, t, h, w, 3) uint8 as one picture: a row is a clip, its frames from left to right;
+    ``columns`` clips beside each other. A NumPy array (height, width, 3) uint8."""
     whole("columns", columns), whole("scale", scale), whole("gap", gap, 0)
     n, t, h, w, c = channels_last("clips", clips, "n, t, h, w, c", 1).shape
     if clips.dtype != np.uint8:
@@ -39,9 +40,11 @@ def save_clips(path, clips, columns=1, scale=3):
 def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
     """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat."""
     channels_last("clips", clips, "n, t, h, w, c", 1), whole("frame_ms", frame_ms)
-    sheets = [Image.fromarray(clip_sheet(clips[:, t:t + 1], columns, scale)) for t in range(clips.shape[1])]
+    sheets = [Image.fromarray(clip_sheet(clips[:, t:t + 1], columns, scale))
+              for t in range(clips.shape[1])]
     with replacing(path) as temporary:
-        sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:], duration=frame_ms, loop=0)
+        sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:],
+                       duration=frame_ms, loop=0)
 
 
 def save_figure(path, figure, dpi=110):
@@ -51,7 +54,8 @@ def save_figure(path, figure, dpi=110):
 
 
 def save_intervals(path, panels, marks=None, better="lower is better"):
-    """Write a PNG with a panel for each metric: a row for each model, a dot for each seed, a bar for the mean's interval.
+    """Write a PNG with a panel for each metric: a row for each model, a dot for each seed, a bar
+    for the mean's interval.
 
     panels : {metric: {model: values over seeds}}
     marks : {metric: {name: value}}, dotted lines: real clips, say
@@ -62,33 +66,38 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
         raise ValueError("panels: expected at least one metric, got none")
     names = list(next(iter(panels.values())))
     figure = Figure(figsize=(1.6 + 3 * len(panels), 1.4 + 0.34 * len(names)), layout="constrained")
-    for axes, (metric, models) in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items()):
+    for axes, (metric, models) in zip(figure.subplots(1, len(panels), squeeze=False,
+                                                      sharey=True)[0], panels.items()):
         for row, values in enumerate(models.values()):
             middle, low, high = over_seeds(values)
             if low is not None:
-                axes.plot([low, high], [row, row], color="C0", linewidth=5, alpha=0.25, solid_capstyle="butt")
+                axes.plot([low, high], [row, row], color="C0", linewidth=5, alpha=0.25,
+                          solid_capstyle="butt")
             axes.plot([middle], [row], "|", color="C0", markersize=14, markeredgewidth=2)
             axes.plot(values, [row] * len(values), "o", color="C0", markersize=4)
         for colour, (name, value) in zip(("C2", "C3", "C1"), (marks or {}).get(metric, {}).items()):
             axes.axvline(value, color=colour, linestyle=":", label=name)
-        axes.set(title=metric, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        axes.set(title=metric, yticks=range(len(names)), yticklabels=names,
+                 ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="x", alpha=0.3)
         if (marks or {}).get(metric):
             axes.legend(fontsize=7)
-    figure.supxlabel(f"{better}; dots: seeds, ticks: means, bars: 95% intervals of the means", fontsize=8)
+    figure.supxlabel(f"{better}; dots: seeds, ticks: means, bars: 95% intervals of the means",
+                     fontsize=8)
     save_figure(path, figure)
 
 
 def save_lines(path, curves, x, y):
-    """Write a PNG of {name: curves over seeds}, a curve being points (x, y): a thin line for each seed, labelled axes."""
+    """Write a PNG of {name: curves over seeds}, a curve being points (x, y): a thin line for each
+    seed, labelled axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     for k, (name, lines) in enumerate(one_of_type("curves", curves, dict).items()):
         for j, line in enumerate(lines):
-            axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, "o-", color=f"C{k}", linewidth=1, markersize=3,
-                      label=None if j else name)
+            axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, "o-", color=f"C{k}",
+                      linewidth=1, markersize=3, label=None if j else name)
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
@@ -96,29 +105,34 @@ def save_lines(path, curves, x, y):
 
 
 def save_curves(path, histories):
-    """Write the losses of {title: History, or what ``read_records`` gives} as a PNG: a panel each, over minutes, a thin line
-    for every value and a thick one for the mean of a fiftieth of the run."""
+    """Write the losses of {title: History, or what ``read_records`` gives} as a PNG: a panel each,
+    over minutes, a thin line for every value and a thick one for the mean of a fiftieth of the
+    run."""
     from matplotlib.figure import Figure
 
     histories = {title: history for title, history in histories.items() if history.steps}
     figure = Figure(figsize=(5 * max(1, len(histories)), 3.5), layout="constrained")
-    for axes, (title, history) in zip(figure.subplots(1, max(1, len(histories)), squeeze=False)[0], histories.items()):
+    for axes, (title, history) in zip(figure.subplots(1, max(1, len(histories)), squeeze=False)[0],
+                                      histories.items()):
         minutes = np.array(history.seconds) / 60
         window = max(1, len(minutes) // 50)
         for name, values in history.losses.items():
             line, = axes.plot(minutes, values, linewidth=0.3, alpha=0.4)
             smooth = np.convolve(values, np.ones(window) / window, mode="valid")
             axes.plot(minutes[window - 1:], smooth, color=line.get_color(), label=name)
-        axes.set(title=f"{title}: {history.steps:,} steps", xlabel="minutes", ylabel="loss", yscale="log")
+        axes.set(title=f"{title}: {history.steps:,} steps", xlabel="minutes", ylabel="loss",
+                 yscale="log")
         axes.legend(frameon=False)
     save_figure(path, figure, dpi=120)
 
 
 def save_metrics(path, folder):
-    """``save_curves`` of every log of losses in and below a folder of checkpoints, while their trainings go on or afterwards.
+    """``save_curves`` of every log of losses in and below a folder of checkpoints, while their
+    trainings go on or afterwards.
 
     Raises ValueError where there is none."""
     logs = sorted(Path(folder).rglob(NAME), key=lambda log: log.stat().st_mtime)
     if not logs:
         raise ValueError(f"{folder}: expected a folder with logs of losses, {NAME}, and found none")
-    save_curves(path, {str(log.parent.relative_to(Path(folder).parent)): read_records(log) for log in logs})
+    save_curves(path, {str(log.parent.relative_to(Path(folder).parent)):
+                       read_records(log) for log in logs})

@@ -1,4 +1,5 @@
-"""What a program writes beside its pictures: its numbers as JSON, with the machine and the versions that made them."""
+"""What a program writes beside its pictures: its numbers as JSON, with the machine and the versions
+that made them."""
 
 import json
 import os
@@ -13,7 +14,8 @@ from ..runtime.files import replacing
 def environment():
     """The machine and the versions of what ran: a dict for results.json."""
     versions = {name: version(name) for name in ("ldf_np", "numpy", "scipy")}
-    return {"machine": {"system": platform.platform(), "processor": _processor(), "cpus": os.cpu_count()},
+    return {"machine": {"system": platform.platform(), "processor": _processor(), "cpus":
+                        os.cpu_count()},
             "versions": {"python": platform.python_version()} | versions}
 
 
@@ -21,7 +23,8 @@ def _processor():
     """The processor's name: from /proc/cpuinfo where there is one, else what Python knows."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(line.partition(":")[2].strip() for line in file
+                        if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -37,7 +40,8 @@ def cell(value):
     """One cell of a table as text: a number, [value, low, high], a text, or None for nothing."""
     triple = isinstance(value, (list, tuple)) and len(value) == 3
     if not triple and not isinstance(value, (str, int, float, type(None))):
-        raise TypeError(f"value: expected a number, [value, low, high], a text or None, got {value!r:.80}")
+        raise TypeError(
+            f"value: expected a number, [value, low, high], a text or None, got {value!r:.80}")
     middle, low, high = value if isinstance(value, (list, tuple)) else (value, None, None)
     if middle is None:
         return "-"
@@ -53,16 +57,22 @@ def _number(x):
 def text_table(table, title=""):
     """A table, {"columns": names, "rows": {name: cells}}, as aligned text."""
     if not isinstance(table, dict) or not isinstance(title, str):
-        raise TypeError(f"table, title: expected a dict and a text, got {type(table).__name__} and {type(title).__name__}")
-    lines = [[title, *table["columns"]], *([name, *map(cell, cells)] for name, cells in table["rows"].items())]
+        raise TypeError(
+            f"table, title: expected a dict and a text, got {type(table).__name__} and "
+            f"{type(title).__name__}")
+    lines = [[title, *table["columns"]], *([name, *map(cell, cells)] for name,
+                                           cells in table["rows"].items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip()
+                     for line in lines)
 
 
 def print_claims(claims):
     """Print each claim with its number and verdict."""
     for entry in claims:
-        print(f"{entry['verdict'].upper()}: {entry['claim']}\n    {entry['quantity']}: {cell(entry['interval'])}")
+        print(
+            f"{entry['verdict'].upper()}: {entry['claim']}\n    {entry['quantity']}: "
+            f"{cell(entry['interval'])}")
 
 
 def command():
@@ -73,11 +83,14 @@ def command():
 
 
 def save_results(options, *, title, claims, tables, figures, seconds, **more):
-    """Write results.json into ``options.out``: what the report shows, and the machine, versions and settings it came from.
+    """Write results.json into ``options.out``: what the report shows, and the machine, versions and
+    settings it came from.
 
-    claims : dicts with ``claim`` (what was tested), ``paper`` (its sentence, with the section), ``quantity`` (what value is),
+    claims : dicts with ``claim`` (what was tested), ``paper`` (its sentence, with the section),
+        ``quantity`` (what value is),
         ``interval`` ([value, low, high]) and ``verdict``
-    tables : {title: {"columns": names, "rows": {name: cells}}}; a cell is a number, [value, low, high] or a text
+    tables : {title: {"columns": names, "rows": {name: cells}}}; a cell is a number, [value, low,
+        high] or a text
     figures : [(file in the folder, caption, alternative text), ...]
     seconds : float, the time that all of it took
     """
@@ -85,11 +98,14 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
     full = []
     for entry in claims:
         value, low, high = entry["interval"]
-        full.append({"claim": entry["claim"], "paper": entry["paper"], "quantity": entry["quantity"], "value": value,
-                     "low": low, "high": high, "verdict": entry["verdict"], "command": line, "seconds": seconds})
+        full.append({"claim": entry["claim"], "paper": entry["paper"], "quantity":
+                     entry["quantity"], "value": value, "low": low, "high": high, "verdict":
+                     entry["verdict"], "command": line, "seconds": seconds})
     save_json(os.path.join(options.out, "results.json"),
-              {"title": title, "command": line, "options": vars(options), "seconds": seconds, "claims": full, "tables": tables,
-               "figures": [dict(zip(("file", "caption", "alt"), figure, strict=True)) for figure in figures],
+              {"title": title, "command": line, "options": vars(options), "seconds": seconds,
+               "claims": full, "tables": tables,
+               "figures": [dict(zip(("file", "caption", "alt"), figure, strict=True))
+                           for figure in figures],
                **more} | environment())
 
 

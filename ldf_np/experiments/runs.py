@@ -18,31 +18,37 @@ FOLDERS = "pieces", "checkpoints"       # in an experiment's own
 
 
 class CachedRuns:
-    """Finished pieces of an experiment (one model with one seed, say), kept in a folder so that a run that was ended continues.
+    """Finished pieces of an experiment (one model with one seed, say), kept in a folder so that a
+    run that was ended continues.
 
     Parameters
     ----------
     folder : path, in which NAME.json and, for arrays, NAME.npz are kept
     settings : dict
-        All that a piece depends on beside its name. A piece that was made with other settings is made anew.
+        All that a piece depends on beside its name. A piece that was made with other settings is
+        made anew.
     total : int, optional
         The number of pieces: a progress bar counts them.
     checkpoints : Checkpoints, optional
-        In it each piece has a part, from which its trainings go on until it is kept; with ``anew`` they do not.
+        In it each piece has a part, from which its trainings go on until it is kept; with ``anew``
+        they do not.
 
     ``seconds``: how long the making of all pieces took, in this run and in those before it.
     """
 
     def __init__(self, folder, settings, total=None, checkpoints=None, anew=False):
-        self.folder, self.settings, self.seconds = os.fspath(folder), json.loads(json.dumps(settings)), 0.0
+        self.folder, self.settings, self.seconds = os.fspath(folder), json.loads(json.dumps(
+            settings)), 0.0
         self._checkpoints, self._anew = checkpoints, anew
-        self._bar = tqdm(total=total, desc="pieces", unit="piece", disable=total is None or world().rank > 0, position=0)
+        self._bar = tqdm(total=total, desc="pieces", unit="piece",
+                         disable=total is None or world().rank > 0, position=0)
         os.makedirs(self.folder, exist_ok=True)
 
     def __call__(self, name, make):
-        """The piece of this name, from the folder or else from ``make(its Checkpoints, or None)``: a dict of numbers, texts,
-        lists, dicts and, at its first level, NumPy arrays. Of several ranks all make it, and all get what rank 0 has made. A
-        KeyboardInterrupt inside ``make`` keeps nothing of it; a piece that says ``interrupted`` is returned but not kept."""
+        """The piece of this name, from the folder or else from ``make(its Checkpoints, or None)``:
+        a dict of numbers, texts, lists, dicts and, at its first level, NumPy arrays. Of several
+        ranks all make it, and all get what rank 0 has made. A KeyboardInterrupt inside ``make``
+        keeps nothing of it; a piece that says ``interrupted`` is returned but not kept."""
         self._bar.set_postfix_str(name)
         checkpoints = self._checkpoints and self._checkpoints.inside(name)
         found = world().from_first(lambda: self._find(name))
@@ -83,10 +89,13 @@ class CachedRuns:
             if found["settings"] != self.settings:
                 return None
             if found["arrays"]:
-                with open(self._path(name, "npz"), "rb") as stream, np.load(stream, allow_pickle=False) as file:
+                with open(
+                    self._path(name, "npz"), "rb") as stream, np.load(
+                        stream, allow_pickle=False) as file:
                     found["numbers"] |= {k: file[k] for k in found["arrays"]}
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            warnings.warn(f"{path}: this piece cannot be used and is made anew: {error}", stacklevel=3)
+            warnings.warn(f"{path}: this piece cannot be used and is made anew: {error}",
+                          stacklevel=3)
             return None
         return found
 
@@ -96,15 +105,19 @@ class CachedRuns:
 
 
 def pieces(options, settings, total):
-    """The CachedRuns of an experiment with the options of ``add_checkpoints``, whose trainings survive."""
+    """The CachedRuns of an experiment with the options of ``add_checkpoints``, whose trainings
+    survive."""
     pieces, checkpoints = (os.path.join(options.out, folder) for folder in FOLDERS)
-    return CachedRuns(pieces, settings, total, Checkpoints(checkpoints, on_nan=options.on_nan, settings=settings),
+    return CachedRuns(pieces, settings, total,
+                      Checkpoints(checkpoints, on_nan=options.on_nan, settings=settings),
                   options.resume is False)
 
 
 def finished(histories):
-    """The History, or {level: History}, of a training that came to its end; KeyboardInterrupt where Ctrl-C ended it, for the
-    models of an experiment are compared at equal budgets. (Its checkpoint stays.)"""
-    if any(h.interrupted for h in (histories.values() if isinstance(histories, dict) else [histories])):
+    """The History, or {level: History}, of a training that came to its end; KeyboardInterrupt where
+    Ctrl-C ended it, for the models of an experiment are compared at equal budgets. (Its checkpoint
+    stays.)"""
+    if any(h.interrupted for h in (histories.values() if isinstance(histories, dict)
+                                   else [histories])):
         raise KeyboardInterrupt
     return histories

@@ -1,4 +1,5 @@
-"""Section 3.2 made exact: a Gaussian object of correlated blocks, and what its covariance costs to learn."""
+"""Section 3.2 made exact: a Gaussian object of correlated blocks, and what its covariance costs to
+learn."""
 
 from .estimators import (
     align_codes,

@@ -1,28 +1,35 @@
-"""Predicted error of every covariance estimator in `ldf_np/gaussian.py`: the curves through the demo's measured points.
+"""Predicted error of every covariance estimator in `ldf_np/gaussian.py`: the curves through the
+demo's measured points.
 
-One idea serves all: in the limit an estimated direction is u^ = c u + s v, with a known cosine c and v orthogonal to
-everything.  So a spiked estimate is, up to rotation, a covariance in 2 k r dimensions (`_turned`), and all four errors
-are read off that small matrix.  An error splits into  [directions] + [their coefficients];  in squared Frobenius norm
+One idea serves all: in the limit an estimated direction is u^ = c u + s v, with a known cosine c
+and v orthogonal to everything.  So a spiked estimate is, up to rotation, a covariance in 2 k r
+dimensions (`_turned`), and all four errors are read off that small matrix.  An error splits into
+[directions] + [their coefficients];  in squared Frobenius norm
 
-    J1      sum_j (l_j - 1)^2 (1 - c_j^4), in units of sigma^4                c_j at gamma = p / n_joint
-    H0      r theta^2 (||R||_F^2 - k c^4)                                     c at gamma = d / n_frames
-    H-full  r theta^2 ||R||_F^2 (1 - c^4) + (tr C^2 + (tr C)^2) / n_joint     C = (theta c^2 R + sigma^2 I) (x) I_r
-    H-par   r theta^2 ||R||_F^2 (1 - c^4) + r theta^2 c^4 ||R'||_F^2 / I(rho)
-            I(rho) = (r n_joint / 2) tr[(G^-1 G')^2],  G = theta c^2 R + sigma^2 I,  G' = theta c^2 R'
+    J1      sum_j (l_j - 1)^2 (1 - c_j^4), in units of sigma^4                c_j at gamma = p /
+    n_joint H0      r theta^2 (||R||_F^2 - k c^4)                                     c at gamma = d
+    / n_frames H-full  r theta^2 ||R||_F^2 (1 - c^4) + (tr C^2 + (tr C)^2) / n_joint     C = (theta
+    c^2 R + sigma^2 I) (x) I_r H-par   r theta^2 ||R||_F^2 (1 - c^4) + r theta^2 c^4 ||R'||_F^2 /
+    I(rho)
+            I(rho) = (r n_joint / 2) tr[(G^-1 G')^2],  G = theta c^2 R + sigma^2 I,  G' = theta c^2
+            R'
 
-H-full, derivation.  Given W^ (independent of the joint samples) the codes are Gaussian with covariance
-C = theta R (x) M'M + sigma^2 I, M = W'W^, and their sample covariance C^ is unbiased.  So
+H-full, derivation.  Given W^ (independent of the joint samples) the codes are Gaussian with
+covariance C = theta R (x) M'M + sigma^2 I, M = W'W^, and their sample covariance C^ is unbiased.
+So
     Sigma^ - Sigma = W^ (C^ - C) W^' + [W^ (C - sigma^2) W^' - theta W (R (x) I) W'],
-the cross term has mean zero, the first part is `wishart_frobenius` exactly, the second is the directions' part.  The
-same split holds for both KLs: the Wishart part is that of q = k r dimensions, as KL is affine invariant.  All is exact
-given M; only M'M -> c^2 I is asymptotic (in d and n_frames).  At small n_joint the error is skewed: its mean, which is
-predicted here, exceeds its median (k = 5, d = 60, rho = 0.9, n_joint = 30: mean 5.4, median 4.6).
+the cross term has mean zero, the first part is `wishart_frobenius` exactly, the second is the
+directions' part.  The same split holds for both KLs: the Wishart part is that of q = k r
+dimensions, as KL is affine invariant.  All is exact given M; only M'M -> c^2 I is asymptotic (in d
+and n_frames).  At small n_joint the error is skewed: its mean, which is predicted here, exceeds its
+median (k = 5, d = 60, rho = 0.9, n_joint = 30: mean 5.4, median 4.6).
 
-H-par, derivation.  The model is theta c^2 R(rho^) in the directions W^, so d Sigma^/d rho = theta c^2 R' there: the
-delta method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.  Asymptotic in n_joint too: `predict`, which
-averages over a normal atanh(rho^) to have all four errors, was up to 7% high at n_joint = 20 to 30.  With own W the
-blocks' axes must be found again (`align_codes`), which is not predicted: for r > 1 it always costs something, for r = 1
-only where a sign may be mistaken (k = 6, d = 30, theta = 2, rho = -0.5, n_joint = 40: measured 6.3, predicted 5.7).
+H-par, derivation.  The model is theta c^2 R(rho^) in the directions W^, so d Sigma^/d rho = theta
+c^2 R' there: the delta method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.  Asymptotic
+in n_joint too: `predict`, which averages over a normal atanh(rho^) to have all four errors, was up
+to 7% high at n_joint = 20 to 30.  With own W the blocks' axes must be found again (`align_codes`),
+which is not predicted: for r > 1 it always costs something, for r = 1 only where a sign may be
+mistaken (k = 6, d = 30, theta = 2, rho = -0.5, n_joint = 40: measured 6.3, predicted 5.7).
 """
 
 import numpy as np
@@ -35,25 +42,28 @@ from .model import METRICS, BlockModel, autoregressive, autoregressive_slope
 ESTIMATORS = ("J0", "LW", "J1", "H0", "H-full", "H-par")
 DRAWS = 400  # of the small random matrices whose mean has no closed form
 
-# ------------------------------------------------------------------ in small: q true directions, q to leak into
+# ----------------------------------------------------- in small: q true directions, q to leak into
 
 
 def _turned(along, away, core):
-    """Models with basis columns (along, away) in coordinates (q true directions, q orthogonal ones): (..., 2q, 2q)."""
+    """Models with basis columns (along, away) in coordinates (q true directions, q orthogonal
+    ones): (..., 2q, 2q)."""
     basis = np.concatenate([along, away], axis=-2)
     eye = np.eye(core.shape[-1])
     return basis @ (core - eye) @ np.swapaxes(basis, -1, -2) + np.eye(2 * len(eye))
 
 
 def _mean_errors(models, core_truth):
-    """Mean errors of a stack of small models (..., 2q, 2q) against the truth, which leaks nowhere."""
+    """Mean errors of a stack of small models (..., 2q, 2q) against the truth, which leaks
+    nowhere."""
     m, q = models.shape[-1], len(core_truth)
     truth = np.eye(m)
     truth[:q, :q] = core_truth
     gap = models - truth
     logdet = np.linalg.slogdet(models)[1] - np.linalg.slogdet(truth)[1]
     forward = (
-        np.trace(np.linalg.solve(models, np.broadcast_to(truth, models.shape)), axis1=-2, axis2=-1) - m + logdet
+        np.trace(np.linalg.solve(models, np.broadcast_to(truth, models.shape)), axis1=-2, axis2=-1)
+        - m + logdet
     ) / 2
     reverse = (np.trace(np.linalg.solve(truth, models), axis1=-2, axis2=-1) - m - logdet) / 2
     return {
@@ -64,7 +74,7 @@ def _mean_errors(models, core_truth):
     }
 
 
-# ------------------------------------------------------------------ estimators that see only joint samples
+# ---------------------------------------------------------- estimators that see only joint samples
 
 
 def _spectrum(model):
@@ -84,7 +94,8 @@ def _predict_sample(model, n):
 
 
 def _predict_ledoit_wolf(model, n):
-    """LW: the loss at its mean weight, which is not the oracle's: see `ledoit_wolf_weight`.  Asymptotic."""
+    """LW: the loss at its mean weight, which is not the oracle's: see `ledoit_wolf_weight`.
+    Asymptotic."""
     spectrum = _spectrum(model)
     b, loss = theory.ledoit_wolf_weight(spectrum, n)
     m = spectrum.mean()
@@ -98,15 +109,17 @@ def _predict_ledoit_wolf(model, n):
 
 
 def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
-    """Spikes seen in n samples with `noise` dimensions of noise: (along (m, q, q), away (m, q), strength used (m, q)).
+    """Spikes seen in n samples with `noise` dimensions of noise: (along (m, q, q), away (m, q),
+    strength used (m, q)).
 
-    The limit is along = diag(c), away = s, strength theta c^2.  To order n^(-1/2) a sample covariance acts on spikes
-    as if their block of the population were  L^(1/2) (1 + n^(-1/2) tau G) L^(1/2),  G from the Gaussian orthogonal
-    ensemble, tau^2 = 1/(1 - gamma/theta^2): the noise of the form x_1' (resolvent) x_1, which for a simple spike is the
-    spread of [BBP].  So equal or close spikes repel and mix, which the limit leaves out (k = 5, d = 60, R = I,
-    n = 1000: J1's squared error is 3.55 in the limit, 3.65 with the noise, measured 3.67 +- 0.03).  `gamma` is the
-    estimator's own.
-    A first-order heuristic: the cosine's own noise is left out; tests hold it to 3 to 5%.
+    The limit is along = diag(c), away = s, strength theta c^2.  To order n^(-1/2) a sample
+    covariance acts on spikes as if their block of the population were  L^(1/2) (1 + n^(-1/2) tau G)
+    L^(1/2),  G from the Gaussian orthogonal ensemble, tau^2 = 1/(1 - gamma/theta^2): the noise of
+    the form x_1' (resolvent) x_1, which for a simple spike is the spread of [BBP].  So equal or
+    close spikes repel and mix, which the limit leaves out (k = 5, d = 60, R = I, n = 1000: J1's
+    squared error is 3.55 in the limit, 3.65 with the noise, measured 3.67 +- 0.03).  `gamma` is the
+    estimator's own. A first-order heuristic: the cosine's own noise is left out; tests hold it to 3
+    to 5%.
     """
     strength = np.asarray(strength, float)
     q, true_gamma = len(strength), noise / n
@@ -117,7 +130,8 @@ def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
     G = np.random.default_rng(seed).standard_normal((draws, q, q))
     G = (G + np.swapaxes(G, 1, 2)) / np.sqrt(2)
     root = np.sqrt(1 + strength)
-    value, rotation = np.linalg.eigh(np.outer(root, root) * (np.eye(q) + np.sqrt(np.outer(tau, tau) / n) * G))
+    value, rotation = np.linalg.eigh(np.outer(root, root)
+                                     * (np.eye(q) + np.sqrt(np.outer(tau, tau) / n) * G))
     value, rotation = np.maximum(value[:, ::-1] - 1, 0), rotation[:, :, ::-1]
     kept = np.arange(q) < seen.sum()
     c2 = theory.spike_cosine2(value, true_gamma) * kept
@@ -126,33 +140,41 @@ def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
 
 
 def pca_limit(model, n):
-    """J1's squared Frobenius error in the limit, sum_j theta_j^2 (1 - c_j^4): p, n to infinity, spikes well apart."""
+    """J1's squared Frobenius error in the limit, sum_j theta_j^2 (1 - c_j^4): p, n to infinity,
+    spikes well apart."""
     strength = model.strengths
-    return float(np.sum(strength**2 * (1 - theory.spike_cosine2(strength, model.p / n) ** 2))) * model.sigma**4
+    return float(np.sum(
+        strength**2 * (1 - theory.spike_cosine2(strength, model.p / n) ** 2))) * model.sigma**4
 
 
 def _predict_pca(model, n, draws):
-    """J1 at finite n: the limit, averaged over the first-order noise of its spikes.  Asymptotic, error o(1/n)."""
+    """J1 at finite n: the limit, averaged over the first-order noise of its spikes.  Asymptotic,
+    error o(1/n)."""
     strength = model.strengths
     along, away, used = noisy_spikes(strength, model.p - len(strength), n, model.p / n, draws)
     eye = np.eye(len(strength))
-    return _mean_errors(_turned(along, eye * away[:, None], eye * (1 + used)[:, None]), np.diag(1 + strength))
+    return _mean_errors(_turned(along, eye * away[:, None], eye * (1 + used)[:, None]),
+                        np.diag(1 + strength))
 
 
-# ------------------------------------------------------------------ estimators that split the object
+# ---------------------------------------------------------------- estimators that split the object
 
 
 def fisher_information(rho, k, a, n, r=1):
-    """I(rho) = (r n / 2) tr[(G^-1 G')^2] of codes with covariance G (x) I_r, G = a R(rho) + I.  Exact."""
-    slope = np.linalg.solve(a * autoregressive(rho, k) + np.eye(k), a * autoregressive_slope(rho, k))
+    """I(rho) = (r n / 2) tr[(G^-1 G')^2] of codes with covariance G (x) I_r, G = a R(rho) + I.
+    Exact."""
+    slope = np.linalg.solve(a * autoregressive(rho, k) + np.eye(k),
+                            a * autoregressive_slope(rho, k))
     return r * n / 2 * np.trace(slope @ slope)
 
 
 def rho_limit(R, a, n, r=1):
-    """(rho*, its standard deviation): where the maximum-likelihood rho goes for codes of covariance a R (x) I_r + I.
+    """(rho*, its standard deviation): where the maximum-likelihood rho goes for codes of covariance
+    a R (x) I_r + I.
 
-    If R is autoregressive, rho* is its rho and the variance is 1 / I(rho).  Otherwise rho* is the closest member of the
-    family (in KL), the variance is White's sandwich, and that member's distance stays however large n.  Asymptotic.
+    If R is autoregressive, rho* is its rho and the variance is 1 / I(rho).  Otherwise rho* is the
+    closest member of the family (in KL), the variance is White's sandwich, and that member's
+    distance stays however large n.  Asymptotic.
     """
     k = len(R)
     truth = a * R + np.eye(k)
@@ -171,7 +193,8 @@ def rho_limit(R, a, n, r=1):
 
 
 def block_limit(model, n_joint, n_frames):
-    """Squared Frobenius errors of H0, H-full and H-par by the three closed forms at the head of this file."""
+    """Squared Frobenius errors of H0, H-full and H-par by the three closed forms at the head of
+    this file."""
     theta, R = model.theta / model.sigma**2, model.R
     c2 = float(theory.spike_cosine2(theta, model.d / n_frames))
     directions = model.r * theta**2 * np.sum(R**2) * (1 - c2**2)
@@ -182,7 +205,8 @@ def block_limit(model, n_joint, n_frames):
     }
     if model.rho is not None and c2 > 0:
         slope = model.r * theta**2 * c2**2 * np.sum(autoregressive_slope(model.rho, model.k) ** 2)
-        found["H-par"] = directions + slope / fisher_information(model.rho, model.k, theta * c2, n_joint, model.r)
+        found["H-par"] = directions + slope / fisher_information(
+            model.rho, model.k, theta * c2, n_joint, model.r)
     return {name: float(value) * model.sigma**4 for name, value in found.items()}
 
 
@@ -191,7 +215,8 @@ def _block_directions(model, n_frames, draws):
     k, r = model.k, model.r
     theta = np.full(r, model.theta / model.sigma**2)
     blocks = [
-        noisy_spikes(theta, model.d - r, n_frames, model.d / n_frames, draws, seed=0 if model.shared else i)
+        noisy_spikes(theta, model.d - r, n_frames, model.d / n_frames, draws,
+                     seed=0 if model.shared else i)
         for i in range(k)
     ]
     along = np.zeros((draws, k * r, k * r))
@@ -202,7 +227,8 @@ def _block_directions(model, n_frames, draws):
 
 
 def _predict_blocks(model, n_joint, n_frames, reused, deflate, draws):
-    """H0, H-full and H-par in units of the noise: exact given the blocks' directions, which are `noisy_spikes`."""
+    """H0, H-full and H-par in units of the noise: exact given the blocks' directions, which are
+    `noisy_spikes`."""
     k, r = model.k, model.r
     theta, R, eye = model.theta / model.sigma**2, model.R, np.eye(k * r)
     truth = np.kron(theta * R, np.eye(r)) + eye
@@ -213,39 +239,48 @@ def _predict_blocks(model, n_joint, n_frames, reused, deflate, draws):
     codes = np.swapaxes(along, 1, 2) @ (truth - eye) @ along + eye
     if reused and not deflate:  # see `hierarchical_estimates`
         gamma = model.d / n_frames
-        codes *= float(theory.spike_eigenvalue(theta, gamma) / (1 + theta * theory.spike_cosine2(theta, gamma)))
+        codes *= float(theory.spike_eigenvalue(theta, gamma)
+                       / (1 + theta * theory.spike_cosine2(theta, gamma)))
     full = _mean_errors(_turned(along, leak, codes), truth)
     forward, reverse = theory.wishart_kl(n_joint, k * r)
     full["frobenius"] += float(np.mean([theory.wishart_frobenius(C, n_joint) for C in codes]))
     full["kl_forward"] += forward
     full["kl_reverse"] += reverse
-    z = np.random.default_rng(k).standard_normal((draws, n_joint, k * r)) @ np.swapaxes(np.linalg.cholesky(codes), 1, 2)
-    sample = np.swapaxes(z, 1, 2) @ z / n_joint  # the operator norm has no closed form, but averages well
+    z = np.random.default_rng(k).standard_normal((draws, n_joint,
+                                                  k * r)) @ np.swapaxes(
+                                                      np.linalg.cholesky(codes), 1, 2)
+    # the operator norm has no closed form, but averages well
+    sample = np.swapaxes(z, 1, 2) @ z / n_joint
     full["operator"] = _mean_errors(_turned(along, leak, sample + 1e-9 * eye), truth)["operator"]
 
     if not used.any():  # the blocks see nothing: neither does their model
         return {"H0": independent, "H-full": full, "H-par": independent}
     strong = np.sum(used**2) / np.sum(used)  # theta c^2, where it matters
     rho, sd = rho_limit(R, strong, n_joint, r)  # rho^ is about normal on Fisher's scale, atanh(rho)
-    back = np.swapaxes(along, 1, 2) / np.maximum(np.sqrt(1 - away**2), 1e-12)[..., None]  # latent axes turned back
+    # latent axes turned back
+    back = np.swapaxes(along, 1, 2) / np.maximum(np.sqrt(1 - away**2), 1e-12)[..., None]
     strength = used.mean(axis=1)[:, None, None]
     node, weight = np.polynomial.hermite_e.hermegauss(7)
     found = [
         _mean_errors(
-            _turned(along @ back, leak @ back, strength * np.kron(autoregressive(at, k), np.eye(r)) + eye), truth
+            _turned(along @ back, leak @ back,
+                    strength * np.kron(autoregressive(at, k), np.eye(r)) + eye), truth
         )
         for at in np.tanh(np.arctanh(rho) + node * sd / (1 - rho**2))
     ]
     par = {m: float(np.dot(weight, [f[m] for f in found]) / weight.sum()) for m in METRICS}
     if reused and not deflate:
-        par = dict.fromkeys(METRICS, float("nan"))  # maximum likelihood on swollen codes: not derived
+        # maximum likelihood on swollen codes: not derived
+        par = dict.fromkeys(METRICS, float("nan"))
     return {"H0": independent, "H-full": full, "H-par": par}
 
 
 def predict(model, n_joint, n_frames, reused=False, deflate=True, draws=DRAWS):
-    """{estimator: {metric: predicted mean}} for one experiment of `all_estimates`; inf where the mean does not exist.
+    """{estimator: {metric: predicted mean}} for one experiment of `all_estimates`; inf where the
+    mean does not exist.
 
-    With `reused` the frames are the joint samples' own blocks, so n_frames is k n_joint (shared W) or n_joint.
+    With `reused` the frames are the joint samples' own blocks, so n_frames is k n_joint (shared W)
+    or n_joint.
     """
     if not isinstance(model, BlockModel):
         raise TypeError(f"model: expected a BlockModel, got {type(model).__name__}")
@@ -259,5 +294,6 @@ def predict(model, n_joint, n_frames, reused=False, deflate=True, draws=DRAWS):
         "J1": _predict_pca(model, n_joint, draws),
         **_predict_blocks(model, n_joint, n_frames, reused, deflate, draws),
     }
-    unit = {"frobenius": model.sigma**4, "operator": model.sigma**2, "kl_forward": 1.0, "kl_reverse": 1.0}
+    unit = {"frobenius": model.sigma**4, "operator": model.sigma**2, "kl_forward": 1.0,
+            "kl_reverse": 1.0}
     return {name: {m: float(value[m]) * unit[m] for m in METRICS} for name, value in found.items()}

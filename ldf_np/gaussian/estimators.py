@@ -8,7 +8,8 @@ from .theory import shrunk_strength
 
 
 def _spectrum(x):
-    """Eigenvectors and eigenvalues of the sample covariance of x (n, p), at most min(n, p) of them, largest first."""
+    """Eigenvectors and eigenvalues of the sample covariance of x (n, p), at most min(n, p) of them,
+    largest first."""
     n, p = x.shape
     if n < p:  # the n x n Gram matrix has the same eigenvalues
         value, left = np.linalg.eigh(x @ x.T / n)
@@ -19,11 +20,13 @@ def _spectrum(x):
 
 
 def joint_estimates(x, sigma):
-    """{"J0", "J1", "LW"}: three covariances from joint samples x (n, k, d), sharing one eigendecomposition.
+    """{"J0", "J1", "LW"}: three covariances from joint samples x (n, k, d), sharing one
+    eigendecomposition.
 
     J0  the sample covariance.
-    J1  PCA: keep what exceeds the noise's edge, at the Frobenius-optimal strength (Donoho-Gavish-Johnstone 2018).
-    LW  Ledoit-Wolf 2004 with the mean known: (1-b) S + b m I, b estimated; what a practitioner would reach for.
+    J1  PCA: keep what exceeds the noise's edge, at the Frobenius-optimal strength
+    (Donoho-Gavish-Johnstone 2018). LW  Ledoit-Wolf 2004 with the mean known: (1-b) S + b m I, b
+    estimated; what a practitioner would reach for.
     """
     x = x.reshape(len(x), -1)
     n, p = x.shape
@@ -33,7 +36,8 @@ def joint_estimates(x, sigma):
     keep = strength > 0
     mean = value.sum() / p
     spread = np.sum(value**2) - p * mean**2  # ||S - m I||_F^2
-    noise = (np.mean(np.sum(x**2, axis=1) ** 2) - np.sum(value**2)) / n  # (1/n^2) sum_n ||x x' - S||_F^2
+    # (1/n^2) sum_n ||x x' - S||_F^2
+    noise = (np.mean(np.sum(x**2, axis=1) ** 2) - np.sum(value**2)) / n
     b = min(noise / spread, 1.0)
     return {
         "J0": Covariance(vector, value, 0.0),
@@ -43,7 +47,8 @@ def joint_estimates(x, sigma):
 
 
 def learn_blocks(frames, r, sigma):
-    """The bottom level: W^ (b, d, r), shrunk strengths theta c^2, sample eigenvalues (b, r); b = 1 if W is shared."""
+    """The bottom level: W^ (b, d, r), shrunk strengths theta c^2, sample eigenvalues (b, r); b = 1
+    if W is shared."""
     n, d = frames.shape[1:]
     S = frames.transpose(0, 2, 1) @ frames / n
     value, vector = np.linalg.eigh(S)
@@ -70,7 +75,8 @@ def align_codes(y, W):
 
 
 def fit_rho(T, a, noise=1.0):
-    """Maximum likelihood of rho for codes of covariance a R(rho) + noise I, given their mean square T (k, k)."""
+    """Maximum likelihood of rho for codes of covariance a R(rho) + noise I, given their mean square
+    T (k, k)."""
     k = len(T)
     lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
 
@@ -84,22 +90,26 @@ def fit_rho(T, a, noise=1.0):
         value = loss(u)
         best = int(np.clip(np.argmin(value), 1, 31))
         centre, half = u[best], u[1] - u[0]
-    left, middle, right = value[best - 1 : best + 2]  # and the vertex of the parabola through the last three
+    # and the vertex of the parabola through the last three
+    left, middle, right = value[best - 1 : best + 2]
     bend = left - 2 * middle + right
     return float(np.tanh(centre + (half * (left - right) / (2 * bend) if bend > 0 else 0.0)))
 
 
 def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
-    """{"H0", "H-full", "H-par"}: blocks as `learn_blocks` found them, their dependence from joint samples x (n, k, d).
+    """{"H0", "H-full", "H-par"}: blocks as `learn_blocks` found them, their dependence from joint
+    samples x (n, k, d).
 
     H0      blocks independent: the marginals alone.
-    H-full  a free (k r) x (k r) code covariance, from the joint samples' codes: the paper's "trainable upper level".
-    H-par   code covariance theta c^2 R(rho) + sigma^2, rho by maximum likelihood: its "approximate parametric model".
+    H-full  a free (k r) x (k r) code covariance, from the joint samples' codes: the paper's
+    "trainable upper level". H-par   code covariance theta c^2 R(rho) + sigma^2, rho by maximum
+    likelihood: its "approximate parametric model".
 
-    `reused` says that the blocks were learned from x itself.  Then W^ has fitted their noise and the codes come out too
-    large, variances and covariances alike, by (1 + gamma/theta)^2 (asymptotic): in sample a direction has variance
-    lambda = (1+theta)(1+gamma/theta), out of sample 1 + theta c^2 = (1+theta)/(1+gamma/theta); and across blocks, with
-    the left cosine c_L^2 = (1-gamma/theta^2)/(1+1/theta), lambda c_L^2 R_ij against theta c^2 R_ij.  `deflate` divides
+    `reused` says that the blocks were learned from x itself.  Then W^ has fitted their noise and
+    the codes come out too large, variances and covariances alike, by (1 + gamma/theta)^2
+    (asymptotic): in sample a direction has variance lambda = (1+theta)(1+gamma/theta), out of
+    sample 1 + theta c^2 = (1+theta)/(1+gamma/theta); and across blocks, with the left cosine c_L^2
+    = (1-gamma/theta^2)/(1+1/theta), lambda c_L^2 R_ij against theta c^2 R_ij.  `deflate` divides
     the factor out.
     """
     n, k, d = x.shape
@@ -120,7 +130,8 @@ def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
     a = float(strength.mean())
     T = np.einsum("nim,njm->ij", y, y) / (n * r)
     R = autoregressive(fit_rho(T, a, sigma**2), k) if a > 0 else np.eye(k)
-    found["H-par"] = Covariance(basis, np.kron(a * R, np.eye(r)) + sigma**2 * np.eye(k * r), sigma**2)
+    found["H-par"] = Covariance(basis, np.kron(a * R, np.eye(r)) + sigma**2 * np.eye(k * r),
+                                sigma**2)
     return found
 
 
@@ -130,23 +141,27 @@ def _check_model(model):
 
 
 def all_estimates(model, n_joint, n_frames, rng, reused=False, deflate=True):
-    """One experiment: draw n_joint objects and n_frames marginal frames (or reuse the objects' own), fit everything."""
+    """One experiment: draw n_joint objects and n_frames marginal frames (or reuse the objects'
+    own), fit everything."""
     _check_model(model)
     x = model.joint_samples(whole_number("n_joint", n_joint, 2), rng)
     frames = model.frames_of(x) if reused else model.frames(n_frames, rng)
     blocks = learn_blocks(frames, model.r, model.sigma)
-    return {**joint_estimates(x, model.sigma), **hierarchical_estimates(x, blocks, model.sigma, reused, deflate)}
+    return {**joint_estimates(x, model.sigma),
+            **hierarchical_estimates(x, blocks, model.sigma, reused, deflate)}
 
 
-def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True, joint=True, metrics=METRICS):
+def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True, joint=True,
+            metrics=METRICS):
     """{n_joint: {estimator: {metric: array of `repeats` errors}}}.
 
-    Within a repeat the frames serve every n_joint, and a smaller set of objects is the head of a larger one: points at
-    different n_joint share their noise, repeats do not.
+    Within a repeat the frames serve every n_joint, and a smaller set of objects is the head of a
+    larger one: points at different n_joint share their noise, repeats do not.
     """
     _check_model(model)
     if not isinstance(n_joints, (list, tuple)) or not n_joints:
-        raise TypeError(f"n_joints: expected a list of at least one whole number, got {n_joints!r:.80}")
+        raise TypeError(
+            f"n_joints: expected a list of at least one whole number, got {n_joints!r:.80}")
     for n in n_joints:
         whole_number("n_joint", n, 2)
     whole_number("n_frames", n_frames, 2)
@@ -165,5 +180,6 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
                 for metric, value in errors(covariance, truth, metrics).items():
                     found[n].setdefault(name, {}).setdefault(metric, []).append(value)
     return {
-        n: {name: {m: np.array(v) for m, v in row.items()} for name, row in table.items()} for n, table in found.items()
+        n: {name: {m: np.array(v) for m, v in row.items()} for name, row in table.items()} for n,
+        table in found.items()
     }

@@ -1,4 +1,5 @@
-"""The experiments of `demos/gaussian_blocks.py`: what is measured, beside what is predicted, as plain numbers."""
+"""The experiments of `demos/gaussian_blocks.py`: what is measured, beside what is predicted, as
+plain numbers."""
 
 
 
@@ -15,7 +16,8 @@ from .curves import ESTIMATORS
 from .estimators import measure
 from .model import BlockModel
 
-COMPARED = ("J1", "H0", "H-full", "H-par")      # the estimators between which there is a choice to make
+# the estimators between which there is a choice to make
+COMPARED = ("J1", "H0", "H-full", "H-par")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ QUICK = Effort(5, 4, 30, 16, 300, 3, 5, 4, {"frames": 200, "top": 200, "joint": 
 
 
 def interval(values):
-    """Mean and half-width of its 95% confidence interval (Student's t over repeats); both inf for an infinite error."""
+    """Mean and half-width of its 95% confidence interval (Student's t over repeats); both inf for
+    an infinite error."""
     values = np.asarray(values)
     if not np.all(np.isfinite(values)):
         return float("inf"), float("inf")
@@ -46,11 +49,12 @@ def interval(values):
     return float(values.mean()), float(half)
 
 
-# ------------------------------------------------------------------ 1. error against the number of joint samples
+# ---------------------------------------------------- 1. error against the number of joint samples
 
 
 def error_curves(models, n_joints, n_frames, effort, rng):
-    """{setting: {"points" (measured and predicted), "curve" (predicted), "closed_form"}} for {setting: model}."""
+    """{setting: {"points" (measured and predicted), "curve" (predicted), "closed_form"}} for
+    {setting: model}."""
     spaced = np.geomspace(min(n_joints), max(n_joints), effort.curve_points).astype(int)
     grid = sorted({int(n) for n in spaced} | set(n_joints))
     found = {}
@@ -62,8 +66,8 @@ def error_curves(models, n_joints, n_frames, effort, rng):
             for estimator, row in table.items():
                 for metric, values in row.items():
                     mean, half = interval(values)
-                    points.append({"n_joint": n, "estimator": estimator, "metric": metric, "mean": mean,
-                                   "half_width": half, "median": float(np.median(values)),
+                    points.append({"n_joint": n, "estimator": estimator, "metric": metric, "mean":
+                                   mean, "half_width": half, "median": float(np.median(values)),
                                    "predicted": curve[n][estimator][metric]})
         found[name] = {
             "points": points,
@@ -76,12 +80,15 @@ def error_curves(models, n_joints, n_frames, effort, rng):
 
 
 def agreement(curves):
-    """How many predictions lie in the 95% interval of what was measured, and how far beyond it the worst one is."""
-    points = [{**point, "setting": name} for name, part in curves.items() for point in part["points"]
+    """How many predictions lie in the 95% interval of what was measured, and how far beyond it the
+    worst one is."""
+    points = [{**point, "setting": name} for name,
+              part in curves.items() for point in part["points"]
               if np.isfinite(point["mean"]) and np.isfinite(point["predicted"])]
 
     def beyond(point):
-        return max(abs(point["mean"] - point["predicted"]) - point["half_width"], 0) / point["predicted"]
+        return max(abs(point["mean"] - point["predicted"]) - point["half_width"],
+                   0) / point["predicted"]
 
     worst = max(points, key=beyond)
     return {"points": len(points), "inside": sum(beyond(point) == 0 for point in points),
@@ -92,7 +99,8 @@ def agreement(curves):
 
 
 def transition(models, n_joints, n_frames, effort, rng, level=0.05):
-    """Is the top spike seen, and how well, against theta: jointly, in a block with the frames, in one without extra."""
+    """Is the top spike seen, and how well, against theta: jointly, in a block with the frames, in
+    one without extra."""
     name, model = strongest(models)
     n_joint = n_joints[-2:][0]
     views = {   # name: (strength of each spike for theta / sigma^2 = 1, samples, dimensions)
@@ -101,13 +109,14 @@ def transition(models, n_joints, n_frames, effort, rng, level=0.05):
         f"one block, {n_joint} frames": (np.ones(model.r), n_joint, model.d),
     }
     unit = model.sigma**2
-    thresholds = {view: float(unit * np.sqrt(p / n) / shape[0]) for view, (shape, n, p) in views.items()}
+    thresholds = {view: float(unit * np.sqrt(p / n) / shape[0]) for view,
+                  (shape, n, p) in views.items()}
     theta = np.linspace(0, 1.6 * max(thresholds.values()), 25)[1:]
     fine = np.linspace(0, theta[-1], 241)[1:]                      # for the predicted lines
     false = np.linspace(0.01, 0.99, 25)
     repeats = effort.transition_repeats
-    found = {"setting": name, "level": level, "theta": theta.tolist(), "theta_predicted": fine.tolist(),
-             "repeats": repeats, "views": {}}
+    found = {"setting": name, "level": level, "theta": theta.tolist(), "theta_predicted":
+             fine.tolist(), "repeats": repeats, "views": {}}
     for view, (shape, n, p) in views.items():
         chosen = 1.5 * thresholds[view]                            # the theta of the ROC
         grid = np.append(theta, chosen) / unit
@@ -126,16 +135,21 @@ def transition(models, n_joints, n_frames, effort, rng, level=0.05):
             "cosine2_half_width": [interval(c)[1] for c in cosine2.T[:-1]],
             "cosine2_predicted": gaussian_theory.spike_cosine2(strength, gamma).tolist(),
             "roc": {"theta": chosen, "false": false.tolist(),
-                    "power": [float(np.mean(value[:, -1] > cut)) for cut in np.quantile(null, 1 - false)],
-                    "power_predicted": norm.sf(crossing, gaussian_theory.spike_eigenvalue(top, gamma),
-                                               gaussian_theory.spike_spread(top, gamma, n)).tolist()},
+                    "power": [float(np.mean(value[:, -1] > cut))
+                              for cut in np.quantile(null, 1 - false)],
+                    "power_predicted": norm.sf(crossing,
+                                               gaussian_theory.spike_eigenvalue(top, gamma),
+                                               gaussian_theory.spike_spread(
+                                                   top, gamma, n)).tolist()},
         }
     found["crossover"] = []
     for setting, m in models.items():
         for n in n_joints:
             edge = float(gaussian_theory.crossover_strength(m.k, n_frames, n))
-            found["crossover"].append({"setting": setting, "mu_1": float(m.mu[0]), "n_joint": n, "frames": n_frames,
-                                       "crossover": edge, "first": "blocks" if m.mu[0] < edge else "joint"})
+            found["crossover"].append({"setting": setting, "mu_1": float(m.mu[0]), "n_joint": n,
+                                       "frames": n_frames,
+                                       "crossover": edge, "first":
+                                       "blocks" if m.mu[0] < edge else "joint"})
     return found
 
 
@@ -144,9 +158,10 @@ def strongest(models):
     return max(models.items(), key=lambda item: item[1].mu[0])
 
 
-# ------------------------------------------------------------------ 3. where the paper's sentence fails
+# ------------------------------------------------------------- 3. where the paper's sentence fails
 
-SPREAD = {"k": 8, "d": 50, "theta": 0.35, "rho": 0.95}     # one signal spread over all blocks, weak in each
+# one signal spread over all blocks, weak in each
+SPREAD = {"k": 8, "d": 50, "theta": 0.35, "rho": 0.95}
 PAIRS = [[1, 0, 0, 0.8], [0, 1, 0.8, 0], [0, 0.8, 1, 0], [0.8, 0, 0, 1]]
 CASES = (   # what, the model, joint samples, marginal frames, whether these are cut from the joint samples
     ("spread signal, own W, no extra marginals", SPREAD | {"shared": False}, 200, 200, False),
@@ -161,17 +176,20 @@ CASES = (   # what, the model, joint samples, marginal frames, whether these are
 
 
 def cases(effort, rng, seed=0):
-    """One row a case: squared Frobenius errors, measured and predicted, the two thresholds, and the best estimator."""
+    """One row a case: squared Frobenius errors, measured and predicted, the two thresholds, and the
+    best estimator."""
     rows = []
     for what, settings, n_joint, frames, reused in CASES:
         model = BlockModel(seed=seed, **settings)
-        measured = measure(model, [n_joint], frames, effort.case_repeats, rng, reused=reused, metrics=("frobenius",))
+        measured = measure(model, [n_joint], frames, effort.case_repeats, rng, reused=reused,
+                           metrics=("frobenius",))
         predicted = gaussian_curves.predict(model, n_joint, frames, reused, draws=effort.draws)
         row = {"case": what.strip(), "indent": what.startswith(" "),
                "n_joint": n_joint, "frames": frames, "reused": reused,
-               "k": model.k, "d": model.d, "theta": model.theta, "R": model.R.tolist(), "shared": model.shared,
-               "mu_1": float(model.mu[0]), "joint_threshold": float(np.sqrt(model.p / n_joint) / model.mu[0]),
-               "block_threshold": float(np.sqrt(model.d / frames))}
+               "k": model.k, "d": model.d, "theta": model.theta, "R": model.R.tolist(), "shared":
+               model.shared, "mu_1": float(model.mu[0]), "joint_threshold":
+               float(np.sqrt(model.p / n_joint) / model.mu[0]), "block_threshold":
+               float(np.sqrt(model.d / frames))}
         for e in ESTIMATORS:
             mean, half = interval(measured[n_joint][e]["frobenius"])
             row[e] = {"mean": mean, "half_width": half, "predicted": predicted[e]["frobenius"]}
@@ -182,13 +200,16 @@ def cases(effort, rng, seed=0):
 
 
 def crossing(effort, rng, seed=0, n_joint=200):
-    """The spread signal against the number of marginal frames: where the hierarchy overtakes the joint estimate."""
+    """The spread signal against the number of marginal frames: where the hierarchy overtakes the
+    joint estimate."""
     found = {"n_joint": n_joint, "model": SPREAD, "lines": {}}
     for name, shared in (("own W", False), ("shared W", True)):
         model = BlockModel(shared=shared, seed=seed, **SPREAD)
-        dictionaries = 1 if shared else model.k                     # each learned from frames of its own
+        # each learned from frames of its own
+        dictionaries = 1 if shared else model.k
         grid = np.unique(np.geomspace(100, 10_000, effort.crossing_points).astype(int))
-        curve = {int(n): gaussian_curves.predict(model, n_joint, int(n), draws=effort.draws) for n in grid}
+        curve = {int(n): gaussian_curves.predict(model, n_joint, int(n), draws=effort.draws)
+                 for n in grid}
         found["J1"] = curve[100]["J1"]["frobenius"]
         line = {"threshold": float(model.d * (model.sigma**2 / model.theta) ** 2 * dictionaries)}
         for e in ("H-full", "H-par"):
@@ -199,17 +220,20 @@ def crossing(effort, rng, seed=0, n_joint=200):
                                metrics=("frobenius",))
             for e in ("H-full", "H-par"):
                 mean, half = interval(measured[n_joint][e]["frobenius"])
-                line[e]["measured"].append({"frames": frames * dictionaries, "mean": mean, "half_width": half})
+                line[e]["measured"].append({"frames": frames * dictionaries, "mean": mean,
+                                            "half_width": half})
         found["lines"][name] = line
     return found
 
 
 def top_eigenvalues(strengths, n, p, rng):
-    """Largest eigenvalue of a sample covariance, and its squared cosine with the first spike, for a grid of strengths.
+    """Largest eigenvalue of a sample covariance, and its squared cosine with the first spike, for a
+    grid of strengths.
 
-    strengths (t, q) at unit noise.  One white Wishart matrix [[A, B], [B', C]] serves the whole grid (so a curve is
-    smooth in theta): with D = diag(sqrt(1 + strengths)) the top eigenvalue is the y above C's own with
-    lambda_max(D (A + B (y - C)^-1 B') D) = y,  found by bisection; its vector is (w, (y - C)^-1 B' D w).
+    strengths (t, q) at unit noise.  One white Wishart matrix [[A, B], [B', C]] serves the whole
+    grid (so a curve is smooth in theta): with D = diag(sqrt(1 + strengths)) the top eigenvalue is
+    the y above C's own with lambda_max(D (A + B (y - C)^-1 B') D) = y,  found by bisection; its
+    vector is (w, (y - C)^-1 B' D w).
     """
     q = strengths.shape[1]
     z = rng.standard_normal((n, p))
@@ -234,11 +258,13 @@ def top_eigenvalues(strengths, n, p, rng):
 
 
 def white_top_eigenvalues(n, p, draws, rng):
-    """Largest eigenvalues of pure noise, by Dumitriu and Edelman's bidiagonal model (2002): the same law."""
+    """Largest eigenvalues of pure noise, by Dumitriu and Edelman's bidiagonal model (2002): the
+    same law."""
     m, most = min(n, p), max(n, p)
     a = np.sqrt(rng.chisquare(np.arange(most, most - m, -1), (draws, m)))  # diagonal
     b = np.sqrt(rng.chisquare(np.arange(m - 1, 0, -1), (draws, m - 1)))  # beside it
     diagonal = a**2 + np.concatenate([np.zeros((draws, 1)), b**2], axis=1)
     beside = a[:, :-1] * b
     last = {"select": "i", "select_range": (m - 1, m - 1)}
-    return np.array([eigvalsh_tridiagonal(*pair, **last)[0] for pair in zip(diagonal, beside, strict=True)]) / n
+    return np.array([eigvalsh_tridiagonal(*pair, **last)[0]
+                     for pair in zip(diagonal, beside, strict=True)]) / n

@@ -1,12 +1,16 @@
-"""Section 3.2 made exact: a Gaussian object of k correlated blocks, and the ways to learn its covariance from samples.
+"""Section 3.2 made exact: a Gaussian object of k correlated blocks, and the ways to learn its
+covariance from samples.
 
 The model, in the paper's words "splits its p variables into k blocks": block i is
-    x_i = sqrt(theta) W_i z_i + eps_i,    W_i (d, r) orthonormal,  eps ~ N(0, sigma^2 I),  Cov(z) = R (x) I_r,
-so  Sigma = theta W (R (x) I_r) W' + sigma^2 I  with W = blockdiag(W_1 .. W_k).  Its spikes are sigma^2 + theta mu_j,
-each r times, mu_j the eigenvalues of R.  The mean (zero) is known to every estimator, sigma to those that use spikes.
+    x_i = sqrt(theta) W_i z_i + eps_i,    W_i (d, r) orthonormal,  eps ~ N(0, sigma^2 I),  Cov(z) =
+    R (x) I_r,
+so  Sigma = theta W (R (x) I_r) W' + sigma^2 I  with W = blockdiag(W_1 .. W_k).  Its spikes are
+sigma^2 + theta mu_j, each r times, mu_j the eigenvalues of R.  The mean (zero) is known to every
+estimator, sigma to those that use spikes.
 
 Axis letters: n sample, i j block, a b coordinate within a block, m latent coordinate.
-What each estimator must cost is predicted in `ldf_np/gaussian_curves.py` from the laws in `ldf_np/gaussian_theory.py`.
+What each estimator must cost is predicted in `ldf_np/gaussian_curves.py` from the laws in
+`ldf_np/gaussian_theory.py`.
 """
 
 from dataclasses import dataclass, field
@@ -23,12 +27,13 @@ METRIC_NAMES = {
     "kl_reverse": "KL(model || truth)",
 }
 
-# ------------------------------------------------------------------ covariances, kept in their structure
+# ------------------------------------------------------------ covariances, kept in their structure
 
 
 @dataclass(frozen=True)
 class Covariance:
-    """basis @ core @ basis' + tail (I - basis basis'): an orthonormal basis (p, q), a core (q, q) or its diagonal."""
+    """basis @ core @ basis' + tail (I - basis basis'): an orthonormal basis (p, q), a core (q, q)
+    or its diagonal."""
 
     basis: np.ndarray
     core: np.ndarray
@@ -44,7 +49,8 @@ class Covariance:
         return self.basis.shape[0] - self.basis.shape[1]
 
     def trace(self):
-        return (self.core.sum() if self.core.ndim == 1 else np.trace(self.core)) + self.outside * self.tail
+        return (self.core.sum() if self.core.ndim == 1
+                else np.trace(self.core)) + self.outside * self.tail
 
     def square(self):
         """tr Sigma^2."""
@@ -59,7 +65,8 @@ class Covariance:
     def within(self, frame):
         """frame' Sigma frame for orthonormal columns."""
         inner = frame.T @ self.basis
-        above = self.core - self.tail if self.core.ndim == 1 else self.core - self.tail * np.eye(len(self.core))
+        above = self.core - self.tail if self.core.ndim == 1 else self.core - self.tail * np.eye(
+            len(self.core))
         weighted = inner * above if above.ndim == 1 else inner @ above
         return weighted @ inner.T + self.tail * np.eye(frame.shape[1])
 
@@ -79,7 +86,8 @@ class Covariance:
 
 
 def _operator_norm(one, two):
-    """The largest |eigenvalue| of one - two; outside the two bases' span the difference is a multiple of I."""
+    """The largest |eigenvalue| of one - two; outside the two bases' span the difference is a
+    multiple of I."""
     width = one.basis.shape[1] + two.basis.shape[1]
     if width > one.p // 2:
         return np.abs(np.linalg.eigvalsh(one.dense() - two.dense())[[0, -1]]).max()
@@ -89,7 +97,8 @@ def _operator_norm(one, two):
 
 
 def kl_divergence(one, two):
-    """KL(N(0, one) || N(0, two)) = (tr two^-1 one - p + ln det two - ln det one) / 2; infinite if one is singular."""
+    """KL(N(0, one) || N(0, two)) = (tr two^-1 one - p + ln det two - ln det one) / 2; infinite if
+    one is singular."""
     logdet = two.logdet() - one.logdet()
     if not np.isfinite(logdet):
         return np.inf
@@ -97,7 +106,8 @@ def kl_divergence(one, two):
 
 
 def errors(model, truth, metrics=METRICS):
-    """How far a model's covariance is from the truth: squared Frobenius, operator norm, and KL both ways."""
+    """How far a model's covariance is from the truth: squared Frobenius, operator norm, and KL both
+    ways."""
     rules = {
         "frobenius": lambda: model.square() + truth.square() - 2 * truth.trace_with(model),
         "operator": lambda: _operator_norm(model, truth),
@@ -111,7 +121,8 @@ def errors(model, truth, metrics=METRICS):
 
 
 def autoregressive(rho, k):
-    """R_ij = rho^|i-j|, the paper's "dependencies described by a few parameters" with one parameter."""
+    """R_ij = rho^|i-j|, the paper's "dependencies described by a few parameters" with one
+    parameter."""
     lag = np.abs(np.subtract.outer(np.arange(whole_number("k", k, 1)), np.arange(k)))
     return np.asarray(real_number("rho", rho), float) ** lag if rho else np.eye(k)
 
@@ -125,7 +136,9 @@ def autoregressive_slope(rho, k):
 def _check_correlation(R, k):
     R = np.array(R)
     if R.shape != (k, k) or R.dtype.kind not in "fiu":
-        raise ValueError(f"R: expected real numbers of shape (k, k) = ({k}, {k}), got {R.dtype} of shape {R.shape}")
+        raise ValueError(
+            f"R: expected real numbers of shape (k, k) = ({k}, {k}), got {R.dtype} of shape "
+            f"{R.shape}")
     R = R.astype(float)
     if not np.all(np.isfinite(R)) or not np.allclose(R, R.T, atol=1e-10):
         raise ValueError("R: expected a finite and symmetric matrix")
@@ -133,7 +146,8 @@ def _check_correlation(R, k):
         raise ValueError("R: expected a unit diagonal (theta carries the scale)")
     least = np.linalg.eigvalsh(R)[0]
     if least <= 1e-12:
-        raise ValueError(f"R: expected a positive definite matrix, but its least eigenvalue is {least:.3g}")
+        raise ValueError(
+            f"R: expected a positive definite matrix, but its least eigenvalue is {least:.3g}")
     return (R + R.T) / 2
 
 
@@ -145,7 +159,8 @@ def _check_draws(n, rng):
 
 @dataclass(frozen=True, eq=False)
 class BlockModel:
-    """The population of Section 3.2: k blocks of d numbers, r latent directions each, correlated over blocks by R."""
+    """The population of Section 3.2: k blocks of d numbers, r latent directions each, correlated
+    over blocks by R."""
 
     k: int = 5
     d: int = 60
@@ -195,11 +210,13 @@ class BlockModel:
 
     @property
     def strengths(self):
-        """Spike strengths theta mu_j / sigma^2 of the joint covariance, each r times, largest first."""
+        """Spike strengths theta mu_j / sigma^2 of the joint covariance, each r times, largest
+        first."""
         return np.repeat(self.theta * self.mu / self.sigma**2, self.r)
 
     def covariance(self):
-        core = self.theta * np.kron(self.R, np.eye(self.r)) + self.sigma**2 * np.eye(self.k * self.r)
+        core = self.theta * np.kron(
+            self.R, np.eye(self.r)) + self.sigma**2 * np.eye(self.k * self.r)
         return Covariance(block_diagonal(self.W), core, self.sigma**2)
 
     def joint_samples(self, n, rng):
@@ -211,7 +228,8 @@ class BlockModel:
         return x + np.sqrt(self.theta) * np.einsum("iam,nim->nia", self.W, z)
 
     def frames(self, n, rng):
-        """(1, n, d) frames if W is shared, else (k, n, d), n of each block: marginals, no two from one object."""
+        """(1, n, d) frames if W is shared, else (k, n, d), n of each block: marginals, no two from
+        one object."""
         n = _check_draws(n, rng)
         W = self.W[:1] if self.shared else self.W
         z = rng.standard_normal((len(W), n, self.r))
@@ -219,7 +237,8 @@ class BlockModel:
         return x + np.sqrt(self.theta) * np.einsum("iam,inm->ina", W, z)
 
     def frames_of(self, x):
-        """The blocks of joint samples (n, k, d), laid out as `frames` are: all there is without extra marginals."""
+        """The blocks of joint samples (n, k, d), laid out as `frames` are: all there is without
+        extra marginals."""
         return x.reshape(1, -1, self.d) if self.shared else x.transpose(1, 0, 2)
 
 
@@ -231,10 +250,10 @@ def block_diagonal(W):
     return out.reshape(k * d, k * r)
 
 
-# ------------------------------------------------------------------ estimators that see only joint samples
+# ---------------------------------------------------------- estimators that see only joint samples
 
 
-# ------------------------------------------------------------------ estimators that split the object
+# ---------------------------------------------------------------- estimators that split the object
 
 
 # ------------------------------------------------------------------ experiments

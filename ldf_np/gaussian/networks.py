@@ -1,12 +1,14 @@
-"""LDF and its joint rival with linear networks, whose model covariance can be read off the weights: the bridge from the
-formulas of `gaussian_curves.py` to the real training code.
+"""LDF and its joint rival with linear networks, whose model covariance can be read off the weights:
+the bridge from the formulas of `gaussian_curves.py` to the real training code.
 
-A Gaussian family needs no more than linear generators and quadratic discriminators (Feizi et al. 2017, "Understanding
-GANs: the LQG setting"): D(x) = sum_j a_j (w_j' x)^2 + b sees second moments and nothing else, so where it is
-indifferent those of model and data agree.  The shortcut of a linear ALI is a linear autoencoder, whose optimum is the
-span of the top principal components (Baldi and Hornik 1989); the adversarial part gives z its scale.
+A Gaussian family needs no more than linear generators and quadratic discriminators (Feizi et al.
+2017, "Understanding GANs: the LQG setting"): D(x) = sum_j a_j (w_j' x)^2 + b sees second moments
+and nothing else, so where it is indifferent those of model and data agree.  The shortcut of a
+linear ALI is a linear autoencoder, whose optimum is the span of the top principal components (Baldi
+and Hornik 1989); the adversarial part gives z its scale.
 
-Everything is in units of the noise: data come divided by sigma, which is known, as for the estimators of `gaussian.py`.
+Everything is in units of the noise: data come divided by sigma, which is known, as for the
+estimators of `gaussian.py`.
 """
 
 import numpy as np
@@ -46,13 +48,16 @@ def _linear(n_in, n_out, std, rng):
 
 def quadratic_critic(size, features, std, rng):
     """sum_j a_j (w_j' x)^2 + b: (n, size) -> logits (n, 1)."""
-    return nn.Sequential(_linear(size, features, std, rng), Square(), nn.Linear(features, 1, init=nn.normal(0.1), rng=rng))
+    return nn.Sequential(_linear(size, features, std, rng), Square(),
+                         nn.Linear(features, 1, init=nn.normal(0.1), rng=rng))
 
 
 class LinearDecoder(Decoder):
-    """z -> h -> G h, plus, in training, noise that encodes to nothing: (1 - P) eps, P the projection on G's columns.
+    """z -> h -> G h, plus, in training, noise that encodes to nothing: (1 - P) eps, P the
+    projection on G's columns.
 
-    Given its code, a frame of the model is exactly that: x = G h + (1 - P) eps.  No gradient flows through the noise.
+    Given its code, a frame of the model is exactly that: x = G h + (1 - P) eps.  No gradient flows
+    through the noise.
     """
 
     def __init__(self, head, body, rng):
@@ -77,11 +82,13 @@ class LinearGenerator(nn.Module):
 
     def forward(self, z):
         x = self.linear(z)
-        return x + self.sigma * rows(self.rng.standard_normal, x.shape, x.dtype) if self.training and self.sigma else x
+        return x + self.sigma * rows(self.rng.standard_normal, x.shape,
+                                     x.dtype) if self.training and self.sigma else x
 
 
 def linear_ali(d, r, seed=0):
-    """The bottom level: frames (n, d) <-> h (r numbers) <-> z ~ N(0, I_r), against a quadratic critic of (x, z)."""
+    """The bottom level: frames (n, d) <-> h (r numbers) <-> z ~ N(0, I_r), against a quadratic
+    critic of (x, z)."""
     whole("d", d), whole("r", r)
     rng = Generator(seed)
     encoder = Encoder(_linear(d, r, d**-0.5, rng), _linear(r, r, 1.0, rng))
@@ -95,29 +102,33 @@ def linear_ali(d, r, seed=0):
 def linear_ldf(ali, k, r, seed=0):
     """LDF: k frames by one linear ALI, and over their whitened codes (k r numbers) a linear GAN.
 
-    On the codes as they are the GAN does as well: over 20 data sets in four settings the mean error was 1.00 to 1.06
-    times H-full's either way.
+    On the codes as they are the GAN does as well: over 20 data sets in four settings the mean error
+    was 1.00 to 1.06 times H-full's either way.
     """
     rng, size = Generator(seed), k * r
-    generator, critic = LinearGenerator(size, size, 0.0, size**-0.5, rng), quadratic_critic(size, 2 * size, 0.4, rng)
-    top = GAN(generator, critic, size, gamma=0.1, lr=5e-3, discriminator_lr=3e-2, ema=0.98, seed=seed + 1)
+    generator, critic = LinearGenerator(
+        size, size, 0.0, size**-0.5, rng), quadratic_critic(size, 2 * size, 0.4, rng)
+    top = GAN(generator, critic, size, gamma=0.1, lr=5e-3, discriminator_lr=3e-2, ema=0.98,
+              seed=seed + 1)
     return LDF([Level(ali, Frames(k), code="h")], top, Whitening((k, r), size, strength=1.0))
 
 
 def linear_joint_gan(p, q, seed=0):
     """The rival: one linear GAN on whole objects (n, p) with q latent numbers and unit noise.
 
-    With fewer samples than dimensions its discriminator can tell the samples from anything and drives the generator to
-    infinity; these settings (a strong, unweighted penalty; a slow generator) are the calmest of thirteen tried.
+    With fewer samples than dimensions its discriminator can tell the samples from anything and
+    drives the generator to infinity; these settings (a strong, unweighted penalty; a slow
+    generator) are the calmest of thirteen tried.
     """
     rng = Generator(seed)
     generator, critic = LinearGenerator(q, p, 1.0, 0.03, rng), quadratic_critic(p, 16, p**-0.5, rng)
-    return GAN(generator, critic, q, penalty="unweighted", gamma=30.0, lr=5e-4, discriminator_lr=5e-3, ema=0.98,
-               seed=seed + 1)
+    return GAN(generator, critic, q, penalty="unweighted", gamma=30.0, lr=5e-4,
+               discriminator_lr=5e-3, ema=0.98, seed=seed + 1)
 
 
 def fit_top(model, x, steps, batch_size=256):
-    """Train the top of an LDF whose frames are already learned, on objects (n, k, d): what `LDF.fit` does last."""
+    """Train the top of an LDF whose frames are already learned, on objects (n, k, d): what
+    `LDF.fit` does last."""
     codes = model.codes(x)
     white = model.whitening.fit(codes).apply(codes)
     return model.top.fit(white, steps=steps, batch_size=min(batch_size, len(x)))
@@ -129,7 +140,8 @@ def _averaged(gan):
 
 
 def ldf_covariance(model):
-    """The covariance of what a linear LDF generates: G C G' + (1 - P), C that of the codes, all from the weights."""
+    """The covariance of what a linear LDF generates: G C G' + (1 - P), C that of the codes, all
+    from the weights."""
     k, r = model.whitening.code_shape
     unwhiten = (model.whitening.basis.data * model.whitening.scale.data).astype(float)  # (k r, k r)
     A = unwhiten @ _averaged(model.top).T  # codes = A z
@@ -146,13 +158,16 @@ def gan_covariance(gan):
 
 
 def compare(model, n_joints, n_frames, steps, rng, seed=0):
-    """Train LDF and the joint GAN on one data set and measure both beside their formulas: one dict for each n_joint.
+    """Train LDF and the joint GAN on one data set and measure both beside their formulas: one dict
+    for each n_joint.
 
-    `steps`: {"frames", "top", "joint"}.  "joint GAN" is its best moment, looked up every 20 steps, truth at hand:
-    no stopping rule could do better.  The frames are learned once; a smaller n_joint is the head of a larger one.
+    `steps`: {"frames", "top", "joint"}.  "joint GAN" is its best moment, looked up every 20 steps,
+    truth at hand: no stopping rule could do better.  The frames are learned once; a smaller n_joint
+    is the head of a larger one.
     """
     if not model.shared:
-        raise ValueError("shared: expected True, for the levels of LDF share one network over the blocks")
+        raise ValueError(
+            "shared: expected True, for the levels of LDF share one network over the blocks")
     truth, unit = model.covariance(), model.sigma
     frames, objects = model.frames(n_frames, rng), model.joint_samples(max(n_joints), rng)
     blocks = learn_blocks(frames, model.r, unit)
@@ -161,7 +176,8 @@ def compare(model, n_joints, n_frames, steps, rng, seed=0):
         return errors(Covariance(c.basis, c.core * unit**2, c.tail * unit**2), truth)
 
     ali = linear_ali(model.d, model.r, seed)
-    bottom = ali.fit((frames[0] / unit).astype(np.float32), steps=steps["frames"], batch_size=min(256, n_frames))
+    bottom = ali.fit((frames[0] / unit).astype(np.float32), steps=steps["frames"],
+                     batch_size=min(256, n_frames))
     rows = []
     for n in n_joints:
         x = (objects[:n] / unit).astype(np.float32)
@@ -173,15 +189,18 @@ def compare(model, n_joints, n_frames, steps, rng, seed=0):
             if history.steps % 20 == 0:
                 path[history.steps] = measured(gan_covariance(joint))
 
-        whole = joint.fit(x.reshape(n, -1), steps=steps["joint"], batch_size=min(128, n), callback=watch)
+        whole = joint.fit(x.reshape(n, -1), steps=steps["joint"], batch_size=min(128, n),
+                          callback=watch)
         best = min(path, key=lambda step: path[step]["frobenius"])
-        analytic = {**joint_estimates(objects[:n], unit), **hierarchical_estimates(objects[:n], blocks, unit)}
+        analytic = {**joint_estimates(objects[:n], unit),
+                    **hierarchical_estimates(objects[:n], blocks, unit)}
         predicted = predict(model, n, n_frames)
         rows.append({
             "n_joint": n, "steps": steps, "LDF": measured(ldf_covariance(ldf)),
-            "joint GAN": path[best], "joint GAN best step": best, "joint GAN at the end": path[max(path)],
-            **{name: errors(analytic[name], truth) for name in ("H-full", "J1")},
+            "joint GAN": path[best], "joint GAN best step": best, "joint GAN at the end":
+            path[max(path)], **{name: errors(analytic[name], truth) for name in ("H-full", "J1")},
             **{f"{name} predicted": predicted[name] for name in ("H-full", "J1")},
-            "seconds": {"frames": bottom.seconds[-1], "top": top.seconds[-1], "joint": whole.seconds[-1]},
+            "seconds": {"frames": bottom.seconds[-1], "top": top.seconds[-1], "joint":
+                        whole.seconds[-1]},
         })
     return rows

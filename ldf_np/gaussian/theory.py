@@ -1,20 +1,26 @@
-"""The laws behind Section 3.2: what random matrix theory says a covariance estimate must cost, before any data.
+"""The laws behind Section 3.2: what random matrix theory says a covariance estimate must cost,
+before any data.
 
-Everything here is a number computed from numbers; `ldf_np/gaussian.py` holds the model, the data and the estimators.
+Everything here is a number computed from numbers; `ldf_np/gaussian.py` holds the model, the data
+and the estimators.
 
-Units.  Functions below measure variances in units of the noise, sigma^2 = 1; `predict` puts sigma back.
-A *spike* is a population eigenvalue l > 1 above the noise; theta = l - 1 is its strength; gamma = dimension / samples.
+Units.  Functions below measure variances in units of the noise, sigma^2 = 1; `predict` puts sigma
+back. A *spike* is a population eigenvalue l > 1 above the noise; theta = l - 1 is its strength;
+gamma = dimension / samples.
 
 Sources
   [P]   Locally Disentangled Factors, Section 3.2.
-  [J]   Johnstone, On the distribution of the largest eigenvalue in principal components analysis, Ann. Stat. 2001.
-  [BBP] Baik, Ben Arous, Peche, Phase transition of the largest eigenvalue..., Ann. Prob. 2005;
+  [J]   Johnstone, On the distribution of the largest eigenvalue in principal components analysis,
+  Ann. Stat. 2001. [BBP] Baik, Ben Arous, Peche, Phase transition of the largest eigenvalue..., Ann.
+  Prob. 2005;
         with Paul, Statistica Sinica 2007, for the angles and the spread.
-  [DGJ] Donoho, Gavish, Johnstone, Optimal shrinkage of eigenvalues in the spiked covariance model, Ann. Stat. 2018.
-  [LW]  Ledoit, Wolf, A well-conditioned estimator for large-dimensional covariance matrices, J. Multivar. Anal. 2004.
-  [FS]  Ferrari, Spohn, A determinantal formula for the GOE Tracy-Widom distribution, J. Phys. A 2005;
+  [DGJ] Donoho, Gavish, Johnstone, Optimal shrinkage of eigenvalues in the spiked covariance model,
+  Ann. Stat. 2018. [LW]  Ledoit, Wolf, A well-conditioned estimator for large-dimensional covariance
+  matrices, J. Multivar. Anal. 2004. [FS]  Ferrari, Spohn, A determinantal formula for the GOE
+  Tracy-Widom distribution, J. Phys. A 2005;
         Bornemann, On the numerical evaluation of Fredholm determinants, Math. Comp. 2010.
-  [Ma]  Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart matrices, Bernoulli 2012.
+  [Ma]  Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart matrices,
+  Bernoulli 2012.
 """
 
 from functools import cache
@@ -26,32 +32,36 @@ from scipy.stats import norm
 
 from ..runtime.checks import real_number, whole_number
 
-# ------------------------------------------------------------------ what the functions ask of their arguments
+# ------------------------------------------------------- what the functions ask of their arguments
 
 
 def _at_least_0(name, value):
-    """A number or an array of them as floats; ValueError naming the parameter if one is negative or not finite."""
+    """A number or an array of them as floats; ValueError naming the parameter if one is negative or
+    not finite."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)) or np.any(array < 0):
         raise ValueError(f"{name}: expected finite numbers of at least 0, got {value!r:.80}")
     return array.astype(float)
 
 
-# ------------------------------------------------------------------ one spike: where it goes, and how far it turns
+# -------------------------------------------------- one spike: where it goes, and how far it turns
 
 
 def bbp_threshold(gamma):
-    """The weakest strength theta = l - 1 that a sample covariance can see: sqrt(gamma) [BBP].  Asymptotic."""
+    """The weakest strength theta = l - 1 that a sample covariance can see: sqrt(gamma) [BBP].
+    Asymptotic."""
     return np.sqrt(_at_least_0("gamma", gamma))
 
 
 def bulk_edge(gamma):
-    """The right edge (1 + sqrt(gamma))^2 of the Marchenko-Pastur law: where pure noise ends.  Asymptotic."""
+    """The right edge (1 + sqrt(gamma))^2 of the Marchenko-Pastur law: where pure noise ends.
+    Asymptotic."""
     return (1 + bbp_threshold(gamma)) ** 2
 
 
 def spike_eigenvalue(theta, gamma):
-    """Limit of a spike's sample eigenvalue, l = 1 + theta: l (1 + gamma/theta) above the threshold, else the edge."""
+    """Limit of a spike's sample eigenvalue, l = 1 + theta: l (1 + gamma/theta) above the threshold,
+    else the edge."""
     theta, gamma = np.broadcast_arrays(_at_least_0("theta", theta), _at_least_0("gamma", gamma))
     seen = theta > bbp_threshold(gamma)
     safe = np.where(seen, theta, 1.0)
@@ -61,8 +71,8 @@ def spike_eigenvalue(theta, gamma):
 def spike_cosine2(theta, gamma):
     """Limit c^2 of the squared cosine between a sample eigenvector and its spike (Paul 2007).
 
-    c^2 = (1 - gamma/theta^2) / (1 + gamma/theta) above the threshold, 0 at and below it.  Asymptotic; at finite n the
-    mean differs by O(1/n), and near the threshold by O(n^(-1/3)).
+    c^2 = (1 - gamma/theta^2) / (1 + gamma/theta) above the threshold, 0 at and below it.
+    Asymptotic; at finite n the mean differs by O(1/n), and near the threshold by O(n^(-1/3)).
     """
     theta, gamma = np.broadcast_arrays(_at_least_0("theta", theta), _at_least_0("gamma", gamma))
     seen = theta > bbp_threshold(gamma)
@@ -71,12 +81,14 @@ def spike_cosine2(theta, gamma):
 
 
 def spike_spread(theta, gamma, n):
-    """Standard deviation of a simple spike's sample eigenvalue: l sqrt(2 (1 - gamma/theta^2) / n).  Asymptotic."""
+    """Standard deviation of a simple spike's sample eigenvalue: l sqrt(2 (1 - gamma/theta^2) / n).
+    Asymptotic."""
     return (1 + theta) * np.sqrt(2 * np.maximum(1 - gamma / theta**2, 0) / n)
 
 
 def unshifted_spike(eigenvalue, gamma):
-    """The strength theta that a sample eigenvalue came from: `spike_eigenvalue` solved for theta; 0 inside the bulk."""
+    """The strength theta that a sample eigenvalue came from: `spike_eigenvalue` solved for theta; 0
+    inside the bulk."""
     eigenvalue = _at_least_0("eigenvalue", eigenvalue)
     b = eigenvalue - 1 - gamma  # theta^2 - b theta + gamma = 0
     root = np.sqrt(np.maximum(b * b - 4 * gamma, 0))
@@ -84,10 +96,11 @@ def unshifted_spike(eigenvalue, gamma):
 
 
 def shrunk_strength(eigenvalue, gamma):
-    """The strength to *use* for a sample eigenvector, theta c^2: it minimises the Frobenius error [DGJ].
+    """The strength to *use* for a sample eigenvector, theta c^2: it minimises the Frobenius error
+    [DGJ].
 
-    With u^ = c u + s v the loss of a u^u^' against theta uu' is theta^2 - 2 a theta c^2 + a^2, least at a = theta c^2,
-    where it is theta^2 (1 - c^4).
+    With u^ = c u + s v the loss of a u^u^' against theta uu' is theta^2 - 2 a theta c^2 + a^2,
+    least at a = theta c^2, where it is theta^2 (1 - c^4).
     """
     theta = unshifted_spike(eigenvalue, gamma)
     return theta * spike_cosine2(theta, gamma)
@@ -103,9 +116,11 @@ def _quadrature(points=32, length=16.0):
 
 
 def tracy_widom_cdf(s):
-    """F_1(s), the law of the largest eigenvalue of real noise: det(1 - Ai(x + y + s)) on L^2(0, inf) [FS].
+    """F_1(s), the law of the largest eigenvalue of real noise: det(1 - Ai(x + y + s)) on L^2(0,
+    inf) [FS].
 
-    SciPy has no Tracy-Widom law.  The Fredholm determinant, by Gauss-Legendre quadrature, is exact to about 1e-12.
+    SciPy has no Tracy-Widom law.  The Fredholm determinant, by Gauss-Legendre quadrature, is exact
+    to about 1e-12.
     """
     x, w = _quadrature()
     root = np.sqrt(w)
@@ -128,24 +143,28 @@ def tracy_widom_quantile(probability):
 
 
 def tracy_widom_scale(n, p):
-    """(mu, s) such that (n lambda_max - mu) / s follows F_1 for n samples of white noise in p dimensions.  Asymptotic.
+    """(mu, s) such that (n lambda_max - mu) / s follows F_1 for n samples of white noise in p
+    dimensions.  Asymptotic.
 
-    With a = sqrt(n - 1/2), b = sqrt(p - 1/2):  mu = (a + b)^2,  s = (a + b)(1/a + 1/b)^(1/3) [Ma].  Johnstone's choice,
-    a = sqrt(n - 1) and b = sqrt(p), has an error of the order min(n, p)^(-1/3) instead of ^(-2/3): at n = 4000, p = 60
-    its 5% test raised 4.4% false alarms in 20,000 draws, this one 5.1%.
+    With a = sqrt(n - 1/2), b = sqrt(p - 1/2):  mu = (a + b)^2,  s = (a + b)(1/a + 1/b)^(1/3) [Ma].
+    Johnstone's choice, a = sqrt(n - 1) and b = sqrt(p), has an error of the order min(n, p)^(-1/3)
+    instead of ^(-2/3): at n = 4000, p = 60 its 5% test raised 4.4% false alarms in 20,000 draws,
+    this one 5.1%.
     """
     a, b = np.sqrt(whole_number("n", n, 1) - 0.5), np.sqrt(whole_number("p", p, 1) - 0.5)
     return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
 
 
 def critical_eigenvalue(n, p, level=0.05):
-    """Reject "only noise" at this level when the largest sample eigenvalue exceeds it.  Asymptotic."""
+    """Reject "only noise" at this level when the largest sample eigenvalue exceeds it.
+    Asymptotic."""
     mu, s = tracy_widom_scale(n, p)
     return (mu + s * tracy_widom_quantile(1 - real_number("level", level))) / n
 
 
 def detection_power(theta, n, p, level=0.05):
-    """P(the top-eigenvalue test sees a spike): the spike's normal law past the critical value, and `level` below BBP.
+    """P(the top-eigenvalue test sees a spike): the spike's normal law past the critical value, and
+    `level` below BBP.
 
     Asymptotic, and worst within O(n^(-1/3)) of the threshold, where neither law holds.
     """
@@ -162,9 +181,11 @@ def detection_power(theta, n, p, level=0.05):
 
 
 def crossover_strength(k, frames, n_joint):
-    """The mu_1 (largest eigenvalue of R) above which the joint threshold is the lower one: sqrt(k frames / n_joint).
+    """The mu_1 (largest eigenvalue of R) above which the joint threshold is the lower one: sqrt(k
+    frames / n_joint).
 
-    Joint sees theta mu_1 > sqrt(k d / n_joint); a block sees theta > sqrt(d / frames).  d and theta cancel.
+    Joint sees theta mu_1 > sqrt(k d / n_joint); a block sees theta > sqrt(d / frames).  d and theta
+    cancel.
     """
     return np.sqrt(k * frames / n_joint)
 
@@ -181,29 +202,34 @@ def wishart_frobenius(cov, n):
 
 
 def wishart_logdet(n, p):
-    """E[ln det S - ln det cov] = sum_i psi((n - i + 1)/2) + p ln(2/n), i = 1..p.  Exact for n >= p; -inf below."""
+    """E[ln det S - ln det cov] = sum_i psi((n - i + 1)/2) + p ln(2/n), i = 1..p.  Exact for n >= p;
+    -inf below."""
     if whole_number("n", n, 1) < whole_number("p", p, 1):
         return -np.inf
     return float(digamma((n - np.arange(p)) / 2).sum() + p * np.log(2 / n))
 
 
 def wishart_kl(n, p):
-    """(E KL(cov || S), E KL(S || cov)) for n samples in p dimensions; neither depends on cov.  Exact, zero mean known.
+    """(E KL(cov || S), E KL(S || cov)) for n samples in p dimensions; neither depends on cov.
+    Exact, zero mean known.
 
-    E S^-1 = n/(n-p-1) cov^-1 gives the first, finite for n > p + 1; E S = cov gives the second, finite for n >= p.
+    E S^-1 = n/(n-p-1) cov^-1 gives the first, finite for n > p + 1; E S = cov gives the second,
+    finite for n >= p.
     """
     logdet = wishart_logdet(n, p)
     forward = (n * p / (n - p - 1) - p + logdet) / 2 if n > p + 1 else np.inf
     return forward, -logdet / 2
 
 
-# ------------------------------------------------------------------ linear shrinkage: J0 and Ledoit-Wolf
+# ------------------------------------------------------------ linear shrinkage: J0 and Ledoit-Wolf
 
 
 def linear_shrinkage_weight(eigenvalues, n):
-    """(b, loss) of the best (1-b) S + b m I, m = tr Sigma / p: b = beta^2 / (alpha^2 + beta^2) [LW].  Exact.
+    """(b, loss) of the best (1-b) S + b m I, m = tr Sigma / p: b = beta^2 / (alpha^2 + beta^2)
+    [LW].  Exact.
 
-    beta^2 = E||S - Sigma||^2 and alpha^2 = ||Sigma - m I||^2; the least loss is alpha^2 beta^2 / (alpha^2 + beta^2).
+    beta^2 = E||S - Sigma||^2 and alpha^2 = ||Sigma - m I||^2; the least loss is alpha^2 beta^2 /
+    (alpha^2 + beta^2).
     """
     l = np.asarray(eigenvalues, float)
     beta2 = (np.sum(l**2) + l.sum() ** 2) / n
@@ -214,8 +240,9 @@ def linear_shrinkage_weight(eigenvalues, n):
 def ledoit_wolf_weight(eigenvalues, n):
     """(b, loss) of Ledoit-Wolf itself, whose estimate of beta^2 has the mean (1 - 1/n) beta^2.
 
-    It averages ||x x' - S||^2, and S contains x.  The loss exceeds the oracle's by (beta^2/n)^2 / (alpha^2 + beta^2), a
-    fifth of it at n = 30, p = 300.  Asymptotic: the spread of the estimated weight is left out.
+    It averages ||x x' - S||^2, and S contains x.  The loss exceeds the oracle's by (beta^2/n)^2 /
+    (alpha^2 + beta^2), a fifth of it at n = 30, p = 300.  Asymptotic: the spread of the estimated
+    weight is left out.
     """
     l = np.asarray(eigenvalues, float)
     beta2 = (np.sum(l**2) + l.sum() ** 2) / n
@@ -224,15 +251,17 @@ def ledoit_wolf_weight(eigenvalues, n):
 
 
 def linear_shrinkage_operator(thetas, gamma, b, m):
-    """Limit of ||(1-b) S + b m I - Sigma||_op for spikes 1 + theta on unit noise (b = 0: the sample covariance).
+    """Limit of ||(1-b) S + b m I - Sigma||_op for spikes 1 + theta on unit noise (b = 0: the sample
+    covariance).
 
-    Derivation.  Split off the spike's coordinate, S = [[l, s'], [s, S_2]].  An outlier y of the difference solves
+    Derivation.  Split off the spike's coordinate, S = [[l, s'], [s, S_2]].  An outlier y of the
+    difference solves
         (1-b) l + b m - l - y = (1-b) s' (S_2 - zeta)^-1 s,    y = (1-b) zeta + b m - 1.
     Write zeta = (1 + a)(1 + gamma/a), |a| > sqrt(gamma), outside the bulk of S_2; there
     s'(S_2 - zeta)^-1 s -> -l gamma/a, and what is left is a quadratic,
         a^2 + (1 + gamma + (b l - 1)/(1-b)) a - gamma theta = 0.
-    Without an outlier the edge of the bulk (a = +-sqrt(gamma)) is the norm.  So S itself has an outlier only for
-    theta > 1 + sqrt(gamma), a threshold of its own beside BBP's.  Asymptotic.
+    Without an outlier the edge of the bulk (a = +-sqrt(gamma)) is the norm.  So S itself has an
+    outlier only for theta > 1 + sqrt(gamma), a threshold of its own beside BBP's.  Asymptotic.
     """
     root = np.sqrt(gamma)
 
@@ -248,15 +277,18 @@ def linear_shrinkage_operator(thetas, gamma, b, m):
 
 
 def linear_shrinkage_kl(eigenvalues, n, b, m):
-    """(E KL(Sigma || .), E KL(. || Sigma)) for (1-b) S + b m I, 0 < b < 1, by deterministic equivalents.  Asymptotic.
+    """(E KL(Sigma || .), E KL(. || Sigma)) for (1-b) S + b m I, 0 < b < 1, by deterministic
+    equivalents.  Asymptotic.
 
-    With w = b m / (1-b) and v the root of 1/v = w + (1/n) tr Sigma (1 + v Sigma)^-1 (Silverstein 1995):
-    (S + w)^-1 ~ (1 + v Sigma)^-1 / w  and  ln det(S + w) ~ p ln w + ln det(1 + v Sigma) + n (w v - 1 - ln w v).
+    With w = b m / (1-b) and v the root of 1/v = w + (1/n) tr Sigma (1 + v Sigma)^-1 (Silverstein
+    1995): (S + w)^-1 ~ (1 + v Sigma)^-1 / w  and  ln det(S + w) ~ p ln w + ln det(1 + v Sigma) + n
+    (w v - 1 - ln w v).
     """
     l = np.asarray(eigenvalues, float)
     p, w = len(l), b * m / (1 - b)
     v = brentq(lambda v: 1 / v - w - np.sum(l / (1 + v * l)) / n, 1e-12, 1 / w * (1 + 1e-12))
     trace = np.sum(l / (1 + v * l)) / w / (1 - b)
-    logdet = p * np.log((1 - b) * w) + np.log1p(v * l).sum() + n * (w * v - 1 - np.log(w * v)) - np.log(l).sum()
+    logdet = p * np.log(
+        (1 - b) * w) + np.log1p(v * l).sum() + n * (w * v - 1 - np.log(w * v)) - np.log(l).sum()
     back = (1 - b) * p + b * m * np.sum(1 / l)
     return (trace - p + logdet) / 2, (back - p - logdet) / 2

@@ -1,1 +1,2 @@
-"""What is trained: ALI and its like for a level, GANs for the top, LDF made of them, and what LDF is compared with."""
+"""What is trained: ALI and its like for a level, GANs for the top, LDF made of them, and what LDF
+is compared with."""

@@ -1,8 +1,10 @@
-"""Adversarially learned inference (Dumoulin et al. 2017) with shortcut reconstructions: one level of LDF.
+"""Adversarially learned inference (Dumoulin et al. 2017) with shortcut reconstructions: one level
+of LDF.
 
-An encoder E and a decoder G are trained against one discriminator D that sees pairs: (x, E(x)) is called real and
-(G(z), z), z ~ N(0, I), fake. At the equilibrium both joint distributions are one, so E inverts G. The shortcut
-(LDF paper, Section 3.1) adds a reconstruction that skips z: it enters G at h, E's last hidden layer.
+An encoder E and a decoder G are trained against one discriminator D that sees pairs: (x, E(x)) is
+called real and (G(z), z), z ~ N(0, I), fake. At the equilibrium both joint distributions are one,
+so E inverts G. The shortcut (LDF paper, Section 3.1) adds a reconstruction that skips z: it enters
+G at h, E's last hidden layer.
 
     x --E.body--> h --E.head--> z            z --G.head--> h --G.body--> x
 """
@@ -24,7 +26,8 @@ from ..training.step import CompiledStep
 
 
 class Encoder(Module):
-    """x -> h -> z. ``head`` gives z itself or, for a stochastic encoder, its mean and log-variance side by side."""
+    """x -> h -> z. ``head`` gives z itself or, for a stochastic encoder, its mean and log-variance
+    side by side."""
 
     def __init__(self, body, head, stochastic=False):
         self.body, self.head = function("body", body), function("head", head)
@@ -34,15 +37,16 @@ class Encoder(Module):
         return self.head(self.body(x))
 
     def infer(self, h, rng=None):
-        """z from h: a reparameterised draw mean + exp(log-variance / 2) * noise where the encoder is stochastic
-        and ``rng`` is given, else the mean."""
+        """z from h: a reparameterised draw mean + exp(log-variance / 2) * noise where the encoder
+        is stochastic and ``rng`` is given, else the mean."""
         out = self.head(h)
         if not self.stochastic:
             return out
         mean, log_variance = ops.split(out, 2, axis=-1)
         if rng is None:
             return mean
-        return mean + ops.exp(log_variance * 0.5) * rows(rng.standard_normal, mean.shape, mean.dtype)
+        return mean + ops.exp(log_variance * 0.5) * rows(rng.standard_normal, mean.shape,
+                                                         mean.dtype)
 
 
 class Decoder(Module):
@@ -56,8 +60,8 @@ class Decoder(Module):
 
 
 class Discriminator(Module):
-    """The logit of a pair (x, z): joint(concatenate(x_net(x), z_net(z))) -> (n, 1). No batch normalisation here: the
-    penalty needs one gradient a sample."""
+    """The logit of a pair (x, z): joint(concatenate(x_net(x), z_net(z))) -> (n, 1). No batch
+    normalisation here: the penalty needs one gradient a sample."""
 
     def __init__(self, x_net, z_net, joint):
         for name, net in (("x_net", x_net), ("z_net", z_net), ("joint", joint)):
@@ -79,8 +83,10 @@ class ALI(Module):
     shortcut_weight, latent_weight : float
         w_h and w_z: the weights of mean |x - G.body(h)|^2 and of mean |x - G(E(x))|^2.
     colour_metric : array (c, c), optional
-        For images: the reconstructions' error is that of their colours times it (``losses.colour_metric``).
-    penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength, annealed to 1% of it.
+        For images: the reconstructions' error is that of their colours times it
+        (``losses.colour_metric``).
+    penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength,
+        annealed to 1% of it.
     loss : the adversarial objective (see ``losses.KINDS``).
     lr, discriminator_lr, betas : Adam's settings.
     final_lr : float
@@ -89,14 +95,17 @@ class ALI(Module):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0, latent_weight=5.0,
-                 colour_metric=None, penalty="roth", gamma=0.5, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4,
-                 betas=(0.5, 0.99), final_lr=1.0, seed=0):
+    def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
+                 latent_weight=5.0, colour_metric=None, penalty="roth", gamma=0.5,
+                 loss="non-saturating", lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99),
+                 final_lr=1.0, seed=0):
         check_loss(loss)
         check_penalty(penalty, gamma)
-        for name, value in (("encoder", encoder), ("decoder", decoder), ("discriminator", discriminator)):
+        for name, value in (("encoder", encoder), ("decoder", decoder),
+                            ("discriminator", discriminator)):
             one_of_type(name, value, Module)
-        for name, value in (("shortcut_weight", shortcut_weight), ("latent_weight", latent_weight), ("final_lr", final_lr)):
+        for name, value in (("shortcut_weight", shortcut_weight), ("latent_weight", latent_weight),
+                            ("final_lr", final_lr)):
             number(name, value, 0)
         whole("latent_size", latent_size)
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
@@ -109,16 +118,20 @@ class ALI(Module):
         self.discriminator_optimizer = Adam(discriminator, discriminator_lr, betas)
 
     def step(self, x, share=0.0):
-        """One step of D, E and G on the batch x (n, ...); ``share`` of the training done anneals gamma and the rates.
+        """One step of D, E and G on the batch x (n, ...); ``share`` of the training done anneals
+        gamma and the rates.
 
-        The game is played simultaneously: both sides' gradients are taken at the same point, from one forward pass
-        of E and G, and only then applied. So they can be computed side by side. Returns {name: loss}.
+        The game is played simultaneously: both sides' gradients are taken at the same point, from
+        one forward pass of E and G, and only then applied. So they can be computed side by side.
+        Returns {name: loss}.
         """
         return self.compiled_step().eager_step(x, share)
 
     def compiled_step(self):
         """A ``graph.Step``, which takes such steps and on a CUDA device records them as a graph."""
-        return CompiledStep(self._step, [self.rng, *generators(self.encoder, self.decoder, self.discriminator)], self)
+        return CompiledStep(self._step, [self.rng,
+                                         *generators(self.encoder, self.decoder,
+                                                     self.discriminator)], self)
 
     def _step(self, x, share):
         x = immutable(x)
@@ -128,20 +141,23 @@ class ALI(Module):
         x_tilde = self.decoder(z)
         (d_losses, d_grads), (losses, grads) = side_by_side(
             lambda: self._discriminator_gradients(x.data, z_hat.data, x_tilde.data, z.data, share),
-            lambda: self._generator_gradients(x, h, z_hat, x_tilde, z), ordered=bool(generators(self.discriminator)))
+            lambda: self._generator_gradients(x, h, z_hat, x_tilde, z),
+            ordered=bool(generators(self.discriminator)))
         rate = falling(share, self.final_lr)
         self.discriminator_optimizer.step(d_grads, rate)
         self.generator_optimizer.step(grads, rate)
         return d_losses | losses
 
     def _discriminator_gradients(self, x, z_hat, x_tilde, z, share):
-        real, fake, penalty = penalized_logits(self.discriminator, (x, z_hat), (x_tilde, z), self.penalty, self.rng)
+        real, fake, penalty = penalized_logits(self.discriminator, (x, z_hat), (x_tilde, z),
+                                               self.penalty, self.rng)
         loss = discriminator_loss(real, fake, self.loss)
         total = loss + penalty * (0.5 * annealed(self.gamma, share, dtype=x.dtype))
         return {"D": loss}, grad(total, self.discriminator.parameters())
 
     def _generator_gradients(self, x, h, z_hat, x_tilde, z):
-        losses = {"GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z), self.loss)}
+        losses = {"GE": ali_loss(self.discriminator(x, z_hat), self.discriminator(x_tilde, z),
+                                 self.loss)}
         total = losses["GE"]
         if self.shortcut_weight:
             losses["rec_h"] = reconstruction_loss(x, self.decoder.body(h), self.colour_metric)
@@ -151,9 +167,10 @@ class ALI(Module):
             total = total + losses["rec_z"] * self.latent_weight
         return losses, grad(total, self.generator_optimizer.network.parameters())
 
-    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None, checkpoints=None):
-        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see ``training.train``). Returns a
-        History."""
+    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
+            checkpoints=None):
+        """Train on x (N, ...), float32 or uint8 images; the budget is in steps or minutes (see
+        ``training.train``). Returns a History."""
         batches = Batches(x, batch_size, self.rng)
         step = self.compiled_step()
         return train(lambda share: step(next(batches), share), steps=steps, minutes=minutes,
@@ -166,9 +183,11 @@ class ALI(Module):
         return self._apply(self.decoder, rng.standard_normal((whole("n", n), self.latent_size)))
 
     def encode(self, x, code="h"):
-        """The codes of x (n, ...), float32 or uint8 images: h (the encoder's last hidden layer) or z (its mean)."""
+        """The codes of x (n, ...), float32 or uint8 images: h (the encoder's last hidden layer) or
+        z (its mean)."""
         check_code(code)
-        return self._apply(self.encoder.body if code == "h" else lambda b: self.encoder.infer(self.encoder.body(b)), x)
+        return self._apply(self.encoder.body if code == "h"
+                           else lambda b: self.encoder.infer(self.encoder.body(b)), x)
 
     def decode(self, codes, code="h"):
         """x from codes h or z: a NumPy array (n, ...)."""

@@ -1,14 +1,17 @@
-"""Levels and factors apart: some ranks train the level of the factors while others train the top, and only codes pass between.
+"""Levels and factors apart: some ranks train the level of the factors while others train the top,
+and only codes pass between.
 
 No gradient of LDF crosses a level, so the two need to meet only now and then. In rounds:
 
     bottom's ranks      train 1    train 2    train 3    ...
     codes                      \\          \\          \\
-    top's ranks                    train 1    train 2    ...      on the newest codes, the whitening fitted to them again
+    top's ranks                    train 1    train 2    ...      on the newest codes, the whitening
+    fitted to them again
 
-Each side keeps checkpoints of its own, and after a kill each goes on from its newest. So that they need not be of one moment,
-the top asks for the codes of a round by its number. The bottom gives them, or says "not yet" where it is behind; where it is
-ahead it waits, and has kept those of as many rounds as the top may have gone back.
+Each side keeps checkpoints of its own, and after a kill each goes on from its newest. So that they
+need not be of one moment, the top asks for the codes of a round by its number. The bottom gives
+them, or says "not yet" where it is behind; where it is ahead it waits, and has kept those of as
+many rounds as the top may have gone back.
 """
 
 import sys
@@ -23,9 +26,10 @@ from ..training.loop import train
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
 
-def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1, progress=False,
-              checkpoints=None):
-    """Train an LDF of one level and a top on several ranks, each of which ends with the whole model.
+def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1,
+              progress=False, checkpoints=None):
+    """Train an LDF of one level and a top on several ranks, each of which ends with the whole
+    model.
 
     Parameters
     ----------
@@ -36,43 +40,54 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
     codes : int
         How many objects, drawn anew in each round, are encoded for the top.
     top_ranks : int
-        How many of the ranks train the top; within either group each rank takes its share of every batch.
+        How many of the ranks train the top; within either group each rank takes its share of every
+        batch.
     checkpoints : checkpoint.Checkpoints, optional
-        In a folder for either side, with one at the end of each round besides. A training that goes on may have other numbers
-        of ranks; with the same it gives the same bits as one that was never ended.
+        In a folder for either side, with one at the end of each round besides. A training that goes
+        on may have other numbers of ranks; with the same it gives the same bits as one that was
+        never ended.
 
     Returns
     -------
-    {"level 0": History, "top": History}. The bottom is, to the last bit where one rank trains it, that of ``model.fit`` bottom
-    first with as many steps; the top sees more codes of encoders that are not finished. Ctrl-C ends the side that gets it after
-    its step, and the other with its round if not before; a sentence on stderr says how far they were. Raises ValueError for one
-    process only, for more levels, or for numbers that do not fit.
+    {"level 0": History, "top": History}. The bottom is, to the last bit where one rank trains it,
+    that of ``model.fit`` bottom first with as many steps; the top sees more codes of encoders that
+    are not finished. Ctrl-C ends the side that gets it after its step, and the other with its round
+    if not before; a sentence on stderr says how far they were. Raises ValueError for one process
+    only, for more levels, or for numbers that do not fit.
     """
     ranks = world()
     if not 1 <= top_ranks < ranks.size:
-        raise ValueError(f"top_ranks: expected at least 1, and fewer than the {ranks.size} there are, got {top_ranks}")
+        raise ValueError(
+            f"top_ranks: expected at least 1, and fewer than the {ranks.size} there are, got "
+            f"{top_ranks}")
     if len(model.levels) != 1:
-        raise ValueError(f"model: expected an LDF of one level and a top, got {len(model.levels)} levels")
+        raise ValueError(
+            f"model: expected an LDF of one level and a top, got {len(model.levels)} levels")
     for name, value in (("steps", steps), ("top_steps", top_steps)):
         if value < rounds or value % rounds:
             raise ValueError(f"{name}: expected a multiple of {rounds} (rounds), got {value}")
     last = ranks.size - 1
     below = ranks.rank < ranks.size - top_ranks
     name, side, own = ("level 0", _bottom, steps) if below else ("top", _top, top_steps)
-    kept = checkpoints and checkpoints.inside(name, each=own // rounds, steps=steps, top_steps=top_steps, rounds=rounds,
-                                              codes=codes)
+    kept = checkpoints and checkpoints.inside(name, each=own // rounds, steps=steps,
+                                              top_steps=top_steps, rounds=rounds, codes=codes)
     with within(ranks.split(below)):
-        history = side(model, x, _Link(ranks, last), rounds, own // rounds, min(codes, len(x)), batch_size,
-                       {"steps": own, "progress": progress, "checkpoints": kept, "label": name})
+        history = side(model, x, _Link(ranks, last), rounds, own // rounds, min(codes, len(x)),
+                       batch_size, {"steps": own, "progress": progress, "checkpoints": kept,
+                                    "label": name})
     for part, root in ((model.levels[0].model, 0), (model.whitening, last), (model.top, last)):
         part.load_state_dict(ranks.from_rank(root, part.state_dict, "weights"))
-    histories = {name: ranks.from_rank(root, lambda: history, "histories") for name, root in (("level 0", 0), ("top", last))}
+    histories = {name: ranks.from_rank(root, lambda: history, "histories") for name,
+                 root in (("level 0", 0), ("top", last))}
     if any(h.interrupted for h in histories.values()) and ranks.rank == 0:
         there = " and ".join(f"{name} after step {histories[name].steps} of {of}, in round "
                              f"{min(histories[name].steps * rounds // of + 1, rounds)} of {rounds}"
                              for name, of in (("level 0", steps), ("top", top_steps)))
-        print(f"interrupted: {there}; " + (f"the same call goes on from the checkpoints in {checkpoints.folder}" if checkpoints
-                                           else "without checkpoints nothing goes on from there"), file=sys.stderr, flush=True)
+        print(f"interrupted: {there}; "
+              + (f"the same call goes on from the checkpoints in {checkpoints.folder}"
+                 if checkpoints
+                                           else "without checkpoints nothing goes on from there"),
+                                           file=sys.stderr, flush=True)
     return histories
 
 
@@ -97,8 +112,8 @@ class _Link:
             self._ranks.from_rank(self._top, lambda: how)
 
     def answer(self, find):
-        """The bottom's: give the top ``find(number)``, the codes that it asks for, None where they are not there yet, or
-        INTERRUPTED. Returns the number."""
+        """The bottom's: give the top ``find(number)``, the codes that it asks for, None where they
+        are not there yet, or INTERRUPTED. Returns the number."""
         asked = self._ranks.from_rank(self._top, None)
         if isinstance(asked, str):
             self.open, self.interrupted = False, asked == INTERRUPTED
@@ -110,7 +125,8 @@ class _Link:
 
 
 class _Made:
-    """The codes of the last rounds, the newest of which is ``round``. The top may go back as many as it has checkpoints."""
+    """The codes of the last rounds, the newest of which is ``round``. The top may go back as many
+    as it has checkpoints."""
 
     def __init__(self):
         self.round, self._codes = 0, {}
@@ -123,8 +139,11 @@ class _Made:
     def find(self, number):
         """The codes of a round, None where they are not there yet."""
         if number <= self.round and number not in self._codes:
-            raise ValueError(f"checkpoints: expected the top to go on from round {min(self._codes)} or later, got {number}: "
-                             "those of the two sides are not of one training; remove both folders to begin anew")
+            raise ValueError(
+                f"checkpoints: expected the top to go on from round {min(self._codes)} or later, "
+                f"got {number}: "
+                             "those of the two sides are not of one training; remove both folders "
+                             "to begin anew")
         return self._codes.get(number)
 
     @property
@@ -133,18 +152,21 @@ class _Made:
 
     @state.setter
     def state(self, state):
-        self.round, self._codes = state["round"], {int(number): a for number, a in state.items() if number != "round"}
+        self.round, self._codes = state["round"], {int(number): a for number,
+                                                   a in state.items() if number != "round"}
 
 
 class _Received(Batches):
-    """Batches of the codes of one ``round`` after the other. They belong to the state, for nothing else has them any more."""
+    """Batches of the codes of one ``round`` after the other. They belong to the state, for nothing
+    else has them any more."""
 
     def __init__(self, shape, size, rng):
         super().__init__(np.zeros(shape, np.float32), size, rng)
         self.round = 0          # none yet
 
     def renew(self, data):
-        self.data, self.order, self.at, self.round = data, self.rng.permutation(len(data)), 0, self.round + 1
+        self.data, self.order, self.at, self.round = data, self.rng.permutation(len(
+            data)), 0, self.round + 1
 
     @property
     def state(self):
@@ -158,7 +180,8 @@ class _Received(Batches):
 
 def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
     level, = model.levels
-    batches, step, made = Batches(level.factors(x), batch_size, level.model.rng), level.model.compiled_step(), _Made()
+    batches, step, made = Batches(level.factors(x), batch_size,
+                                  level.model.rng), level.model.compiled_step(), _Made()
 
     def encode():
         made.add(over_ranks(level.encode, x[model.rng.permutation(len(x))[:codes]]))
@@ -167,13 +190,15 @@ def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
         if batches.taken == every * (made.round + 1):
             encode()
             asked = 0
-            while link.open and asked < made.round:         # where the top had to go back, wait until it is here
+            # where the top had to go back, wait until it is here
+            while link.open and asked < made.round:
                 asked = link.answer(made.find)
             if link.interrupted:
                 return None
         return step(next(batches), share)
 
-    history = train(advance, **budget, state={"model": level.model, "batches": batches, "order": model.rng, "codes": made})
+    history = train(advance, **budget, state={"model": level.model, "batches": batches, "order":
+                                              model.rng, "codes": made})
     if not history.interrupted and made.round < rounds:
         encode()
     while link.open:
@@ -183,7 +208,8 @@ def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
 
 def _top(model, x, link, rounds, every, codes, batch_size, budget):
     shape = codes, model.whitening.components
-    batches, step = _Received(shape, min(batch_size, codes), model.top.rng), model.top.compiled_step()
+    batches, step = _Received(shape, min(batch_size, codes),
+                              model.top.rng), model.top.compiled_step()
 
     def advance(share):
         if batches.taken == every * batches.round:
@@ -194,6 +220,7 @@ def _top(model, x, link, rounds, every, codes, batch_size, budget):
             batches.renew(model.whitening.apply(received))
         return step(next(batches), share)
 
-    history = train(advance, **budget, state={"model": model.top, "batches": batches, "whitening": model.whitening})
+    history = train(advance, **budget, state={"model": model.top, "batches": batches, "whitening":
+                                              model.whitening})
     link.leave(INTERRUPTED if history.interrupted else FINISHED)
     return history

@@ -1,4 +1,5 @@
-"""Whitening of codes: what lies between a level and the GAN above it, fitted to the codes, with an inverse."""
+"""Whitening of codes: what lies between a level and the GAN above it, fitted to the codes, with an
+inverse."""
 
 import math
 
@@ -17,17 +18,19 @@ def _checked_shape(code_shape):
 def _codes(codes, shape, least=1):
     """Codes (n, *shape), at least ``least``, checked."""
     if numbers("codes", codes, least=least).shape[1:] != shape:
-        raise ValueError(f"codes: expected (n, {', '.join(map(str, shape))}), got shape {codes.shape}")
+        raise ValueError(
+            f"codes: expected (n, {', '.join(map(str, shape))}), got shape {codes.shape}")
     return codes
 
 
 class Whitening(Module):
-    """Principal components of the codes, brought closer to one scale: codes (n, *code_shape) <-> (n, components).
+    """Principal components of the codes, brought closer to one scale: codes (n, *code_shape) <->
+    (n, components).
 
-    A GAN over raw codes loses to its discriminator, for most of their directions hold almost nothing. A component of
-    standard deviation s is divided by s^strength: 1 whitens fully, so that the last component counts as much as the
-    first; at 1/2 (the default) its share falls with the root of s, and mazes come out sharper. The result has a mean
-    square of one.
+    A GAN over raw codes loses to its discriminator, for most of their directions hold almost
+    nothing. A component of standard deviation s is divided by s^strength: 1 whitens fully, so that
+    the last component counts as much as the first; at 1/2 (the default) its share falls with the
+    root of s, and mazes come out sharper. The result has a mean square of one.
     """
 
     def __init__(self, code_shape, components, strength=0.5):
@@ -40,11 +43,13 @@ class Whitening(Module):
         self.mean = Buffer(np.zeros(size, np.float32))
         self.basis = Buffer(np.zeros((size, components), np.float32))
         self.scale = Buffer(np.ones(components, np.float32))
-        self.explained = Buffer(np.zeros(1, np.float32))        # the share of the variance that is kept
+        # the share of the variance that is kept
+        self.explained = Buffer(np.zeros(1, np.float32))
 
     def fit(self, codes):
         """Learn from codes (n, *code_shape)."""
-        from scipy.linalg import eigh  # here, for SciPy takes longer to load than all of this library
+        # here, for SciPy takes longer to load than all of this library
+        from scipy.linalg import eigh
 
         codes = finite("codes", _codes(codes, self.code_shape, 2)).reshape(len(codes), -1)
         mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -55,7 +60,8 @@ class Whitening(Module):
             raise ValueError(f"codes: expected to vary, but all {len(codes)} are the same")
         values, vectors = eigh(covariance, subset_by_index=[size - self.components, size - 1])
         values, vectors = np.maximum(values[::-1], 1e-8), vectors[:, ::-1]
-        flipped = (vectors * self.basis.data).sum(axis=0) < 0       # an eigenvector's sign is free: keep the old one
+        # an eigenvector's sign is free: keep the old one
+        flipped = (vectors * self.basis.data).sum(axis=0) < 0
         scale = values ** (self.strength / 2)
         self.mean.data[...] = mean
         self.basis.data[...] = np.where(flipped, -vectors, vectors)
@@ -82,12 +88,15 @@ class Whitening(Module):
 
 
 class SharedAndLocal(Module):
-    """Whitens the codes of an object in two parts: what its factors share, and how each departs from that.
+    """Whitens the codes of an object in two parts: what its factors share, and how each departs
+    from that.
 
-        mean_t h_t  ->  ``shared`` components        h_t - mean_t h_t, all t together  ->  ``local`` components
+        mean_t h_t  ->  ``shared`` components        h_t - mean_t h_t, all t together  ->  ``local``
+        components
 
-    What moves in a clip is a small part of its codes' variance, so the leading components of the plain codes hold the
-    maze and little else; with a part of its own it is kept. Codes (n, count, ...) <-> (n, shared + local).
+    What moves in a clip is a small part of its codes' variance, so the leading components of the
+    plain codes hold the maze and little else; with a part of its own it is kept. Codes (n, count,
+    ...) <-> (n, shared + local).
     """
 
     def __init__(self, code_shape, shared, local, strength=0.5):
@@ -113,7 +122,8 @@ class SharedAndLocal(Module):
     def apply(self, codes):
         """(n, count, ...) -> (n, components)."""
         mean = _codes(codes, self.code_shape).mean(axis=1, keepdims=True)
-        return np.concatenate([self.shared.apply(mean[:, 0]), self.local.apply(codes - mean)], axis=1)
+        return np.concatenate([self.shared.apply(mean[:, 0]), self.local.apply(codes - mean)],
+                              axis=1)
 
     def invert(self, white):
         """(n, components) -> (n, count, ...)."""

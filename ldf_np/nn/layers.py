@@ -1,8 +1,8 @@
 """Modules: ordered, named parameters and buffers, and the layers built of them.
 
-A module's parameters and buffers are its attributes, in the order in which they were set. ``flat()`` lays all
-parameters of a network in one array of which each parameter is a named view, so that an optimiser, a moving
-average or a gradient reduction is one operation on one array.
+A module's parameters and buffers are its attributes, in the order in which they were set.
+``flat()`` lays all parameters of a network in one array of which each parameter is a named view, so
+that an optimiser, a moving average or a gradient reduction is one operation on one array.
 """
 
 
@@ -26,14 +26,17 @@ from ..runtime.random import Generator
 from .init import he
 from .module import Buffer, Module, Parameter, seen
 
-# Initialisers: (rng, shape, fan_in, fan_out) -> array. The fans count connections per output and per input.
+# Initialisers: (rng, shape, fan_in, fan_out) -> array. The fans count connections per output and
+# per input.
 
 
 class Sequential(Module):
-    """Modules applied one after another. Indexing gives a module, a slice gives a Sequential of the same modules."""
+    """Modules applied one after another. Indexing gives a module, a slice gives a Sequential of the
+    same modules."""
 
     def __init__(self, *layers):
-        self.layers = [one_of_type(f"Sequential: layer {k}", layer, Module) for k, layer in enumerate(layers)]
+        self.layers = [one_of_type(f"Sequential: layer {k}", layer, Module) for k,
+                       layer in enumerate(layers)]
 
     def forward(self, x):
         done = None         # an activation that the layer before it has done in its own pass
@@ -54,7 +57,8 @@ class Sequential(Module):
 
 
 class Activated(Module):
-    """A layer that can do the leaky ReLU after it in its own pass over memory: forward(x, slope)."""
+    """A layer that can do the leaky ReLU after it in its own pass over memory: forward(x,
+    slope)."""
 
 
 def _zeros(n):
@@ -67,7 +71,8 @@ def _drawn(layer, init, rng, shape, fan_in, fan_out):
     for size in shape:
         whole(f"{kind}: sizes {shape}", size)
     check_size(kind, shape)
-    return Parameter(function(f"{kind}: init", init)(one_of_type(f"{kind}: rng", rng, Generator), shape, fan_in, fan_out))
+    return Parameter(function(f"{kind}: init", init)(one_of_type(f"{kind}: rng", rng, Generator),
+                                                     shape, fan_in, fan_out))
 
 
 class Linear(Activated):
@@ -87,8 +92,10 @@ class Conv2d(Activated):
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
         whole("Conv2d: c_in", c_in), whole("Conv2d: c_out", c_out)
         kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
-        self.stride, self.padding = pair(stride, "Conv2d: stride", 1), pair(padding, "Conv2d: padding", 0)
-        self.weight = _drawn(self, init, rng, (kh, kw, c_in, c_out), kh * kw * c_in, kh * kw * c_out)
+        self.stride, self.padding = pair(
+            stride, "Conv2d: stride", 1), pair(padding, "Conv2d: padding", 0)
+        self.weight = _drawn(self, init, rng, (kh, kw, c_in, c_out), kh * kw * c_in,
+                             kh * kw * c_out)
         self.bias = _zeros(c_out) if bias else None
 
     def forward(self, x, slope=1.0):
@@ -99,31 +106,37 @@ class ConvTranspose2d(Activated):
     """The adjoint of a convolution: (n, i, j, c_in) -> (n, h, w, c_out).
 
     The weight has the shape (kh, kw, c_out, c_in) of the convolution whose adjoint this is.
-    ``output_size`` (h, w) chooses among the sizes that the stride leaves open; by default the smallest.
+    ``output_size`` (h, w) chooses among the sizes that the stride leaves open; by default the
+    smallest.
     """
 
-    def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True, init=he(), *, rng):
+    def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True,
+                 init=he(), *, rng):
         whole("ConvTranspose2d: c_in", c_in), whole("ConvTranspose2d: c_out", c_out)
         kh, kw = pair(kernel_size, "ConvTranspose2d: kernel_size", 1)
         self.stride = sh, sw = pair(stride, "ConvTranspose2d: stride", 1)
         self.padding = pair(padding, "ConvTranspose2d: padding", 0)
-        self.output_size = None if output_size is None else pair(output_size, "ConvTranspose2d: output_size", 1)
+        self.output_size = None if output_size is None else pair(
+            output_size, "ConvTranspose2d: output_size", 1)
         # Each output pixel is reached by kh * kw / stride^2 of the kernel's taps.
         fan_in = max(1, kh * kw * c_in // (sh * sw))
         self.weight = _drawn(self, init, rng, (kh, kw, c_out, c_in), fan_in, kh * kw * c_out)
         self.bias = _zeros(c_out) if bias else None
 
     def forward(self, x, slope=1.0):
-        return conv.conv_transpose2d(x, self.weight, self.stride, self.padding, self.output_size, self.bias, slope)
+        return conv.conv_transpose2d(x, self.weight, self.stride, self.padding, self.output_size,
+                                     self.bias, slope)
 
 
 class BatchNorm(Activated):
-    """Batch normalisation over all axes but the last, (..., c) -> (..., c) (Ioffe and Szegedy 2015).
+    """Batch normalisation over all axes but the last, (..., c) -> (..., c) (Ioffe and Szegedy
+    2015).
 
-    In training the batch's own statistics are used (where several ranks train, those of all their rows) and the
-    running ones move by ``momentum`` towards them (the variance unbiased, as elsewhere); in evaluation the running ones
-    are used. ``affine=False`` leaves out the learned scale and shift. It couples the samples of a batch: keep it out of
-    discriminators under a penalty.
+    In training the batch's own statistics are used (where several ranks train, those of all their
+    rows) and the running ones move by ``momentum`` towards them (the variance unbiased, as
+    elsewhere); in evaluation the running ones are used. ``affine=False`` leaves out the learned
+    scale and shift. It couples the samples of a batch: keep it out of discriminators under a
+    penalty.
     """
 
     def __init__(self, channels, affine=True, momentum=0.1, eps=1e-5):
@@ -148,7 +161,8 @@ class BatchNorm(Activated):
             return ops.scale_shift(x, scale, shift, slope)
         count = x.size // channels * world().size
         if count < 2:
-            raise ValueError(f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
+            raise ValueError(
+                f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
         y, mean, var = norm.normalize(x, self.eps)
         self._move(self.running_mean.data, mean)
         self._move(self.running_var.data, var * (count / (count - 1)))
@@ -161,7 +175,8 @@ class BatchNorm(Activated):
 
 
 class LayerNorm(Module):
-    """Each sample's last axis brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016)."""
+    """Each sample's last axis brought to mean 0 and variance 1, then scaled and shifted (Ba et al.
+    2016)."""
 
     def __init__(self, channels, eps=1e-5):
         whole("LayerNorm: channels", channels)
@@ -172,7 +187,8 @@ class LayerNorm(Module):
 
     def forward(self, x):
         if one_of_type("LayerNorm: x", x, Tensor).shape[-1:] != self.weight.shape:
-            raise ValueError(f"LayerNorm: expected {self.weight.size} channels, got input {x.shape}")
+            raise ValueError(
+                f"LayerNorm: expected {self.weight.size} channels, got input {x.shape}")
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         var = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         return centred * (var + self.eps) ** -0.5 * self.weight + self.bias
@@ -203,7 +219,8 @@ class Sigmoid(Module):
 
 
 class Maxout(Module):
-    """The largest of each group of ``pieces`` neighbouring channels: (..., pieces * c) -> (..., c)."""
+    """The largest of each group of ``pieces`` neighbouring channels: (..., pieces * c) -> (...,
+    c)."""
 
     def __init__(self, pieces=2):
         self.pieces = whole("Maxout: pieces", pieces)
@@ -224,12 +241,15 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         one_of_type("Dropout: x", x, Tensor)
-        return x * ((rows(self.rng.random, x.shape) >= self.p) / np.float32(1 - self.p)).astype(x.dtype)
+        return x * ((rows(self.rng.random, x.shape) >= self.p)
+                    / np.float32(1 - self.p)).astype(x.dtype)
 
 
 def generators(*modules):
-    """The Generators that modules draw from when they are called: those of their Dropouts, each once."""
-    found = {id(m.rng): m.rng for module in modules for _, m in module.named_modules() if isinstance(m, Dropout)}
+    """The Generators that modules draw from when they are called: those of their Dropouts, each
+    once."""
+    found = {id(m.rng): m.rng for module in modules for _,
+             m in module.named_modules() if isinstance(m, Dropout)}
     return list(found.values())
 
 
@@ -238,7 +258,8 @@ class Flatten(Module):
 
     def forward(self, x):
         if not one_of_type("Flatten: x", x, Tensor).size or not x.shape:
-            raise ValueError(f"Flatten: expected (n, ...) without an empty axis, got shape {x.shape}")
+            raise ValueError(
+                f"Flatten: expected (n, ...) without an empty axis, got shape {x.shape}")
         return ops.reshape(x, (x.shape[0], -1))
 
 
@@ -246,7 +267,8 @@ class Reshape(Module):
     """(n, ...) -> (n, *shape)."""
 
     def __init__(self, *shape):
-        self.shape = tuple(whole("Reshape: shape", n, -1 if is_whole(n) and n == -1 else 1) for n in shape)
+        self.shape = tuple(whole("Reshape: shape", n, -1 if is_whole(n) and n == -1 else 1)
+                           for n in shape)
 
     def forward(self, x):
         if not one_of_type("Reshape: x", x, Tensor).shape:

@@ -1,8 +1,9 @@
-"""The adversarial objectives, on logits l = log(D / (1 - D)): mean losses of the discriminator and the generator.
+"""The adversarial objectives, on logits l = log(D / (1 - D)): mean losses of the discriminator and
+the generator.
 
-"Real" is the batch labelled 1: data for a GAN, (x, E(x)) for ALI. "Fake" is labelled 0: G(z), (G(z), z).
-(The objective printed in the LDF paper, Section 2.2, has a sign slip and swaps its P and Q; this is the one of
-Dumoulin et al. 2017 and its authors' code.)
+"Real" is the batch labelled 1: data for a GAN, (x, E(x)) for ALI. "Fake" is labelled 0: G(z),
+(G(z), z). (The objective printed in the LDF paper, Section 2.2, has a sign slip and swaps its P and
+Q; this is the one of Dumoulin et al. 2017 and its authors' code.)
 """
 
 import numpy as np
@@ -28,8 +29,8 @@ def _softplus_mean_second(h, _, g, logits, sign):
     return h * g * sigma * (1 - sigma) * (1 / logits.size)
 
 
-@operation(vjp=(lambda h, _, g, logits, sign: sum(h * sigmoid(logits * sign)) * (sign / logits.size),
-                _softplus_mean_second))
+@operation(vjp=(lambda h, _, g, logits, sign: sum(h * sigmoid(logits * sign))
+                * (sign / logits.size), _softplus_mean_second))
 def _softplus_mean_vjp(g, logits, sign):
     return elementwise.softplus_mean_vjp(g, logits, sign)
 
@@ -38,15 +39,18 @@ def _softplus_mean_vjp(g, logits, sign):
 def softplus_mean(logits, sign=1.0):
     """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
     if sign not in (1, -1) or not logits.size:
-        raise ValueError(f"expected at least one logit and a sign of 1 or -1, got shape {logits.shape} and {sign!r}")
+        raise ValueError(
+            f"expected at least one logit and a sign of 1 or -1, got shape {logits.shape} and "
+            f"{sign!r}")
     return elementwise.softplus_mean(logits, sign)
 
 
 def discriminator_loss(real, fake, kind="non-saturating"):
     """The discriminator's loss from the logits of both batches.
 
-    mean[softplus(-l_r) + softplus(l_f)] (Goodfellow et al. 2014), for the saturating, non-saturating and
-    boundary-seeking generators alike; mean[(l_r - 1)^2 + l_f^2] / 2 for "least-squares" (Mao et al. 2017).
+    mean[softplus(-l_r) + softplus(l_f)] (Goodfellow et al. 2014), for the saturating,
+    non-saturating and boundary-seeking generators alike; mean[(l_r - 1)^2 + l_f^2] / 2 for
+    "least-squares" (Mao et al. 2017).
     """
     check_loss(kind)
     if kind == "least-squares":
@@ -57,8 +61,9 @@ def discriminator_loss(real, fake, kind="non-saturating"):
 def generator_loss(fake, kind="non-saturating"):
     """The generator's loss from the logits of its samples.
 
-    "non-saturating": mean softplus(-l_f). "saturating": -mean softplus(l_f), the minimax game itself.
-    "least-squares": mean (l_f - 1)^2 / 2. "bgan": mean l_f^2 / 2, boundary seeking (Hjelm et al. 2018).
+    "non-saturating": mean softplus(-l_f). "saturating": -mean softplus(l_f), the minimax game
+    itself. "least-squares": mean (l_f - 1)^2 / 2. "bgan": mean l_f^2 / 2, boundary seeking (Hjelm
+    et al. 2018).
     """
     check_loss(kind)
     if kind == "saturating":
@@ -71,21 +76,25 @@ def generator_loss(fake, kind="non-saturating"):
 
 
 def ali_loss(real, fake, kind="non-saturating"):
-    """The loss of encoder and decoder together, which want the labels exchanged: L_GE = mean[softplus(l_r) +
-    softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or its variant of another kind."""
+    """The loss of encoder and decoder together, which want the labels exchanged: L_GE =
+    mean[softplus(l_r) + softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or
+    its variant of another kind."""
     one_of_type("real", real, Tensor)
     return generator_loss(fake, kind) + (
         mean(square(real)) * 0.5 if kind == "least-squares" else generator_loss(-real, kind))
 
 
 def reconstruction_loss(x, reconstruction, metric=None):
-    """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours times it (images only)."""
+    """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours
+    times it (images only)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
     if x.shape != one_of_type("reconstruction", reconstruction, Tensor).shape:
-        raise ValueError(f"reconstruction: expected shape {x.shape}, that of x, got {reconstruction.shape}")
+        raise ValueError(
+            f"reconstruction: expected shape {x.shape}, that of x, got {reconstruction.shape}")
     difference = x - reconstruction
     if metric is not None:
-        difference = conv2d(difference, Tensor(numbers("metric", metric, "c, c").reshape(1, 1, *metric.shape)))
+        difference = conv2d(
+            difference, Tensor(numbers("metric", metric, "c, c").reshape(1, 1, *metric.shape)))
     return mean(square(difference))
 
 
@@ -102,12 +111,14 @@ def check_metric(metric):
 def colour_metric(images, strength=0.2):
     """A metric for ``reconstruction_loss``, float32 (c, c), under which rare colours count more.
 
-    Where an image has few colours nearly all of their variance lies along one axis, and an error across it (a ghost of
-    the wrong colour) hardly shows in the squared error. With C = U diag(v) U^T the covariance of the colours, W = U
-    diag(v^(-strength/2)) U^T divides by a part of each axis's standard deviation; 0 changes nothing, 1 whitens. W is
-    scaled so that the images' variance stays what it was.
+    Where an image has few colours nearly all of their variance lies along one axis, and an error
+    across it (a ghost of the wrong colour) hardly shows in the squared error. With C = U diag(v)
+    U^T the covariance of the colours, W = U diag(v^(-strength/2)) U^T divides by a part of each
+    axis's standard deviation; 0 changes nothing, 1 whitens. W is scaled so that the images'
+    variance stays what it was.
 
-    ``images``: (n, ..., c), float32 or uint8. Raises ValueError for fewer than two pixels or a strength outside [0, 1].
+    ``images``: (n, ..., c), float32 or uint8. Raises ValueError for fewer than two pixels or a
+    strength outside [0, 1].
     """
     number("strength", strength, 0, 1)
     finite("images", numbers("images", images))
@@ -120,4 +131,5 @@ def colour_metric(images, strength=0.2):
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 1e-6 * values.max() + 1e-12)
     metric = (vectors * values ** (-strength / 2)) @ vectors.T
-    return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ metric.T).clip(1e-12))).astype(np.float32)
+    return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance
+                                                     @ metric.T).clip(1e-12))).astype(np.float32)

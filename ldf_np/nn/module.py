@@ -11,7 +11,8 @@ from ..runtime.checks import one_of_type
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
 
-_watch = threading.local()      # _watch.look: what is told of each output and gradient on this thread, or None
+# _watch.look: what is told of each output and gradient on this thread, or None
+_watch = threading.local()
 
 
 class Parameter(Tensor):
@@ -48,10 +49,12 @@ class Module:
             if isinstance(value, Module):
                 yield name, value
             elif isinstance(value, (list, tuple)):
-                yield from ((f"{name}.{k}", v) for k, v in enumerate(value) if isinstance(v, Module))
+                yield from ((f"{name}.{k}", v) for k,
+                            v in enumerate(value) if isinstance(v, Module))
 
     def named_modules(self):
-        """(name, module) for this module and all below it, outermost first; one that is held twice comes once."""
+        """(name, module) for this module and all below it, outermost first; one that is held twice
+        comes once."""
         seen, stack = set(), [("", self)]
         while stack:
             prefix, module = stack.pop()
@@ -59,7 +62,8 @@ class Module:
                 continue
             seen.add(id(module))
             yield prefix, module
-            below = [(f"{prefix}.{name}" if prefix else name, child) for name, child in module.children()]
+            below = [(f"{prefix}.{name}" if prefix else name, child) for name,
+                     child in module.children()]
             stack.extend(reversed(below))
 
     def _named(self, kind):
@@ -92,12 +96,14 @@ class Module:
         start = _offset(parameters[0].data, base)
         end = start
         for p in parameters:
-            if base is None or base.ndim != 1 or p.data.base is not base or _offset(p.data, base) != end:
+            if base is None or base.ndim != 1 or p.data.base is not base or _offset(
+                p.data, base) != end:
                 break
             end += p.size
         else:
             return base[start:end]
-        flat = array_module(parameters[0].data).concatenate([p.data.reshape(-1) for p in parameters])
+        flat = array_module(
+            parameters[0].data).concatenate([p.data.reshape(-1) for p in parameters])
         end = 0
         for p in parameters:
             p.data, end = flat[end:end + p.size].reshape(p.shape), end + p.size
@@ -120,21 +126,28 @@ class Module:
         return {name: np.array(to_numpy(data)) for name, data in state.items()}
 
     def load_state_dict(self, state):
-        """Take over the arrays of a state_dict. Everything is checked first: on an error nothing has changed.
+        """Take over the arrays of a state_dict. Everything is checked first: on an error nothing
+        has changed.
 
         Raises KeyError for missing or unexpected names, ValueError for wrong shapes.
         """
         targets = dict(self.named_parameters()) | dict(self.named_buffers())
         one_of_type("state", state, dict)
-        missing, unexpected = sorted(targets.keys() - state.keys()), sorted(state.keys() - targets.keys())
+        missing, unexpected = sorted(
+            targets.keys() - state.keys()), sorted(state.keys() - targets.keys())
         if missing or unexpected:
-            raise KeyError(f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
+            raise KeyError(
+                f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
         arrays = {}
         for name, target in targets.items():
             if np.asarray(state[name]).dtype.kind not in "fiub":
-                raise ValueError(f"state: {name}: expected real numbers, got dtype {np.asarray(state[name]).dtype}")
+                raise ValueError(
+                    f"state: {name}: expected real numbers, got dtype "
+                    f"{np.asarray(state[name]).dtype}")
             if np.shape(state[name]) != target.data.shape:
-                raise ValueError(f"state: {name}: expected shape {target.data.shape}, got {np.shape(state[name])}")
+                raise ValueError(
+                    f"state: {name}: expected shape {target.data.shape}, got "
+                    f"{np.shape(state[name])}")
             arrays[name] = array_module(target.data).asarray(state[name], dtype=target.data.dtype)
         for name, target in targets.items():
             target.data[...] = arrays[name]
@@ -144,12 +157,14 @@ class Module:
         save_tensors(path, self.state_dict(), {"model": type(self).__name__})
 
     def load(self, path):
-        """Read the weights that ``save`` wrote; returns self. Raises ValueError naming the file and what is wrong."""
+        """Read the weights that ``save`` wrote; returns self. Raises ValueError naming the file and
+        what is wrong."""
         state, _ = load_tensors(path)
         try:
             self.load_state_dict(state)
         except (KeyError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: not the weights of this {type(self).__name__}: {error}") from error
+            raise ValueError(
+                f"{os.fspath(path)}: not the weights of this {type(self).__name__}: {error}") from error
         return self
 
     def summary(self, *input_shapes):
@@ -160,7 +175,8 @@ class Module:
         for k, shape in enumerate(input_shapes):
             one_of_type(f"input_shapes[{k}]", shape, tuple)
         names = {id(module): name for name, module in self.named_modules()}
-        rows = [(name or type(self).__name__, m, "") for name, m in self.named_modules() if not any(m.children())]
+        rows = [(name or type(self).__name__, m, "") for name,
+                m in self.named_modules() if not any(m.children())]
         if input_shapes:
             calls = []
             with watching(lambda m, y: calls.append((m, y.shape))), no_grad(), evaluation(self):
@@ -198,15 +214,16 @@ def evaluation(*modules):
 
 
 def seen(source, result):
-    """Tell whoever watches what a module made, or the gradients that an optimiser is given. True where the watcher wants
-    nothing done with them."""
+    """Tell whoever watches what a module made, or the gradients that an optimiser is given. True
+    where the watcher wants nothing done with them."""
     look = getattr(_watch, "look", None)
     return look is not None and look(source, result)
 
 
 @contextmanager
 def watching(look):
-    """A context in which ``look(source, result)`` is told of everything that is ``seen`` on this thread."""
+    """A context in which ``look(source, result)`` is told of everything that is ``seen`` on this
+    thread."""
     _watch.look = look
     try:
         yield

@@ -4,9 +4,10 @@ Roth et al. 2017 derive, from noise added to both distributions, the regularizer
 
     gamma/2 * mean[(1 - sigma(l_r))^2 |grad l_r|^2 + sigma(l_f)^2 |grad l_f|^2]
 
-with the gradient of the *logit* with respect to all of the discriminator's inputs, at detached pairs. The norm
-is squared (no root, whose derivative at 0 is NaN) and sums over all axes but the batch. The weights sigma(l) are
-differentiated too. It is meaningless where the discriminator couples the samples of a batch.
+with the gradient of the *logit* with respect to all of the discriminator's inputs, at detached
+pairs. The norm is squared (no root, whose derivative at 0 is NaN) and sums over all axes but the
+batch. The weights sigma(l) are differentiated too. It is meaningless where the discriminator
+couples the samples of a batch.
 """
 
 import numpy as np
@@ -53,7 +54,8 @@ def _weighted_norms_vjp(k, c, norms, logits, *grads, signs):
 
 @operation(vjp_all=_weighted_norms_vjp)
 def weighted_norms(logits, *grads, signs):
-    """sigma(sign * logit)^2 times the sum of the squares of all grads over all axes but the first: (n,)."""
+    """sigma(sign * logit)^2 times the sum of the squares of all grads over all axes but the first:
+    (n,)."""
     norms = None
     for g in grads:
         norms = kernel.row_dots(g, g, logits, signs, norms)
@@ -69,7 +71,9 @@ def _gradients(logits, inputs):
         raise ValueError("logits: expected (n,) or (n, 1), got a scalar")
     for k, x in enumerate(inputs):
         if one_of_type(f"inputs[{k}]", x, Tensor).shape[:1] != logits.shape[:1]:
-            raise ValueError(f"inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got shape {x.shape}")
+            raise ValueError(
+                f"inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got shape "
+                f"{x.shape}")
     return grad(sum_(logits), inputs, create_graph=True)
 
 
@@ -95,7 +99,9 @@ def roth_penalty(logits, inputs, real):
     xp = array_module(flat.data)
     real = xp.asarray(real)
     if real.dtype.kind != "b" or real.shape not in ((), flat.shape):
-        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got {real.dtype} of shape {real.shape}")
+        raise ValueError(
+            f"real: expected one boolean, or one a sample {flat.shape}, got {real.dtype} of shape "
+            f"{real.shape}")
     # 1 - sigma(l) = sigma(-l)
     signs = xp.broadcast_to(1 - 2 * real.astype(flat.dtype), flat.shape)
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
@@ -109,21 +115,28 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     discriminator : callable
         Tensors (n, ...) to logits (n, 1), sample by sample (both batches go through it as one).
     real, fake : sequences of arrays (n, ...), one an input
-    kind : "roth", "unweighted" (every weight 1: what ALI's and Roth's released code ran; also R1 + R2), "r1"
-        (Mescheder et al. 2018: real samples only), "wgan-gp" (Gulrajani et al. 2017: (|grad l| - 1)^2 between
-        real and fake, with ``rng`` drawing the points), or "none".
+    kind : "roth", "unweighted" (every weight 1: what ALI's and Roth's released code ran; also R1 +
+        R2), "r1"
+        (Mescheder et al. 2018: real samples only), "wgan-gp" (Gulrajani et al. 2017: (|grad l| -
+        1)^2 between real and fake, with ``rng`` drawing the points), or "none".
 
     Returns
     -------
-    logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or 0.0).
+    logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or
+    0.0).
     """
     check_penalty(kind)
     function("discriminator", discriminator)
     for name, arrays in (("real", real), ("fake", fake)):
-        if not isinstance(arrays, (list, tuple)) or not all(getattr(a, "shape", ()) for a in arrays):
-            raise TypeError(f"{name}: expected a list of arrays (n, ...), one for each input, got {arrays!r:.80}")
+        if not isinstance(arrays, (list, tuple)) or not all(getattr(a, "shape", ())
+                                                            for a in arrays):
+            raise TypeError(
+                f"{name}: expected a list of arrays (n, ...), one for each input, got "
+                f"{arrays!r:.80}")
     if not real or not fake or len(real) != len(fake):
-        raise ValueError("real, fake: expected as many arrays, one for each input of the discriminator and at least one, "
+        raise ValueError(
+            "real, fake: expected as many arrays, one for each input of the discriminator and at "
+            "least one, "
                          f"got {len(real or ())} and {len(fake or ())}")
     n = len(real[0])
     if any(len(array) != n for array in (*real, *fake)):
@@ -138,7 +151,8 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
         logits = discriminator(*inputs)
     is_real = xp.arange(2 * n) < n
     if kind == "roth":
-        penalty = 2.0 * roth_penalty(logits, inputs, is_real)        # two means over n, not one over 2n
+        # two means over n, not one over 2n
+        penalty = 2.0 * roth_penalty(logits, inputs, is_real)
     elif kind == "unweighted":
         penalty = 2.0 * mean(squared_gradient_norms(logits, inputs))
     elif kind == "r1":
@@ -152,17 +166,22 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
 def _wgan_penalty(discriminator, real, fake, rng):
     if not isinstance(rng, Generator):
-        raise ValueError(f"penalty: wgan-gp draws points between real and fake: give rng, a Generator, not {rng!r:.80}")
+        raise ValueError(
+            "penalty: wgan-gp draws points between real and fake: give rng, a Generator, not "
+            f"{rng!r:.80}")
     t = rows(rng.random, (len(real[0]),))
-    between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f)) for r, f in zip(real, fake, strict=True)]
+    between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f)) for r,
+               f in zip(real, fake, strict=True)]
     norms = squared_gradient_norms(discriminator(*between), between)
     return mean(square(sqrt(norms + 1e-12) - 1.0))      # the root stays away from 0
 
 
 def annealed(gamma, progress, final=0.01, dtype=np.float32):
-    """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al. 2017); a float, or an
-    array of no axes and of ``dtype`` where ``progress`` is an array (1,) on the device."""
+    """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al.
+    2017); a float, or an array of no axes and of ``dtype`` where ``progress`` is an array (1,) on
+    the device."""
     number("gamma", gamma, 0), number("final", final, 0)
     if hasattr(progress, "shape") and progress.shape == (1,):
-        return (gamma * final ** array_module(progress).clip(progress, 0, 1)).astype(dtype).reshape(())
+        return (gamma * final ** array_module(
+            progress).clip(progress, 0, 1)).astype(dtype).reshape(())
     return float(gamma * final ** float(np.clip(number("progress", progress), 0, 1)))

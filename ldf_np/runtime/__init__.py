@@ -1,1 +1,2 @@
-"""Where the library runs: the device, noise, threads, other processes, files and the checks of arguments."""
+"""Where the library runs: the device, noise, threads, other processes, files and the checks of
+arguments."""

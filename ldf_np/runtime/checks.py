@@ -3,10 +3,10 @@
     @checked(n=integer(1), code=one_of("h", "z"), rng=optional(instance(Generator)))
     def sample(self, n, code="h", rng=None): ...
 
-A *rule* is a function ``rule(name, value)`` that raises TypeError or ValueError with one sentence: the
-argument, what was expected and what came. It returns the value, so it can be called by itself, too:
-``integer(1)("n", n)``. What arguments have to be to one another is a *relation*, ``relation(name,
-**arguments)``, given to ``checked`` before the rules.
+A *rule* is a function ``rule(name, value)`` that raises TypeError or ValueError with one sentence:
+the argument, what was expected and what came. It returns the value, so it can be called by itself,
+too: ``integer(1)("n", n)``. What arguments have to be to one another is a *relation*,
+``relation(name, **arguments)``, given to ``checked`` before the rules.
 """
 
 import functools
@@ -20,8 +20,8 @@ from ..kernels.size import is_whole as is_whole
 
 
 def checked(*relations, **rules):
-    """A decorator: each rule is applied to the argument of its name where that is given (defaults are
-    trusted), then each relation to all arguments.
+    """A decorator: each rule is applied to the argument of its name where that is given (defaults
+    are trusted), then each relation to all arguments.
 
     The sentence begins with the name of the function, or of the class where it is a constructor.
     """
@@ -63,7 +63,8 @@ def integer(low=1, high=math.inf):
 
 
 def is_number(value):
-    """Whether it is a real number, Python's or NumPy's: True and False are none, and neither are arrays."""
+    """Whether it is a real number, Python's or NumPy's: True and False are none, and neither are
+    arrays."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
@@ -85,9 +86,11 @@ def between(low, high, closed=""):
     """A number in (low, high); ``closed``: "[" or "]" where one of the bounds belongs to it."""
     def rule(name, value):
         real()(name, value)
-        if not (low < value < high or "[" in closed and value == low or "]" in closed and value == high):
+        if not (low < value < high or "[" in closed and value == low or "]" in closed and value
+                == high):
             left, right = "[" if "[" in closed else "(", "]" if "]" in closed else ")"
-            raise ValueError(f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r:.80}")
+            raise ValueError(
+                f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r:.80}")
         return value
 
     return rule
@@ -146,16 +149,19 @@ def several(rule, least=1):
 
 
 def real_array(axes=None, least=0):
-    """An array of real numbers (and no Tensor) with these axes ("n, h, w, c", say) and at least ``least`` rows."""
+    """An array of real numbers (and no Tensor) with these axes ("n, h, w, c", say) and at least
+    ``least`` rows."""
     def rule(name, x):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
         if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
-            came = f"dtype {x.dtype}" if hasattr(x, "dtype") and not hasattr(x, "detach") else type(x).__name__
+            came = f"dtype {x.dtype}" if hasattr(
+                x, "dtype") and not hasattr(x, "detach") else type(x).__name__
             raise TypeError(f"{name}: expected an array of real numbers, got {came}")
         if axes is not None and len(x.shape) != axes.count(",") + 1:
             raise ValueError(f"{name}: expected shape ({axes}), got {x.shape}")
         if least and (not x.shape or len(x) < least or 0 in x.shape):
-            raise ValueError(f"{name}: expected at least {least} of them and no empty axis, got shape {x.shape}")
+            raise ValueError(
+                f"{name}: expected at least {least} of them and no empty axis, got shape {x.shape}")
         return x
 
     return rule
@@ -166,22 +172,29 @@ def finite_array(axes=None, least=0):
     def rule(name, x):
         real_array(axes, least)(name, x)
         # NaN is the least and the largest of everything; and neither makes a second array.
-        if x.dtype.kind == "f" and x.size and not (math.isfinite(x.min()) and math.isfinite(x.max())):
-            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity in an array of shape {x.shape}")
+        if x.dtype.kind == "f" and x.size and not (math.isfinite(x.min())
+                                                   and math.isfinite(x.max())):
+            raise ValueError(
+                f"{name}: expected finite numbers, got NaN or infinity in an array of shape "
+                f"{x.shape}")
         return x
 
     return rule
 
 
 def channels_last_array(axes, least=1):
-    """Images (..., h, w, c): no axes that look like (..., c, h, w) or, of clips, like (n, h, w, c, t)."""
+    """Images (..., h, w, c): no axes that look like (..., c, h, w) or, of clips, like (n, h, w, c,
+    t)."""
     def rule(name, x):
         shape = real_array(axes, least)(name, x).shape
         first = shape[-3] in (1, 3) and min(shape[-2:]) > 4
-        before_time = len(shape) == 5 and shape[-2] in (1, 3) and shape[-1] > 3 and min(shape[1:3]) > 4
+        before_time = len(shape) == 5 and shape[-2] in (1,
+                                                        3) and shape[-1] > 3 and min(shape[1:3]) > 4
         if first or before_time:
             order = "(..., c, h, w)" if first else "(n, h, w, c, t)"
-            raise ValueError(f"{name}: expected channels in the last axis, ({axes}), but shape {shape} looks like {order}")
+            raise ValueError(
+                f"{name}: expected channels in the last axis, ({axes}), but shape {shape} looks "
+                f"like {order}")
         return x
 
     return rule

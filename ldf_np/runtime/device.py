@@ -13,13 +13,15 @@ from ..kernels.cuda import array_module, emulating, from_dlpack, load_cupy
 from ..kernels.tile import get_float32_matmul_precision, set_float32_matmul_precision
 
 __all__ = ["array_module", "asarray", "concatenate", "device", "from_dlpack",
-           "get_float32_matmul_precision", "on_device", "set_float32_matmul_precision", "to_numpy", "use", "xp"]
+           "get_float32_matmul_precision", "on_device", "set_float32_matmul_precision", "to_numpy",
+           "use", "xp"]
 
 _module = None      # numpy or cupy; None until "auto" is resolved by the first array made
 
 
 def use(device="auto"):
-    """Choose where new arrays are made: "cpu", "cuda" or "auto" (CUDA where CuPy finds a device, else the CPU).
+    """Choose where new arrays are made: "cpu", "cuda" or "auto" (CUDA where CuPy finds a device,
+    else the CPU).
 
     Returns the name of the device now in use, "cpu" or "cuda".
     Raises ValueError for another name, RuntimeError when "cuda" is asked for and cannot be had.
@@ -53,16 +55,19 @@ def _say_once(sentence):
 def _keep_freed_memory():
     """Have glibc keep freed memory for the next array, where it is glibc.
 
-    By default it hands large arrays back to the system at once, and taking them again costs a page fault for every
-    4 kB: measured at a third to a half of a training step. No effect elsewhere; set once for the process.
+    By default it hands large arrays back to the system at once, and taking them again costs a page
+    fault for every 4 kB: measured at a third to a half of a training step. No effect elsewhere; set
+    once for the process.
     """
-    trim_threshold, mmap_threshold = -1, -3         # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    trim_threshold, mmap_threshold = -1, -3
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):    # no glibc: macOS, Windows, musl
         return
     mallopt(trim_threshold, 2 ** 31 - 1)
-    mallopt(mmap_threshold, 2 ** 30) or mallopt(mmap_threshold, 2 ** 25)        # older ones take at most 32 MiB
+    # older ones take at most 32 MiB
+    mallopt(mmap_threshold, 2 ** 30) or mallopt(mmap_threshold, 2 ** 25)
 
 
 def xp():
@@ -85,7 +90,8 @@ def device():
 def asarray(array, dtype=None):
     """``array`` on the current device; no copy where it is there already in that dtype."""
     module = xp()
-    if module is np and not isinstance(array, np.ndarray) and type(array).__module__.startswith("cupy"):
+    if module is np and not isinstance(array,
+                                       np.ndarray) and type(array).__module__.startswith("cupy"):
         array = array.get()
     return module.asarray(array, dtype=dtype)
 
@@ -97,8 +103,8 @@ def to_numpy(array):
 
 
 def concatenate(parts, axis=0):
-    """Arrays joined along an axis. On a device piece by piece: CuPy's own function reads a list of addresses from the
-    host, which a captured CUDA graph may not."""
+    """Arrays joined along an axis. On a device piece by piece: CuPy's own function reads a list of
+    addresses from the host, which a captured CUDA graph may not."""
     module = array_module(parts[0])
     if module is np:
         return np.concatenate(parts, axis=axis)

@@ -1,11 +1,14 @@
-"""Several processes that train one model as one process would: MPI, which mpirun starts, behind a small class.
+"""Several processes that train one model as one process would: MPI, which mpirun starts, behind a
+small class.
 
-Every process (a *rank*) holds the same weights and takes its share of the rows of each batch. What couples the rows is summed
-over the ranks: gradients, the statistics of batch normalisation, losses. Random numbers are drawn for all rows by every rank,
-and each takes its own, so that the result does not depend on the number of ranks but for rounding. (There is one exception:
-dropout in JointGAN's discriminator of single frames, which come in another order.)
+Every process (a *rank*) holds the same weights and takes its share of the rows of each batch. What
+couples the rows is summed over the ranks: gradients, the statistics of batch normalisation, losses.
+Random numbers are drawn for all rows by every rank, and each takes its own, so that the result does
+not depend on the number of ranks but for rounding. (There is one exception: dropout in JointGAN's
+discriminator of single frames, which come in another order.)
 
-Nothing here is imported, waited for or changed until ``start`` is called in a process that mpirun has started.
+Nothing here is imported, waited for or changed until ``start`` is called in a process that mpirun
+has started.
 """
 
 import os
@@ -28,7 +31,8 @@ SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 class World:
     """The ranks of a training: here one process, which need not tell anybody anything.
 
-    ``rank`` of ``size``; ``log``: {what: [calls, bytes, seconds]} of all that this rank has given to the others.
+    ``rank`` of ``size``; ``log``: {what: [calls, bytes, seconds]} of all that this rank has given
+    to the others.
     """
 
     rank, size = 0, 1
@@ -105,11 +109,13 @@ class MPIWorld(World):
             host = np.ascontiguousarray(to_numpy(array))
             total = np.empty_like(host)
             self._comm.Allreduce(host, total, MPI.SUM)
-            return total.reshape(array.shape) if array_module(array) is np else asarray(total.reshape(array.shape))
+            return total.reshape(array.shape) if array_module(array) is np else asarray(
+                total.reshape(array.shape))
 
     def _communicator(self):
-        """NCCL's communicator, made at the first call; False where a rank has no CUDA device to itself, for which NCCL has
-        no use: then sums go through the host. (Written after CuPy's documentation; it has not run on several GPUs.)"""
+        """NCCL's communicator, made at the first call; False where a rank has no CUDA device to
+        itself, for which NCCL has no use: then sums go through the host. (Written after CuPy's
+        documentation; it has not run on several GPUs.)"""
         if self._nccl is None:
             alone = not self.any(not cuda.nccl_usable())
             key = self.from_first(lambda: cuda.nccl_key() if alone else None)
@@ -149,12 +155,14 @@ class MPIWorld(World):
         self._comm.Barrier()
 
     def abort(self, why):
-        print(f"rank {self.rank} of {self.size}, on {socket.gethostname()}: {why}; all ranks end", file=sys.stderr, flush=True)
+        print(f"rank {self.rank} of {self.size}, on {socket.gethostname()}: {why}; all ranks end",
+              file=sys.stderr, flush=True)
         self._comm.Abort(1)
 
 
 def _bytes(count):
-    """A type of MPI's for rows of ``count`` bytes, so that as many rows can be sent as an int can count."""
+    """A type of MPI's for rows of ``count`` bytes, so that as many rows can be sent as an int can
+    count."""
     from mpi4py import MPI
 
     return MPI.BYTE.Create_contiguous(count).Commit()
@@ -170,21 +178,26 @@ def world():
 
 
 def launched():
-    """How many processes were started together with this one, itself included, as its environment has it."""
+    """How many processes were started together with this one, itself included, as its environment
+    has it."""
     return max(int(os.environ.get(name, 1)) for name in SIZES)
 
 
 def start():
-    """Join the processes that mpirun has started (where it has started one, or none: nothing). Returns the World.
+    """Join the processes that mpirun has started (where it has started one, or none: nothing).
+    Returns the World.
 
-    From then on trainings are shared, and an exception that nobody catches ends all ranks. Raises ImportError where mpirun has
-    started several processes and mpi4py is not there: each would believe itself alone.
+    From then on trainings are shared, and an exception that nobody catches ends all ranks. Raises
+    ImportError where mpirun has started several processes and mpi4py is not there: each would
+    believe itself alone.
     """
     if launched() > 1 and _world.size == 1:
         try:
             from mpi4py import MPI
         except ImportError as error:
-            raise ImportError(f'{launched()} processes were started, which need mpi4py ({error}): pip install "ldf_np[mpi]"'
+            raise ImportError(
+                f'{launched()} processes were started, which need mpi4py ({error}): pip install '
+                '"ldf_np[mpi]"'
                               ) from error
         enter(MPIWorld(MPI.COMM_WORLD))
 
@@ -219,7 +232,8 @@ def alone():
 
 
 def first_before_others(make):
-    """``make()`` on each rank, on rank 0 before the others: what it puts into a cache is there for them."""
+    """``make()`` on each rank, on rank 0 before the others: what it puts into a cache is there for
+    them."""
     if _world.rank > 0:
         _world.barrier()
         return make()
@@ -230,16 +244,18 @@ def first_before_others(make):
 
 
 def shard(count, name="batch_size"):
-    """The slice of ``count`` rows that is this rank's. Raises ValueError, naming ``name``, where they do not divide."""
+    """The slice of ``count`` rows that is this rank's. Raises ValueError, naming ``name``, where
+    they do not divide."""
     if count % _world.size:
-        raise ValueError(f"{name}: expected a multiple of {_world.size}, the number of ranks, got {count}")
+        raise ValueError(
+            f"{name}: expected a multiple of {_world.size}, the number of ranks, got {count}")
     own = count // _world.size
     return slice(_world.rank * own, (_world.rank + 1) * own)
 
 
 def rows(draw, shape, *more):
-    """This rank's rows, of ``shape`` (n, ...), of ``draw((ranks * n, ...), *more)``: the noise of a batch, or of several that
-    are ``joined``."""
+    """This rank's rows, of ``shape`` (n, ...), of ``draw((ranks * n, ...), *more)``: the noise of a
+    batch, or of several that are ``joined``."""
     count = shape[0] * _world.size
     drawn = draw((count, *shape[1:]), *more)
     if _world.size == 1:
@@ -259,7 +275,8 @@ def joined(count):
 
 
 def over_ranks(function, x):
-    """``function(x)``, an array with a row for each row of x; each rank computes a part, and all have all of it."""
+    """``function(x)``, an array with a row for each row of x; each rank computes a part, and all
+    have all of it."""
     if len(x) < _world.size:
         return function(x)
     bounds = [len(x) * k // _world.size for k in range(_world.size + 1)]

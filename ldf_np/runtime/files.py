@@ -1,4 +1,5 @@
-"""Files that are never half-written: everything goes to a temporary name first, onto the disk, and is then renamed."""
+"""Files that are never half-written: everything goes to a temporary name first, onto the disk, and
+is then renamed."""
 
 import hashlib
 import os
@@ -11,17 +12,20 @@ from safetensors.numpy import save
 
 @contextmanager
 def replacing(path):
-    """A temporary path beside ``path``; on success it takes the place of ``path``, on an error it is removed.
+    """A temporary path beside ``path``; on success it takes the place of ``path``, on an error it
+    is removed.
 
-    What was written is on the disk before it is renamed, and so is the new name afterwards: whatever stops the program or the
-    machine, ``path`` is the whole old file or the whole new one. (A program that is killed leaves the temporary file, whose
-    name begins with a dot and the name of ``path``.)
+    What was written is on the disk before it is renamed, and so is the new name afterwards:
+    whatever stops the program or the machine, ``path`` is the whole old file or the whole new one.
+    (A program that is killed leaves the temporary file, whose name begins with a dot and the name
+    of ``path``.)
     """
     path = os.fspath(path)
     folder, name = os.path.split(path)
     folder = folder or "."
     os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}-", suffix=os.path.splitext(path)[1])
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}-",
+                                         suffix=os.path.splitext(path)[1])
     os.close(handle)
     try:
         yield temporary
@@ -48,7 +52,8 @@ def checksum(data):
 
 
 def save_tensors(path, tensors, metadata=None):
-    """Write {name: NumPy array} and {name: text} as one safetensors file. Returns the checksum of its bytes."""
+    """Write {name: NumPy array} and {name: text} as one safetensors file. Returns the checksum of
+    its bytes."""
     data = save(tensors, metadata)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(data)
@@ -58,8 +63,8 @@ def save_tensors(path, tensors, metadata=None):
 def load_tensors(path, expected=None):
     """Read a safetensors file: {name: NumPy array} and its metadata {name: text}.
 
-    Raises FileNotFoundError, or ValueError naming the file where it is not a whole safetensors file or, with ``expected``
-    given, has another checksum.
+    Raises FileNotFoundError, or ValueError naming the file where it is not a whole safetensors file
+    or, with ``expected`` given, has another checksum.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -67,9 +72,13 @@ def load_tensors(path, expected=None):
     if expected is not None:
         with open(path, "rb") as file:
             if checksum(file.read()) != expected:
-                raise ValueError(f"{path}: its bytes are not those that were written: it is damaged or was altered")
+                raise ValueError(
+                    f"{path}: its bytes are not those that were written: it is damaged or was "
+                    "altered")
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
-    except (SafetensorError, TypeError) as error:       # TypeError: a number format that NumPy lacks, such as bfloat16
-        raise ValueError(f"{path}: expected a safetensors file, but it cannot be read: {error}") from error
+    # TypeError: a number format that NumPy lacks, such as bfloat16
+    except (SafetensorError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected a safetensors file, but it cannot be read: {error}") from error

@@ -1,4 +1,5 @@
-"""The names of version 0.1, when all files lay in one folder: ``import ldf_np.nets`` goes on working.
+"""The names of version 0.1, when all files lay in one folder: ``import ldf_np.nets`` goes on
+working.
 
 Each old module is found here as one that looks its names up in the rooms where they live now.
 """
@@ -53,7 +54,8 @@ class OldModule(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __dir__(self):
-        modules = [import_module(f"ldf_np.{place}") for place in MODULES[self.__name__.removeprefix("ldf_np.")]]
+        modules = [import_module(f"ldf_np.{place}")
+                   for place in MODULES[self.__name__.removeprefix("ldf_np.")]]
         return sorted({name for module in modules for name in dir(module)})
 
 

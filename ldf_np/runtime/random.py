@@ -1,8 +1,9 @@
 """One explicit, counter-based noise source: NumPy's Philox4x64-10, so that one seed gives one run.
 
-The stream is a pure function of (seed, counter), so its state is a few integers: small enough for a checkpoint, and
-the same on every machine. On the CPU NumPy draws; on a CUDA device kernels of our own draw the same numbers from a
-counter that lies there, uniforms bit for bit and normals to rounding.
+The stream is a pure function of (seed, counter), so its state is a few integers: small enough for a
+checkpoint, and the same on every machine. On the CPU NumPy draws; on a CUDA device kernels of our
+own draw the same numbers from a counter that lies there, uniforms bit for bit and normals to
+rounding.
 """
 
 import math
@@ -26,14 +27,19 @@ class Generator:
     def __init__(self, seed=0):
         if not isinstance(seed, np.random.SeedSequence) and (not is_whole(seed) or seed < 0):
             raise ValueError(f"seed: expected a non-negative integer, got {seed!r:.80}")
-        self._sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(int(seed))
+        self._sequence = seed if isinstance(seed,
+                                            np.random.SeedSequence) else np.random.SeedSequence(int(
+                                                seed))
         self._generator = np.random.Generator(np.random.Philox(self._sequence))
-        self._device, self._pushed = None, None     # the device's state, and the host's state that it agrees with
+        # the device's state, and the host's state that it agrees with
+        self._device, self._pushed = None, None
         self.drawn = None       # while a step is captured: the (count, dtype) of each draw in it
 
     def spawn(self, count):
-        """``count`` independent generators, each with a stream of its own (as NumPy's ``spawn``)."""
-        return [Generator(sequence) for sequence in self._sequence.spawn(whole("count", count, 0, 2 ** 20))]
+        """``count`` independent generators, each with a stream of its own (as NumPy's
+        ``spawn``)."""
+        return [Generator(
+            sequence) for sequence in self._sequence.spawn(whole("count", count, 0, 2 ** 20))]
 
     def standard_normal(self, size=None, dtype=np.float32):
         """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
@@ -70,7 +76,8 @@ class Generator:
         return out
 
     def push(self):
-        """Bring the device's counter up to the host's, where the host has drawn by itself since (a permutation, say)."""
+        """Bring the device's counter up to the host's, where the host has drawn by itself since (a
+        permutation, say)."""
         state = self.state
         if self._pushed != state:
             fresh = kernel.to_device(self._generator.bit_generator.state, xp())
@@ -81,20 +88,23 @@ class Generator:
             self._pushed = state
 
     def follow(self, draws):
-        """Move the host's counter over ``draws``, [(count, dtype), ...], which the device has made."""
+        """Move the host's counter over ``draws``, [(count, dtype), ...], which the device has
+        made."""
         for count, dtype in draws:
             kernel.skip(self._generator, count, dtype)
         self._pushed = self.state
 
     def rewind(self, state):
-        """Go back to a state of which the device's counter knows nothing else: draws that were recorded, not made."""
+        """Go back to a state of which the device's counter knows nothing else: draws that were
+        recorded, not made."""
         self.state = state
         if self._device is not None:
             self._pushed = state
 
     @property
     def state(self):
-        """The whole state as a dict of plain integers and lists; assign it to go back to that point."""
+        """The whole state as a dict of plain integers and lists; assign it to go back to that
+        point."""
         state = self._generator.bit_generator.state
         return {"counter": [int(i) for i in state["state"]["counter"]],
                 "key": [int(i) for i in state["state"]["key"]],
@@ -108,11 +118,13 @@ class Generator:
             arrays = {name: np.array(state[name], np.uint64).reshape(length)
                       for name, length in (("counter", 4), ("key", 2), ("buffer", 4))}
             self._generator.bit_generator.state = {
-                "bit_generator": "Philox", "state": {"counter": arrays["counter"], "key": arrays["key"]},
-                "buffer": arrays["buffer"], "buffer_pos": state["buffer_pos"], "has_uint32": state["has_uint32"],
+                "bit_generator": "Philox", "state":
+                {"counter": arrays["counter"], "key": arrays["key"]}, "buffer": arrays["buffer"],
+                "buffer_pos": state["buffer_pos"], "has_uint32": state["has_uint32"],
                 "uinteger": state["uinteger"]}
         except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
-            raise ValueError(f"state: expected what Generator.state gave, got {state!r:.80} ({error})") from error
+            raise ValueError(
+                f"state: expected what Generator.state gave, got {state!r:.80} ({error})") from error
 
 
 def _shape(size):

@@ -1,7 +1,8 @@
-"""Two independent computations side by side: NumPy lets go of Python's lock inside its loops and products.
+"""Two independent computations side by side: NumPy lets go of Python's lock inside its loops and
+products.
 
-BLAS's own threads gain little on matrices as small as these nets': give it one (OPENBLAS_NUM_THREADS=1) and use
-these instead.
+BLAS's own threads gain little on matrices as small as these nets': give it one
+(OPENBLAS_NUM_THREADS=1) and use these instead.
 """
 
 import os
@@ -22,7 +23,8 @@ def _forget_pool():
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)        # a forked process has the pool but not its thread
+    # a forked process has the pool but not its thread
+    os.register_at_fork(after_in_child=_forget_pool)
 
 
 def set_num_threads(count):
@@ -45,8 +47,9 @@ def in_turn():
 
 
 def side_by_side(first, second, ordered=False):
-    """(first(), second()): on two threads where two are in use, else, or where they must be ``ordered`` (both draw
-    from one generator, say; or exchange something with other ranks), one after the other."""
+    """(first(), second()): on two threads where two are in use, else, or where they must be
+    ``ordered`` (both draw from one generator, say; or exchange something with other ranks), one
+    after the other."""
     global _pool
     if _count == 1 or ordered or on_device() or world().size > 1:
         return first(), second()
@@ -56,5 +59,6 @@ def side_by_side(first, second, ordered=False):
     try:
         result = first()
     finally:
-        other = future.result()     # also when first() fails: nothing runs on behind its caller's back
+        # also when first() fails: nothing runs on behind its caller's back
+        other = future.result()
     return result, other

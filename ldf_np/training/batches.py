@@ -13,8 +13,9 @@ from ..runtime.threads import side_by_side
 
 
 class Batches:
-    """Endless shuffled batches of the rows of an array: every row once in each epoch, in a new order each time. (Where
-    ``size`` does not divide their number, the few that are left over wait for the next epoch.)
+    """Endless shuffled batches of the rows of an array: every row once in each epoch, in a new
+    order each time. (Where ``size`` does not divide their number, the few that are left over wait
+    for the next epoch.)
 
     Parameters
     ----------
@@ -27,12 +28,14 @@ class Batches:
 
     def __init__(self, data, size, rng):
         if whole("batch_size", size, -math.inf) < 2 or len(numbers("data", data, least=1)) < size:
-            raise ValueError(f"batch_size: expected 2 to {len(data)} (the number of samples), got {size}")
+            raise ValueError(
+                f"batch_size: expected 2 to {len(data)} (the number of samples), got {size}")
         if data.dtype not in (np.uint8, np.float32):
             raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
         self.data, self.size, self.rng = finite("data", data), size, rng
         self._own = shard(size)
-        self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0      # taken: batches so far
+        # taken: batches so far
+        self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0
 
     def __next__(self):
         return self.take(self.indices())
@@ -64,14 +67,16 @@ class Batches:
 
 
 def as_batch(rows):
-    """Rows of data as float32 on the current device; uint8 is taken as images, [0, 255] to [-1, 1]."""
+    """Rows of data as float32 on the current device; uint8 is taken as images, [0, 255] to [-1,
+    1]."""
     if rows.dtype == np.uint8:
         rows = to_float(rows)
     return asarray(rows, dtype=np.float32)
 
 
 def apply_batched(function, x, size=256):
-    """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a time: a NumPy array."""
+    """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a
+    time: a NumPy array."""
     finite("x", numbers("x", x, least=1))
 
     def over(starts):

@@ -8,16 +8,20 @@ from ..runtime.device import to_numpy
 
 
 class BestWeights:
-    """A callback that scores a model while it trains and keeps its best weights. Its own time does not count as training.
+    """A callback that scores a model while it trains and keeps its best weights. Its own time does
+    not count as training.
 
-    Where the budget is in steps it should look by steps, too: then nothing that it picks depends on the clock.
+    Where the budget is in steps it should look by steps, too: then nothing that it picks depends on
+    the clock.
 
     Parameters
     ----------
     model : Module with ``sample``; LDF is passed over until its whitening is there
-    score : callable, model -> number, the lower the better, or a tuple of it and others, which the curve holds too. For a
+    score : callable, model -> number, the lower the better, or a tuple of it and others, which the
+        curve holds too. For a
         fair pick it must not look at the test set.
-    times : sequence of float, how far the training is when to look, in ``unit``, "seconds" or "steps"
+    times : sequence of float, how far the training is when to look, in ``unit``, "seconds" or
+        "steps"
     """
 
     def __init__(self, model, score, times, unit="seconds"):
@@ -35,7 +39,8 @@ class BestWeights:
         self.curve.append([elapsed, value, *others])
         if value < self.best:
             self.best = value
-            self._weights = {name: np.array(to_numpy(a)) for name, a in self.model.state_dict().items()}
+            self._weights = {name: np.array(to_numpy(a)) for name,
+                             a in self.model.state_dict().items()}
 
     @property
     def state(self):
@@ -45,11 +50,14 @@ class BestWeights:
 
     @state.setter
     def state(self, state):
-        self.times, self.curve, self.best = list(state["times"]), list(state["curve"]), state["least"]
-        self._weights = {name[len("best "):]: a for name, a in state.items() if name.startswith("best ")} or None
+        self.times, self.curve, self.best = list(state["times"]), list(state["curve"]), state[
+            "least"]
+        self._weights = {name[len("best "):]: a for name,
+                         a in state.items() if name.startswith("best ")} or None
 
     def finish(self, history):
-        """Look once more, at the end, and give the model the best weights seen. Returns the curve, [[time, score], ...]."""
+        """Look once more, at the end, and give the model the best weights seen. Returns the curve,
+        [[time, score], ...]."""
         self._look(history.passed(self.unit))
         if self._weights is not None:           # None where every score was NaN
             self.model.load_state_dict(self._weights)

@@ -1,11 +1,14 @@
-"""Checkpoints: all that a training's next step depends on, in two files, from which it goes on bit for bit.
+"""Checkpoints: all that a training's next step depends on, in two files, from which it goes on bit
+for bit.
 
-    FOLDER/step-000000120.safetensors      the arrays: weights, running statistics, optimisers, averages, data order, losses
-    FOLDER/step-000000120.json             the rest, a description of the model, and the checksum of the file above
-    FOLDER/metrics.jsonl                   the losses, to look at while it runs (records.py)
+    FOLDER/step-000000120.safetensors      the arrays: weights, running statistics, optimisers,
+    averages, data order, losses FOLDER/step-000000120.json             the rest, a description of
+    the model, and the checksum of the file above FOLDER/metrics.jsonl                   the losses,
+    to look at while it runs (records.py)
 
-The JSON is written last: with it the checkpoint exists. The two newest are kept, and where one is damaged the other serves.
-What has a state of its own says so: a property ``state``, a dict of arrays and of what JSON holds, which can be assigned.
+The JSON is written last: with it the checkpoint exists. The two newest are kept, and where one is
+damaged the other serves. What has a state of its own says so: a property ``state``, a dict of
+arrays and of what JSON holds, which can be assigned.
 """
 
 import json
@@ -37,17 +40,23 @@ class Checkpoints:
     Parameters
     ----------
     folder : path
-        Of one training, whose checkpoints it then continues. A model of several levels has a folder in it for each.
+        Of one training, whose checkpoints it then continues. A model of several levels has a folder
+        in it for each.
     every : float
-        Seconds of training between two checkpoints. There is one at its start and one at its end besides.
+        Seconds of training between two checkpoints. There is one at its start and one at its end
+        besides.
     each : int, optional
         Besides, there is one after each so many steps.
-    on_nan : "stop" raises an error; "back-off" goes back to the last checkpoint and halves the learning rates, at most
-        HALVINGS times. (What it then learns depends on when checkpoints were written, so on the clock.)
+    on_nan : "stop" raises an error; "back-off" goes back to the last checkpoint and halves the
+        learning rates, at most
+        HALVINGS times. (What it then learns depends on when checkpoints were written, so on the
+        clock.)
     settings : dict, optional
-        Of plain values: what else the training depends on. A checkpoint with other settings is refused.
+        Of plain values: what else the training depends on. A checkpoint with other settings is
+        refused.
     also : dict, optional
-        {name: thing with a ``state``} that belong to the training beside what it names itself: a callback, say.
+        {name: thing with a ``state``} that belong to the training beside what it names itself: a
+        callback, say.
     """
 
     def __init__(self, folder, *, every=60.0, each=None, on_nan="stop", settings=None, also=None):
@@ -61,16 +70,19 @@ class Checkpoints:
         self.settings, self.also = json.loads(json.dumps(settings or {})), dict(also or {})
 
     def inside(self, name, after=(), each=None, **settings):
-        """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds only on top of the models
-        ``after`` as they are now."""
+        """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds
+        only on top of the models ``after`` as they are now."""
         below = {f"level {k} below it": _fingerprint(model) for k, model in enumerate(after)}
-        return Checkpoints(os.path.join(self.folder, name), every=self.every, each=each or self.each, on_nan=self.on_nan,
+        return Checkpoints(os.path.join(self.folder, name), every=self.every,
+                           each=each or self.each, on_nan=self.on_nan,
                            settings=self.settings | below | settings, also=self.also)
 
     def begin(self, history, **state):
-        """A CheckpointWriter of a training: it has gone on from the newest whole checkpoint, or else written the first.
+        """A CheckpointWriter of a training: it has gone on from the newest whole checkpoint, or
+        else written the first.
 
-        Raises ValueError where a checkpoint is of something else or none is whole, OSError where none can be written.
+        Raises ValueError where a checkpoint is of something else or none is whole, OSError where
+        none can be written.
         """
         writer = CheckpointWriter(self, {"history": history} | state | self.also, history)
         try:
@@ -78,11 +90,13 @@ class Checkpoints:
                 writer.write(first=True)
             writer.start_log()
         except OSError as error:
-            raise OSError(f"{self.folder}: checkpoints cannot be written there: {error.strerror or error}") from error
+            raise OSError(
+                f"{self.folder}: checkpoints cannot be written there: {error.strerror or error}") from error
         return writer
 
     def once(self, make, **state):
-        """``make()``, which changes the things in ``state``; or, where it has been made before, those as they were then."""
+        """``make()``, which changes the things in ``state``; or, where it has been made before,
+        those as they were then."""
         writer = CheckpointWriter(self, state)
         if not writer.restore():
             make()
@@ -106,7 +120,9 @@ class CheckpointWriter:
         self._of, self._history, self.log = checkpoints, history, None
         self._parts, self._models = _parts(state)
         self._settings = checkpoints.settings | {name: f"{part.size} of {len(part.data)} samples"
-                                                 for name, part in self._parts.items() if isinstance(part, Batches)}
+                                                 for name,
+                                                 part in self._parts.items()
+                                                 if isinstance(part, Batches)}
         self._written = self._seconds = None        # the step and the time of the last checkpoint
 
     @property
@@ -127,7 +143,8 @@ class CheckpointWriter:
             self.log = Records(os.path.join(self._of.folder, NAME), self._history)
 
     def write(self, first=False):
-        """Write a checkpoint. Where that fails, the one before stays and a warning says so; at the ``first`` it is an error."""
+        """Write a checkpoint. Where that fails, the one before stays and a warning says so; at the
+        ``first`` it is an error."""
         if self._written == self._step:
             return
         try:
@@ -137,7 +154,9 @@ class CheckpointWriter:
         except OSError as error:
             if first:
                 raise
-            warnings.warn(f"{self._of.folder}: the checkpoint of step {self._step} cannot be written: {error.strerror or error}"
+            warnings.warn(
+                f"{self._of.folder}: the checkpoint of step {self._step} cannot be written: "
+                f"{error.strerror or error}"
                           f"; the training goes on, and that of step {self._written} stays",
                           RuntimeWarning, stacklevel=2)
         self._seconds = self._history.spent if self._history else 0.0
@@ -145,14 +164,17 @@ class CheckpointWriter:
     def _write(self):
         arrays, plain = self._state()
         path = self._path(self._step)
-        found = {"format": FORMAT, "step": self._step, "settings": self._settings, "model": self._description(arrays),
-                 "plain": plain, "tensors": save_tensors(f"{path}.safetensors", arrays)}
+        found = {"format": FORMAT, "step": self._step, "settings": self._settings, "model":
+                 self._description(arrays), "plain": plain, "tensors":
+                 save_tensors(f"{path}.safetensors", arrays)}
         with replacing(f"{path}.json") as temporary, open(temporary, "w", encoding="utf-8") as file:
             json.dump(found | {"checksum": _signature(found)}, file)
-        stay = {f"{os.path.basename(self._path(step))}.{end}" for step in [s for s in self._steps() if s <= self._step][:KEPT]
+        stay = {f"{os.path.basename(self._path(step))}.{end}"
+                for step in [s for s in self._steps() if s <= self._step][:KEPT]
                 for end in ("json", "safetensors")}
         for name in os.listdir(self._of.folder):
-            if name.startswith(_OURS) and name not in stay:      # older, damaged, or left by one that was killed
+            # older, damaged, or left by one that was killed
+            if name.startswith(_OURS) and name not in stay:
                 os.unlink(os.path.join(self._of.folder, name))
 
     def restore(self):
@@ -163,12 +185,14 @@ class CheckpointWriter:
         step, plain, arrays = newest
         for name, part in self._parts.items():
             part.state = plain.get(name, {}) | {
-                key[len(name) + 1:]: array for key, array in arrays.items() if key.startswith(f"{name}/")}
+                key[len(name) + 1:]: array for key,
+                array in arrays.items() if key.startswith(f"{name}/")}
         self._written, self._seconds = step, self._history.spent if self._history else 0.0
         return True
 
     def _newest(self):
-        """The newest whole checkpoint: (step, plain, arrays), or None where there is none at all."""
+        """The newest whole checkpoint: (step, plain, arrays), or None where there is none at
+        all."""
         damaged = []
         for step in self._steps():
             try:
@@ -179,16 +203,22 @@ class CheckpointWriter:
             self._check(step, found, arrays)
             if damaged:
                 newest, error = damaged[0]
-                warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and {newest - step} steps are lost, "
-                              f"for the checkpoint of step {newest} cannot be used: {error}", RuntimeWarning, stacklevel=6)
+                warnings.warn(
+                    f"{self._of.folder}: the training goes on from step {step}, and "
+                    f"{newest - step} steps are lost, "
+                              f"for the checkpoint of step {newest} cannot be used: {error}",
+                              RuntimeWarning, stacklevel=6)
             return step, found["plain"], arrays
         if damaged:
-            raise ValueError(f"{self._of.folder}: none of its checkpoints can be used: {damaged[0][1]}; remove the folder to "
+            raise ValueError(
+                f"{self._of.folder}: none of its checkpoints can be used: {damaged[0][1]}; remove "
+                "the folder to "
                              "begin anew")
         return None
 
     def back_off(self, wrong):
-        """Go back to the last checkpoint with half the learning rates; False where it must not, or that did not help."""
+        """Go back to the last checkpoint with half the learning rates; False where it must not, or
+        that did not help."""
         optimizers = [part for part in self._parts.values() if isinstance(part, Optimizer)]
         scales = [float(optimizer.scale[0]) / 2 for optimizer in optimizers]
         if self._of.on_nan == "stop" or not scales or min(scales) < 2.0 ** -HALVINGS:
@@ -197,7 +227,9 @@ class CheckpointWriter:
         for optimizer, scale in zip(optimizers, scales):
             optimizer.scale[...] = scale
         self.start_log()
-        warnings.warn(f"{wrong}; the training goes back to step {self._step}, with the learning rates times {scales[0]:g}",
+        warnings.warn(
+            f"{wrong}; the training goes back to step {self._step}, with the learning rates times "
+            f"{scales[0]:g}",
                       RuntimeWarning, stacklevel=3)
         return True
 
@@ -207,7 +239,8 @@ class CheckpointWriter:
     def _steps(self):
         """Of the checkpoints in the folder, newest first."""
         names = os.listdir(self._of.folder) if os.path.isdir(self._of.folder) else []
-        return sorted((int(match[1]) for match in map(_FILE.fullmatch, names) if match), reverse=True)
+        return sorted((int(match[1]) for match in map(_FILE.fullmatch, names) if match),
+                      reverse=True)
 
     def _state(self):
         arrays, plain = {}, {}
@@ -220,10 +253,13 @@ class CheckpointWriter:
         return arrays, plain
 
     def _description(self, arrays):
-        """{name: class, or dtype and shape} of all modules and of the arrays in them and their optimisers."""
-        classes = {f"{root}.{name}".rstrip("."): type(module).__name__ for root, model in self._models.items()
+        """{name: class, or dtype and shape} of all modules and of the arrays in them and their
+        optimisers."""
+        classes = {f"{root}.{name}".rstrip("."): type(module).__name__ for root,
+                   model in self._models.items()
                    for name, module in model.named_modules()}
-        return classes | {name: f"{array.dtype} {list(array.shape)}" for name, array in arrays.items()
+        return classes | {name: f"{array.dtype} {list(array.shape)}" for name,
+                          array in arrays.items()
                           if name.startswith(tuple(self._models))}
 
     def _read(self, step):
@@ -231,7 +267,8 @@ class CheckpointWriter:
             found = json.load(file)
         signature = found.pop("checksum")
         if signature != _signature(found):
-            raise ValueError(f"{file.name}: its text is not what was written: it is damaged or was altered")
+            raise ValueError(
+                f"{file.name}: its text is not what was written: it is damaged or was altered")
         if found["format"] != FORMAT:
             return found, {}
         return found, load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
@@ -240,13 +277,18 @@ class CheckpointWriter:
         """Raise ValueError where a whole checkpoint is of another format, training or model."""
         where = f"{self._path(step)}.json"
         if found["format"] != FORMAT:
-            raise ValueError(f"{where}: expected format {FORMAT}, got {found['format']!r}: another version of ldf_np wrote it")
+            raise ValueError(
+                f"{where}: expected format {FORMAT}, got {found['format']!r}: another version of "
+                "ldf_np wrote it")
         for what, old, new in (("training", found["settings"], self._settings),
                                ("model", found["model"], self._description(self._state()[0]))):
             for key in [*new, *old]:
                 if old.get(key) != new.get(key):
-                    raise ValueError(f"{where}: a checkpoint of another {what}: {key} was {old.get(key, 'not there')}, and is "
-                                     f"{new.get(key, 'not there')} here; remove the folder, or use another, to begin anew")
+                    raise ValueError(
+                        f"{where}: a checkpoint of another {what}: {key} was "
+                        f"{old.get(key, 'not there')}, and is "
+                                     f"{new.get(key, 'not there')} here; remove the folder, or use "
+                                     "another, to begin anew")
 
 
 class _Weights:
@@ -265,7 +307,8 @@ class _Weights:
 
 
 def _parts(state):
-    """{name: everything with a ``state`` in these things}, each once, and {name: the modules among the things}."""
+    """{name: everything with a ``state`` in these things}, each once, and {name: the modules among
+    the things}."""
     found, models, seen = {}, {}, set()
 
     def visit(name, thing, in_module=False):

@@ -1,4 +1,5 @@
-"""The losses of a training as it runs: a file of JSON lines that other programs may read meanwhile."""
+"""The losses of a training as it runs: a file of JSON lines that other programs may read
+meanwhile."""
 
 import json
 import os
@@ -14,9 +15,11 @@ NAME = "metrics.jsonl"
 
 
 class Records:
-    """A log of a History: {"step": n, "seconds": s, "losses": {name: mean over the last EVERY steps}} in a line.
+    """A log of a History: {"step": n, "seconds": s, "losses": {name: mean over the last EVERY
+    steps}} in a line.
 
-    What the history holds is written at once, whatever the file held, so that a training that goes on has each record once.
+    What the history holds is written at once, whatever the file held, so that a training that goes
+    on has each record once.
     """
 
     def __init__(self, path, history):
@@ -33,17 +36,22 @@ class Records:
                 file.write(self._line(self._history.steps))
         except OSError as error:
             self._ended = True          # a record after half a record could not be read
-            warnings.warn(f"{self._path}: the log of the losses ends here: {error.strerror or error}", RuntimeWarning,
+            warnings.warn(
+                f"{self._path}: the log of the losses ends here: {error.strerror or error}",
+                RuntimeWarning,
                           stacklevel=3)
 
     def _line(self, step):
-        losses = {name: float(np.mean(values[step - EVERY:step])) for name, values in self._history.losses.items()}
-        return json.dumps({"step": step, "seconds": round(self._history.seconds[step - 1], 3), "losses": losses}) + "\n"
+        losses = {name: float(np.mean(values[step - EVERY:step])) for name,
+                  values in self._history.losses.items()}
+        return json.dumps({"step": step, "seconds": round(self._history.seconds[step - 1], 3),
+                           "losses": losses}) + "\n"
 
 
 def read_records(path):
-    """The records of a log: ``losses`` {name: numbers}, ``seconds`` and ``step``, lists of one length, and the last step as
-    ``steps``. A last line that is still being written is left out. Raises ValueError naming a line that is no record."""
+    """The records of a log: ``losses`` {name: numbers}, ``seconds`` and ``step``, lists of one
+    length, and the last step as ``steps``. A last line that is still being written is left out.
+    Raises ValueError naming a line that is no record."""
     with open(os.fspath(path), encoding="utf-8", errors="replace") as file:
         *lines, _ = file.read().split("\n")
     found = SimpleNamespace(losses={}, seconds=[], step=[], steps=0)
@@ -56,5 +64,6 @@ def read_records(path):
             for name, value in record["losses"].items():
                 found.losses.setdefault(name, []).append(float(value))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{os.fspath(path)}: line {number}: expected a record of losses, got {line[:60]!r}") from error
+            raise ValueError(
+                f"{os.fspath(path)}: line {number}: expected a record of losses, got {line[:60]!r}") from error
     return found

@@ -1,4 +1,5 @@
-"""The training loop: batches, a budget in steps or minutes, a progress bar, and a calm stop on Ctrl-C."""
+"""The training loop: batches, a budget in steps or minutes, a progress bar, and a calm stop on
+Ctrl-C."""
 
 import math
 import signal
@@ -14,11 +15,13 @@ from ..runtime.distributed import world
 
 
 class History:
-    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at each step, whether it was
-    ``interrupted``, and {"seconds", "steps"} of the same model's training ``before`` it (the levels below, say)."""
+    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at
+    each step, whether it was ``interrupted``, and {"seconds", "steps"} of the same model's training
+    ``before`` it (the levels below, say)."""
 
     def __init__(self):
-        self.losses, self.seconds, self.interrupted, self.before = {}, [], False, {"seconds": 0.0, "steps": 0}
+        self.losses, self.seconds, self.interrupted, self.before = {}, [], False, {
+            "seconds": 0.0, "steps": 0}
 
     @property
     def steps(self):
@@ -36,12 +39,14 @@ class History:
     @property
     def state(self):
         """The losses and seconds as arrays; assign it to go back to that point."""
-        return {"seconds": np.array(self.seconds)} | {f"loss {name}": np.array(v) for name, v in self.losses.items()}
+        return {"seconds": np.array(self.seconds)} | {f"loss {name}": np.array(v) for name,
+                                                      v in self.losses.items()}
 
     @state.setter
     def state(self, state):
         self.seconds = state["seconds"].tolist()
-        self.losses = {name[len("loss "):]: v.tolist() for name, v in state.items() if name != "seconds"}
+        self.losses = {name[len("loss "):]: v.tolist() for name,
+                       v in state.items() if name != "seconds"}
 
     def append(self, losses, seconds):
         for name, value in losses.items():
@@ -49,35 +54,42 @@ class History:
         self.seconds.append(seconds)
 
 
-def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None, checkpoints=None, state=None):
-    """Call ``step(t)`` until the budget is spent; t in [0, 1] is the share of it that has been, for annealing.
+def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None,
+          checkpoints=None, state=None):
+    """Call ``step(t)`` until the budget is spent; t in [0, 1] is the share of it that has been, for
+    annealing.
 
     Parameters
     ----------
     step : callable
-        Takes one training step and returns {name: loss}; or None where it took none, for the training is to end as by Ctrl-C.
+        Takes one training step and returns {name: loss}; or None where it took none, for the
+        training is to end as by Ctrl-C.
     steps, minutes : the budget; at least one, and the first to run out ends the training.
     progress : bool
         Show a bar with the losses and the time left.
     callback : callable, optional
         ``callback(history)`` after every step; its own time is not counted.
     checkpoints : checkpoint.Checkpoints, optional
-        Where to keep the training's state, and from where to go on; the time that takes is not counted either. With a budget
-        in steps, a training that goes on gives the same bits as one that was never ended; with one in minutes the time spent
-        counts, but the annealing follows the clock, which never strikes twice alike.
+        Where to keep the training's state, and from where to go on; the time that takes is not
+        counted either. With a budget in steps, a training that goes on gives the same bits as one
+        that was never ended; with one in minutes the time spent counts, but the annealing follows
+        the clock, which never strikes twice alike.
     state : dict, for ``checkpoints``: {name: model, batches or whatever else has a ``state``}
 
     Returns
     -------
-    History. Ctrl-C ends the training after its step, and everything that was learned is still there; a second one ends it at
-    once, within the step, and then the last checkpoint stays as it was. SIGTERM is the same where a program takes it as Ctrl-C.
+    History. Ctrl-C ends the training after its step, and everything that was learned is still
+    there; a second one ends it at once, within the step, and then the last checkpoint stays as it
+    was. SIGTERM is the same where a program takes it as Ctrl-C.
 
     Raises
     ------
-    ValueError for a missing or negative budget; FloatingPointError naming the step and the loss that is not finite.
+    ValueError for a missing or negative budget; FloatingPointError naming the step and the loss
+    that is not finite.
     """
     if steps is None and minutes is None:
-        raise ValueError("steps, minutes: expected at least one of them as the budget of the training")
+        raise ValueError(
+            "steps, minutes: expected at least one of them as the budget of the training")
     if steps is not None:
         whole("steps", steps)
     if minutes is not None:
@@ -94,7 +106,8 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     def done():
         return max(history.steps / steps if steps else 0.0, history.spent / limit)
 
-    bar = tqdm(total=1.0, initial=min(1.0, done()), desc=label, disable=not progress or ranks.rank > 0, mininterval=0.5,
+    bar = tqdm(total=1.0, initial=min(1.0, done()), desc=label,
+               disable=not progress or ranks.rank > 0, mininterval=0.5,
                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
     try:
         with _whole_steps() as stop:
@@ -112,7 +125,8 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                     clock = Clock(history.spent)
                     continue
                 history.append(losses, ranks.first(clock.seconds()))
-                bar.set_postfix({"step": history.steps} | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
+                bar.set_postfix({"step": history.steps}
+                                | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
                 bar.update(min(1.0, done()) - bar.n)
                 with clock.stopped():
                     if callback is not None:
@@ -138,7 +152,8 @@ def _check_finite(losses):
 
 
 class Clock:
-    """Seconds of training: ``spent`` before it was made, and those since then in which it was not stopped."""
+    """Seconds of training: ``spent`` before it was made, and those since then in which it was not
+    stopped."""
 
     def __init__(self, spent):
         self._start = time.perf_counter() - spent
@@ -155,7 +170,8 @@ class Clock:
 
 @contextmanager
 def _whole_steps():
-    """A context in which a signal that would raise KeyboardInterrupt goes into a list instead, the first time."""
+    """A context in which a signal that would raise KeyboardInterrupt goes into a list instead, the
+    first time."""
     asked, handlers = [], {}
 
     def ask(number, frame):
@@ -164,7 +180,8 @@ def _whole_steps():
         asked.append(number)
 
     if threading.current_thread() is threading.main_thread():       # no other may set handlers
-        handlers = {s: h for s in (signal.SIGINT, signal.SIGTERM) if (h := signal.getsignal(s)) is signal.default_int_handler}
+        handlers = {s: h for s in (signal.SIGINT, signal.SIGTERM)
+                    if (h := signal.getsignal(s)) is signal.default_int_handler}
     for number in handlers:
         signal.signal(number, ask)
     try:

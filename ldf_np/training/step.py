@@ -1,8 +1,10 @@
-"""A training step as it is taken: on a CUDA device recorded once as a graph and replayed, and looked into where it fails.
+"""A training step as it is taken: on a CUDA device recorded once as a graph and replayed, and
+looked into where it fails.
 
-These nets are so small that starting several hundred kernels takes longer than running them; a CUDA graph starts them
-all at once. What changes from step to step has to lie on the device, at a fixed place: the batch, the progress of the
-training (which anneals the penalty and the rates), Adam's count of steps, and the counters of the noise.
+These nets are so small that starting several hundred kernels takes longer than running them; a CUDA
+graph starts them all at once. What changes from step to step has to lie on the device, at a fixed
+place: the batch, the progress of the training (which anneals the penalty and the rates), Adam's
+count of steps, and the counters of the noise.
 """
 
 import math
@@ -27,19 +29,21 @@ def _progress(name, value):
 
 
 class CompiledStep:
-    """A training step: call it with a batch and the progress of the training; it returns {name: loss}.
+    """A training step: call it with a batch and the progress of the training; it returns {name:
+    loss}.
 
     Parameters
     ----------
     step : callable
-        ``step(x, progress)`` takes the step and returns {name: Tensor with one element}. ``progress`` is a float, or
-        an array (1,) on the device.
+        ``step(x, progress)`` takes the step and returns {name: Tensor with one element}.
+        ``progress`` is a float, or an array (1,) on the device.
     generators : sequence of Generator
         Those that ``step`` draws from.
     model : Module, optional
         Whose step it is: it gives the layers their names where one has to be blamed.
 
-    Raises FloatingPointError naming the loss or gradient that is not finite, and the first layer that is to blame.
+    Raises FloatingPointError naming the loss or gradient that is not finite, and the first layer
+    that is to blame.
     """
 
     def __init__(self, step, generators, model=None):
@@ -58,7 +62,8 @@ class CompiledStep:
         before = [generator.state for generator in self._generators]
         try:
             losses = self._compiled(x, progress)
-            wrong = ", ".join(f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value))
+            wrong = ", ".join(f"{name} is {value}" for name,
+                              value in losses.items() if not math.isfinite(value))
         except FloatingPointError as error:
             wrong = str(error)
         if not wrong:
@@ -93,7 +98,8 @@ class CompiledStep:
             return _values(self._losses)
 
     def _capture(self):
-        """Record the step; False, with a warning, where it does something that cannot be recorded."""
+        """Record the step; False, with a warning, where it does something that cannot be
+        recorded."""
         states = [generator.state for generator in self._generators]
         try:
             for generator in self._generators:
@@ -104,7 +110,9 @@ class CompiledStep:
             self._taken += 1
         except Exception as error:      # whatever CUDA, CuPy or a user's model has against it
             self._failed = True
-            warnings.warn("the training step cannot be recorded as a CUDA graph and runs without one, which is slower "
+            warnings.warn(
+                "the training step cannot be recorded as a CUDA graph and runs without one, which "
+                "is slower "
                           f"({type(error).__name__}: {error})", RuntimeWarning, stacklevel=4)
         finally:
             for generator, state in zip(self._generators, states):
@@ -124,28 +132,29 @@ def _values(losses):
     return dict(zip(losses, (world().sum(values, "losses") / world().size).tolist()))
 
 
-# Where a training went wrong. The step that failed is taken again, watched layer by layer, so nothing of this costs
-# anything until it is needed.
+# Where a training went wrong. The step that failed is taken again, watched layer by layer, so
+# nothing of this costs anything until it is needed.
 
 class _Found(Exception):
     """The search is over."""
 
 
 def first_not_finite(model, step, x, progress):
-    """The first layer whose output, gradient or parameters are not finite, in words: "output of decoder.body.layers.3
-    (BatchNorm)", say.
+    """The first layer whose output, gradient or parameters are not finite, in words: "output of
+    decoder.body.layers.3 (BatchNorm)", say.
 
     Parameters
     ----------
     model : Module or None
         It gives the layers their names; without it only their classes are known.
     step : callable
-        ``step(x, progress)`` takes the step, with its generators where they were before it. No parameter is changed.
+        ``step(x, progress)`` takes the step, with its generators where they were before it. No
+        parameter is changed.
     x : array, the batch
 
-    A gradient that is not finite makes those of all layers before it so: the layer named is the last one of its
-    network, where it began. On a CUDA device the update has run by the time the loss is known, so that often
-    "parameters" is all there is left to say.
+    A gradient that is not finite makes those of all layers before it so: the layer named is the
+    last one of its network, where it began. On a CUDA device the update has run by the time the
+    loss is known, so that often "parameters" is all there is left to say.
     """
     if not _finite(x):
         return "the batch itself"
@@ -162,7 +171,8 @@ def first_not_finite(model, step, x, progress):
                 raise _Found(f"gradient of {parameters.get(id(bad[-1]), 'a parameter')}")
             return True
         if not _finite(result.data):
-            raise _Found(f"output of {modules.get(id(source), 'a layer')} ({type(source).__name__})")
+            raise _Found(
+                f"output of {modules.get(id(source), 'a layer')} ({type(source).__name__})")
         return False
 
     try:

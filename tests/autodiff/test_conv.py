@@ -24,7 +24,8 @@ def trilinear(x, w, y, stride, padding):
     return total
 
 
-# (h, w), (kh, kw), stride, padding; in the ragged ones the last windows leave rows or columns of x unread.
+# (h, w), (kh, kw), stride, padding; in the ragged ones the last windows leave rows or columns of x
+# unread.
 GEOMETRIES = {
     "plain": ((4, 5), (3, 3), 1, 0),
     "padded": ((4, 4), (3, 3), 1, 1),
@@ -54,7 +55,8 @@ def test_the_three_faces_of_one_form(name):
     """<conv2d(x, w), y> = <x, conv_transpose2d(y, w)> = <w, conv2d_weight(x, y)> = T(x, w, y)."""
     x, w, y, stride, padding = case(name)
     total = trilinear(x, w, y, pair(stride), pair(padding))
-    np.testing.assert_allclose(np.vdot(ldf.conv2d(Tensor(x), Tensor(w), stride, padding).data, y), total)
+    np.testing.assert_allclose(np.vdot(ldf.conv2d(Tensor(x), Tensor(w), stride, padding).data, y),
+                               total)
     back = ldf.conv_transpose2d(Tensor(y), Tensor(w), stride, padding, output_size=x.shape[1:3])
     assert back.shape == x.shape
     np.testing.assert_allclose(np.vdot(back.data, x), total)
@@ -63,8 +65,10 @@ def test_the_three_faces_of_one_form(name):
 
 
 @settings(max_examples=30)
-@given(size=st.tuples(st.integers(1, 6), st.integers(1, 6)), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-       stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)))
+@given(size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+       kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+       stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+       padding=st.tuples(st.integers(0, 2), st.integers(0, 2)))
 def test_the_gradients_are_the_other_faces(size, kernel, stride, padding):
     if any(k > s + 2 * p for s, k, p in zip(size, kernel, padding, strict=True)):
         return
@@ -83,12 +87,14 @@ def test_every_rule_to_the_third_order(name):
     size, kernel_size = x.shape[1:3], w.shape[:2]
     ldf.check_grads(lambda x, w: ldf.conv2d(x, w, stride, padding), [x, w], order=3)
     ldf.check_grads(lambda y, w: ldf.conv_transpose2d(y, w, stride, padding, size), [y, w], order=3)
-    ldf.check_grads(lambda x, y: ldf.conv2d_weight(x, y, kernel_size, stride, padding), [x, y], order=3)
+    ldf.check_grads(lambda x, y: ldf.conv2d_weight(x, y, kernel_size, stride, padding), [x, y],
+                    order=3)
 
 
 def test_through_nonlinear_layers_to_the_third_order():
     w1, w2 = values(3, 3, 1, 2) / 2, values(4, 4, 1, 2, seed=1) / 2
-    ldf.check_grads(lambda x, w1, w2: ldf.tanh(ldf.conv_transpose2d(ldf.tanh(ldf.conv2d(x, w1, 2, 1)), w2, 2, 1)),
+    ldf.check_grads(lambda x, w1, w2: ldf.tanh(
+        ldf.conv_transpose2d(ldf.tanh(ldf.conv2d(x, w1, 2, 1)), w2, 2, 1)),
                     [values(1, 4, 4, 1, seed=2), w1, w2], order=3)
 
 
@@ -97,7 +103,8 @@ def test_the_smallest_output_size_is_the_default():
     assert ldf.conv_transpose2d(y, w, stride=2).shape == (1, 7, 7, 4)
     assert ldf.conv_transpose2d(y, w, stride=2, output_size=(8, 7)).shape == (1, 8, 7, 4)
     for impossible in ((6, 7), (9, 7)):
-        with pytest.raises(ValueError, match=r"conv_transpose2d\(float64\[1, 3, 3, 2\], .*output_size"):
+        with pytest.raises(ValueError,
+                           match=r"conv_transpose2d\(float64\[1, 3, 3, 2\], .*output_size"):
             ldf.conv_transpose2d(y, w, stride=2, output_size=impossible)
 
 
@@ -112,16 +119,20 @@ def test_shapes_that_do_not_fit(x, w, message):
 
 
 def test_the_gradients_dtype_is_the_inputs():
-    x, w = Tensor(values(9, 8, 8, 8, dtype=np.float32)), Tensor(values(3, 3, 8, 8, dtype=np.float32))
+    x, w = Tensor(values(
+        9, 8, 8, 8, dtype=np.float32)), Tensor(values(3, 3, 8, 8, dtype=np.float32))
     y = ldf.conv2d(x, w, padding=1)
     gx, gw = grad(ldf.square(y).sum(), [x, w], create_graph=True)
-    assert {t.dtype for t in (y, gx, gw, *grad(gx.sum() + gw.sum(), [x, w]))} == {np.dtype(np.float32)}
+    assert {t.dtype for t in (y, gx, gw, *grad(gx.sum() + gw.sum(),
+                                               [x, w]))} == {np.dtype(np.float32)}
 
 
 def test_single_precision_is_close_to_double():
-    """The fast float32 products (batch 8 and more, thick enough) through two orders of differentiation."""
+    """The fast float32 products (batch 8 and more, thick enough) through two orders of
+    differentiation."""
     def second(dtype):
-        x, w = Tensor(values(16, 8, 8, 8, dtype=dtype)), Tensor(values(4, 4, 8, 8, seed=1, dtype=dtype) / 8)
+        x, w = Tensor(
+            values(16, 8, 8, 8, dtype=dtype)), Tensor(values(4, 4, 8, 8, seed=1, dtype=dtype) / 8)
         y = ldf.leaky_relu(ldf.conv2d(x, w, stride=2, padding=1))
         gx = grad(ldf.square(y).sum(), x, create_graph=True)
         return [y, gx, *grad(ldf.square(gx).sum(), [x, w])]
@@ -132,7 +143,8 @@ def test_single_precision_is_close_to_double():
 
 @pytest.mark.parametrize("kind", [Tensor, Parameter])
 def test_what_changes_in_place_is_read_anew(kind):
-    """What a kernel keeps of an array between two calls must not outlive a training step, whoever takes it."""
+    """What a kernel keeps of an array between two calls must not outlive a training step, whoever
+    takes it."""
     x, w = kind(values(8, 8, 8, 8, dtype=np.float32)), kind(values(3, 3, 8, 8, dtype=np.float32))
     first = ldf.conv2d(x, w)
     grad(first.sum(), [x, w])
@@ -146,13 +158,14 @@ def test_a_lowering_is_kept_where_nothing_changes(monkeypatch):
     """The result of an operation is lowered once for all the faces that read it."""
     lowered = []
     lower = lowering.Windows.lower
-    monkeypatch.setattr(lowering.Windows, "lower", lambda *args: lowered.append(args[1]) or lower(*args))
+    monkeypatch.setattr(lowering.Windows, "lower",
+                        lambda *args: lowered.append(args[1]) or lower(*args))
     x, w = Tensor(values(2, 5, 5, 2)) * 1.0, Tensor(values(3, 3, 2, 2))
     grad(ldf.conv2d(x, w).sum(), [x, w])
     assert lowered.count("x") == 1
 
 
-# ------------------------------------------------------------------------------- planted rules that must be found
+# ---------------------------------------------------------------- planted rules that must be found
 
 @operation
 def planted(x, w):
@@ -178,7 +191,8 @@ def test_the_planted_trio_is_right_when_nothing_is_wrong():
 
 
 def test_a_cotangent_left_out_of_the_hole():
-    """Negative control: the weight's rule puts the old weight in the hole. Only the second order asks for that rule."""
+    """Negative control: the weight's rule puts the old weight in the hole. Only the second order
+    asks for that rule."""
     planted_weight.defvjp(lambda g, w, x, y: back(y, w), lambda g, w, x, y: ldf.conv2d(x, g))
     ldf.check_grads(planted, [X, W], order=1)
     with pytest.raises(AssertionError, match="argument 0, order 2"):
@@ -188,6 +202,7 @@ def test_a_cotangent_left_out_of_the_hole():
 def test_a_flipped_kernel():
     """Negative control: convolution for cross-correlation in the adjoint fails at order one."""
     flipped = operation(lambda x, w: kernel.conv2d(x, w))
-    flipped.defvjp(lambda g, y, x, w: back(g, w[::-1, ::-1]), lambda g, y, x, w: ldf.conv2d_weight(x, g, (2, 2)))
+    flipped.defvjp(lambda g, y, x, w: back(g, w[::-1, ::-1]),
+                   lambda g, y, x, w: ldf.conv2d_weight(x, g, (2, 2)))
     with pytest.raises(AssertionError, match="argument 0, order 1"):
         ldf.check_grads(flipped, [X, W], order=1)

@@ -1,4 +1,5 @@
-"""The tape: what grad returns and refuses, dtypes, broadcasting, and graphs that reference counting alone frees."""
+"""The tape: what grad returns and refuses, dtypes, broadcasting, and graphs that reference counting
+alone frees."""
 
 import gc
 import threading
@@ -16,7 +17,7 @@ from ldf_np.autodiff.engine import Tensor, grad, operation
 from ldf_np.nn import layers
 from ldf_np.nn.penalty import roth_penalty
 
-# --------------------------------------------------------------------------------------------- what grad returns
+# ------------------------------------------------------------------------------- what grad returns
 
 def test_a_gradient_for_each_input_in_order():
     x, y = Tensor(values(3)), Tensor(values(3, seed=1))
@@ -85,12 +86,14 @@ def test_intermediate_tensors_as_inputs():
     gz, gy, gx = grad(z, [z, y, x])
     np.testing.assert_array_equal(gz.data, 1.0)
     np.testing.assert_allclose(gy.data, x.data)
-    np.testing.assert_allclose(gx.data, 3 * x.data ** 2)        # that y is wanted too takes nothing from x
+    # that y is wanted too takes nothing from x
+    np.testing.assert_allclose(gx.data, 3 * x.data ** 2)
 
 
 def test_one_tensor_used_many_times():
     x = Tensor(values(3))
-    np.testing.assert_allclose(grad((x * x + x - x / 2 + x * x * x).sum(), x).data, 2 * x.data + 0.5 + 3 * x.data ** 2)
+    np.testing.assert_allclose(grad((x * x + x - x / 2 + x * x * x).sum(), x).data,
+                               2 * x.data + 0.5 + 3 * x.data ** 2)
     np.testing.assert_allclose(grad((x @ x), x).data, 2 * x.data)
     np.testing.assert_allclose(grad(ops.concatenate([x, x]).sum(), [x, x])[1].data, 2)
 
@@ -126,14 +129,14 @@ def test_gradients_are_not_accumulated_in_place():
     np.testing.assert_array_equal(v, kept)
 
 
-# ------------------------------------------------------------------------------------------------------- dtypes
+# ------------------------------------------------------------------------------------------ dtypes
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_python_scalars_never_promote(dtype):
     x = Tensor(np.array([0.25, 0.5], dtype))
-    for y in (x + 1, 1 - x, 2.5 * x, x / 3, 1 / x, x ** 2, 2 ** x, 0.5 ** x, ops.maximum(x, 0.3), ops.minimum(0.3, x),
-              ops.clip(x, 0.1, 0.9), ops.leaky_relu(x, 0.2), ops.mean(x), ops.softplus(x), ops.sigmoid(x),
-              ops.where(x > 0.3, x, 1.0), ops.relu(x), abs(x), -x):
+    for y in (x + 1, 1 - x, 2.5 * x, x / 3, 1 / x, x ** 2, 2 ** x, 0.5 ** x, ops.maximum(x, 0.3),
+              ops.minimum(0.3, x), ops.clip(x, 0.1, 0.9), ops.leaky_relu(x, 0.2), ops.mean(x),
+              ops.softplus(x), ops.sigmoid(x), ops.where(x > 0.3, x, 1.0), ops.relu(x), abs(x), -x):
         assert y.dtype == dtype, y
         g = grad(y.sum(), x, create_graph=True)
         assert g.dtype == dtype, y
@@ -165,7 +168,7 @@ def test_what_a_tensor_is_made_of():
             Tensor(wrong)
 
 
-# ----------------------------------------------------------------------------------------- arrays beside Tensors
+# --------------------------------------------------------------------------- arrays beside Tensors
 
 def test_a_tensor_never_turns_into_an_array():
     x = Tensor(values(3))
@@ -196,10 +199,11 @@ def test_small_things_of_a_tensor():
         bool(x)
 
 
-# ------------------------------------------------------------------------------------------------- broadcasting
+# ------------------------------------------------------------------------------------ broadcasting
 
 def un_broadcast(cotangent, shape):
-    """The oracle: add each element of the cotangent to the element of the small array that it came from."""
+    """The oracle: add each element of the cotangent to the element of the small array that it came
+    from."""
     size = int(np.prod(shape))
     came_from = np.broadcast_to(np.arange(size).reshape(shape), cotangent.shape)
     return np.bincount(came_from.ravel(), cotangent.ravel(), minlength=size).reshape(shape)
@@ -236,7 +240,8 @@ def absent_minded(a, b):
     return a + b
 
 
-absent_minded.defvjp(lambda g, y, a, b: g, lambda g, y, a, b: ops.mean(g, axis=0, keepdims=True))   # a mean for a sum
+# a mean for a sum
+absent_minded.defvjp(lambda g, y, a, b: g, lambda g, y, a, b: ops.mean(g, axis=0, keepdims=True))
 
 
 def test_a_wrong_adjoint_of_broadcasting_is_found():
@@ -257,7 +262,7 @@ def test_broadcast_to_and_sum_to_are_adjoint(shape, data):
     np.testing.assert_allclose(left, right, atol=1e-12)
 
 
-# ------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------------ errors
 
 @pytest.mark.parametrize("wrong, message", [
     (lambda a, b: a + b, r"add\(float64\[2, 3\], float32\[4\]\)"),
@@ -274,7 +279,7 @@ def test_an_error_names_the_operation_and_the_shapes(wrong, message):
         wrong(Tensor(values(2, 3)), Tensor(values(4, dtype=np.float32)))
 
 
-# ---------------------------------------------------------------------------------------------- recording or not
+# -------------------------------------------------------------------------------- recording or not
 
 def test_no_grad_and_enable_grad():
     x = Tensor(values(3))
@@ -289,7 +294,8 @@ def test_no_grad_and_enable_grad():
         assert grad(y, x, create_graph=True).node is not None           # what is asked for by name
     with pytest.raises(ZeroDivisionError), ldf.no_grad():
         raise ZeroDivisionError
-    assert (x * x).node is not None                                     # an error leaves the context too
+    # an error leaves the context too
+    assert (x * x).node is not None
 
 
 def test_no_grad_is_of_one_thread():
@@ -301,10 +307,11 @@ def test_no_grad_is_of_one_thread():
     assert seen[0] is not None
 
 
-# ------------------------------------------------------------------------------------------------------- memory
+# ------------------------------------------------------------------------------------------ memory
 
 def left_behind(build):
-    """How many Tensors and Nodes are still alive after build() returned, with the garbage collector off."""
+    """How many Tensors and Nodes are still alive after build() returned, with the garbage collector
+    off."""
     def alive():
         return sum(isinstance(o, (Tensor, engine.Node)) for o in gc.get_objects())
 
@@ -320,12 +327,14 @@ def left_behind(build):
 
 
 def double_backpropagation():
-    """Every kind of layer, a penalty differentiated twice, and gradients that are kept until the end."""
+    """Every kind of layer, a penalty differentiated twice, and gradients that are kept until the
+    end."""
     rng = ldf.Generator(0)
     net = layers.Sequential(
         layers.Conv2d(2, 4, 3, 2, 1, rng=rng), layers.BatchNorm(4), layers.LeakyReLU(0.1),
-        layers.ConvTranspose2d(4, 4, 2, rng=rng), layers.Maxout(2), layers.Dropout(0.2, rng=rng), layers.Flatten(),
-        layers.Linear(50, 6, rng=rng), layers.LayerNorm(6), layers.Tanh(), layers.Linear(6, 1, rng=rng))
+        layers.ConvTranspose2d(4, 4, 2, rng=rng), layers.Maxout(2), layers.Dropout(0.2, rng=rng),
+        layers.Flatten(), layers.Linear(50, 6, rng=rng), layers.LayerNorm(6), layers.Tanh(),
+        layers.Linear(6, 1, rng=rng))
     x = Tensor(values(3, 8, 8, 2, dtype=np.float32))
     logits = net(x)
     penalty = roth_penalty(logits, x, np.array([True, False, True]))

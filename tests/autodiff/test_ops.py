@@ -1,4 +1,5 @@
-"""Every operation: its values against NumPy, its rule against central differences to the third order."""
+"""Every operation: its values against NumPy, its rule against central differences to the third
+order."""
 
 import warnings
 
@@ -16,7 +17,8 @@ from ldf_np.runtime.distributed import World, within
 
 
 def values(*shape, seed=0):
-    """Numbers that differ by at least 0.07 and keep away from 0 and from +-1, where rules have kinks."""
+    """Numbers that differ by at least 0.07 and keep away from 0 and from +-1, where rules have
+    kinks."""
     size = int(np.prod(shape))
     grid = (np.arange(size) - (size - 1) / 2) * 0.14 + 0.035
     return np.random.default_rng(seed).permutation(grid).reshape(shape)
@@ -38,12 +40,12 @@ CASES = [
     ("add", lambda a, b: a + b + 1, lambda a, b: a + b + 1, [values(2, 1), values(1, 3)]),
     ("add", lambda a: 2.0 + a, lambda a: 2 + a, [values(3)]),
     ("astype", lambda x: ops.astype(x, dtype=np.float64), np.copy, [values(2, 3)]),
-    ("broadcast_to", lambda x: ops.broadcast_to(x, shape=(4, 2, 3)), lambda x: np.broadcast_to(x, (4, 2, 3)),
-     [values(2, 1)]),
+    ("broadcast_to", lambda x: ops.broadcast_to(x, shape=(4, 2, 3)),
+     lambda x: np.broadcast_to(x, (4, 2, 3)), [values(2, 1)]),
     ("clip", lambda x: ops.clip(x, -0.2, 0.3), lambda x: np.clip(x, -0.2, 0.3), [values(2, 3)]),
     ("clip", lambda x: ops.clip(x, low=0.0, high=1.0), lambda x: np.clip(x, 0, 1), [values(2, 3)]),
-    ("concatenate", lambda a, b: ops.concatenate([a, b], axis=-1), lambda a, b: np.concatenate([a, b], -1),
-     [values(2, 3), values(2, 1)]),
+    ("concatenate", lambda a, b: ops.concatenate([a, b], axis=-1),
+     lambda a, b: np.concatenate([a, b], -1), [values(2, 3), values(2, 1)]),
     ("concatenate", lambda a, b: ops.concatenate([a, b, a]), lambda a, b: np.concatenate([a, b, a]),
      [values(2, 2), values(1, 2)]),
     ("divide", ops.divide, np.divide, [values(2, 3), positive(3)]),
@@ -58,7 +60,8 @@ CASES = [
     ("getitem", lambda x: x[[0, 0, 1]], lambda x: x[[0, 0, 1]], [values(3, 4)]),
     ("getitem", lambda x: x[ROWS, COLUMNS], lambda x: x[ROWS, COLUMNS], [values(3, 2)]),
     ("getitem", lambda x: x[1:, ROWS], lambda x: x[1:, ROWS], [values(2, 3)]),
-    ("leaky_relu", lambda x: ops.leaky_relu(x, slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x), [values(2, 3)]),
+    ("leaky_relu", lambda x: ops.leaky_relu(x, slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x),
+     [values(2, 3)]),
     ("leaky_relu", ops.leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x), [values(2, 3)]),
     ("log", ops.log, np.log, [positive(2, 3)]),
     ("matmul", ops.matmul, np.matmul, [values(2, 3), values(3, 4)]),
@@ -69,14 +72,15 @@ CASES = [
     ("matmul", ops.matmul, np.matmul, [values(2, 4, 3), values(3)]),
     ("max", ops.max, np.max, [values(2, 3)]),
     ("max", lambda x: x.max(axis=(0, 2)), lambda x: x.max(axis=(0, 2)), [values(2, 3, 2)]),
-    ("max", lambda x: ops.max(x, axis=-1, keepdims=True), lambda x: x.max(-1, keepdims=True), [values(2, 3)]),
+    ("max", lambda x: ops.max(x, axis=-1, keepdims=True), lambda x: x.max(-1, keepdims=True),
+     [values(2, 3)]),
     ("maximum", ops.maximum, np.maximum, [values(2, 3), values(3, seed=1) + 0.02]),
     ("maximum", lambda x: ops.maximum(x, 0), lambda x: np.maximum(x, 0), [values(2, 3)]),
     ("maxout", ops.maxout, lambda x: np.maximum(x[..., ::2], x[..., 1::2]), [values(3, 4)]),
     ("maxout", lambda x: ops.maxout(x, 3), lambda x: x.reshape(2, 2, 3).max(-1), [values(2, 6)]),
     ("mean", ops.mean, np.mean, [values(2, 3)]),
-    ("mean", lambda x: x.mean(axis=(0, -1), keepdims=True), lambda x: x.mean((0, -1), keepdims=True),
-     [values(2, 3, 2)]),
+    ("mean", lambda x: x.mean(axis=(0, -1), keepdims=True),
+     lambda x: x.mean((0, -1), keepdims=True), [values(2, 3, 2)]),
     ("min", ops.min, np.min, [values(2, 3)]),
     ("min", lambda x: x.min(axis=1), lambda x: x.min(1), [values(2, 3)]),
     ("minimum", ops.minimum, np.minimum, [values(2, 3), values(2, 1, seed=1) + 0.02]),
@@ -84,7 +88,8 @@ CASES = [
     ("multiply", lambda a: 3 * a * a, lambda a: 3 * a * a, [values(3)]),
     ("negative", lambda x: -x, np.negative, [values(3)]),
     ("negative", ops.negative, np.negative, [values(3)]),
-    ("pad", lambda x: ops.pad(x, ((1, 2), (0, 1))), lambda x: np.pad(x, ((1, 2), (0, 1))), [values(2, 3)]),
+    ("pad", lambda x: ops.pad(x, ((1, 2), (0, 1))), lambda x: np.pad(x, ((1, 2), (0, 1))),
+     [values(2, 3)]),
     ("power", ops.power, np.power, [positive(2, 3), values(3)]),
     ("power", lambda x: x ** 3, lambda x: x ** 3, [values(2, 3)]),
     ("power", lambda x: x ** -0.5, lambda x: x ** -0.5, [positive(2, 3)]),
@@ -100,7 +105,8 @@ CASES = [
     ("split", lambda x: ops.split(x, [1, 3])[1], lambda x: np.split(x, [1, 3])[1], [values(4, 2)]),
     ("sqrt", ops.sqrt, np.sqrt, [positive(2, 3)]),
     ("square", ops.square, np.square, [values(2, 3)]),
-    ("stack", lambda a, b: ops.stack([a, b]), lambda a, b: np.stack([a, b]), [values(2, 3), values(2, 3, seed=1)]),
+    ("stack", lambda a, b: ops.stack([a, b]), lambda a, b: np.stack([a, b]),
+     [values(2, 3), values(2, 3, seed=1)]),
     ("stack", lambda a, b: ops.stack([a, b], axis=-1), lambda a, b: np.stack([a, b], -1),
      [values(2, 3), values(2, 3, seed=1)]),
     ("stack", lambda a: ops.stack([a], axis=-1), lambda a: a[..., None], [values(2, 3)]),
@@ -109,26 +115,36 @@ CASES = [
     ("subtract", lambda x: 1 - x, lambda x: 1 - x, [values(3)]),
     ("sum", ops.sum, np.sum, [values(2, 3)]),
     ("sum", lambda x: x.sum(axis=1), lambda x: x.sum(1), [values(2, 3, 2)]),
-    ("sum", lambda x: ops.sum(x, axis=(0, -1), keepdims=True), lambda x: x.sum((0, -1), keepdims=True),
+    ("sum", lambda x: ops.sum(x, axis=(0, -1), keepdims=True),
+     lambda x: x.sum((0, -1), keepdims=True), [values(2, 3, 2)]),
+    ("sum_to", lambda x: ops.sum_to(x, shape=(3, 1)), lambda x: x.sum((0, 2)).reshape(3, 1),
      [values(2, 3, 2)]),
-    ("sum_to", lambda x: ops.sum_to(x, shape=(3, 1)), lambda x: x.sum((0, 2)).reshape(3, 1), [values(2, 3, 2)]),
     ("sum_to", lambda x: ops.sum_to(x, shape=(2,)), lambda x: x.sum((0, 1)), [values(2, 3, 2)]),
-    ("swapaxes", lambda x: ops.swapaxes(x, 0, -1), lambda x: np.swapaxes(x, 0, -1), [values(2, 3, 2)]),
-    ("linear", ops.linear, lambda x, w, b: x @ w + b, [values(4, 3), values(3, 2, seed=1), values(2, seed=2)]),
-    ("linear", lambda x, w, b: ops.linear(x, w, b, 0.1), lambda x, w, b: np.where(x @ w + b > 0, 1, 0.1) * (x @ w + b),
+    ("swapaxes", lambda x: ops.swapaxes(x, 0, -1), lambda x: np.swapaxes(x, 0, -1),
+     [values(2, 3, 2)]),
+    ("linear", ops.linear, lambda x, w, b: x @ w + b,
+     [values(4, 3), values(3, 2, seed=1), values(2, seed=2)]),
+    ("linear", lambda x, w, b: ops.linear(x, w, b, 0.1),
+     lambda x, w, b: np.where(x @ w + b > 0, 1, 0.1) * (x @ w + b),
      [values(4, 3), values(3, 2, seed=1), values(2, seed=2)]),
     ("linear", ops.linear, lambda x, w: x @ w, [values(4, 3), values(3, 2, seed=1)]),
-    ("scale_shift", ops.scale_shift, lambda x, a, b: x * a + b, [values(2, 4, 3), values(3, seed=1), values(3, seed=2)]),
+    ("scale_shift", ops.scale_shift, lambda x, a, b: x * a + b,
+     [values(2, 4, 3), values(3, seed=1), values(3, seed=2)]),
     ("scale_shift", lambda x, a, b: ops.scale_shift(x, a, b, 0.1),
-     lambda x, a, b: np.where(x * a + b > 0, 1, 0.1) * (x * a + b), [values(2, 4, 3), values(3, seed=1), values(3, seed=2)]),
+     lambda x, a, b: np.where(x * a + b > 0, 1, 0.1) * (x * a + b),
+     [values(2, 4, 3), values(3, seed=1), values(3, seed=2)]),
     ("softplus_mean", losses.softplus_mean, lambda x: np.mean(np.log1p(np.exp(x))), [values(5, 1)]),
-    ("softplus_mean", lambda x: losses.softplus_mean(x, -1.0), lambda x: np.mean(np.log1p(np.exp(-x))), [values(5, 1)]),
+    ("softplus_mean", lambda x: losses.softplus_mean(x, -1.0),
+     lambda x: np.mean(np.log1p(np.exp(-x))), [values(5, 1)]),
     ("tanh", ops.tanh, np.tanh, [values(2, 3)]),
     ("transpose", ops.transpose, np.transpose, [values(2, 3)]),
-    ("transpose", lambda x: x.transpose(2, 0, 1), lambda x: x.transpose(2, 0, 1), [values(2, 3, 2)]),
-    ("transpose", lambda x: x.transpose((-1, 0, 1)), lambda x: x.transpose(2, 0, 1), [values(2, 3, 2)]),
+    ("transpose", lambda x: x.transpose(2, 0, 1), lambda x: x.transpose(2, 0, 1),
+     [values(2, 3, 2)]),
+    ("transpose", lambda x: x.transpose((-1, 0, 1)), lambda x: x.transpose(2, 0, 1),
+     [values(2, 3, 2)]),
     ("transpose", lambda x: x.T, np.transpose, [values(2, 3)]),
-    ("where", lambda a, b: ops.where(MASK, a, b), lambda a, b: np.where(MASK, a, b), [values(2, 3), values(3)]),
+    ("where", lambda a, b: ops.where(MASK, a, b), lambda a, b: np.where(MASK, a, b),
+     [values(2, 3), values(3)]),
     ("where", lambda a: ops.where(MASK, 2.0, a), lambda a: np.where(MASK, 2.0, a), [values(2, 1)]),
 ]
 IDS = [f"{name}-{k}" for k, (name, *_) in enumerate(CASES)]
@@ -145,10 +161,12 @@ def test_values(name, function, expected, args):
 @pytest.mark.parametrize("name, function, expected, args", CASES, ids=IDS)
 def test_gradients_to_the_third_order(name, function, expected, args):
     # The factor makes a function that is linear in x differentiable more than once.
-    ldf.check_grads(lambda *xs: function(*(ops.sigmoid(x) * x if name in LINEAR else x for x in xs)), args, order=3)
+    ldf.check_grads(lambda *xs: function(*(ops.sigmoid(x) * x if name in LINEAR else x
+                                           for x in xs)), args, order=3)
 
 
-LINEAR = {"add", "astype", "broadcast_to", "concatenate", "getitem", "mean", "negative", "pad", "reshape", "split",
+LINEAR = {"add", "astype", "broadcast_to", "concatenate", "getitem", "mean", "negative", "pad",
+          "reshape", "split",
           "stack", "subtract", "sum", "sum_to", "swapaxes", "transpose", "where"}
 
 
@@ -177,7 +195,7 @@ def test_the_mean_over_ranks_to_the_third_order():
         ldf.check_grads(lambda x: norm.mean_over_ranks(ops.sigmoid(x) * x), [values(2, 3)], order=3)
 
 
-# ------------------------------------------------------------------------------- planted rules that must be found
+# ---------------------------------------------------------------- planted rules that must be found
 
 @operation
 def product(x, w):
@@ -190,7 +208,8 @@ def cube(x):
 
 
 def test_a_weight_gradient_that_ignores_its_cotangent():
-    """Negative control: the rule's value is right, but its dependence on g is lost. Only order two can see that."""
+    """Negative control: the rule's value is right, but its dependence on g is lost. Only order two
+    can see that."""
     product.defvjp(lambda g, y, x, w: g * w, lambda g, y, x, w: x * g.detach())
     args = [values(3), values(3, seed=1)]
     ldf.check_grads(product, args, order=1)
@@ -201,7 +220,8 @@ def test_a_weight_gradient_that_ignores_its_cotangent():
 def test_a_weight_gradient_with_the_wrong_sign():
     """Negative control: the message names the argument and the order."""
     product.defvjp(lambda g, y, x, w: g * w, lambda g, y, x, w: -x * g)
-    with pytest.raises(AssertionError, match="argument 1, order 1: the rule gives .*, central differences"):
+    with pytest.raises(AssertionError,
+                       match="argument 1, order 1: the rule gives .*, central differences"):
         ldf.check_grads(product, [values(3), values(3, seed=1)])
 
 
@@ -221,7 +241,7 @@ def test_check_grads_refuses_empty_checks():
         ldf.check_grads(lambda: Tensor(1.0), [])
 
 
-# --------------------------------------------------------------------------------------------- ends, kinks and ties
+# ---------------------------------------------------------------------------- ends, kinks and ties
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_softplus_and_sigmoid_far_out(dtype):
@@ -233,8 +253,10 @@ def test_softplus_and_sigmoid_far_out(dtype):
             g = grad(y.sum(), x, create_graph=True)
             gg = grad(g.sum(), x)
             assert all(np.isfinite(t.data).all() and t.dtype == dtype for t in (y, g, gg))
-    np.testing.assert_allclose(ops.softplus(x).data, np.logaddexp(0, x.data.astype(np.float64)), rtol=1e-6)
-    np.testing.assert_allclose(ops.softplus(x).data[1:3], np.exp(x.data[1:3]), rtol=1e-5)       # the small end is kept
+    np.testing.assert_allclose(ops.softplus(x).data, np.logaddexp(0, x.data.astype(np.float64)),
+                               rtol=1e-6)
+    # the small end is kept
+    np.testing.assert_allclose(ops.softplus(x).data[1:3], np.exp(x.data[1:3]), rtol=1e-5)
     np.testing.assert_allclose(ops.sigmoid(x).data[1:3], np.exp(x.data[1:3]), rtol=1e-5)
     np.testing.assert_array_equal(ops.sigmoid(x).data[[0, 3, 6]], [0, 0.5, 1])
 
@@ -260,8 +282,10 @@ def test_ties_share_equally(function):
 
 def test_derivatives_at_the_kinks():
     x = Tensor(np.array([-1.0, 0.0, 1.0]))
-    for function, slopes in ((ops.relu, [0, 0, 1]), (ops.abs, [-1, 0, 1]), (ops.leaky_relu, [0.01, 0.01, 1]),
-                             (lambda t: ops.clip(t, -1, 0.5), [1, 1, 0]), (lambda t: ops.clip(t, -2, 0), [1, 1, 0])):
+    for function, slopes in ((ops.relu, [0, 0, 1]), (ops.abs, [-1, 0, 1]),
+                             (ops.leaky_relu, [0.01, 0.01, 1]),
+                             (lambda t: ops.clip(t, -1, 0.5), [1, 1, 0]),
+                             (lambda t: ops.clip(t, -2, 0), [1, 1, 0])):
         g = grad(function(x).sum(), x, create_graph=True)
         np.testing.assert_allclose(g.data, slopes)
         np.testing.assert_array_equal(grad(g.sum(), x, allow_unused=True).data, 0)
@@ -274,7 +298,7 @@ def test_comparisons_are_masks():
         np.testing.assert_array_equal(got, want)
 
 
-# --------------------------------------------------------------------------------------------------------- indexing
+# ---------------------------------------------------------------------------------------- indexing
 
 @given(shape=array_shapes(min_dims=1, max_dims=3, max_side=4), data=st.data())
 def test_the_adjoint_of_any_basic_index_puts_the_values_back(shape, data):
@@ -330,7 +354,7 @@ def test_an_adjoint_that_forgets_repeats_is_found():
         check_put_back(forgetful, x, np.array([2, 0, 2]))
 
 
-# ----------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------------ errors
 
 @pytest.mark.parametrize("wrong, error, message", [
     (lambda x: ops.maxout(x, 2), ValueError, "3 channels do not divide into groups of 2"),
@@ -351,6 +375,6 @@ def test_wrong_arguments(wrong, error, message):
 
 def test_operations_on_plain_arrays_and_scalars():
     """Any argument may be a plain array or number; the result is a Tensor without a history."""
-    for y in (ops.exp(values(3)), ops.add(values(3), 1.0), ops.exp(1.0), ops.matmul(values(2, 3), values(3, 2)),
-              ops.sum(values(3))):
+    for y in (ops.exp(values(3)), ops.add(values(3), 1.0), ops.exp(1.0),
+              ops.matmul(values(2, 3), values(3, 2)), ops.sum(values(3))):
         assert isinstance(y, Tensor) and y.node is None

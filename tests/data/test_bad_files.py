@@ -1,7 +1,8 @@
-"""Files that mean harm or are not what they say: small files that would become large ones, pickles that blow up, false names.
+"""Files that mean harm or are not what they say: small files that would become large ones, pickles
+that blow up, false names.
 
-Found by tests/tools/fuzz_readers.py and by reading the formats; each must be refused quickly, in little memory, by a ValueError
-with the file's name.
+Found by tests/tools/fuzz_readers.py and by reading the formats; each must be refused quickly, in
+little memory, by a ValueError with the file's name.
 """
 
 import gzip
@@ -34,7 +35,8 @@ def npy(array):
 
 
 def npy_header(shape, descr="<f4", version=b"\x01\x00"):
-    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode().ljust(117) + b"\n"
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode().ljust(
+        117) + b"\n"
     return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text
 
 
@@ -72,14 +74,21 @@ def pickled_objects(path):
 NPZ = {
     "bomb": (zip_bomb, "over the limit of 1,048,576"),
     "false size": (zip_that_lies_about_its_size, "cannot be read"),
-    "lzma": (lambda path: write_zip(path, zipfile.ZIP_LZMA, arr_0=CLIP), "method 14, not by deflate"),
-    "huge shape": (lambda path: write_zip(path, arr_0=npy_header((2**40, 2**40))), "but holds 0 bytes"),
-    "shape beyond 64 bits": (lambda path: write_zip(path, arr_0=npy_header((2**70,))), "cannot be read"),
-    "negative shape": (lambda path: write_zip(path, arr_0=npy_header((-1, 32))), "but holds 0 bytes"),
-    "unknown version": (lambda path: write_zip(path, arr_0=npy_header((1,), version=b"\x09\x00")), "version"),
+    "lzma": (lambda path: write_zip(path, zipfile.ZIP_LZMA, arr_0=CLIP),
+             "method 14, not by deflate"),
+    "huge shape": (lambda path: write_zip(path, arr_0=npy_header((2**40, 2**40))),
+                   "but holds 0 bytes"),
+    "shape beyond 64 bits": (lambda path: write_zip(path, arr_0=npy_header((2**70,))),
+                             "cannot be read"),
+    "negative shape": (lambda path: write_zip(path, arr_0=npy_header((-1, 32))),
+                       "but holds 0 bytes"),
+    "unknown version": (lambda path: write_zip(path, arr_0=npy_header((1,), version=b"\x09\x00")),
+                        "version"),
     "no dtype": (lambda path: write_zip(path, arr_0=npy_header((1,), "banana")), "cannot be read"),
-    "an early end": (lambda path: write_zip(path, arr_0=CLIP[:60].replace(b",", b"(") + CLIP[60:]), "cannot be read"),
-    "a long name": (lambda path: write_zip(path, **{"x" * 30000: CLIP}), "cannot be read (it holds ['xxx"),
+    "an early end": (lambda path: write_zip(path, arr_0=CLIP[:60].replace(b",", b"(") + CLIP[60:]),
+                     "cannot be read"),
+    "a long name": (lambda path: write_zip(path, **{"x" * 30000: CLIP}),
+                    "cannot be read (it holds ['xxx"),
     "bytes without an array": (lambda path: write_zip(path, arr_0=b"arr_0" * 9), "cannot be read"),
     "objects": (pickled_objects, "Object arrays cannot be loaded"),
     "twice": (twice, "it holds"),
@@ -101,7 +110,8 @@ def png(*chunks, **header):
 
 
 def idat(size, cut=0):
-    """So many bytes of pixels, of 255 and with no filter, compressed; without the last ``cut`` bytes of that."""
+    """So many bytes of pixels, of 255 and with no filter, compressed; without the last ``cut``
+    bytes of that."""
     data = zlib.compress(((b"\0" + b"\xff" * 480) * (size // 481 + 1))[:size])
     return chunk(b"IDAT", data[: len(data) - cut])
 
@@ -111,8 +121,10 @@ GREY = chunk(b"PLTE", bytes(k // 3 for k in range(768)))
 
 
 def passes(bits):
-    """The bytes of an interlaced screen, by counting the pixels of each pass: those of a row fill bytes, and one more."""
-    grid = np.array([[1, 6, 4, 6, 2, 6, 4, 6], [7] * 8, [5, 6] * 4, [7] * 8, [3, 6, 4, 6] * 2, [7] * 8, [5, 6] * 4, [7] * 8])
+    """The bytes of an interlaced screen, by counting the pixels of each pass: those of a row fill
+    bytes, and one more."""
+    grid = np.array([[1, 6, 4, 6, 2, 6, 4, 6], [7] * 8, [5, 6] * 4, [7] * 8, [3, 6, 4, 6] * 2,
+                     [7] * 8, [5, 6] * 4, [7] * 8])
     screen = np.tile(grid, (27, 20))[:210, :160]
     rows = [np.count_nonzero(row == k) for k in range(1, 8) for row in screen]
     return sum(1 + math.ceil(n * bits / 8) for n in rows if n)
@@ -121,24 +133,39 @@ def passes(bits):
 PNG = {
     "bomb by size": (lambda: png(size=(2**31 - 1, 2**31 - 1)), "announces 2147483647 rows"),
     "warned of by Pillow": (lambda: png(size=(10000, 10000)), "announces 10000 rows"),
-    "bomb in a text": (lambda: png(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26), 9))), "cannot be read"),
-    "bomb in a profile": (lambda: png(chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**26), 9))), "cannot be read"),
-    "bomb by a chunk's length": (lambda: png()[:33] + struct.pack(">I", 2**32 - 2**24) + b"IDAT" + zlib.compress(
+    "bomb in a text": (lambda: png(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26), 9))),
+                       "cannot be read"),
+    "bomb in a profile": (lambda: png(chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**26), 9))),
+                          "cannot be read"),
+    "bomb by a chunk's length": (lambda: png()[:33] + struct.pack(">I", 2**32 - 2**24) + b"IDAT"
+                                 + zlib.compress(
         (b"\0" + bytes(480)) * 210)[:40], "cannot be read"),
     "too long": (lambda: png() + bytes(2**22), "more than 4,194,304 bytes"),
     "no picture": (lambda: png(), "cannot be read"),
-    "rows missing": (lambda: png(idat(PIXELS - 481 * 10)), "its pixels unpack to 96,200 bytes, not to 101,010"),
-    "one byte missing": (lambda: png(idat(PIXELS - 1)), "its pixels unpack to 101,009 bytes, not to 101,010"),
-    "one byte more": (lambda: png(idat(PIXELS + 1)), "its pixels unpack to 101,011 bytes, not to 101,010"),
-    "many more": (lambda: png(idat(2**27)), "its pixels unpack to 101,011 bytes or more, not to 101,010"),
-    "a stream cut in its checksum": (lambda: png(idat(PIXELS, 1)), "its pixels unpack to 101,010 bytes or more"),
-    "a wrong checksum of the stream": (lambda: png(chunk(b"IDAT", zlib.compress(bytes(PIXELS))[:-1] + b"x")), "data check"),
-    "a wrong checksum of a chunk": (lambda: png(idat(PIXELS)).replace(idat(PIXELS)[-4:], b"abcd"), "a checksum of its"),
+    "rows missing": (lambda: png(idat(PIXELS - 481 * 10)),
+                     "its pixels unpack to 96,200 bytes, not to 101,010"),
+    "one byte missing": (lambda: png(idat(PIXELS - 1)),
+                         "its pixels unpack to 101,009 bytes, not to 101,010"),
+    "one byte more": (lambda: png(idat(PIXELS + 1)),
+                      "its pixels unpack to 101,011 bytes, not to 101,010"),
+    "many more":
+    (lambda: png(idat(2**27)), "its pixels unpack to 101,011 bytes or more, not to 101,010"),
+    "a stream cut in its checksum": (lambda: png(idat(PIXELS, 1)),
+                                     "its pixels unpack to 101,010 bytes or more"),
+    "a wrong checksum of the stream": (lambda: png(chunk(b"IDAT",
+                                                         zlib.compress(bytes(PIXELS))[:-1]
+                                                         + b"x")), "data check"),
+    "a wrong checksum of a chunk": (lambda: png(idat(PIXELS)).replace(idat(PIXELS)[-4:], b"abcd"),
+                                    "a checksum of its"),
     "no end": (lambda: png(idat(PIXELS))[:-12], "it ends before its last chunk does"),
-    "rows missing, with colours 4 bits wide": (lambda: png(GREY, idat(210 * 81 - 1), depth=4, colour=3), "not to 17,010"),
-    "rows missing, with 16 bits": (lambda: png(idat(210 * 1281 - 1), depth=16, colour=6), "not to 269,010"),
-    "rows missing, interlaced": (lambda: png(idat(passes(24) - 1), interlaced=1), f"not to {passes(24):,}"),
-    "two headers": (lambda: png(ihdr(), GREY, idat(210 * 161), colour=3), "its header is not its first chunk alone"),
+    "rows missing, with colours 4 bits wide":
+    (lambda: png(GREY, idat(210 * 81 - 1), depth=4, colour=3), "not to 17,010"),
+    "rows missing, with 16 bits": (lambda: png(idat(210 * 1281 - 1), depth=16, colour=6),
+                                   "not to 269,010"),
+    "rows missing, interlaced": (lambda: png(idat(passes(24) - 1), interlaced=1),
+                                 f"not to {passes(24):,}"),
+    "two headers": (lambda: png(ihdr(), GREY, idat(210 * 161), colour=3),
+                    "its header is not its first chunk alone"),
     "an archive": (lambda: gzip.compress(b"x" * 1000), "cannot be read"),
 }
 
@@ -175,20 +202,25 @@ def laughs():
     for _ in range(12):
         found = [found] * 10
     array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1\nI3072\nt"
-    array += b"cnumpy\ndtype\n(Vu1\nI0\nI1\ntRI00\nB" + (3072).to_bytes(4, "little") + bytes(3072) + b"tb"
+    array += b"cnumpy\ndtype\n(Vu1\nI0\nI1\ntRI00\nB" + (
+        3072).to_bytes(4, "little") + bytes(3072) + b"tb"
     labels = pickle.dumps([found], protocol=2)[2:-1]
     return b"\x80\x03}(U\x04data" + array + b"U\x06labels" + labels + b"u."
 
 
 CIFAR = {
-    "a header of 70 MB": (zeros_after(header("x", 70 * 2**20, tarfile.XHDTYPE), 2**24), "a header of 73,400,320 bytes"),
+    "a header of 70 MB": (zeros_after(header("x", 70 * 2**20, tarfile.XHDTYPE), 2**24),
+                          "a header of 73,400,320 bytes"),
     "zeros after the end": (zeros_after(bytes(1024), 2**28), "would unpack to more than"),
     "the same in xz": (zeros_after(bytes(1024), 2**24, lzma.open), "holds no file of CIFAR-10"),
-    "a large place in the memo": (archive_of(b"\x80\x02}r\xff\xff\xff\x7f."), "beyond its own length"),
+    "a large place in the memo": (archive_of(b"\x80\x02}r\xff\xff\xff\x7f."),
+                                  "beyond its own length"),
     "labels beyond printing": (archive_of(laughs()), "label 0 is"),
     "an archive within": (archive_of(gzip.compress(b"x")), "cannot be read"),
-    "an absolute member": (lambda path: tar_of(path, "/cifar-10-batches-py/data_batch_1"), "holds no file of CIFAR-10"),
-    "a member above": (lambda path: tar_of(path, "../cifar-10-batches-py/data_batch_1"), "holds no file of CIFAR-10"),
+    "an absolute member": (lambda path: tar_of(path, "/cifar-10-batches-py/data_batch_1"),
+                           "holds no file of CIFAR-10"),
+    "a member above": (lambda path: tar_of(path, "../cifar-10-batches-py/data_batch_1"),
+                       "holds no file of CIFAR-10"),
     "a screen": (lambda path: path.write_bytes(png()), "not a tar archive"),
 }
 
@@ -198,7 +230,8 @@ def tar_of(path, name):
 
 
 def refusal(read, path, complaint):
-    """True where ``read`` refuses a file in a ValueError that names it and has the complaint, in little memory; else a text."""
+    """True where ``read`` refuses a file in a ValueError that names it and has the complaint, in
+    little memory; else a text."""
     error, came, taken = attempt(lambda: read(path))
     said = str(error)
     named = isinstance(error, ValueError) and str(path) in said and complaint in said
@@ -226,7 +259,8 @@ def test_a_whole_png_of_any_depth_is_read(depth, colour, bits, interlaced, tmp_p
     size = passes(bits) if interlaced else 210 * (1 + math.ceil(160 * bits / 8))
     stream = zlib.compress(bytes(size))
     parts = [chunk(b"IDAT", stream[k : k + 50]) for k in range(0, len(stream), 50)]
-    (tmp_path / "0.png").write_bytes(png(*[GREY] * (colour == 3), *parts, depth=depth, colour=colour, interlaced=interlaced))
+    (tmp_path / "0.png").write_bytes(png(*[GREY] * (colour == 3), *parts, depth=depth,
+                                         colour=colour, interlaced=interlaced))
     assert not read_png(tmp_path / "0.png").any()
 
 

@@ -1,4 +1,5 @@
-"""Data sets: clips of the real game, the cache that keeps them, and the readers for files, good and bad."""
+"""Data sets: clips of the real game, the cache that keeps them, and the readers for files, good and
+bad."""
 
 import functools
 import json
@@ -35,23 +36,26 @@ def own_cache(tmp_path, monkeypatch):
 
 @functools.cache
 def recording(f=8, h=171, w=160):
-    """Frames whose pixels say where they lie: channels (32 t, row, column). Every clip of it moves."""
+    """Frames whose pixels say where they lie: channels (32 t, row, column). Every clip of it
+    moves."""
     t, i, j = np.meshgrid(np.arange(f) * 32, np.arange(h), np.arange(w), indexing="ij")
     return np.stack([t, i, j], axis=-1).astype(np.uint8)
 
 
 def place(clip):
-    """Where a clip of recording() was cut, (t, i, j); fails unless all its pixels lie where they should."""
+    """Where a clip of recording() was cut, (t, i, j); fails unless all its pixels lie where they
+    should."""
     t, i, j = int(clip[0, 0, 0, 0]) // 32, int(clip[0, 0, 0, 1]), int(clip[0, 0, 0, 2])
     np.testing.assert_array_equal(clip, recording()[t : t + 5, i : i + 32, j : j + 32])
     return t, i, j
 
 
 def same(a, b):
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in cache.ARRAYS) and a.settings == b.settings
+    return all(np.array_equal(getattr(a, name), getattr(b, name))
+               for name in cache.ARRAYS) and a.settings == b.settings
 
 
-# ------------------------------------------------------------------------------------------------- pixels, motion
+# ---------------------------------------------------------------------------------- pixels, motion
 
 
 def test_to_float_and_back():
@@ -61,7 +65,8 @@ def test_to_float_and_back():
     np.testing.assert_allclose(x, np.arange(256) * 2 / 255 - 1, atol=1e-7)
     for dtype in (np.float16, np.float32, np.float64):
         np.testing.assert_array_equal(to_uint8(x.astype(dtype)), every)
-    np.testing.assert_array_equal(to_uint8(np.array([-9.0, -1.001, 1.001, 9.0, np.inf])), [0, 0, 255, 255, 255])
+    np.testing.assert_array_equal(to_uint8(np.array([-9.0, -1.001, 1.001, 9.0, np.inf])),
+                                  [0, 0, 255, 255, 255])
 
 
 @pytest.mark.parametrize(
@@ -81,12 +86,14 @@ def test_motion_is_the_sum_it_says():
     clips = np.random.default_rng(0).integers(0, 256, (2, 5, 3, 2, 3), dtype=np.uint8)
     for clip, value in zip(clips, motion(clips), strict=True):
         x = [[float(v) / 127.5 - 1 for v in frame.ravel()] for frame in clip]
-        naive = sum((b - a) ** 2 for one, two in zip(x[:-1], x[1:], strict=True) for a, b in zip(one, two, strict=True))
+        naive = sum((b - a) ** 2 for one, two in zip(x[:-1], x[1:], strict=True) for a,
+                    b in zip(one, two, strict=True))
         assert math.isclose(value, naive, rel_tol=1e-12)
 
 
 def moving_pixels(n):
-    """A recording with one place for a clip, in which n numbers go once from 0 to 255: its motion is 4 n."""
+    """A recording with one place for a clip, in which n numbers go once from 0 to 255: its motion
+    is 4 n."""
     frames = np.zeros((5, 32, 32, 3), np.uint8)
     frames[2:, 0, :n, 1] = 255
     return frames
@@ -103,10 +110,12 @@ def test_a_clip_is_kept_when_its_motion_exceeds_100():
 
 
 def test_clips_are_cut_whole_and_everywhere():
-    places = np.array([place(clip) for clip in cut_clips(recording(), 600, np.random.default_rng(0))])
+    places = np.array([place(clip) for clip in cut_clips(recording(), 600,
+                                                         np.random.default_rng(0))])
     assert places.min(axis=0).tolist() == [0, 0, 0]
     assert set(places[:, 0]) == {0, 1, 2, 3}
-    assert (places.max(axis=0)[1:] > [130, 120]).all() and (places.max(axis=0)[1:] <= [139, 128]).all()
+    assert (places.max(axis=0)[1:] > [130, 120]).all() and (places.max(axis=0)[1:]
+                                                            <= [139, 128]).all()
 
 
 @pytest.mark.parametrize("shape", [(4, 32, 32, 3), (5, 31, 32, 3), (5, 32, 31, 3), (5, 32, 32, 4)])
@@ -115,24 +124,27 @@ def test_cut_clips_names_a_wrong_shape(shape):
         cut_clips(np.zeros(shape, np.uint8), 1, np.random.default_rng(0))
 
 
-# --------------------------------------------------------------------------------------------------- the real game
+# ----------------------------------------------------------------------------------- the real game
 
 
 @pytest.fixture(scope="module")
 def real():
     pytest.importorskip("ale_py", reason="ale-py, which carries the game, is not installed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pacman, "MOST_FRAMES", 200)  # the first 13 seconds of a game, for all tests of this file
+        # the first 13 seconds of a game, for all tests of this file
+        patch.setattr(pacman, "MOST_FRAMES", 200)
         yield load_pacman(30, 9, seed=5, cache=False)
 
 
 def test_real_clips(real):
     assert real.train.shape == (30, 5, 32, 32, 3) and real.test.shape == (9, 5, 32, 32, 3)
     assert real.train.dtype == real.test.dtype == np.uint8
-    assert real.seed == 5 and real.settings["sticky_actions"] == 0 and real.settings["steps_per_frame"] == 4
+    assert real.seed == 5 and real.settings["sticky_actions"] == 0 and real.settings[
+        "steps_per_frame"] == 4
     # The colours of the maze, floor and walls, as the console's palette has them.
     pixels = real.train.reshape(-1, 3)
-    floor, walls = ((pixels == colour).all(axis=1).mean() for colour in ([0, 28, 136], [228, 111, 111]))
+    floor, walls = ((pixels == colour).all(axis=1).mean()
+                    for colour in ([0, 28, 136], [228, 111, 111]))
     assert 0.4 < floor < 0.9 and 0.05 < walls < 0.5 and 0.9 < floor + walls < 1
 
 
@@ -148,13 +160,15 @@ def test_held_out_games_are_others(real, monkeypatch):
     monkeypatch.setattr(pacman, "MOST_FRAMES", 60)
     data = load_pacman(10, seed=1, cache=False)
     assert len(data.train) == 10 and len(data.test) == 1  # a tenth, by default
-    assert sorted(data.train_episode) == [0] * 4 + [1] * 3 + [2] * 3 and set(data.test_episode) == {3}
+    assert sorted(data.train_episode) == [0] * 4 + [1] * 3 + [2] * 3 and set(data.test_episode) == {
+        3}
     assert data.train_episode.tolist() != sorted(data.train_episode)  # shuffled
 
 
 def test_one_seed_one_data_set(real):
     told = []
-    again = load_pacman(30, 9, seed=5, cache=False, progress=lambda done, total: told.append((done, total)))
+    again = load_pacman(30, 9, seed=5, cache=False,
+                        progress=lambda done, total: told.append((done, total)))
     assert same(real, again)
     assert told == [(30, 39), (39, 39)]
     other = load_pacman(30, 0, seed=6, cache=False)
@@ -190,7 +204,7 @@ def test_load_pacman_names_a_wrong_argument(arguments, complaint):
         load_pacman(**arguments)
 
 
-# ---------------------------------------------------------------------------------------------------------- cache
+# ------------------------------------------------------------------------------------------- cache
 
 
 @pytest.fixture
@@ -202,9 +216,11 @@ def made(monkeypatch):
         made.append(seed)
         rng = np.random.default_rng(seed)
         train, test = (
-            rng.integers(0, 256, (settings[name], 5, 32, 32, 3), dtype=np.uint8) for name in ("clips", "test_clips")
+            rng.integers(0, 256, (settings[name], 5, 32, 32, 3), dtype=np.uint8)
+            for name in ("clips", "test_clips")
         )
-        return Clips(train, test, *(np.arange(len(x), dtype=np.int32) for x in (train, test)), seed, settings)
+        return Clips(train, test, *(np.arange(len(x), dtype=np.int32) for x in (train, test)),
+                     seed, settings)
 
     monkeypatch.setattr(pacman, "make_pacman", make)
     return made
@@ -291,7 +307,8 @@ def test_no_flipped_bit_gets_through(made, tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read = cache.load_cached(path, 0, first.settings)
-        assert read is None or same(read, first), at  # some bytes of a zip, such as a file's date, mean nothing here
+        # some bytes of a zip, such as a file's date, mean nothing here
+        assert read is None or same(read, first), at
         refused += read is None
         path.write_bytes(whole)
     assert refused > 140
@@ -348,11 +365,12 @@ def test_cache_folder(monkeypatch, tmp_path):
     assert cache.cache_folder() == tmp_path / "local" / "ldf_np" / "cache"
 
 
-# --------------------------------------------------------------------------------------------- episodes of PNG files
+# --------------------------------------------------------------------------- episodes of PNG files
 
 
 def save_episode(folder, frames=6, first=8):
-    """Screens named 8.png, 9.png, 10.png, ...: in another order by their letters than by their numbers."""
+    """Screens named 8.png, 9.png, 10.png, ...: in another order by their letters than by their
+    numbers."""
     folder.mkdir(parents=True)
     for t, screen in enumerate(recording(frames, 210)):
         Image.fromarray(screen).save(folder / f"{first + t}.png", compress_level=1)
@@ -374,7 +392,8 @@ def test_read_episodes(episodes):
     assert data.settings["episodes"] == ["1", "2", "10"]
     assert set(data.train_episode) == {0, 1} and set(data.test_episode) == {2}
     places = np.array([place(clip) for clip in (*data.train, *data.test)])
-    assert set(places[:, 0]) == {0, 1} and places[:, 1].max() <= 171 - 32  # frames in order, the maze alone
+    # frames in order, the maze alone
+    assert set(places[:, 0]) == {0, 1} and places[:, 1].max() <= 171 - 32
     assert told == [(20, 44), (40, 44), (44, 44)]
     assert same(data, read_clips(episodes, clips=40, seed=3))
     assert not np.array_equal(data.train, read_clips(episodes, clips=40, seed=4).train)
@@ -398,15 +417,21 @@ def test_palette_and_transparency_are_read(tmp_path, episodes):
 
 
 BAD_SCREENS = {
-    "size": (lambda path: Image.new("RGB", (160, 209)).save(path), "209 rows, 160 columns, mode RGB; expected"),
+    "size": (lambda path: Image.new("RGB", (160, 209)).save(path),
+             "209 rows, 160 columns, mode RGB; expected"),
     "turned": (lambda path: Image.new("RGB", (210, 160)).save(path), "160 rows, 210 columns"),
     "grey": (lambda path: Image.new("L", (160, 210)).save(path), "mode L; expected .*colour"),
-    "16 bit": (lambda path: Image.new("I;16", (160, 210)).save(path), "mode I;16; expected .*colour"),
-    "truncated": (lambda path: os.truncate(path, path.stat().st_size // 2), "cannot be read .*expected a PNG"),
-    "flipped bit": (lambda path: flip(path, path.stat().st_size // 2), "cannot be read .*expected a PNG"),
+    "16 bit": (lambda path: Image.new("I;16", (160, 210)).save(path),
+               "mode I;16; expected .*colour"),
+    "truncated": (lambda path: os.truncate(path, path.stat().st_size // 2),
+                  "cannot be read .*expected a PNG"),
+    "flipped bit": (lambda path: flip(path, path.stat().st_size // 2),
+                    "cannot be read .*expected a PNG"),
     "empty": (lambda path: path.write_bytes(b""), "cannot be read .*expected a PNG"),
-    "garbage": (lambda path: path.write_bytes(b"no picture" * 50), "cannot be read .*expected a PNG"),
-    "JPEG": (lambda path: Image.new("RGB", (160, 210)).save(path, format="JPEG"), "cannot be read .*expected a PNG"),
+    "garbage": (lambda path: path.write_bytes(b"no picture" * 50),
+                "cannot be read .*expected a PNG"),
+    "JPEG": (lambda path: Image.new("RGB", (160, 210)).save(path, format="JPEG"),
+             "cannot be read .*expected a PNG"),
 }
 
 
@@ -429,7 +454,8 @@ def test_bad_episodes_are_named(tmp_path):
         read_clips(tmp_path, clips=4)
     for k in range(12):
         Image.new("RGB", (160, 210)).save(tmp_path / "1" / f"{k}.png")
-    with pytest.raises(ValueError, match=f"{tmp_path / '1'}: only 0 of 4 clips in which something moves"):
+    with pytest.raises(ValueError,
+                       match=f"{tmp_path / '1'}: only 0 of 4 clips in which something moves"):
         read_clips(tmp_path, clips=4)
     shutil.rmtree(tmp_path / "1")
     (tmp_path / "1").mkdir()
@@ -437,12 +463,13 @@ def test_bad_episodes_are_named(tmp_path):
         read_clips(tmp_path, clips=4)
 
 
-# ------------------------------------------------------------------------------------------------------- .npz clips
+# -------------------------------------------------------------------------------------- .npz clips
 
 
 @pytest.fixture(scope="module")
 def npz_folder(tmp_path_factory):
-    """Clips 0 to 11: twelve of recording(), stacked in channels as the original collection has them."""
+    """Clips 0 to 11: twelve of recording(), stacked in channels as the original collection has
+    them."""
     folder = tmp_path_factory.mktemp("npz")
     for n in range(12):
         clip = recording()[0:5, n : n + 32, 40:72]
@@ -471,11 +498,13 @@ BAD_CLIPS = {
     "0 to 255": (lambda path: np.savez(path, GOOD - 255), "goes from -255 to -255"),
     "NaN": (lambda path: np.savez(path, GOOD * np.nan), "NaN"),
     "infinity": (lambda path: np.savez(path, GOOD + np.inf), "infinity"),
-    "objects": (lambda path: np.savez(path, np.array([{}, 1], dtype=object)), "Object arrays cannot be loaded"),
+    "objects": (lambda path: np.savez(path, np.array([{}, 1], dtype=object)),
+                "Object arrays cannot be loaded"),
     "another name": (lambda path: np.savez(path, clip=GOOD), r"it holds \['clip'\]"),
     "no array": (lambda path: np.savez(path), "it holds nothing"),
     "not zipped": (
-        lambda path: (np.save(path.with_suffix(".npy"), GOOD), path.with_suffix(".npy").rename(path)),
+        lambda path: (np.save(path.with_suffix(".npy"), GOOD),
+                      path.with_suffix(".npy").rename(path)),
         "a single array",
     ),
     "truncated": (lambda path: os.truncate(path, path.stat().st_size // 2), "cannot be read"),
@@ -493,11 +522,13 @@ def test_a_bad_clip_is_named(kind, npz_folder, tmp_path):
     make, complaint = BAD_CLIPS[kind]
     path = tmp_path / "n" / "3.npz"
     make(path)
-    with pytest.raises(ValueError, match=f"^{path}: .*{complaint}.* expected an .npz file with arr_0, floats of shape"):
+    with pytest.raises(ValueError,
+                       match=f"^{path}: .*{complaint}.* expected an .npz file with arr_0, floats "
+                             "of shape"):
         read_clips(tmp_path / "n")
 
 
-# ------------------------------------------------------------------------------------------------------ the folder
+# -------------------------------------------------------------------------------------- the folder
 
 
 def test_bad_folders_are_named(npz_folder, tmp_path):
@@ -505,7 +536,8 @@ def test_bad_folders_are_named(npz_folder, tmp_path):
         read_clips(tmp_path / "none")
     with pytest.raises(ValueError, match=f"{npz_folder / '0.npz'}: a file, expected a folder"):
         read_clips(npz_folder / "0.npz")
-    with pytest.raises(ValueError, match=f"{tmp_path}: neither .npz files nor folders in it, expected"):
+    with pytest.raises(ValueError,
+                       match=f"{tmp_path}: neither .npz files nor folders in it, expected"):
         read_clips(tmp_path)
     shutil.copy(npz_folder / "0.npz", tmp_path)
     with pytest.raises(ValueError, match=f"{tmp_path}: 1 .npz file, expected at least 2"):

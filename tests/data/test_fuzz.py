@@ -1,4 +1,5 @@
-"""Random input: hypothesis over the public operations, with NumPy as the oracle, and a short run of fuzz_readers.py."""
+"""Random input: hypothesis over the public operations, with NumPy as the oracle, and a short run of
+fuzz_readers.py."""
 
 import random
 import re
@@ -16,7 +17,7 @@ from ldf_np.data.recorded import read_npz
 pytestmark = pytest.mark.fuzz
 TRIES = settings(max_examples=150)
 
-# --------------------------------------------------------------------------------------------------- the operations
+# ---------------------------------------------------------------------------------- the operations
 
 numbers = st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, -3.5, 1e-4, 1e4, np.nan, np.inf, -np.inf])
 dtypes = st.sampled_from([np.float16, np.float32, np.float64])
@@ -26,14 +27,16 @@ axes = st.one_of(st.none(), one_axis, st.lists(one_axis, min_size=1, max_size=2)
 
 
 def arrays(least=0, most=3, side=4):
-    return hnp.arrays(dtypes, hnp.array_shapes(min_dims=least, max_dims=most, min_side=0, max_side=side), elements=numbers
+    return hnp.arrays(dtypes, hnp.array_shapes(min_dims=least, max_dims=most, min_side=0,
+                                               max_side=side), elements=numbers
                       ) if least else hnp.arrays(dtypes, st.one_of(st.just(()), hnp.array_shapes(
                           min_dims=1, max_dims=most, min_side=0, max_side=side)), elements=numbers)
 
 
 def verdict(ours, oracle, inputs, index_errors=False):
-    """What is wrong, as a text, or None: ours(*Tensors) has to be what oracle(*arrays) is, with a gradient of each input's
-    shape; or to be refused, with a message of ours, by a ValueError or TypeError."""
+    """What is wrong, as a text, or None: ours(*Tensors) has to be what oracle(*arrays) is, with a
+    gradient of each input's shape; or to be refused, with a message of ours, by a ValueError or
+    TypeError."""
     with np.errstate(all="ignore"):
         try:
             expected = oracle(*inputs)
@@ -43,14 +46,17 @@ def verdict(ours, oracle, inputs, index_errors=False):
         try:
             found = ours(*tensors)
         except (ValueError, TypeError, IndexError) as error:
-            if isinstance(error, IndexError) and not isinstance(error, ValueError) and not index_errors:
+            if isinstance(
+                error, IndexError) and not isinstance(error, ValueError) and not index_errors:
                 return f"IndexError: {error}"
-            return None if re.match(r"\w+(\(|: |\[)|axis ", str(error)) else f"a message not of ours: {error}"
+            return None if re.match(r"\w+(\(|: |\[)|axis ",
+                                    str(error)) else f"a message not of ours: {error}"
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         if expected is None:
             return f"let through what NumPy refuses: {found!r}"
-        found, expected = (list(x) if isinstance(x, (list, tuple)) else [x] for x in (found, expected))
+        found, expected = (list(x) if isinstance(x, (list, tuple)) else [x]
+                           for x in (found, expected))
         if [y.shape for y in found] != [np.shape(y) for y in expected]:
             return f"shapes {[y.shape for y in found]}, expected {[np.shape(y) for y in expected]}"
         for y, right in zip(found, expected):
@@ -63,10 +69,11 @@ def verdict(ours, oracle, inputs, index_errors=False):
 
 
 UNARY = {
-    "square": np.square, "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh, "abs": np.abs,
-    "relu": lambda x: np.maximum(x, 0), "leaky_relu": lambda x: np.maximum(x, x * x.dtype.type(0.01)),
-    "sigmoid": lambda x: np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x))),
-    "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
+    "square": np.square, "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh, "abs":
+    np.abs, "relu": lambda x: np.maximum(x, 0), "leaky_relu": lambda x:
+    np.maximum(x, x * x.dtype.type(0.01)), "sigmoid": lambda x:
+    np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x))), "softplus": lambda x:
+    np.logaddexp(x, x.dtype.type(0)),
 }
 BINARY = {"maximum": np.maximum, "minimum": np.minimum, "matmul": np.matmul}
 OPERATORS = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide}
@@ -98,7 +105,8 @@ def test_reductions(name, x, axis, keepdims):
         return getattr(np, name)(x.astype(np.float64), axis=axis, keepdims=keepdims).astype(x.dtype)
 
     assume(np.isfinite(x).all() and (abs(x) < 100).all())
-    assert verdict(lambda x: getattr(ldf, name)(x, axis=axis, keepdims=keepdims), oracle, [x]) is None
+    assert verdict(lambda x: getattr(ldf, name)(x, axis=axis, keepdims=keepdims), oracle,
+                   [x]) is None
 
 
 @TRIES
@@ -110,26 +118,31 @@ def test_reshape(x, shape):
 @TRIES
 @given(x=arrays(), order=st.one_of(st.none(), st.lists(st.integers(-3, 3), max_size=3).map(tuple)))
 def test_transpose(x, order):
-    assert verdict(lambda x: ldf.transpose(x, axes=order), lambda x: x.transpose(order), [x]) is None
+    assert verdict(lambda x: ldf.transpose(x, axes=order), lambda x: x.transpose(order),
+                   [x]) is None
 
 
 @pytest.mark.parametrize("name", ["concatenate", "stack"])
 @TRIES
 @given(parts=st.lists(arrays(most=2, side=3), max_size=3), axis=one_axis)
 def test_joining(name, parts, axis):
-    assert verdict(lambda *p: getattr(ldf, name)(p, axis=axis), lambda *p: getattr(np, name)(p, axis=axis), parts) is None
+    assert verdict(lambda *p: getattr(ldf, name)(p, axis=axis),
+                   lambda *p: getattr(np, name)(p, axis=axis), parts) is None
 
 
 @TRIES
-@given(x=arrays(), sections=st.one_of(st.integers(-1, 5), st.lists(st.integers(-3, 6), max_size=3)), axis=one_axis)
+@given(x=arrays(), sections=st.one_of(st.integers(-1, 5),
+                                      st.lists(st.integers(-3, 6), max_size=3)), axis=one_axis)
 def test_split(x, sections, axis):
-    assert verdict(lambda x: ldf.split(x, sections, axis), lambda x: np.split(x, sections, axis), [x]) is None
+    assert verdict(lambda x: ldf.split(x, sections, axis), lambda x: np.split(x, sections, axis),
+                   [x]) is None
 
 
 @TRIES
 @given(data=st.data(), x=arrays())
 def test_getitem(data, x):
-    place = st.one_of(st.integers(-5, 5), st.slices(4), st.none(), st.just(Ellipsis), st.lists(st.integers(-4, 4), max_size=3),
+    place = st.one_of(st.integers(-5, 5), st.slices(4), st.none(), st.just(Ellipsis),
+                      st.lists(st.integers(-4, 4), max_size=3),
                       hnp.arrays(bool, hnp.array_shapes(max_dims=2, min_side=0, max_side=4)))
     index = data.draw(st.one_of(place, st.lists(place, max_size=3).map(tuple)))
     assert verdict(lambda x: x[index], lambda x: x[index], [x], index_errors=True) is None
@@ -157,7 +170,7 @@ def test_maxout(x, pieces):
     assert verdict(lambda x: ldf.maxout(x, pieces), oracle, [x]) is None
 
 
-# ----------------------------------------------------------------------------------------------- the convolution trio
+# ---------------------------------------------------------------------------- the convolution trio
 
 
 def windows(x, kernel, stride, padding):
@@ -165,7 +178,8 @@ def windows(x, kernel, stride, padding):
     if min(stride) < 1 or min(padding) < 0 or min(kernel) < 1:
         raise ValueError
     x = np.pad(x, ((0, 0), *[(p, p) for p in padding], (0, 0)))
-    seen = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(1, 2))[:, ::stride[0], ::stride[1]]
+    seen = np.lib.stride_tricks.sliding_window_view(
+        x, kernel, axis=(1, 2))[:, ::stride[0], ::stride[1]]
     return seen.transpose(0, 1, 2, 4, 5, 3)
 
 
@@ -183,21 +197,26 @@ pairs = st.tuples(st.integers(0, 3), st.integers(1, 3))
 
 def images(side=6, dims=4):
     return hnp.arrays(st.sampled_from([np.float32, np.float64]),
-                      hnp.array_shapes(min_dims=dims - (side % 2), max_dims=4, min_side=0, max_side=side), elements=plain)
+                      hnp.array_shapes(min_dims=dims - (side % 2), max_dims=4, min_side=0,
+                                       max_side=side), elements=plain)
 
 
 @TRIES
-@given(x=images(), w=images(4), stride=pairs, padding=st.tuples(st.integers(-1, 2), st.integers(0, 2)))
+@given(x=images(), w=images(4), stride=pairs,
+       padding=st.tuples(st.integers(-1, 2), st.integers(0, 2)))
 def test_conv2d(x, w, stride, padding):
-    assert verdict(lambda x, w: ldf.conv2d(x, w, stride, padding), conv_oracle(stride, padding), [x, w]) is None
+    assert verdict(lambda x, w: ldf.conv2d(x, w, stride, padding), conv_oracle(stride, padding),
+                   [x, w]) is None
 
 
 @TRIES
-@given(data=st.data(), sizes=st.tuples(*[st.integers(1, 4)] * 8), stride=st.integers(1, 3), padding=st.integers(0, 1))
+@given(data=st.data(), sizes=st.tuples(*[st.integers(1, 4)] * 8), stride=st.integers(1, 3),
+       padding=st.integers(0, 1))
 def test_the_trio_that_fits(data, sizes, stride, padding):
     """Shapes that mostly fit: the three faces are adjoint to each other."""
     n, h, w, c, o, kh, kw, _ = sizes
-    x, k = (np.random.default_rng(0).standard_normal(s) for s in ((n, h + 2, w + 2, c), (kh, kw, c, o)))
+    x, k = (np.random.default_rng(0).standard_normal(s)
+            for s in ((n, h + 2, w + 2, c), (kh, kw, c, o)))
     try:
         y = conv_oracle((stride,) * 2, (padding,) * 2)(x, k)
     except ValueError:
@@ -228,10 +247,11 @@ def test_conv_transpose2d(y, w, stride, padding, size):
             x[k] = np.vdot(conv_oracle((stride,) * 2, (padding,) * 2)(one, w), y[k[0]])
         return x
 
-    assert verdict(lambda y, w: ldf.conv_transpose2d(y, w, stride, padding, size), oracle, [y, w]) is None
+    assert verdict(lambda y, w: ldf.conv_transpose2d(y, w, stride, padding, size), oracle,
+                   [y, w]) is None
 
 
-# ------------------------------------------------------------------------------------------------- planted faults
+# ---------------------------------------------------------------------------------- planted faults
 
 PLANTED = {
     "a wrong shape": lambda x: ldf.reshape(x, (-1,)),
@@ -249,7 +269,7 @@ def test_a_planted_fault_is_noticed(what):
     assert verdict(lambda x: x, lambda x: np.reshape(x, 5), [x]) is not None
 
 
-# ----------------------------------------------------------------------------------------------------- the readers
+# ------------------------------------------------------------------------------------- the readers
 
 
 @pytest.mark.parametrize("name", fuzz_readers.READERS)
@@ -279,7 +299,8 @@ def test_a_careless_reader_is_noticed(tmp_path):
     def mutate(data, rng):
         return fuzz_readers.mutated(data, rng, corpus, take_apart, put_together)
 
-    kept, fuzz_readers.atheris = fuzz_readers.atheris, None         # its mutator works in its own loop alone
+    # its mutator works in its own loop alone
+    kept, fuzz_readers.atheris = fuzz_readers.atheris, None
     try:
         assert fuzz_readers.blind(one, corpus, mutate, inputs=60) == 60
     finally:

@@ -1,4 +1,5 @@
-"""Labelled images: CIFAR-10 in all its forms, archives that are damaged or mean harm, and ten games as ten classes."""
+"""Labelled images: CIFAR-10 in all its forms, archives that are damaged or mean harm, and ten games
+as ten classes."""
 
 import functools
 import io
@@ -27,8 +28,10 @@ def batch(k):
 
 
 def rows_of(x):
-    """By naive loops, so as the format's description says: 1024 values of red row by row, then green, then blue."""
-    return np.array([[image[i, j, c] for c in range(3) for i in range(32) for j in range(32)] for image in x], np.uint8)
+    """By naive loops, so as the format's description says: 1024 values of red row by row, then
+    green, then blue."""
+    return np.array([[image[i, j, c] for c in range(3) for i in range(32) for j in range(32)]
+                     for image in x], np.uint8)
 
 
 def array_2008(array, columns_first=False):
@@ -39,10 +42,12 @@ def array_2008(array, columns_first=False):
     def number(n):
         return b"J" + n.to_bytes(4, "little", signed=True)
 
-    dtype = (b"cnumpy\ndtype\n" + text(b"u1") + number(0) + number(1) + b"\x87R(" + number(3) + text(b"|")
+    dtype = (b"cnumpy\ndtype\n" + text(b"u1") + number(0) + number(1) + b"\x87R(" + number(3)
+             + text(b"|")
              + b"NNN" + number(-1) + number(-1) + number(0) + b"tb")
     raw = array.tobytes(order="F" if columns_first else "C")
-    return (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + number(0) + b"\x85" + text(b"b") + b"\x87R("
+    return (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + number(0) + b"\x85"
+            + text(b"b") + b"\x87R("
             + number(1) + number(array.shape[0]) + number(array.shape[1]) + b"\x86" + dtype
             + (b"\x88" if columns_first else b"\x89") + text(raw) + b"tb")
 
@@ -50,7 +55,8 @@ def array_2008(array, columns_first=False):
 def pickled_2008(rows, labels, columns_first=False):
     """A batch as Python 2 wrote it, {'data': ..., 'labels': ...}, by hand."""
     numbers = b"".join(b"K" + bytes([label]) for label in labels)
-    return b"\x80\x02}(U\x04data" + array_2008(rows, columns_first) + b"U\x06labels](" + numbers + b"eu."
+    return b"\x80\x02}(U\x04data" + array_2008(rows,
+                                               columns_first) + b"U\x06labels](" + numbers + b"eu."
 
 
 def pickled(found):
@@ -63,8 +69,10 @@ def python_files():
         x, labels = batch(k)
         files[name] = pickled_2008(rows_of(x), labels.tolist(), columns_first=k == 2)
         if k % 2:  # and some as Python 3 writes them
-            files[name] = pickled({b"data": rows_of(x), b"labels": labels.tolist(), b"batch_label": b"x", b"filenames": [b"y"]})
-    meta = {b"label_names": [name.encode() for name in NAMES], b"num_cases_per_batch": COUNT, b"num_vis": 3072}
+            files[name] = pickled({b"data": rows_of(x), b"labels": labels.tolist(), b"batch_label":
+                                   b"x", b"filenames": [b"y"]})
+    meta = {b"label_names": [name.encode() for name in NAMES], b"num_cases_per_batch": COUNT,
+            b"num_vis": 3072}
     return files | {"batches.meta": pickled(meta)}
 
 
@@ -72,7 +80,8 @@ def binary_files():
     files = {}
     for k, name in enumerate(cifar.BATCHES):
         x, labels = batch(k)
-        files[f"{name}.bin"] = np.concatenate([labels[:, None].astype(np.uint8), rows_of(x)], axis=1).tobytes()
+        files[f"{name}.bin"] = np.concatenate([labels[:, None].astype(np.uint8), rows_of(x)],
+                                              axis=1).tobytes()
     return files | {"batches.meta.txt": ("\n".join(NAMES) + "\n\n").encode()}
 
 
@@ -107,7 +116,7 @@ def check_whole(data):
     assert data.classes == NAMES and data.settings == {"name": "cifar-10"}
 
 
-# -------------------------------------------------------------------------------------------------------- CIFAR-10
+# ---------------------------------------------------------------------------------------- CIFAR-10
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,7 +134,8 @@ def test_every_form_gives_the_same(kind, tmp_path):
 
 def test_a_planted_order_of_pixels_is_noticed(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "x", binary_files())
-    monkeypatch.setattr(cifar, "as_images", lambda rows: rows.reshape(-1, 32, 32, 3))  # negative control
+    # negative control
+    monkeypatch.setattr(cifar, "as_images", lambda rows: rows.reshape(-1, 32, 32, 3))
     with pytest.raises(AssertionError):
         check_whole(load_cifar10(folder))
 
@@ -136,7 +146,8 @@ def test_every_protocol_of_python_3(protocol, order, tmp_path):
     files = python_files()
     for k, name in enumerate(cifar.BATCHES):
         x, labels = batch(k)
-        found = {b"data": np.asarray(rows_of(x), order=order), b"labels": labels.tolist(), b"filenames": [b"a.png", b"a.png"]}
+        found = {b"data": np.asarray(rows_of(x), order=order), b"labels": labels.tolist(),
+                 b"filenames": [b"a.png", b"a.png"]}
         files[name] = pickle.dumps(found, protocol=protocol)
     check_whole(load_cifar10(write_folder(tmp_path / "a", files)))
 
@@ -159,8 +170,10 @@ def test_an_evil_pickle_is_refused_and_not_run(packed, tmp_path):
     assert mark.exists()  # negative control: it would have run
     mark.unlink()
     files = python_files() | {"data_batch_3": evil}
-    path = write_tar(tmp_path / "a.tar.gz", files) if packed else write_folder(tmp_path / "a", files)
-    with pytest.raises(ValueError, match=r"data_batch_3: cannot be read \(it asks for \w+\.system, refused"):
+    path = write_tar(
+        tmp_path / "a.tar.gz", files) if packed else write_folder(tmp_path / "a", files)
+    with pytest.raises(ValueError,
+                       match=r"data_batch_3: cannot be read \(it asks for \w+\.system, refused"):
         load_cifar10(path)
     assert not mark.exists()
 
@@ -189,9 +202,11 @@ def member(name, kind=tarfile.REGTYPE, target="", size=0):
     return made
 
 
-@pytest.mark.parametrize("start", ["/cifar-10-batches-py/", "../cifar-10-batches-py/", "cifar-10-batches-py/../", "other/"])
+@pytest.mark.parametrize("start", ["/cifar-10-batches-py/", "../cifar-10-batches-py/",
+                                   "cifar-10-batches-py/../", "other/"])
 def test_members_of_other_places_are_not_read(start, tmp_path):
-    with pytest.raises(ValueError, match=r"a.tar: holds no file of CIFAR-10, expected cifar-10-python.tar.gz"):
+    with pytest.raises(ValueError,
+                       match=r"a.tar: holds no file of CIFAR-10, expected cifar-10-python.tar.gz"):
         load_cifar10(write_tar(tmp_path / "a.tar", python_files(), folder=start))
     with tarfile.open(tmp_path / "b.tar", "w") as archive:  # beside whole files they change nothing
         for place, files in ((start, {"data_batch_1": b"evil"}), ("", python_files())):
@@ -201,20 +216,27 @@ def test_members_of_other_places_are_not_read(start, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "b.tar"]  # nothing was unpacked
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE,
+                                  tarfile.FIFOTYPE, tarfile.CHRTYPE])
 def test_links_and_devices_are_not_followed(kind, tmp_path):
     files = python_files()
     target = write_folder(tmp_path / "outside", {"x": files.pop("data_batch_2")}) / "x"
-    path = write_tar(tmp_path / "a.tar", files, member("cifar-10-batches-py/data_batch_2", kind, str(target)))
-    with pytest.raises(ValueError, match="data_batch_2: a link, a folder or another special member, expected a regular file"):
+    path = write_tar(tmp_path / "a.tar", files,
+                     member("cifar-10-batches-py/data_batch_2", kind, str(target)))
+    with pytest.raises(ValueError,
+                       match="data_batch_2: a link, a folder or another special member, expected a "
+                             "regular file"):
         load_cifar10(path)
 
 
 def test_too_large_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "LARGEST", 20_000)
-    for k, path in enumerate([write_tar(tmp_path / "a.tar.gz", binary_files() | {"junk": bytes(20_001)}),
-                              write_folder(tmp_path / "b", binary_files() | {"data_batch_1.bin": bytes(20_001)})]):
-        with pytest.raises(ValueError, match=r"(junk|data_batch_1.bin): 20,001 bytes, expected at most 20,000"):
+    for k, path in enumerate([write_tar(tmp_path / "a.tar.gz",
+                                        binary_files() | {"junk": bytes(20_001)}),
+                              write_folder(tmp_path / "b",
+                                           binary_files() | {"data_batch_1.bin": bytes(20_001)})]):
+        with pytest.raises(ValueError,
+                           match=r"(junk|data_batch_1.bin): 20,001 bytes, expected at most 20,000"):
             load_cifar10(path)
         monkeypatch.setattr(cifar, "LARGEST", 20_001 if k else 20_000)
     bomb = member("cifar-10-batches-py/data_batch_1", size=2**40)  # says so in its header alone
@@ -229,7 +251,9 @@ def test_too_large_a_file(tmp_path, monkeypatch):
 def test_a_truncated_archive(suffix, share, tmp_path):
     path = write_tar(tmp_path / f"a.{suffix}", python_files())
     os.truncate(path, int(share * path.stat().st_size))
-    with pytest.raises(ValueError, match=rf"a.{suffix}(: cifar-10-batches-py/\w+)?: .*(damaged|ends after|missing|not a tar)"):
+    with pytest.raises(ValueError,
+                       match=rf"a.{suffix}(: cifar-10-batches-py/\w+)?: .*(damaged|ends "
+                             r"after|missing|not a tar)"):
         load_cifar10(path)
 
 
@@ -246,15 +270,20 @@ def test_flipped_bits_are_never_another_error(tmp_path):
     assert refused >= 24  # a few bytes, such as the date, mean nothing
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive" * 100, b"\x1f\x8b", b"PK\x03\x04" + bytes(600)])
+@pytest.mark.parametrize("data", [b"", b"no archive" * 100, b"\x1f\x8b",
+                                  b"PK\x03\x04" + bytes(600)])
 def test_no_archive(data, tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(data)
-    with pytest.raises(ValueError, match=r"a.tar.gz: not a tar archive \(\w+: .*\), expected cifar-10-python.tar.gz"):
+    with pytest.raises(ValueError,
+                       match=r"a.tar.gz: not a tar archive \(\w+: .*\), expected "
+                             r"cifar-10-python.tar.gz"):
         load_cifar10(tmp_path / "a.tar.gz")
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none: there is no such file or folder, expected cifar-10-python.tar.gz"):
+    with pytest.raises(FileNotFoundError,
+                       match="none: there is no such file or folder, expected "
+                             "cifar-10-python.tar.gz"):
         load_cifar10(tmp_path / "none")
     with pytest.raises(ValueError, match="holds no file of CIFAR-10"):
         load_cifar10(tmp_path)
@@ -265,7 +294,8 @@ def test_a_missing_batch(kind, tmp_path):
     files = KINDS[kind]()
     name = next(name for name in files if name.startswith("data_batch_4"))
     del files[name]
-    for path in (write_folder(tmp_path / "a", files), write_tar(tmp_path / "a.tar", files, folder="")):
+    for path in (write_folder(tmp_path / "a", files),
+                 write_tar(tmp_path / "a.tar", files, folder="")):
         with pytest.raises(ValueError, match=f"{name} is missing, expected all of .*test_batch"):
             load_cifar10(path)
 
@@ -278,16 +308,20 @@ def test_a_file_that_comes_twice(tmp_path):
 
 ROWS = np.zeros((2, 3072), np.uint8)
 BAD_PICKLES = {
-    "shape": ({b"data": ROWS[:, 1:], b"labels": [0, 1]}, r"data: shape \(2, 3071\), expected an array of uint8, \(n, 3072\)"),
-    "axes": ({b"data": ROWS.reshape(2, 32, 32, 3), b"labels": [0, 1]}, r"data: shape \(2, 32, 32, 3\)"),
-    "dtype": ({b"data": ROWS.astype(np.int16), b"labels": [0, 1]}, "its type is 'i2'.*expected an array of uint8"),
+    "shape": ({b"data": ROWS[:, 1:], b"labels": [0, 1]},
+              r"data: shape \(2, 3071\), expected an array of uint8, \(n, 3072\)"),
+    "axes": ({b"data": ROWS.reshape(2, 32, 32, 3), b"labels": [0, 1]},
+             r"data: shape \(2, 32, 32, 3\)"),
+    "dtype": ({b"data": ROWS.astype(np.int16), b"labels": [0, 1]},
+              "its type is 'i2'.*expected an array of uint8"),
     "objects": ({b"data": ROWS.astype(object), b"labels": [0, 1]}, "its type is 'O8'"),
     "empty": (pickled_2008(ROWS[:0], []), r"shape \(0, 3072\)"),
     "no array": ({b"data": [1], b"labels": [0]}, "data is a list, expected an array"),
     "no data": ({b"labels": [0, 1]}, "data is missing"),
     "no labels": ({b"data": ROWS}, "labels is missing, expected a list"),
     "too few": ({b"data": ROWS, b"labels": [0]}, "1 labels for 2 images, expected one for each"),
-    "too high": ({b"data": ROWS, b"labels": [0, 10]}, "label 1 is 10, expected an integer from 0 to 9"),
+    "too high": ({b"data": ROWS, b"labels": [0, 10]},
+                 "label 1 is 10, expected an integer from 0 to 9"),
     "negative": ({b"data": ROWS, b"labels": [-1, 0]}, "label 0 is -1"),
     "fraction": ({b"data": ROWS, b"labels": [0.0, 1]}, "label 0 is 0.0"),
     "truth": ({b"data": ROWS, b"labels": [True, 1]}, "label 0 is True"),
@@ -304,10 +338,13 @@ def test_a_wrong_batch(what, tmp_path):
         load_cifar10(folder)
 
 
-@pytest.mark.parametrize("data", [b"", b"garbage", pickled({b"data": ROWS})[:50], b"\x80\x02Papsnix\n.", b"\x80\x02\x82\x01."])
+@pytest.mark.parametrize("data", [b"", b"garbage", pickled({b"data": ROWS})[:50],
+                                  b"\x80\x02Papsnix\n.", b"\x80\x02\x82\x01."])
 def test_a_damaged_pickle(data, tmp_path):
     folder = write_folder(tmp_path / "a", python_files() | {"test_batch": data})
-    with pytest.raises(ValueError, match=r"(?s)test_batch: cannot be read \(.*expected a pickle as in cifar-10-python.tar.gz"):
+    with pytest.raises(ValueError,
+                       match=r"(?s)test_batch: cannot be read \(.*expected a pickle as in "
+                             r"cifar-10-python.tar.gz"):
         load_cifar10(folder)
 
 
@@ -328,12 +365,15 @@ def test_wrong_names(kind, names, tmp_path):
     words = [name.encode() for name in names]
     meta = {"batches.meta": pickled({b"label_names": words}), "batches.meta.txt": b"\n".join(words)}
     files = KINDS[kind]()
-    folder = write_folder(tmp_path / "a", files | {name: meta[name] for name in meta if name in files})
-    with pytest.raises(ValueError, match="batches.meta.*the names of the classes are .*expected 10 different words"):
+    folder = write_folder(tmp_path / "a", files
+                          | {name: meta[name] for name in meta if name in files})
+    with pytest.raises(ValueError,
+                       match="batches.meta.*the names of the classes are .*expected 10 different "
+                             "words"):
         load_cifar10(folder)
 
 
-# ------------------------------------------------------------------------------------------------------- ten games
+# --------------------------------------------------------------------------------------- ten games
 
 
 @pytest.fixture(autouse=True)
@@ -345,25 +385,29 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def games():
     pytest.importorskip("ale_py", reason="ale-py, which carries the games, is not installed")
-    with pytest.MonkeyPatch.context() as patch:  # for all tests of this file: each game opened once, and a short wait
+    # for all tests of this file: each game opened once, and a short wait
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "open_game", functools.cache(OPEN_GAME))
         patch.setattr(source, "START", (10, 30))
         yield load_games(40, 20, seed=3, cache=False)
 
 
 def same(a, b):
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in source.ARRAYS) and a.settings == b.settings
+    return all(np.array_equal(getattr(a, name), getattr(b, name))
+               for name in source.ARRAYS) and a.settings == b.settings
 
 
 def test_the_games_are_balanced_classes(games):
     assert games.train.shape == (40, 32, 32, 3) and games.test.shape == (20, 32, 32, 3)
     assert games.train.dtype == np.uint8 and games.train_labels.dtype == np.int64
-    assert np.bincount(games.train_labels).tolist() == [4] * 10 and np.bincount(games.test_labels).tolist() == [2] * 10
+    assert np.bincount(games.train_labels).tolist() == [4] * 10 and np.bincount(
+        games.test_labels).tolist() == [2] * 10
     assert games.classes == source.GAMES and len(set(games.classes)) == 10
     assert games.train_labels.tolist() != sorted(games.train_labels)  # shuffled
     # The sea and the ice of one, the maze of another: a class is known by its colours.
     mean = np.array([games.train[games.train_labels == k].mean(axis=(0, 1, 2)) for k in range(10)])
-    assert mean[source.GAMES.index("frostbite")].argmax() == 2 and mean[source.GAMES.index("up_n_down")].argmax() == 1
+    assert mean[source.GAMES.index("frostbite")].argmax() == 2 and mean[source.GAMES.index(
+        "up_n_down")].argmax() == 1
     nearest = np.linalg.norm(games.test.mean(axis=(1, 2))[:, None] - mean, axis=-1).argmin(axis=1)
     assert (nearest == games.test_labels).mean() > 0.6
 
@@ -380,7 +424,8 @@ def test_one_seed_one_data_set(games):
     assert same(games, again)
     assert told == [(n, 60) for n in [*range(4, 44, 4), *range(42, 62, 2)]]
     other = load_games(10, 20, seed=3, cache=False)
-    np.testing.assert_array_equal(other.test, games.test)  # the held-out images do not depend on the others
+    # the held-out images do not depend on the others
+    np.testing.assert_array_equal(other.test, games.test)
     assert not np.array_equal(load_games(10, 0, seed=4, cache=False).train, other.train)
 
 
@@ -401,11 +446,13 @@ def test_held_out_images_come_from_other_walks(games, monkeypatch):
 def test_a_recording_does_not_depend_on_those_before_it(games):
     one, two = (OPEN_GAME("qbert") for _ in range(2))
     source.record(one, 3, source.stream(1, 0, 0, 0))
-    np.testing.assert_array_equal(*(source.record(game, 3, source.stream(2, 0, 0, 0)) for game in (one, two)))
+    np.testing.assert_array_equal(*(source.record(game, 3, source.stream(2, 0, 0, 0))
+                                    for game in (one, two)))
 
 
 def test_a_window_is_averaged():
-    screen = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)  # one place alone
+    # one place alone
+    screen = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     image = source.cut_image(screen, np.random.default_rng(0))
     for i, j, c in [(0, 0, 0), (31, 31, 2), (7, 19, 1)]:
         total = sum(int(screen[4 * i + u, 4 * j + v, c]) for u in range(4) for v in range(4))
@@ -444,7 +491,8 @@ def made(monkeypatch):
     def make(settings, progress):
         made.append(settings["seed"])
         x = np.random.default_rng(settings["seed"]).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-        return {"train": x, "train_labels": np.arange(3), "test": x[:1], "test_labels": np.arange(1)}
+        return {"train": x, "train_labels": np.arange(3), "test": x[:1], "test_labels":
+                np.arange(1)}
 
     monkeypatch.setattr(source, "make_games", make)
     return made
@@ -471,8 +519,10 @@ def test_the_cache(made, tmp_path):
 def test_a_cached_set_of_another_shape_is_made_anew(made, tmp_path):
     first = load_games(3, 1)
     arrays = {name: getattr(first, name) for name in source.ARRAYS} | {"train_labels": np.arange(2)}
-    source.save_arrays(tmp_path / "cache" / "games_3_1_seed0.npz", arrays, {"settings": first.settings})
-    with pytest.warns(UserWarning, match=r"train has shape \(3, 32, 32, 3\), expected \(2, 32, 32, 3\)"):
+    source.save_arrays(tmp_path / "cache" / "games_3_1_seed0.npz", arrays,
+                       {"settings": first.settings})
+    with pytest.warns(UserWarning,
+                      match=r"train has shape \(3, 32, 32, 3\), expected \(2, 32, 32, 3\)"):
         assert same(load_games(3, 1), first)
 
 

@@ -1,4 +1,5 @@
-"""demos/ablation.py: one difference a variant, paired differences, divergence as a result, and a whole small run."""
+"""demos/ablation.py: one difference a variant, paired differences, divergence as a result, and a
+whole small run."""
 
 import json
 from types import SimpleNamespace
@@ -15,9 +16,11 @@ ablation = load_program("demos/ablation.py")
 
 @pytest.fixture(scope="module")
 def data():
-    """Clips of noise around a colour of their own, of two frames only, so that the codes' basis is small."""
+    """Clips of noise around a colour of their own, of two frames only, so that the codes' basis is
+    small."""
     def clips(rng, n):
-        return (rng.integers(0, 200, (n, 1, 1, 1, 3)) + rng.integers(0, 56, (n, 2, 32, 32, 3))).astype(np.uint8)
+        return (rng.integers(0, 200, (n, 1, 1, 1, 3))
+                + rng.integers(0, 56, (n, 2, 32, 32, 3))).astype(np.uint8)
 
     rng = np.random.default_rng(0)
     return SimpleNamespace(train=clips(rng, 64), test=clips(rng, 48))
@@ -33,7 +36,8 @@ def test_what_the_variants_change(data):
     def setting(variant):
         model = nets.clip_ldf(data.train, 2, **ablation.VARIANTS[variant][0])
         bottom, top = model.models[0], model.top
-        return (model.levels[0].code, bottom.penalty, bottom.gamma, top.penalty, top.gamma, bottom.shortcut_weight)
+        return (model.levels[0].code, bottom.penalty, bottom.gamma, top.penalty, top.gamma,
+                bottom.shortcut_weight)
 
     assert setting("default") == ("h", "roth", 0.5, "unweighted", 20.0, 1000.0)
     assert setting("roth") == ("h", "roth", 0.5, "roth", 80.0, 1000.0)
@@ -49,21 +53,26 @@ def test_equally_strong_penalties_where_the_discriminator_is_undecided():
     w = ldf.Tensor(1e-4 * rng.standard_normal((4, 1)))
     real, fake = rng.standard_normal((2, 32, 4))
     found = {kind: float(ablation.penalties(kind, share)["gamma"] *
-                         ldf.penalty.penalized_logits(lambda x: x @ w, (real,), (fake,), kind)[2].data)
+                         ldf.penalty.penalized_logits(lambda x: x @ w, (real,), (fake,),
+                                                      kind)[2].data)
              for kind, share in (("roth", 1.0), ("unweighted", 0.25), ("r1", 0.5))}
     assert found["unweighted"] == pytest.approx(found["roth"], rel=1e-3)
     assert found["r1"] == pytest.approx(found["roth"], rel=1e-3)
 
 
 def fake_pieces(*numbers):
-    return [{"scores": None if x is None else dict.fromkeys(ablation.SCORES, x), "parameters": 7} for x in numbers]
+    return [{"scores": None if x is None else dict.fromkeys(ablation.SCORES, x), "parameters": 7}
+            for x in numbers]
 
 
 def test_paired_differences_leave_out_what_diverged():
-    made = {"default": fake_pieces(1.0, 2.0, 30.0), "no penalty": fake_pieces(3.0, 4.5, None), "roth": fake_pieces(*[None] * 3)}
+    made = {"default": fake_pieces(1.0, 2.0, 30.0), "no penalty": fake_pieces(3.0, 4.5, None),
+            "roth": fake_pieces(*[None] * 3)}
     assert ablation.differences(made["default"], made["no penalty"], "KID clips") == [-2.0, -2.5]
     shown = ablation.tables(made, {})
-    assert shown["scores"]["rows"]["no penalty"][:3] == ["2 of 3", 7, pytest.approx(ablation.over_seeds([3.0, 4.5]))]
+    assert shown["scores"]["rows"]["no penalty"][:3] == ["2 of 3", 7,
+                                                         pytest.approx(
+                                                             ablation.over_seeds([3.0, 4.5]))]
     assert shown["difference to the default"]["rows"]["roth"] == [None] * len(ablation.SCORES)
     first, second = ablation.claims(made)
     assert "no penalty diverged with 1 of 3" in first["quantity"] and first["interval"][0] == -2.25
@@ -84,26 +93,37 @@ def test_the_end_of_the_discriminators_losses():
 
     first = {"level 0": history(D=[9.0] * 18 + [1.0, 3.0]), "top": history(D=[5.0, 4.0])}
     assert [ablation.discriminator_loss(first, level) for level in ("bottom", "top")] == [2.0, 4.0]
-    assert ablation.discriminator_loss({"together": history(**{"level 0 D": [1.0], "top D": [2.0]})}, "top") == 2.0
+    assert ablation.discriminator_loss({"together":
+                                        history(**{"level 0 D": [1.0], "top D": [2.0]})},
+                                        "top") == 2.0
 
 
 def test_a_run(small, tmp_path, capsys, monkeypatch):
-    """Three variants. A fault is planted in one, which must show as diverged there and nowhere else."""
-    monkeypatch.setattr("ldf_np.ali.check_metric", lambda metric: metric)      # which would refuse it
-    monkeypatch.setitem(ablation.VARIANTS, "no penalty", ({"colour_metric": np.full((3, 3), np.nan, np.float32)}, {}))
+    """Three variants. A fault is planted in one, which must show as diverged there and nowhere
+    else."""
+    # which would refuse it
+    monkeypatch.setattr("ldf_np.ali.check_metric", lambda metric: metric)
+    monkeypatch.setitem(ablation.VARIANTS, "no penalty",
+                        ({"colour_metric": np.full((3, 3), np.nan, np.float32)}, {}))
     variants = ["default", "no penalty", "together"]
-    options = ["--minutes", "0.01", "--seeds", "0", "1", "--device", "cpu", "--out", str(tmp_path), "--variants", *variants]
+    options = ["--minutes", "0.01", "--seeds", "0", "1", "--device", "cpu", "--out", str(tmp_path),
+               "--variants", *variants]
     ablation.run(ablation.parse(options))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json", "scores.png", "samples.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json",
+                                                    "scores.png", "samples.png"}
     rows = results["tables"]["scores"]["rows"]
     assert [rows[name][0] for name in variants] == ["2 of 2", "0 of 2", "2 of 2"]
-    assert all("step 1: a gradient is not finite" in p["diverged"] for p in results["pieces"]["no penalty"])
+    assert all("step 1: a gradient is not finite" in p["diverged"]
+               for p in results["pieces"]["no penalty"])
     assert rows["default"][1] == rows["together"][1]
     assert all(np.isfinite(rows[name][2:]).all() for name in ("default", "together"))
-    assert [c["verdict"] for c in results["claims"]][0] == "undecided" and "diverged with 2 of 2" in capsys.readouterr().out
+    assert [c["verdict"]
+            for c in results["claims"]][
+                0] == "undecided" and "diverged with 2 of 2" in capsys.readouterr().out
 
     made = []
     monkeypatch.setattr(ablation, "piece", lambda *a: made.append(a))
-    ablation.run(ablation.parse([*options, "--variants", "default"]))       # the same again trains nothing
+    # the same again trains nothing
+    ablation.run(ablation.parse([*options, "--variants", "default"]))
     assert not made

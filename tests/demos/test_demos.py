@@ -1,4 +1,5 @@
-"""demos/pacman.py as a person runs it: what it writes, how it takes Ctrl-C, what it says to bad options."""
+"""demos/pacman.py as a person runs it: what it writes, how it takes Ctrl-C, what it says to bad
+options."""
 
 import importlib.util
 import json
@@ -15,8 +16,10 @@ import pytest
 from PIL import Image
 
 DEMO = Path(__file__).parents[2] / "demos" / "pacman.py"
-SHOWN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png", "scores.png"}
-WRITTEN = SHOWN | {"results.json", "pieces", "checkpoints", "ldf_seed0.safetensors", "ldf_seed0_losses.png"}
+SHOWN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png",
+         "scores.png"}
+WRITTEN = SHOWN | {"results.json", "pieces", "checkpoints", "ldf_seed0.safetensors",
+                   "ldf_seed0_losses.png"}
 
 pytest.importorskip("ale_py", reason="the demo's clips come from the game")
 
@@ -27,14 +30,17 @@ def environment(tmp_path_factory):
     return os.environ | {"LDF_CACHE": str(tmp_path_factory.mktemp("cache"))}
 
 
-# What a background job inherits ignores SIGINT, a person's terminal does not: the program is started heeding it.
+# What a background job inherits ignores SIGINT, a person's terminal does not: the program is
+# started heeding it.
 HEEDING = ("import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
            "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')")
-OFTEN = "from ldf_np.checkpoint import Checkpoints; Checkpoints.__init__.__kwdefaults__['every'] = 0; "    # not every minute
+# not every minute
+OFTEN = "from ldf_np.checkpoint import Checkpoints; Checkpoints.__init__.__kwdefaults__['every'] = 0; "
 
 
 def start(environment, *options, first=""):
-    return subprocess.Popen([sys.executable, "-c", first + HEEDING, str(DEMO), "--clips", "1024", *options], env=environment,
+    return subprocess.Popen([sys.executable, "-c", first + HEEDING, str(DEMO), "--clips", "1024",
+                             *options], env=environment,
                             text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -46,13 +52,15 @@ def wait_for(condition, seconds=120):
 
 
 def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
-    options = ("--minutes", "0.05", "--train-clips", "256", "--seeds", "0", "1", "--out", str(tmp_path))
+    options = ("--minutes", "0.05", "--train-clips", "256", "--seeds", "0", "1", "--out",
+               str(tmp_path))
     program = start(environment, *options)
     out, err = program.communicate(timeout=240)
     assert program.returncode == 0, err
     assert "256 clips to train on" in out
     assert {p.name for p in tmp_path.iterdir()} == WRITTEN | {
-        f"{name}_seed{seed}{end}" for name in ("ldf", "joint") for seed in (0, 1) for end in (".safetensors", "_losses.png")}
+        f"{name}_seed{seed}{end}" for name in ("ldf", "joint") for seed in (0, 1)
+        for end in (".safetensors", "_losses.png")}
     for name in ("LDF", "joint GAN"):
         with np.load(tmp_path / "pieces" / f"{name} seed 1.npz", allow_pickle=False) as file:
             clips = file["clips"]
@@ -60,11 +68,14 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
         assert clips.std(axis=0).max() > 0
     results = json.loads((tmp_path / "results.json").read_text())
     beside, placed, samples, training = results["tables"].values()
-    anchors = {f"real clips, {kind}" for kind in ("real", "independent", "shuffled", "frozen", "noised", "memorised")}
+    anchors = {f"real clips, {kind}" for kind in ("real", "independent", "shuffled", "frozen",
+                                                  "noised", "memorised")}
     assert set(beside["rows"]) == {"LDF", "joint GAN"} | anchors
-    assert set(placed["rows"]) == set(training["rows"]) == set(samples["rows"]) == {"LDF", "joint GAN"}
+    assert set(placed["rows"]) == set(
+        training["rows"]) == set(samples["rows"]) == {"LDF", "joint GAN"}
     value, low, high = beside["rows"]["LDF"][0]
-    assert beside["columns"][0] == "KID frames" and low <= value <= high and value > 0 and "KID frames" in out
+    assert beside["columns"][
+        0] == "KID frames" and low <= value <= high and value > 0 and "KID frames" in out
     assert beside["rows"]["real clips, frozen"][beside["columns"].index("motion median")] == 0
     assert results["options"]["seeds"] == [0, 1] and results["versions"]["numpy"] == np.__version__
     for name, levels in (("LDF", {"level 0", "top"}), ("joint GAN", {"joint GAN"})):
@@ -80,7 +91,8 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
             assert name != "samples.gif" or image.n_frames == 5
 
     logs = [p for p in (tmp_path / "checkpoints").rglob("*") if p.is_file()]
-    assert len(logs) == 6 and {p.name for p in logs} == {"metrics.jsonl"}      # of checkpoints nothing is left
+    # of checkpoints nothing is left
+    assert len(logs) == 6 and {p.name for p in logs} == {"metrics.jsonl"}
 
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "pieces").iterdir()}
     program = start(environment, *options)          # the same command finds everything
@@ -103,15 +115,20 @@ def test_ctrl_c_writes_what_there_is_and_the_same_command_goes_on(environment, t
     assert program.returncode == 0, err
     assert {p.name for p in tmp_path.iterdir()} == WRITTEN
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["interrupted"] and results["models"]["LDF"]["0"]["training"]["level 0"]["steps"] > 0
-    assert {p.name for p in (tmp_path / "pieces").iterdir()} == {"anchors.json"}       # to be made whole next time
+    assert results["interrupted"] and results["models"]["LDF"]["0"]["training"]["level 0"][
+        "steps"] > 0
+    # to be made whole next time
+    assert {p.name for p in (tmp_path / "pieces").iterdir()} == {"anchors.json"}
     assert "goes on from the checkpoint" in out
     steps = results["models"]["LDF"]["0"]["training"]["level 0"]["steps"]
     kept = sorted(log.parent.glob("*.json"))
-    assert kept[-1].name == f"step-{steps:09d}.json" and {p.name for p in log.parent.parent.iterdir()} == {"level 0"}
+    assert kept[-1].name == f"step-{steps:09d}.json" and {p.name
+                                                          for p in log.parent.parent.iterdir()} == {
+                                                              "level 0"}
 
     program = start(environment, "--resume", *options)
-    wait_for(lambda: [json.loads(line)["step"] for line in log.read_text().splitlines()][-1] > steps)
+    wait_for(lambda: [json.loads(line)["step"] for line in log.read_text().splitlines()][-1]
+             > steps)
     program.kill()                                          # SIGKILL
     program.communicate()
     recorded = [json.loads(line)["step"] for line in log.read_text().splitlines()]
@@ -125,8 +142,8 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
 
     def run(out, condition, first=""):
         """Until the condition is met and a moment longer."""
-        program = start(environment, "--steps", "20", "--train-clips", "64", "--model", "ldf", "--seeds", "0", "--out",
-                        str(out), first=first)
+        program = start(environment, "--steps", "20", "--train-clips", "64", "--model", "ldf",
+                        "--seeds", "0", "--out", str(out), first=first)
         wait_for(lambda: condition() or program.poll() is not None)
         time.sleep(rng.uniform(0, 0.2))
         program.kill()
@@ -134,7 +151,8 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
 
     def steps():
         """Those of which checkpoints are, over both levels."""
-        names = [[p.stem[5:] for p in folder.glob("step-*.json")] for folder in killed.parent.glob("checkpoints/*/[lt]*")]
+        names = [[p.stem[5:] for p in folder.glob("step-*.json")]
+                 for folder in killed.parent.glob("checkpoints/*/[lt]*")]
         return sum(max(map(int, some), default=0) for some in names)
 
     err = run(whole.parent, whole.exists)
@@ -152,10 +170,12 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
     (["--minutes", "0"], "--minutes: expected a positive number, got 0"),
     (["--clips", "10"], "--clips: expected an integer of at least 1024, got 10"),
     (["--train-clips", "5"], "--train-clips: expected an integer of at least 64, got 5"),
-    (["--train-clips", "5000"], "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
+    (["--train-clips", "5000"],
+     "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
     (["--seeds", "-1"], "--seeds: expected a non-negative integer, got -1"),
-    (["--data", "no/such/folder"], "no/such/folder"), (["--resume"], "--resume: nothing was begun in"),
-    (["--on-nan", "hope"], "invalid choice"), (["--steps", "1"], "--steps: expected an integer of at least 2, got 1"),
+    (["--data", "no/such/folder"], "no/such/folder"),
+    (["--resume"], "--resume: nothing was begun in"), (["--on-nan", "hope"], "invalid choice"),
+    (["--steps", "1"], "--steps: expected an integer of at least 2, got 1"),
     (["--steps", "9", "--minutes", "1"], "not allowed with argument"),
     pytest.param(["--device", "cuda"], "CuPy", marks=pytest.mark.skipif(
         importlib.util.find_spec("cupy") is not None, reason="CuPy is installed"))])

@@ -1,4 +1,5 @@
-"""demos/figures.py: one page that needs no network, reads well without eyes or mouse, and tells of what is missing."""
+"""demos/figures.py: one page that needs no network, reads well without eyes or mouse, and tells of
+what is missing."""
 
 import copy
 import importlib.util
@@ -17,10 +18,14 @@ from ldf_np.experiments.report import environment, save_json
 figures = load_program("demos/figures.py")
 
 RESULTS = {
-    "title": "Memory", "command": "python demos/memory.py --steps 1", "options": {"seeds": [0, 1, 2]}, "seconds": 90.0,
-    "claims": [{"claim": "less <memory>", "paper": "Vastly reduced memory", "quantity": "ratio", "value": 12.0, "low": 11.0,
-                "high": 13.0, "verdict": "held", "command": "python demos/memory.py --steps 1", "seconds": 90.0}],
-    "tables": {"MB": {"columns": ["5 frames"], "rows": {"joint": [[1.0, 0.5, 1.5]], "one seed": [[2.0, None, None]]}}},
+    "title": "Memory", "command": "python demos/memory.py --steps 1", "options":
+    {"seeds": [0, 1, 2]}, "seconds": 90.0, "claims":
+    [{"claim": "less <memory>", "paper": "Vastly reduced memory", "quantity": "ratio", "value":
+      12.0, "low": 11.0,
+                "high": 13.0, "verdict": "held", "command": "python demos/memory.py --steps 1",
+                "seconds": 90.0}],
+    "tables": {"MB": {"columns": ["5 frames"], "rows":
+                      {"joint": [[1.0, 0.5, 1.5]], "one seed": [[2.0, None, None]]}}},
     "figures": [{"file": "a.png", "caption": "Memory.", "alt": "a plot"},
                 {"file": "a.gif", "caption": "Clips.", "alt": "clips"}]}
 
@@ -31,7 +36,8 @@ def folder(tmp_path):
     (tmp_path / "memory").mkdir()
     picture = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
     picture.save(tmp_path / "memory" / "a.png")
-    picture.save(tmp_path / "memory" / "a.gif", save_all=True, append_images=[Image.new("RGB", (8, 8), "red")])
+    picture.save(tmp_path / "memory" / "a.gif", save_all=True,
+                 append_images=[Image.new("RGB", (8, 8), "red")])
     save_json(tmp_path / "memory" / "results.json", RESULTS | environment())
     return tmp_path
 
@@ -62,10 +68,12 @@ def complaints(text):
         for name in ("src", "href"):
             if name in attributes and not attributes[name].startswith(("data:", "#")):
                 found.append(f"{tag} needs {attributes[name]}")
-    found += [f"points nowhere: {a['href']}" for a in page.all("a") if a["href"][1:] not in page.ids]
+    found += [f"points nowhere: {a['href']}" for a in page.all("a")
+              if a["href"][1:] not in page.ids]
     found += ["an image without a text"] * sum(not a.get("alt") for a in page.all("img"))
     found += ["no language"] * (not page.all("html")[0].get("lang"))
-    found += ["no width for phones"] * (not any(m.get("name") == "viewport" for m in page.all("meta")))
+    found += ["no width for phones"] * (not any(m.get("name") == "viewport"
+                                                for m in page.all("meta")))
     found += ["a wide table that a keyboard cannot scroll"] * sum(
         a.get("class") == "scroll" and a.get("tabindex") != "0" for a in page.all("div"))
     if re.search(r"url\(|@import|<script", text):
@@ -77,15 +85,19 @@ def test_the_page(folder):
     figures.write_page(folder / "index.html", figures.collect(folder), {"images": "no space"}, 30)
     text = (folder / "index.html").read_text()
     assert complaints(text) == []
-    for expected in ("12 (11 to 13)", "Vastly reduced memory", "less &lt;memory&gt;", "python demos/memory.py --steps 1",
-                     "1 held, 0 failed, 0 undecided", "<strong>images ended with an error in this run:</strong> no space"):
+    for expected in ("12 (11 to 13)", "Vastly reduced memory", "less &lt;memory&gt;",
+                     "python demos/memory.py --steps 1",
+                     "1 held, 0 failed, 0 undecided",
+                     "<strong>images ended with an error in this run:</strong> no space"):
         assert expected in text, expected
-    assert text.count("<details>") == 1                             # what moves, moves only when asked to
+    # what moves, moves only when asked to
+    assert text.count("<details>") == 1
     assert text.rindex("data:image/webp") > text.index("<details>") > text.index("data:image/webp")
 
 
 @pytest.mark.parametrize("planted, complaint", [
-    ('<img src="https://example.org/a.png" alt="x">', "img needs"), ('<img src="data:," alt="">', "without a text"),
+    ('<img src="https://example.org/a.png" alt="x">', "img needs"),
+    ('<img src="data:," alt="">', "without a text"),
     ('<a href="#nowhere">x</a>', "points nowhere"), ('<div class="scroll"></div>', "keyboard"),
     ("<script>1</script>", "loads something")])
 def test_control_a_faulty_page_is_noticed(folder, planted, complaint):
@@ -97,7 +109,8 @@ def test_control_a_faulty_page_is_noticed(folder, planted, complaint):
 def test_the_numbers(folder):
     found = figures.summary(figures.collect(folder))
     (entry,) = found["claims"]
-    assert {"claim", "value", "low", "high", "verdict", "command", "seconds"} <= set(entry) and entry["experiment"] == "memory"
+    assert {"claim", "value", "low", "high", "verdict", "command",
+            "seconds"} <= set(entry) and entry["experiment"] == "memory"
     assert found["experiments"]["memory"]["machine"] == environment()["machine"]
     table = figures.markdown(found)
     assert "| less <memory> | ratio: 12 (11 to 13) | held | `python demos/memory.py --steps 1` | 1.5 min |" in table
@@ -107,8 +120,10 @@ def test_the_numbers(folder):
 def test_budgets_scale():
     options = figures.parse(["--minutes", "60", "--device", "cpu"])
     given = figures.arguments("pacman", options)
-    assert float(given[given.index("--minutes") + 1]) == pytest.approx(2 * figures.MINUTES["pacman"])
-    assert given[given.index("--device") + 1] == "cpu" and figures.arguments("gaussian_blocks", options) == ["--quick"]
+    assert float(given[given.index("--minutes") + 1]) == pytest.approx(
+        2 * figures.MINUTES["pacman"])
+    assert given[given.index("--device") + 1] == "cpu" and figures.arguments(
+        "gaussian_blocks", options) == ["--quick"]
 
 
 def test_every_experiment_is_there_and_takes_what_it_is_given(monkeypatch):
@@ -128,7 +143,8 @@ def test_ctrl_c_lets_an_experiment_end_in_its_own_way(tmp_path, monkeypatch):
     (tmp_path / "memory.py").write_text(
         "import os, signal, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "try:\n    os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        "try:\n    os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT); "
+        "time.sleep(60)\n"
         "except KeyboardInterrupt:\n    time.sleep(1); open('ended', 'w')\n")
     monkeypatch.setattr(figures, "HERE", tmp_path)
     monkeypatch.chdir(tmp_path)

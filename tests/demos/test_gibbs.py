@@ -1,4 +1,5 @@
-"""demos/gibbs.py: scores of chains whose memory is known, noise that is only where it should be, and a whole small run."""
+"""demos/gibbs.py: scores of chains whose memory is known, noise that is only where it should be,
+and a whole small run."""
 
 import json
 from types import SimpleNamespace
@@ -14,9 +15,11 @@ gibbs = load_program("demos/gibbs.py")
 
 
 def pictures(seed, n, frames=None):
-    """Images (n, 32, 32, 3) float32, or clips (n, frames, ...) uint8: noise around a colour that each has for itself."""
+    """Images (n, 32, 32, 3) float32, or clips (n, frames, ...) uint8: noise around a colour that
+    each has for itself."""
     rng = np.random.default_rng(seed)
-    bytes_ = rng.integers(0, 200, (n, 1, 1, 1, 3)) + rng.integers(0, 56, (n, frames or 1, 32, 32, 3))
+    bytes_ = rng.integers(
+        0, 200, (n, 1, 1, 1, 3)) + rng.integers(0, 56, (n, frames or 1, 32, 32, 3))
     return bytes_.astype(np.uint8) if frames else (bytes_[:, 0] / 127.5 - 1).astype(np.float32)
 
 
@@ -31,9 +34,11 @@ def chain(score, move, copies=2):
 
 def test_a_chain_that_stays(score):
     found, film = chain(score, lambda x: x, copies=1)
-    assert found["retention"] == [1.0] * 4 and found["explained"] == [1.0] * 4 and found["moved"] == [0.0] * 4
+    assert found["retention"] == [1.0] * 4 and found["explained"] == [1.0] * 4 and found[
+        "moved"] == [0.0] * 4
     assert found["spread"] == pytest.approx([1.0] * 4) and min(found["halves"]) > 0.8
-    assert film.shape == (gibbs.SHOWN, 4, 32, 32, 3) and film.dtype == np.uint8 and (film[:, 0] == film[:, 3]).all()
+    assert film.shape == (gibbs.SHOWN, 4, 32, 32,
+                          3) and film.dtype == np.uint8 and (film[:, 0] == film[:, 3]).all()
 
 
 def test_a_chain_that_forgets_at_once(score):
@@ -42,19 +47,23 @@ def test_a_chain_that_forgets_at_once(score):
     found, _ = chain(score, lambda x: pictures(next(seeds), len(x)))
     assert found["retention"][0] == 1.0 and max(found["retention"][1:]) < 0.15
     assert found["explained"][0] == 1.0 and np.abs(found["explained"][1:]).max() < gibbs.LIMIT
-    assert abs(found["halves"][-1] - 0.5) < 0.2 and found["moved"][-1] == pytest.approx(1.0, abs=0.3)
+    assert abs(found["halves"][-1] - 0.5) < 0.2 and found[
+        "moved"][-1] == pytest.approx(1.0, abs=0.3)
     assert abs(found["KID"][-1]) < 20
 
 
 def test_a_chain_that_falls_onto_one_point(score):
     """It is deterministic, and yet forgets."""
     found, _ = chain(score, lambda x: np.zeros_like(x), copies=1)
-    assert found["retention"][-1] == pytest.approx(1 / 40) and found["explained"][-1] == 0.0 and found["spread"][-1] < 1e-6
+    assert found["retention"][-1] == pytest.approx(1
+                                                   / 40) and found["explained"][
+                                                       -1] == 0.0 and found["spread"][-1] < 1e-6
     assert found["KID"][-1] > 10 * abs(found["KID"][0])
 
 
 def test_a_chain_that_forgets_half_of_its_start(score):
-    """By the definition: states s + e, e as large as s, of which the start explains a half (in the features, about)."""
+    """By the definition: states s + e, e as large as s, of which the start explains a half (in the
+    features, about)."""
     starts, rng = pictures(0, 40), np.random.default_rng(5)
     features = gibbs.metrics.features(starts).astype(np.float64)
     noisy = [features + rng.permuted(features - features.mean(0), axis=0) for _ in range(2)]
@@ -71,18 +80,21 @@ def test_what_draws_and_what_does_not():
     for stochastic in (False, True):
         model = nets.small_ali(stochastic=stochastic, seed=1)
         drawn = [gibbs.infer(model, x, ldf.Generator(seed)) for seed in (0, 0, 1)]
-        assert np.array_equal(drawn[0], drawn[1]) and np.array_equal(drawn[0], drawn[2]) == (not stochastic)
+        assert np.array_equal(
+            drawn[0], drawn[1]) and np.array_equal(drawn[0], drawn[2]) == (not stochastic)
         np.testing.assert_allclose(gibbs.infer(model, x), model.encode(x, "z"), atol=1e-6)
         plain = gibbs.mover(model)(x)
         np.testing.assert_allclose(plain, model.reconstruct(x, "z"), atol=1e-6)
         noisy = gibbs.mover(model, noise=0.25, noise_rng=ldf.Generator(2))(x)
         assert (noisy - plain).std() == pytest.approx(0.25, rel=0.05)
-        assert gibbs.mover(model, noise=9.0, noise_rng=ldf.Generator(2), low=-1.0, high=1.0)(x).max() == 1.0
+        assert gibbs.mover(model, noise=9.0, noise_rng=ldf.Generator(2), low=-1.0,
+                           high=1.0)(x).max() == 1.0
 
 
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_the_top_level_learns(stochastic):
-    """Two hundred steps on correlated normal vectors: through z they come back better than their mean would."""
+    """Two hundred steps on correlated normal vectors: through z they come back better than their
+    mean would."""
     rng = np.random.default_rng(0)
     x = (rng.standard_normal((512, 4)) @ rng.standard_normal((4, 12)) / 2).astype(np.float32)
     model = gibbs.top_ali(12, latent_size=8, hidden=32, stochastic=stochastic)
@@ -91,13 +103,16 @@ def test_the_top_level_learns(stochastic):
 
 
 def fake_chains(level):
-    kinds = ("frames: h", *(f"{a}: {b}" for a in ("frames", "clips") for b in ("z", "mean of E", "drawn E, noisy G")))
-    return [{kind: dict.fromkeys(gibbs.SCORES, [1.0, level + s / 100 if "noisy" in kind else 0.9 + s / 100])
+    kinds = ("frames: h", *(f"{a}: {b}" for a in ("frames", "clips")
+                            for b in ("z", "mean of E", "drawn E, noisy G")))
+    return [{kind: dict.fromkeys(gibbs.SCORES,
+                                 [1.0, level + s / 100 if "noisy" in kind else 0.9 + s / 100])
              for kind in kinds} for s in range(3)]
 
 
 def test_verdicts_follow_the_numbers():
-    """Stochastic chains that forget, and, as the control, such that keep as much: then determinism is not what keeps it."""
+    """Stochastic chains that forget, and, as the control, such that keep as much: then determinism
+    is not what keeps it."""
     mixes = [c["verdict"] for c in gibbs.claims(fake_chains(0.01), 100)]
     assert mixes == ["held"] * 11
     stays = {c["claim"]: c["verdict"] for c in gibbs.claims(fake_chains(0.95), 100)}
@@ -108,22 +123,27 @@ def test_verdicts_follow_the_numbers():
 def test_a_run(tmp_path, monkeypatch, capsys):
     data = SimpleNamespace(train=pictures(0, 64, 2), test=pictures(1, 32, 2))
     monkeypatch.setattr(gibbs, "load_pacman", lambda *_, **__: data)
-    options = ["--minutes", "0.005", "--seeds", "0", "--device", "cpu", "--starts", "12", "--steps", "3"]
+    options = ["--minutes", "0.005", "--seeds", "0", "--device", "cpu", "--starts", "12",
+               "--steps", "3"]
     options += ["--out", str(tmp_path)]
     gibbs.run(gibbs.parse(options))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json", "chains.png", "curves.png",
+    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json",
+                                                    "chains.png", "curves.png",
                                                     "chains.gif"}
     rows = results["tables"]["chains"]["rows"]
-    assert len(rows) == 16 and all(np.isfinite([cell[0] for cell in row]).all() for row in rows.values())
+    assert len(rows) == 16 and all(np.isfinite([cell[0] for cell in row]).all()
+                                   for row in rows.values())
     counts = [row[0] for row in results["tables"]["models"]["rows"].values()]
     assert max(counts[:3]) < 1.1 * min(counts[:3]) and max(counts[3:]) < 1.1 * min(counts[3:])
     assert len(results["claims"]) == 11 and "frames: independent" in capsys.readouterr().out
 
     for name in ("bottom", "top"):          # the same again trains nothing
         monkeypatch.setattr(gibbs, name, lambda *_: pytest.fail("a finished piece is made again"))
-    for owner, name in ((gibbs, "curves"), (gibbs, "strips"), (gibbs.plots, "save_animation")):     # its pictures are there
+    # its pictures are there
+    for owner, name in ((gibbs, "curves"), (gibbs, "strips"), (gibbs.plots, "save_animation")):
         monkeypatch.setattr(owner, name, lambda *_, **__: None)
     gibbs.run(gibbs.parse(options))
-    with pytest.raises(ValueError, match="--starts: expected at most 24 .of 32 held-out clips., got 30"):
+    with pytest.raises(ValueError,
+                       match="--starts: expected at most 24 .of 32 held-out clips., got 30"):
         gibbs.run(gibbs.parse([*options, "--starts", "30"]))

@@ -1,4 +1,5 @@
-"""demos/images.py and the models it compares: their sizes, what a patch critic sees, a tiny run, its verdicts."""
+"""demos/images.py and the models it compares: their sizes, what a patch critic sees, a tiny run,
+its verdicts."""
 
 import json
 
@@ -14,7 +15,8 @@ images = load_program("demos/images.py")
 
 
 def two_classes(n, seed):
-    """uint8 (n, 32, 32, 3): class 0 is reddish, class 1 greenish, each over all of the image; and the labels."""
+    """uint8 (n, 32, 32, 3): class 0 is reddish, class 1 greenish, each over all of the image; and
+    the labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, n)
     x = rng.integers(0, 60, (n, 32, 32, 3))
@@ -59,10 +61,12 @@ def test_the_patch_critic_is_a_mean_over_patches_and_sees_no_seams():
     assert seen == [(12, 16, 16, 3)] and logits.shape == (3, 1)
     np.testing.assert_allclose(logits.data[:, 0], (x ** 2).sum(axis=(1, 2, 3)) / 4, rtol=1e-5)
 
-    # quadrants that change places change nothing for it, but they do for a critic of the whole image: the negative control
+    # quadrants that change places change nothing for it, but they do for a critic of the whole
+    # image: the negative control
     mixed = x.reshape(3, 2, 16, 32, 3)[:, ::-1].reshape(x.shape).copy()
     for make, differ in ((patch_nets.patch_gan, False), (patch_nets.image_gan, True)):
-        critic = make(np.zeros((200, 32, 32, 3), np.uint8) + np.arange(3, dtype=np.uint8)).discriminator
+        critic = make(np.zeros((200, 32, 32, 3), np.uint8)
+                      + np.arange(3, dtype=np.uint8)).discriminator
         a, b = critic(whole).data, critic(ldf.Tensor(mixed)).data
         assert a.shape == (3, 1) and np.allclose(a, b, atol=1e-4) != differ
 
@@ -71,10 +75,12 @@ def test_shuffled_quadrants_keep_their_places_and_lose_their_neighbours(data):
     mixed = images.shuffled(data.test)
     parts, old = patch_nets.GRID.split(mixed), patch_nets.GRID.split(data.test)
     for k in range(4):
-        np.testing.assert_array_equal(np.sort(parts[:, k].reshape(200, -1).sum(1)), np.sort(old[:, k].reshape(200, -1).sum(1)))
+        np.testing.assert_array_equal(np.sort(parts[:, k].reshape(200, -1).sum(1)),
+                                      np.sort(old[:, k].reshape(200, -1).sum(1)))
     judge = Judge()
     half = data.test[:100]
-    real, broken = images.scores(data.test[100:], half, judge), images.scores(mixed[100:], half, judge)
+    real, broken = images.scores(
+        data.test[100:], half, judge), images.scores(mixed[100:], half, judge)
     assert abs(real["KID"]) < 100 < 400 < broken["KID"]
     assert real["Inception Score"] > 1.9 > broken["Inception Score"]        # of two classes
 
@@ -82,12 +88,14 @@ def test_shuffled_quadrants_keep_their_places_and_lose_their_neighbours(data):
 def test_mean_over_time():
     assert images.mean_over_time([[0, 3], [10, 3]], 10) == pytest.approx(3)
     assert images.mean_over_time([[0, 1], [10, 3]], 10) == pytest.approx(2)
-    assert images.mean_over_time([[5, 3], [12, 3]], 10) == pytest.approx(2)     # nothing to sample for half of the time
+    # nothing to sample for half of the time
+    assert images.mean_over_time([[5, 3], [12, 3]], 10) == pytest.approx(2)
     assert images.mean_over_time([[0, 1], [5, 3]], 10) == pytest.approx(2.5)
 
 
 def piece(score, kid, shuffled):
-    return {"scores": {"Inception Score": score, "Inception Score over time": score, "KID": kid}, "shuffled": {"KID": shuffled}}
+    return {"scores": {"Inception Score": score, "Inception Score over time": score, "KID": kid},
+            "shuffled": {"KID": shuffled}}
 
 
 def test_claims_hold_and_fail():
@@ -97,24 +105,29 @@ def test_claims_hold_and_fail():
     for ldf_pieces, joint, expected in ((good, bad, "held"), (bad, good, "failed")):
         pieces = {name: joint for name in images.MODELS} | {name: ldf_pieces for name in images.FIT}
         assert {c["verdict"] for c in images.claims(pieces, range(3))} == {expected}
-    assert {c["verdict"] for c in images.claims({name: good for name in images.MODELS}, [0])} == {"undecided"}
+    assert {c["verdict"] for c in images.claims({name: good for name in images.MODELS},
+                                                [0])} == {"undecided"}
 
 
 def test_a_whole_run_and_its_continuation(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(images, "load_games", lambda *args, **named: data)
     monkeypatch.setattr(images, "LOOK", 32)
     monkeypatch.setattr(images, "LOOKS", 1)
-    options = ["--minutes", "0.001", "--seeds", "0", "--classifier-minutes", "0.01", "--out", str(tmp_path)]
+    options = ["--minutes", "0.001", "--seeds", "0", "--classifier-minutes", "0.01", "--out",
+               str(tmp_path)]
     with pytest.raises(KeyboardInterrupt), ctrl_c(1):       # in the training of the classifier
         images.run(images.parse(options))
     (begun,) = (tmp_path / "checkpoints").glob("*/step-*1.json")
     images.run(images.parse(options))
-    assert begun.parent.name == "classifier" and not list((tmp_path / "checkpoints").rglob("step-*"))
+    assert begun.parent.name == "classifier" and not list((tmp_path
+                                                           / "checkpoints").rglob("step-*"))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results["claims"]) == 8 and all(c["verdict"] in ("held", "failed", "undecided") for c in results["claims"])
+    assert len(results["claims"]) == 8 and all(c["verdict"] in ("held", "failed", "undecided")
+                                               for c in results["claims"])
     assert results["classifier_accuracy"] > 0.9
     rows = results["tables"]["Scores beside held-out images"]["rows"]
-    assert set(images.MODELS) < set(rows) and abs(rows["real images, others"][1]) < rows["ALI"][1][0]
+    assert set(images.MODELS) < set(rows) and abs(rows["real images, others"][1]) < rows["ALI"][1][
+        0]
     for figure in results["figures"]:
         assert (tmp_path / figure["file"]).stat().st_size > 5000
     first = capsys.readouterr().out
@@ -126,7 +139,9 @@ def test_a_whole_run_and_its_continuation(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(images, "train", never)
     monkeypatch.setattr(images, "pictures", lambda *args: [])
     images.run(images.parse(options))
-    assert json.loads((tmp_path / "results.json").read_text())["claims"][0]["value"] == results["claims"][0]["value"]
+    assert json.loads((tmp_path
+                       / "results.json").read_text())["claims"][0]["value"] == results["claims"][0][
+                           "value"]
 
 
 @pytest.mark.parametrize("options, message", [

@@ -1,4 +1,5 @@
-"""demos/limited_data.py at a tiny size: arms see what they may, what is finished is kept, verdicts follow the scores."""
+"""demos/limited_data.py at a tiny size: arms see what they may, what is finished is kept, verdicts
+follow the scores."""
 
 import json
 import re
@@ -17,7 +18,8 @@ limited = load_program("demos/limited_data.py")
 def squares(n, seed):
     """Clips of a bright square that moves by a pixel a frame over a plain background."""
     rng = np.random.default_rng(seed)
-    clips = np.zeros((n, 5, 32, 32, 3), np.uint8) + rng.integers(0, 90, (n, 1, 1, 1, 3), dtype=np.uint8)
+    clips = np.zeros(
+        (n, 5, 32, 32, 3), np.uint8) + rng.integers(0, 90, (n, 1, 1, 1, 3), dtype=np.uint8)
     for clip, (row, column) in zip(clips, rng.integers(0, 20, (n, 2))):
         for k, frame in enumerate(clip):
             frame[row + k:row + k + 8, column:column + 8] = 250
@@ -27,17 +29,20 @@ def squares(n, seed):
 @pytest.fixture
 def small(monkeypatch):
     """300 made-up clips in place of the game's, and as little time as there is."""
-    data = Clips(squares(300, 0), squares(16, 1), np.zeros(300, np.int32), np.zeros(16, np.int32), 0, {})
+    data = Clips(squares(300, 0), squares(16, 1), np.zeros(300, np.int32), np.zeros(16, np.int32),
+                 0, {})
     monkeypatch.setattr(limited, "load_pacman", lambda clips, **_: data)
     monkeypatch.setattr(limited, "LEAST", 1e-4)
     return data
 
 
 def test_every_arm_and_its_results(small, tmp_path, capsys):
-    limited.run(limited.parse(["--minutes", "0.0005", "--clips", "300", "--joint-clips", "64", "--seeds", "0",
+    limited.run(limited.parse(["--minutes", "0.0005", "--clips", "300", "--joint-clips", "64",
+                               "--seeds", "0",
                                "--out", str(tmp_path)]))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert [c["verdict"] for c in results["claims"]] == ["undecided"] * len(limited.CLAIMS)     # one seed
+    # one seed
+    assert [c["verdict"] for c in results["claims"]] == ["undecided"] * len(limited.CLAIMS)
     arms = results["arms"]["0"]["64"]
     assert list(arms) == limited.ARMS
     size = arms[limited.LDF]["parameters"]
@@ -46,7 +51,8 @@ def test_every_arm_and_its_results(small, tmp_path, capsys):
     assert arms["autoencoder + Gaussian"]["parameters"] < arms["two-level VAE"]["parameters"] < size
     assert len({json.dumps(arms[arm]["scores"]) for arm in limited.ARMS}) == len(limited.ARMS)
     for figure in results["figures"]:
-        assert (tmp_path / figure["file"]).stat().st_size > 3000 and figure["caption"] and figure["alt"]
+        assert (tmp_path
+                / figure["file"]).stat().st_size > 3000 and figure["caption"] and figure["alt"]
     assert "UNDECIDED: With few whole clips LDF is more successful than the joint baseline" in capsys.readouterr().out
 
 
@@ -59,7 +65,8 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
         if calls[-1] in ends:
             ends.clear()
             raise KeyboardInterrupt
-        piece = {"scores": dict.fromkeys(("KID clips", "memorisation"), float(len(calls))), "parameters": 1, "sampling": 1,
+        piece = {"scores": dict.fromkeys(("KID clips", "memorisation"), float(len(calls))),
+                 "parameters": 1, "sampling": 1,
                  "steps": {"joint": 1}}
         names = [arm, limited.INDEPENDENT] if arm == limited.LDF else [arm]
         return dict.fromkeys(names, piece) | {f"{name} clips": task.clips[:2] for name in names}
@@ -67,17 +74,21 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
     anchors = {"KID clips": 0.0, "memorisation": 0.0}, {"KID clips": 1.0, "memorisation": 1.0}
     monkeypatch.setattr(limited, "trained", trained)
     monkeypatch.setattr(limited, "shared_bottom", lambda *_: ("", 0))
-    monkeypatch.setattr(limited.metrics, "anchors", lambda *_: dict(zip(("real", "independent"), anchors)))
+    monkeypatch.setattr(limited.metrics, "anchors",
+                        lambda *_: dict(zip(("real", "independent"), anchors)))
     monkeypatch.setattr(limited, "Scores", lambda real: lambda some, features: some)
     monkeypatch.setattr(limited, "pictures", lambda *_: [])
-    options = limited.parse(["--clips", "300", "--joint-clips", "64", "300", "--seeds", "0", "1", "--out", str(tmp_path)])
+    options = limited.parse(["--clips", "300", "--joint-clips", "64", "300", "--seeds", "0", "1",
+                             "--out", str(tmp_path)])
     with pytest.raises(KeyboardInterrupt):
         limited.run(options)
     assert len(calls) == 7 + 6 + 3
     limited.run(options)
-    assert len(calls) == 2 * (7 + 6) + 1 and calls[16] == calls[15] == ("joint ALI", 64, 1) and len(set(calls)) == 26
+    assert len(calls) == 2 * (
+        7 + 6) + 1 and calls[16] == calls[15] == ("joint ALI", 64, 1) and len(set(calls)) == 26
     found = json.loads((tmp_path / "results.json").read_text())["arms"]["0"]
-    assert found["300"][limited.OWN] == found["300"][limited.LDF] and found["64"][limited.OWN] != found["64"][limited.LDF]
+    assert found["300"][limited.OWN] == found["300"][limited.LDF] and found["64"][
+        limited.OWN] != found["64"][limited.LDF]
 
 
 def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
@@ -89,8 +100,10 @@ def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         monkeypatch.setattr(owner, "fit", fit)
     frames = small.train.reshape(-1, 32, 32, 3)
-    task = limited.Task(0, small.train[:64], frames, 1.0, limited.size(limited.nets.clip_ldf(small.train[:64])), {})
-    for arm, kind, rows in ((limited.joint_gan, "JointGAN", [64]), (limited.framed_joint_gan, "JointGAN", [64, 1500]),
+    task = limited.Task(0, small.train[:64], frames, 1.0,
+                        limited.size(limited.nets.clip_ldf(small.train[:64])), {})
+    for arm, kind, rows in ((limited.joint_gan, "JointGAN", [64]),
+                            (limited.framed_joint_gan, "JointGAN", [64, 1500]),
                             (limited.joint_ali, "ALI", [64]), (limited.own_bottom, "ALI", [320])):
         with pytest.raises(KeyboardInterrupt):
             arm(task)
@@ -102,15 +115,19 @@ def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
 
 def made_up(values):
     """Scores of two seeds: {seed: {N: {arm: ...}}}, KID of whole clips by ``values``."""
-    return {seed: {256: {arm: {"scores": {"KID clips": values(arm, seed)}} for arm in limited.ARMS}} for seed in range(3)}
+    return {seed: {256: {arm: {"scores": {"KID clips": values(arm, seed)}}
+                         for arm in limited.ARMS}} for seed in range(3)}
 
 
 def test_verdicts_follow_the_scores():
     better = limited.claims(made_up(lambda arm, seed: (1.0 if arm == "LDF" else 5.0) + seed), 256)
-    assert [c["verdict"] for c in better] == ["held"] * 7 and better[0]["interval"] == [-4.0, -4.0, -4.0]
+    assert [c["verdict"] for c in better] == [
+        "held"] * 7 and better[0]["interval"] == [-4.0, -4.0, -4.0]
     worse = limited.claims(made_up(lambda arm, seed: (5.0 if arm == "LDF" else 1.0) + seed), 256)
-    assert {c["verdict"] for c in worse} == {"failed"}                     # negative control: LDF loses
-    noise = limited.claims(made_up(lambda arm, seed: (-1) ** seed * (2.0 if arm == "LDF" else 1.0)), 256)
+    # negative control: LDF loses
+    assert {c["verdict"] for c in worse} == {"failed"}
+    noise = limited.claims(made_up(lambda arm, seed: (-1) ** seed
+                                   * (2.0 if arm == "LDF" else 1.0)), 256)
     assert {c["verdict"] for c in noise} == {"undecided"}
     assert set(limited.CLAIMS) == set(limited.ARMS) - {"LDF"}
 
@@ -118,13 +135,15 @@ def test_verdicts_follow_the_scores():
 def test_copies_are_seen_as_memorised(small):
     scores = limited.Scores(small.test)
     train = limited.metrics.features(limited.metrics.as_channels(small.train))
-    assert scores(small.train[:40], train)["memorisation"] < 0.01 < 0.5 < scores(squares(40, 5), train)["memorisation"]
+    assert scores(small.train[:40], train)[
+        "memorisation"] < 0.01 < 0.5 < scores(squares(40, 5), train)["memorisation"]
 
 
 @pytest.mark.parametrize("options, message", [
     (["--joint-clips", "63"], "argument --joint-clips: expected an integer of at least 64, got 63"),
     (["--joint-clips", "256", "64"], "--joint-clips: expected growing numbers from 64 to 20000"),
-    (["--joint-clips", "600", "--clips", "500"], "--joint-clips: expected growing numbers from 64 to 500"),
+    (["--joint-clips", "600", "--clips", "500"],
+     "--joint-clips: expected growing numbers from 64 to 500"),
     (["--minutes", "0"], "--minutes: expected a positive number, got 0")])
 def test_bad_options(options, message, capsys):
     with pytest.raises(SystemExit):

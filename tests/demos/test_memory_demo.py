@@ -1,4 +1,5 @@
-"""demos/memory.py on short clips: what grows with their length and what does not, and bad options."""
+"""demos/memory.py on short clips: what grows with their length and what does not, and bad
+options."""
 
 import json
 import re
@@ -21,11 +22,13 @@ def one_thread():
 
 
 def test_what_grows_and_what_does_not(tmp_path, capsys, one_thread):
-    memory.run(memory.parse(["--frames", "2", "40", "80", "--batch", "4", "--steps", "1", "--seeds", "0", "1",
+    memory.run(memory.parse(["--frames", "2", "40", "80", "--batch", "4", "--steps", "1",
+                             "--seeds", "0", "1",
                              "--device", "cpu", "--out", str(tmp_path)]))
     results = json.loads((tmp_path / "results.json").read_text())
     assert (tmp_path / "memory.png").stat().st_size > 5000 and results["frames"] == [2, 40, 80]
-    steps, kept = (results["tables"][f"Slope of {what}"]["rows"] for what in ("a step's memory", "what is kept"))
+    steps, kept = (results["tables"][f"Slope of {what}"]["rows"]
+                   for what in ("a step's memory", "what is kept"))
     last = {name: cells[-1][0] for name, cells in steps.items()}
     assert last["joint GAN"] > 0.3 and abs(last["LDF bottom"]) < 0.1
     assert last["LDF top"] < last["joint GAN"] and kept["LDF top"][-1][0] > 0.3       # its basis
@@ -35,7 +38,8 @@ def test_what_grows_and_what_does_not(tmp_path, capsys, one_thread):
 
 
 def test_a_card_is_measured_by_its_pool():
-    class Pool:                 # as CuPy's: what is freed stays in it until all free blocks are given back
+    # as CuPy's: what is freed stays in it until all free blocks are given back
+    class Pool:
         used, held = 0, 0
 
         def get_default_memory_pool(self):
@@ -67,7 +71,8 @@ def test_memory_that_grows_is_noticed():
             return kept, lambda: np.ones(1000 + extra_step).sum()
         return model
 
-    small, step, kept = (memory.measure(make(*sizes), 5, 2, 1, 0) for sizes in ((0, 0), (10 ** 6, 0), (0, 10 ** 6)))
+    small, step, kept = (memory.measure(make(*sizes), 5, 2, 1, 0)
+                         for sizes in ((0, 0), (10 ** 6, 0), (0, 10 ** 6)))
     assert step["step_mb"] - small["step_mb"] == pytest.approx(8, abs=0.5)
     assert kept["model_mb"] - small["model_mb"] == pytest.approx(8, abs=0.5)
     np.testing.assert_allclose(memory.slopes([5, 10, 20], [3, 6, 6]), [1, 0])

@@ -1,4 +1,5 @@
-"""What experiments share: pieces survive and are made once, intervals and verdicts are right, the best weights come back."""
+"""What experiments share: pieces survive and are made once, intervals and verdicts are right, the
+best weights come back."""
 
 import json
 import subprocess
@@ -27,11 +28,13 @@ def test_a_piece_is_made_once(tmp_path):
         return {"score": 1.5, "name": "a", "clips": np.arange(6, dtype=np.uint8).reshape(2, 3)}
 
     first = CachedRuns(tmp_path, {"minutes": 1})
-    one, again = first("model seed 0", make), CachedRuns(tmp_path, {"minutes": 1})("model seed 0", make)
+    one, again = first(
+        "model seed 0", make), CachedRuns(tmp_path, {"minutes": 1})("model seed 0", make)
     assert made == [None] and one["score"] == again["score"] == 1.5
     np.testing.assert_array_equal(again["clips"], np.arange(6).reshape(2, 3))
     assert again["clips"].dtype == np.uint8 and first.seconds > 0
-    CachedRuns(tmp_path, {"minutes": 2})("model seed 0", make)         # other settings, another name: made anew
+    # other settings, another name: made anew
+    CachedRuns(tmp_path, {"minutes": 2})("model seed 0", make)
     CachedRuns(tmp_path, {"minutes": 2})("model seed 1", make)
     assert len(made) == 3
 
@@ -43,7 +46,8 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
     pieces = CachedRuns(tmp_path, {})
     with pytest.raises(KeyboardInterrupt):
         pieces("a", interrupted)
-    assert pieces("b", lambda _: {"interrupted": True, "steps": 3}) == {"interrupted": True, "steps": 3}
+    assert pieces("b", lambda _: {"interrupted": True, "steps": 3}) == {
+        "interrupted": True, "steps": 3}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,7 +67,8 @@ def test_a_piece_goes_on_from_its_checkpoint(tmp_path):
 
     def make(checkpoints=None):
         gan = nets.mlp_gan(4, latent_size=3, hidden=8)
-        finished(gan.fit(values(40, 4, dtype=np.float32), steps=12, batch_size=8, checkpoints=checkpoints,
+        finished(gan.fit(values(40, 4, dtype=np.float32), steps=12, batch_size=8,
+                         checkpoints=checkpoints,
                          callback=lambda history: seen.append(history.steps)))
         return {"weights": weights(gan)}
 
@@ -78,7 +83,9 @@ def test_a_piece_goes_on_from_its_checkpoint(tmp_path):
     made = pieces()("it", make)
     np.testing.assert_array_equal(made["weights"], whole)
     assert seen[22:] == [*range(3, 13)] and [p.name for p in kept.iterdir()] == ["metrics.jsonl"]
-    (kept / "step-000000007.json").write_text("left by a run that was killed just after the piece was kept")
+    (kept
+     / "step-000000007.json").write_text(
+         "left by a run that was killed just after the piece was kept")
     pieces()("it", None)
     assert [p.name for p in kept.iterdir()] == ["metrics.jsonl"]
 
@@ -102,7 +109,8 @@ def test_finished_passes_only_whole_trainings():
 
 def test_the_interval_of_a_mean():
     middle, low, high = over_seeds([1.0, 2.0, 3.0])
-    assert middle == 2 and high - 2 == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6) and low == pytest.approx(4 - high)
+    assert middle == 2 and high - 2 == pytest.approx(4.302653 / np.sqrt(3),
+                                                     rel=1e-6) and low == pytest.approx(4 - high)
     assert over_seeds([5]) == [5, None, None]
     with pytest.raises(ValueError, match="values: expected at least one number"):
         over_seeds([])
@@ -117,13 +125,15 @@ def test_values_that_are_all_the_same_have_a_verdict():
 
 def test_intervals_cover_as_often_as_they_say():
     rng = np.random.default_rng(0)
-    inside = [low <= 7 <= high for _, low, high in (over_seeds(7 + rng.standard_normal(3)) for _ in range(2000))]
+    inside = [low <= 7 <= high for _, low, high in (over_seeds(7 + rng.standard_normal(3))
+                                                    for _ in range(2000))]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
 
 
 @pytest.mark.parametrize("interval, expected, than, said", [
-    ([-2, -3, -1], "below", 0, "held"), ([-2, -3, -1], "above", 0, "failed"), ([0, -1, 1], "below", 0, "undecided"),
-    ([5, 4, 6], "above", 3, "held"), ([5, 4, 6], "below", 3, "failed"), ([5, None, None], "above", 3, "undecided"),
+    ([-2, -3, -1], "below", 0, "held"), ([-2, -3, -1], "above", 0, "failed"),
+    ([0, -1, 1], "below", 0, "undecided"), ([5, 4, 6], "above", 3, "held"),
+    ([5, 4, 6], "below", 3, "failed"), ([5, None, None], "above", 3, "undecided"),
     ([1, 1, 1], "above", 1, "undecided")])
 def test_verdicts(interval, expected, than, said):
     assert verdict(interval, expected, than) == said
@@ -190,21 +200,27 @@ def test_the_tracker_looks_by_steps_whatever_the_clock_says():
 
 def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["demos/some demo.py", "--minutes", "1"])
-    claim = {"claim": "A beats B", "paper": "p", "quantity": "q", "interval": [1.0, 0.5, 1.5], "verdict": "held"}
+    claim = {"claim": "A beats B", "paper": "p", "quantity": "q", "interval": [1.0, 0.5, 1.5],
+             "verdict": "held"}
     options = SimpleNamespace(out=str(tmp_path), minutes=1)
-    report.save_results(options, title="T", claims=[claim], tables={}, figures=[("a.png", "caption", "alt")], seconds=2.0,
+    report.save_results(options, title="T", claims=[claim], tables={},
+                        figures=[("a.png", "caption", "alt")], seconds=2.0,
                             n=3)
     results = json.loads((tmp_path / "results.json").read_text())
     (entry,) = results["claims"]
-    assert entry == {"claim": "A beats B", "paper": "p", "quantity": "q", "value": 1.0, "low": 0.5, "high": 1.5,
-                     "verdict": "held", "command": "python 'demos/some demo.py' --minutes 1", "seconds": 2.0}
-    assert results["figures"] == [{"file": "a.png", "caption": "caption", "alt": "alt"}] and results["n"] == 3
+    assert entry == {"claim": "A beats B", "paper": "p", "quantity": "q", "value": 1.0, "low": 0.5,
+                     "high": 1.5,
+                     "verdict": "held", "command": "python 'demos/some demo.py' --minutes 1",
+                     "seconds": 2.0}
+    assert results["figures"] == [{"file": "a.png", "caption": "caption", "alt":
+                                   "alt"}] and results["n"] == 3
     assert results["options"]["minutes"] == 1 and results["versions"]["numpy"] == np.__version__
 
 
 @pytest.mark.parametrize("given, complaint", [
-    (["--minutes", "0"], "--minutes: expected a positive number, got 0"), (["--minutes", "inf"], "got inf"),
-    (["--minutes", "soon"], "--minutes: expected a positive number, got soon"),
+    (["--minutes", "0"], "--minutes: expected a positive number, got 0"),
+    (["--minutes", "inf"], "got inf"), (["--minutes", "soon"],
+                                        "--minutes: expected a positive number, got soon"),
     (["--seeds", "-1"], "--seeds: expected a non-negative integer, got -1")])
 def test_bad_options(given, complaint, capsys):
     with pytest.raises(SystemExit):
@@ -224,8 +240,10 @@ experiment.main(run, SimpleNamespace(out="there", seeds={}))
 
 @pytest.mark.parametrize("body, seeds, said", [
     ("raise ValueError('clips: expected more')", [0], "clips: expected more"),
-    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", [0], "is kept in there, and the same command goes on"),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", [0],
+     "is kept in there, and the same command goes on"),
     ("pass", [1, 1], "--seeds: expected different seeds, got 1 1")])
 def test_programs_end_with_a_sentence(body, seeds, said):
-    ended = subprocess.run([sys.executable, "-c", PROGRAM.format(body, seeds)], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", PROGRAM.format(body, seeds)],
+                           capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr

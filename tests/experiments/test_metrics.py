@@ -1,5 +1,5 @@
-"""Scores on cases whose answer is known: normal distributions in closed form, the same set twice, sets that are shifted, and
-naive loops; and what each must notice."""
+"""Scores on cases whose answer is known: normal distributions in closed form, the same set twice,
+sets that are shifted, and naive loops; and what each must notice."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def clips(n=12, t=5, size=8, seed=0):
     return made
 
 
-# --------------------------------------------------------------------------------------------------------- distances
+# --------------------------------------------------------------------------------------- distances
 
 def naive_kid(x, y):
     def k(a, b):
@@ -37,12 +37,14 @@ def test_kid_is_its_formula_and_unbiased():
     x, y = normal(7), normal(9, mean=1, seed=1)
     np.testing.assert_allclose(metrics.kid(x, y), naive_kid(x, y))
     same = [metrics.kid(normal(20, seed=2 * k), normal(20, seed=2 * k + 1)) for k in range(300)]
-    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(300)                     # mean 0 at any size
+    # mean 0 at any size
+    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(300)
     assert metrics.kid(normal(200), normal(200, mean=1, seed=1)) > 5 * np.std(same)
 
 
 def test_frechet_of_normal_distributions():
-    """Against the formula with a matrix root, and between N(0, 1) and N(m, s^2), where it is d (m^2 + (s - 1)^2)."""
+    """Against the formula with a matrix root, and between N(0, 1) and N(m, s^2), where it is d (m^2
+    + (s - 1)^2)."""
     x, y = normal(40), normal(50, mean=1, scale=2, seed=1)
     cx, cy = np.cov(x.T), np.cov(y.T)
     expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(cx + cy - 2 * sqrtm(cx @ cy).real)
@@ -54,16 +56,19 @@ def test_frechet_of_normal_distributions():
 
 def test_frechets_bias_is_taken_off():
     pairs = [(normal(60, seed=2 * k), normal(60, seed=2 * k + 1)) for k in range(20)]
-    biased, without = (np.mean([f(x, y) for x, y in pairs]) for f in (metrics.frechet, metrics.frechet_unbiased))
+    biased, without = (np.mean([f(x, y) for x, y in pairs])
+                       for f in (metrics.frechet, metrics.frechet_unbiased))
     assert biased > 0.05 and abs(without) < 0.3 * biased
 
 
 def test_inception_score():
     one_hot, uniform = np.eye(10)[np.arange(100) % 10], np.full((100, 10), 0.1)
-    assert metrics.inception_score(lambda x: one_hot, np.zeros(100), splits=5) == pytest.approx((10, 0))
+    assert metrics.inception_score(lambda x: one_hot, np.zeros(100),
+                                   splits=5) == pytest.approx((10, 0))
     assert metrics.inception_score(lambda x: uniform, np.zeros(100)) == pytest.approx((1, 0))
     sure = np.eye(10)[np.zeros(100, int)]
-    assert metrics.inception_score(lambda x: sure, np.zeros(100))[0] == pytest.approx(1)            # all of one class
+    # all of one class
+    assert metrics.inception_score(lambda x: sure, np.zeros(100))[0] == pytest.approx(1)
     with pytest.raises(ValueError, match="classifier: expected probabilities"):
         metrics.inception_score(lambda x: uniform * 2, np.zeros(100))
     with pytest.raises(ValueError, match="splits: expected 1 to 100 .*got 101"):
@@ -74,17 +79,20 @@ def test_two_sample_tests():
     x, same, apart = normal(300), normal(300, seed=1), normal(300, mean=3, seed=2)
     assert abs(metrics.classifier_two_sample(x, same) - 0.5) < 0.08
     assert metrics.classifier_two_sample(x, apart) > 0.97
-    assert metrics.classifier_two_sample(x, apart[:40]) > 0.95                      # sizes do not matter
+    # sizes do not matter
+    assert metrics.classifier_two_sample(x, apart[:40]) > 0.95
     assert np.abs(np.array(metrics.nearest_neighbour_two_sample(x, same)) - 0.5).max() < 0.08
     assert min(metrics.nearest_neighbour_two_sample(x, apart)) > 0.97
-    assert max(metrics.nearest_neighbour_two_sample(x, x + 1e-9)) == 0              # every neighbour is the copy
+    # every neighbour is the copy
+    assert max(metrics.nearest_neighbour_two_sample(x, x + 1e-9)) == 0
 
 
 def test_precision_and_recall():
     x = normal(300, 2)
     assert min(metrics.precision_recall(x, normal(300, 2, seed=1))) > 0.85
     assert metrics.precision_recall(x, normal(300, 2, mean=20, seed=1)) == (0, 0)
-    precision, recall = metrics.precision_recall(x, normal(300, 2, scale=0.1, seed=1))         # good samples, few kinds
+    # good samples, few kinds
+    precision, recall = metrics.precision_recall(x, normal(300, 2, scale=0.1, seed=1))
     assert precision > 0.95 and recall < 0.3
     precision, recall = metrics.precision_recall(x, normal(300, 2, scale=10, seed=1))
     assert precision < 0.4 and recall > 0.9
@@ -98,17 +106,19 @@ def test_memorisation():
         metrics.memorisation(held_out, train, train[:10])
 
 
-@pytest.mark.parametrize("score", [metrics.kid, metrics.frechet, metrics.frechet_unbiased, metrics.classifier_two_sample,
+@pytest.mark.parametrize("score", [metrics.kid, metrics.frechet, metrics.frechet_unbiased,
+                                   metrics.classifier_two_sample,
                                    metrics.nearest_neighbour_two_sample, metrics.precision_recall])
 def test_what_is_no_sample(score):
     good = normal(20)
-    for bad, message in ((normal(20)[0], "expected features .n, d."), (normal(20, 3), "features of one length, got"),
+    for bad, message in ((normal(20)[0], "expected features .n, d."),
+                         (normal(20, 3), "features of one length, got"),
                          (np.full((20, 4), np.nan), "finite features"), (normal(1), "of at least")):
         with pytest.raises(ValueError, match=message):
             score(good, bad)
 
 
-# ------------------------------------------------------------------------------------------------------------ clips
+# ------------------------------------------------------------------------------------------- clips
 
 def test_motion():
     still = np.full((3, 5, 4, 4, 3), 128, np.uint8)
@@ -125,7 +135,8 @@ def test_motion():
 def test_background_drift():
     assert clip_scores.background_drift(clips()) == 0
     noise = values(6, 5, 8, 8, 3, dtype=np.float32) * 0.1
-    np.testing.assert_allclose(clip_scores.background_drift(noise, share=1.0), 0.1 * np.sqrt(4 / 5), rtol=0.05)
+    np.testing.assert_allclose(clip_scores.background_drift(noise, share=1.0),
+                               0.1 * np.sqrt(4 / 5), rtol=0.05)
     with pytest.raises(ValueError, match="share: expected a number in .0, 1., got 0"):
         clip_scores.background_drift(noise, 0)
 
@@ -133,9 +144,11 @@ def test_background_drift():
 def test_ways_to_take_a_clip_apart():
     x = clips(4)
     frames = clip_scores.one_frame(x)
-    assert frames.shape == (4, 8, 8, 3) and all((frame == clip).all((1, 2, 3)).any() for frame, clip in zip(frames, x))
+    assert frames.shape == (4, 8, 8, 3) and all((frame == clip).all((1, 2, 3)).any() for frame,
+                                                clip in zip(frames, x))
     np.testing.assert_array_equal(clip_scores.as_channels(x)[..., 3:6], x[:, 1])
-    np.testing.assert_allclose(clip_scores.differences(x)[..., :3], (x[:, 1].astype(float) - x[:, 0]) / 127.5, atol=1e-6)
+    np.testing.assert_allclose(clip_scores.differences(x)[..., :3],
+                               (x[:, 1].astype(float) - x[:, 0]) / 127.5, atol=1e-6)
 
 
 def test_features():
@@ -145,24 +158,27 @@ def test_features():
     assert not np.allclose(a, metrics.features(clips(6)[:, 0], seed=1))
     brighter = np.minimum(clips(60)[:, 0].astype(int) + 60, 255).astype(np.uint8)
     same, other = clips(60, seed=1)[:, 0], clips(60)[:, 0]
-    near, far = (metrics.kid(metrics.features(other), metrics.features(b)) for b in (same, brighter))
+    near, far = (metrics.kid(metrics.features(other), metrics.features(b))
+                 for b in (same, brighter))
     assert far > 10 * abs(near)
 
 
-# ------------------------------------------------------------------------------------------- intervals and anchors
+# --------------------------------------------------------------------------- intervals and anchors
 
 def test_an_interval_covers_the_truth():
     """Of 100 intervals at 90% for a mean, about 90 hold the true one."""
     covered = 0
     for k in range(100):
-        value, low, high = statistics.interval(lambda x: x.mean(), normal(60, 1, seed=k), level=0.9, seed=k)
+        value, low, high = statistics.interval(lambda x: x.mean(), normal(60, 1, seed=k),
+                                               level=0.9, seed=k)
         assert low <= value <= high
         covered += low <= 0 <= high
     assert 80 <= covered <= 97
 
 
 def test_the_interval_of_a_distance():
-    value, low, high = statistics.interval(metrics.kid, normal(60), normal(60, mean=1, seed=1), repeats=40)
+    value, low, high = statistics.interval(metrics.kid, normal(60), normal(60, mean=1, seed=1),
+                                           repeats=40)
     assert 0 < low < value < high
     with pytest.raises(ValueError, match="repeats, level"):
         statistics.interval(metrics.kid, normal(9), normal(9), repeats=1)
@@ -173,13 +189,17 @@ def test_anchors():
     sets = clip_scores.anchors(real, train)
     assert list(sets) == ["real", "independent", "shuffled", "frozen", "noised", "memorised"]
     assert all(s.shape == (12, 5, 8, 8, 3) and s.dtype == np.uint8 for s in sets.values())
-    assert clip_scores.motion(sets["frozen"]).max() == 0 and clip_scores.background_drift(sets["shuffled"]) == 0
-    assert clip_scores.background_drift(sets["independent"]) > clip_scores.background_drift(sets["noised"]) > 0
+    assert clip_scores.motion(sets["frozen"]).max() == 0 and clip_scores.background_drift(sets[
+        "shuffled"]) == 0
+    assert clip_scores.background_drift(sets["independent"]) > clip_scores.background_drift(sets[
+        "noised"]) > 0
     for clip, base in zip(sets["shuffled"], sets["real"]):
-        assert sorted(f.tobytes() for f in clip) == sorted(f.tobytes() for f in base) and (clip != base).any()
+        assert sorted(
+            f.tobytes() for f in clip) == sorted(f.tobytes() for f in base) and (clip != base).any()
     flat = [s.reshape(len(s), -1) / 255 for s in (sets["memorised"], train, real)]
     assert metrics.memorisation(*flat) == 0
-    with pytest.raises(ValueError, match="real: expected at least 4 clips .* of uint8, got uint8 of shape"):
+    with pytest.raises(ValueError,
+                       match="real: expected at least 4 clips .* of uint8, got uint8 of shape"):
         clip_scores.anchors(real[:3], train)
 
 
@@ -189,18 +209,20 @@ def test_relative():
         clip_scores.relative(1.0, 2.0, 2.0)
 
 
-# ----------------------------------------------------------------------------------------- whole sets of scores
+# ---------------------------------------------------------------------------- whole sets of scores
 
 
 def test_principal_features_find_the_directions_of_most_variance():
     rng = np.random.default_rng(0)
-    images = (rng.standard_normal((40, 6, 6, 1)) * np.linspace(1, 3, 6)[:, None, None]).astype(np.float32)
+    images = (rng.standard_normal((40, 6, 6, 1))
+              * np.linspace(1, 3, 6)[:, None, None]).astype(np.float32)
     found = metrics.PrincipalFeatures(images, 5)
     coordinates = found(images)
     assert coordinates.shape == (40, 5)
     np.testing.assert_allclose(coordinates.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose((coordinates ** 2).mean(), 1, rtol=1e-4)
-    flat = images.reshape(40, -1) - images.reshape(40, -1).mean(0)          # oracle: the covariance's eigenvalues
+    # oracle: the covariance's eigenvalues
+    flat = images.reshape(40, -1) - images.reshape(40, -1).mean(0)
     values = np.sort(np.linalg.eigvalsh(flat.T @ flat / 40))[::-1][:5]
     np.testing.assert_allclose((coordinates ** 2).mean(0), values / values.mean(), rtol=1e-3)
 
@@ -225,7 +247,9 @@ def test_scores_of_clips_see_what_they_are_for():
     scores = clip_scores.ClipScores(x[:32])
     same, frozen = scores(x[32:]), scores(np.repeat(x[32:, :1], 5, axis=1))
     permuted = scores(np.stack([x[32:][rng.permutation(32), t] for t in range(5)], axis=1))
-    assert set(same) == {"KID frames", "KID clips", "KID differences", "motion W1", "background drift"}
-    assert frozen["motion W1"] > same["motion W1"] and frozen["KID differences"] > same["KID differences"]
+    assert set(same) == {"KID frames", "KID clips", "KID differences", "motion W1",
+                         "background drift"}
+    assert frozen["motion W1"] > same["motion W1"] and frozen["KID differences"] > same[
+        "KID differences"]
     assert permuted["background drift"] > 0.05 > same["background drift"]
     assert permuted["KID clips"] > same["KID clips"]

@@ -1,7 +1,9 @@
-"""Section 3.2 in closed form: every prediction against simulation, and for every formula an altered one that must fail.
+"""Section 3.2 in closed form: every prediction against simulation, and for every formula an altered
+one that must fail.
 
-A check is `agrees`: the prediction lies within Z standard errors of the measured mean, plus, where the law is only
-asymptotic, the stated allowance.  Seeds are fixed; Z = 3.5 would fail one right prediction in two thousand.
+A check is `agrees`: the prediction lies within Z standard errors of the measured mean, plus, where
+the law is only asymptotic, the stated allowance.  Seeds are fixed; Z = 3.5 would fail one right
+prediction in two thousand.
 """
 
 import json
@@ -37,7 +39,8 @@ def agrees(values, predicted, allowance=0.0):
 
 def squared_errors(model, n_joint, n_frames, repeats, seed=0, **options):
     rng = np.random.default_rng(seed)
-    found = estimators.measure(model, [n_joint], n_frames, repeats, rng, metrics=("frobenius",), **options)[n_joint]
+    found = estimators.measure(model, [n_joint], n_frames, repeats, rng, metrics=("frobenius",),
+                               **options)[n_joint]
     return {name: row["frobenius"] for name, row in found.items()}
 
 
@@ -46,7 +49,8 @@ def squared_errors(model, n_joint, n_frames, repeats, seed=0, **options):
 
 def dense_errors(model, truth):
     def kl(a, b):
-        return (np.trace(np.linalg.solve(b, a)) - len(a) + np.linalg.slogdet(b)[1] - np.linalg.slogdet(a)[1]) / 2
+        return (np.trace(np.linalg.solve(b, a)) - len(a) + np.linalg.slogdet(b)[1]
+                - np.linalg.slogdet(a)[1]) / 2
 
     return {
         "frobenius": np.sum((model - truth) ** 2),
@@ -84,14 +88,16 @@ def test_estimators_are_what_they_are_called():
     m = np.trace(S) / 18  # Ledoit-Wolf, as printed in their paper
     b2 = sum(np.sum((np.outer(row, row) - S) ** 2) for row in flat) / 40**2
     d2 = np.sum((S - m * np.eye(18)) ** 2)
-    np.testing.assert_allclose(joint["LW"].dense(), b2 / d2 * m * np.eye(18) + (1 - b2 / d2) * S, atol=1e-12)
+    np.testing.assert_allclose(joint["LW"].dense(), b2 / d2 * m * np.eye(18) + (1 - b2 / d2) * S,
+                               atol=1e-12)
     W, strength, _ = estimators.learn_blocks(frames, 2, 1.0)
     found = estimators.hierarchical_estimates(x, (W, strength, _), 1.0)
     basis = np.kron(np.eye(3), W[0])
     P = basis @ basis.T
     np.testing.assert_allclose(found["H-full"].dense(), P @ S @ P + np.eye(18) - P, atol=1e-12)
     np.testing.assert_allclose(
-        found["H0"].dense(), np.kron(np.eye(3), W[0] * strength[0] @ W[0].T) + np.eye(18), atol=1e-12
+        found["H0"].dense(), np.kron(np.eye(3), W[0] * strength[0] @ W[0].T) + np.eye(18),
+        atol=1e-12
     )
 
 
@@ -100,24 +106,28 @@ def test_the_model_has_the_covariance_it_states():
     x = model.joint_samples(60_000, np.random.default_rng(0)).reshape(-1, 12)
     np.testing.assert_allclose(x.T @ x / len(x), model.covariance().dense(), atol=0.05)
     np.testing.assert_allclose(
-        np.linalg.eigvalsh(model.covariance().dense())[::-1][:6], 0.49 * (1 + model.strengths), atol=1e-12
+        np.linalg.eigvalsh(model.covariance().dense())[::-1][:6], 0.49 * (1 + model.strengths),
+        atol=1e-12
     )
     for i, part in enumerate(model.frames(40_000, np.random.default_rng(1))):
         np.testing.assert_allclose(
-            part.T @ part / 4e4, model.covariance().dense()[4 * i : 4 * i + 4, 4 * i : 4 * i + 4], atol=0.08
+            part.T @ part / 4e4, model.covariance().dense()[4 * i : 4 * i + 4, 4 * i : 4 * i + 4],
+            atol=0.08
         )
 
 
 # ------------------------------------------------------------------ exact: Wishart
 
 
-@pytest.mark.parametrize("k, d, rho, theta, n", [(2, 4, 0.5, 1.0, 20), (3, 5, 0.9, 2.0, 40), (2, 3, -0.7, 0.5, 12)])
+@pytest.mark.parametrize("k, d, rho, theta, n",
+                         [(2, 4, 0.5, 1.0, 20), (3, 5, 0.9, 2.0, 40), (2, 3, -0.7, 0.5, 12)])
 def test_sample_covariance_exactly(k, d, rho, theta, n):
     model = BlockModel(k=k, d=d, rho=rho, theta=theta, sigma=1.3)
     predicted = gaussian_curves.predict(model, n, 50, draws=2)["J0"]
     rng, truth = np.random.default_rng(1), model.covariance()
     runs = [
-        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["J0"], truth)
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["J0"],
+                        truth)
         for _ in range(600)
     ]
     measured = {m: np.array([run[m] for run in runs]) for m in METRICS}
@@ -128,20 +138,24 @@ def test_sample_covariance_exactly(k, d, rho, theta, n):
     assert not agrees(
         measured["kl_forward"], (n * p / (n - p) - p + theory.wishart_logdet(n, p)) / 2
     )  # n - p for n - p - 1
-    assert not agrees(measured["kl_reverse"], -theory.wishart_logdet(n - 1, p) / 2)  # as if the mean were estimated
+    # as if the mean were estimated
+    assert not agrees(measured["kl_reverse"], -theory.wishart_logdet(n - 1, p) / 2)
 
 
 def test_sample_covariance_has_no_finite_kl_with_too_few_samples():
     model = BlockModel(k=2, d=5, seed=1)
-    for n, finite in ((9, (False, False)), (10, (False, True)), (11, (False, True)), (12, (True, True))):
+    for n, finite in ((9, (False, False)), (10, (False, True)), (11, (False, True)),
+                      (12, (True, True))):
         predicted = gaussian_curves.predict(model, n, 50, draws=2)["J0"]
-        assert (np.isfinite(predicted["kl_forward"]), np.isfinite(predicted["kl_reverse"])) == finite
+        assert (np.isfinite(predicted["kl_forward"]),
+                np.isfinite(predicted["kl_reverse"])) == finite
     few = estimators.joint_estimates(model.joint_samples(9, np.random.default_rng(0)), 1.0)["J0"]
     assert gaussian.errors(few, model.covariance())["kl_forward"] == np.inf
 
 
 def test_full_code_covariance_exactly_given_the_directions():
-    """H-full splits into directions + Wishart exactly, whatever the directions: here they are fixed and bad."""
+    """H-full splits into directions + Wishart exactly, whatever the directions: here they are fixed
+    and bad."""
     model = BlockModel(k=4, d=6, r=2, theta=2.0, rho=0.7, seed=2)
     truth, rng, n, q = model.covariance(), np.random.default_rng(3), 25, 8
     blocks = estimators.learn_blocks(model.frames(12, rng), 2, 1.0)
@@ -149,22 +163,26 @@ def test_full_code_covariance_exactly_given_the_directions():
     codes = truth.within(basis)
     at_best = gaussian.errors(Covariance(basis, codes, 1.0), truth)
     runs = [
-        gaussian.errors(estimators.hierarchical_estimates(model.joint_samples(n, rng), blocks, 1.0)["H-full"], truth)
+        gaussian.errors(estimators.hierarchical_estimates(model.joint_samples(n, rng), blocks,
+                                                          1.0)["H-full"], truth)
         for _ in range(400)
     ]
     forward, reverse = theory.wishart_kl(n, q)
-    assert agrees([r["frobenius"] for r in runs], at_best["frobenius"] + theory.wishart_frobenius(codes, n))
+    assert agrees([r["frobenius"] for r in runs],
+                  at_best["frobenius"] + theory.wishart_frobenius(codes, n))
     assert agrees([r["kl_forward"] for r in runs], at_best["kl_forward"] + forward)
     assert agrees([r["kl_reverse"] for r in runs], at_best["kl_reverse"] + reverse)
     assert not agrees(
-        [r["frobenius"] for r in runs], at_best["frobenius"] + theory.wishart_frobenius(codes - np.eye(q), n)
+        [r["frobenius"] for r in runs], at_best["frobenius"]
+        + theory.wishart_frobenius(codes - np.eye(q), n)
     )
     assert not agrees([r["kl_forward"] for r in runs], forward)
     assert not agrees([r["kl_reverse"] for r in runs], reverse)
 
 
 def test_full_code_covariance_at_thirty_samples_is_skewed_not_mispredicted():
-    """Reports of 4.4 against the predicted 5.4 are few repeats of a skewed error: its median is far below its mean."""
+    """Reports of 4.4 against the predicted 5.4 are few repeats of a skewed error: its median is far
+    below its mean."""
     model = BlockModel(k=5, d=60, rho=0.9)
     predicted = gaussian_curves.block_limit(model, 30, 4000)["H-full"]
     assert predicted == pytest.approx(5.4, abs=0.05)
@@ -175,7 +193,8 @@ def test_full_code_covariance_at_thirty_samples_is_skewed_not_mispredicted():
         values.append(
             [
                 gaussian.errors(
-                    estimators.hierarchical_estimates(model.joint_samples(30, rng), blocks, 1.0)["H-full"],
+                    estimators.hierarchical_estimates(model.joint_samples(30, rng), blocks,
+                                                      1.0)["H-full"],
                     truth,
                     ("frobenius",),
                 )["frobenius"]
@@ -194,11 +213,13 @@ def test_full_code_covariance_at_thirty_samples_is_skewed_not_mispredicted():
 def test_a_spike_moves_turns_and_spreads_as_predicted(theta, n, p):
     gamma, rng = p / n, np.random.default_rng(7)
     value, cosine2 = np.array(
-        [[part[0] for part in experiments.top_eigenvalues(np.array([[theta]]), n, p, rng)] for _ in range(100)]
+        [[part[0] for part in experiments.top_eigenvalues(np.array([[theta]]), n, p, rng)]
+         for _ in range(100)]
     ).T
     assert agrees(value, theory.spike_eigenvalue(theta, gamma), allowance=0.01)
     assert agrees(cosine2, theory.spike_cosine2(theta, gamma), allowance=0.02)
-    assert value.std(ddof=1) == pytest.approx(theory.spike_spread(theta, gamma, n), rel=Z / np.sqrt(2 * 100))
+    assert value.std(ddof=1) == pytest.approx(theory.spike_spread(theta, gamma, n),
+                                              rel=Z / np.sqrt(2 * 100))
     assert not agrees(value, 1 + theta, allowance=0.01)  # unshifted
     assert not agrees(cosine2, 1 - gamma / theta**2, allowance=0.02)  # without the denominator
     assert value.std(ddof=1) != pytest.approx(
@@ -207,14 +228,17 @@ def test_a_spike_moves_turns_and_spreads_as_predicted(theta, n, p):
 
 
 def test_a_spike_below_the_threshold_is_lost():
-    """Below BBP the top eigenvalue stays at the edge and its vector knows nothing of the spike (n = 400, p = 400)."""
+    """Below BBP the top eigenvalue stays at the edge and its vector knows nothing of the spike (n =
+    400, p = 400)."""
     rng = np.random.default_rng(8)
     value, cosine2 = np.array(
-        [[part[0] for part in experiments.top_eigenvalues(np.array([[0.5]]), 400, 400, rng)] for _ in range(20)]
+        [[part[0] for part in experiments.top_eigenvalues(np.array([[0.5]]), 400, 400, rng)]
+         for _ in range(20)]
     ).T
     assert agrees(value, theory.bulk_edge(1.0), allowance=0.02)
     assert cosine2.mean() < 0.05
-    assert theory.spike_cosine2(0.5, 1.0) == 0 and theory.shrunk_strength(theory.bulk_edge(1.0), 1.0) == 0
+    assert theory.spike_cosine2(
+        0.5, 1.0) == 0 and theory.shrunk_strength(theory.bulk_edge(1.0), 1.0) == 0
 
 
 @given(theta=st.floats(0.01, 50), gamma=st.floats(0.001, 20))
@@ -225,7 +249,8 @@ def test_shrinkage_undoes_the_shift(theta, gamma):
         assert found == pytest.approx(theta, rel=1e-4)
         a = np.linspace(0, theta, 2001)
         best = a[np.argmin(a * a - 2 * a * theta * theory.spike_cosine2(theta, gamma))]
-        assert theory.shrunk_strength(theory.spike_eigenvalue(theta, gamma), gamma) == pytest.approx(
+        assert theory.shrunk_strength(theory.spike_eigenvalue(theta, gamma),
+                                      gamma) == pytest.approx(
             best, abs=theta / 900
         )
     elif theta < theory.bbp_threshold(gamma):
@@ -257,7 +282,8 @@ def test_joint_pca(settings, n, allowance):
     model = BlockModel(**settings, seed=1)
     rng, truth = np.random.default_rng(2), model.covariance()
     runs = [
-        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["J1"], truth)
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["J1"],
+                        truth)
         for _ in range(50)
     ]
     predicted = gaussian_curves.predict(model, n, 100)["J1"]
@@ -266,15 +292,19 @@ def test_joint_pca(settings, n, allowance):
     strength, gamma = model.strengths, model.p / n
     c2 = theory.spike_cosine2(strength, gamma)
     values = [r["frobenius"] for r in runs]
-    assert not agrees(values, model.sigma**4 * np.sum(strength**2 * (1 - c2)), allowance)  # c^2 for c^4
-    assert not agrees(values, model.sigma**4 * np.sum(((1 + strength) ** 2) * (1 - c2**2)), allowance)  # l for l - 1
+    # c^2 for c^4
+    assert not agrees(values, model.sigma**4 * np.sum(strength**2 * (1 - c2)), allowance)
+    # l for l - 1
+    assert not agrees(values, model.sigma**4 * np.sum(((1 + strength) ** 2) * (1 - c2**2)),
+                      allowance)
 
 
 def test_equal_spikes_need_the_noise_that_the_limit_leaves_out():
     model = BlockModel(k=5, d=60, rho=0.0)
     values = [
         gaussian.errors(
-            estimators.joint_estimates(model.joint_samples(1000, np.random.default_rng(s)), 1.0)["J1"],
+            estimators.joint_estimates(model.joint_samples(1000, np.random.default_rng(s)),
+                                       1.0)["J1"],
             model.covariance(),
             ("frobenius",),
         )["frobenius"]
@@ -289,13 +319,15 @@ def test_equal_spikes_need_the_noise_that_the_limit_leaves_out():
 
 @pytest.mark.parametrize(
     "settings, n",
-    [(dict(k=5, d=40, rho=0.9), 25), (dict(k=4, d=40, rho=0.5, theta=2.0), 120), (dict(k=2, d=50, rho=0.3), 300)],
+    [(dict(k=5, d=40, rho=0.9), 25), (dict(k=4, d=40, rho=0.5, theta=2.0), 120),
+     (dict(k=2, d=50, rho=0.3), 300)],
 )
 def test_ledoit_wolf(settings, n):
     model = BlockModel(**settings, sigma=0.8)
     rng, truth = np.random.default_rng(3), model.covariance()
     runs = [
-        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["LW"], truth)
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), model.sigma)["LW"],
+                        truth)
         for _ in range(60)
     ]
     predicted = gaussian_curves.predict(model, n, 100, draws=2)["LW"]
@@ -303,9 +335,11 @@ def test_ledoit_wolf(settings, n):
         assert agrees([r[metric] for r in runs], predicted[metric], 0.04), metric
     spectrum = 1 + np.append(model.strengths, np.zeros(model.p - model.k))
     b, m = theory.linear_shrinkage_weight(spectrum, n)[0], spectrum.mean()
-    assert not agrees([r["kl_forward"] for r in runs], theory.linear_shrinkage_kl(spectrum, 2 * n, b, m)[0], 0.04)
+    assert not agrees([r["kl_forward"] for r in runs],
+                      theory.linear_shrinkage_kl(spectrum, 2 * n, b, m)[0], 0.04)
     if n == 25:  # the oracle's loss is not what the estimate attains
-        assert not agrees([r["frobenius"] for r in runs], theory.linear_shrinkage_weight(spectrum, n)[1] * 0.8**4, 0.04)
+        assert not agrees([r["frobenius"] for r in runs],
+                          theory.linear_shrinkage_weight(spectrum, n)[1] * 0.8**4, 0.04)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +354,8 @@ def test_operator_norm_of_the_sample_covariance(settings, n):
     model = BlockModel(**settings)
     rng, truth = np.random.default_rng(4), model.covariance()
     values = [
-        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), 1.0)["J0"], truth, ("operator",))[
+        gaussian.errors(estimators.joint_estimates(model.joint_samples(n, rng), 1.0)["J0"], truth,
+                        ("operator",))[
             "operator"
         ]
         for _ in range(40)
@@ -378,9 +413,11 @@ def test_closed_forms_are_the_limit_of_the_predictions():
         assert predicted[name]["frobenius"] == pytest.approx(value, rel=0.02), name
 
 
-@pytest.mark.parametrize("k, rho, a, r, n", [(5, 0.9, 0.5, 1, 400), (4, 0.5, 0.4, 2, 400), (6, -0.4, 0.6, 1, 600)])
+@pytest.mark.parametrize("k, rho, a, r, n", [(5, 0.9, 0.5, 1, 400), (4, 0.5, 0.4, 2, 400),
+                                             (6, -0.4, 0.6, 1, 600)])
 def test_one_parameter_costs_what_fisher_says(k, rho, a, r, n):
-    """With theta = 1, a = c^2: the slope term of H-par carries c^4, not the c^2 of the issue that asked for it."""
+    """With theta = 1, a = c^2: the slope term of H-par carries c^4, not the c^2 of the issue that
+    asked for it."""
     rng = np.random.default_rng(9)
     R = gaussian.autoregressive(rho, k)
     root = np.linalg.cholesky(a * R + np.eye(k))
@@ -398,7 +435,8 @@ def test_one_parameter_costs_what_fisher_says(k, rho, a, r, n):
     assert agrees(cost, a**2 * slope2 / information, 0.08)
     assert not agrees(cost, a * slope2 / information, 0.08)
     limit, spread = gaussian_curves.rho_limit(R, a, n, r)
-    assert limit == pytest.approx(rho, abs=1e-5) and spread == pytest.approx(information**-0.5, rel=1e-3)
+    assert limit == pytest.approx(
+        rho, abs=1e-5) and spread == pytest.approx(information**-0.5, rel=1e-3)
 
 
 def test_the_wrong_family_keeps_a_distance_that_no_number_of_samples_removes():
@@ -421,7 +459,8 @@ def test_the_wrong_family_keeps_a_distance_that_no_number_of_samples_removes():
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_frames_cut_from_the_joint_samples_swell_their_codes(shared):
-    """In-sample codes are too large by (1 + gamma/theta)^2; deflated, reused frames do as well as fresh ones."""
+    """In-sample codes are too large by (1 + gamma/theta)^2; deflated, reused frames do as well as
+    fresh ones."""
     model = BlockModel(k=4, d=50, theta=1.0, rho=0.7, shared=shared)
     n = 150
     gamma = model.d / (n * (4 if shared else 1))
@@ -434,11 +473,13 @@ def test_frames_cut_from_the_joint_samples_swell_their_codes(shared):
         found.append(y.T @ y / n)
     found, c2 = np.array(found), float(theory.spike_cosine2(1.0, gamma))
     swollen = (1 + gamma) ** 2
-    diagonal, beside = found[:, range(4), range(4)].mean(axis=1), found[:, range(3), range(1, 4)].mean(axis=1)
+    diagonal, beside = found[
+        :, range(4), range(4)].mean(axis=1), found[:, range(3), range(1, 4)].mean(axis=1)
     assert agrees(diagonal, swollen * (1 + c2), 0.02) and agrees(beside, swollen * 0.7 * c2, 0.02)
     assert not agrees(diagonal, 1 + c2, 0.02)
     for deflate in (True, False):
-        values = squared_errors(model, n, n, 50, reused=True, deflate=deflate, joint=False)["H-full"]
+        values = squared_errors(model, n, n, 50, reused=True, deflate=deflate,
+                                joint=False)["H-full"]
         right, wrong = (
             gaussian_curves.predict(model, n, n, reused=True, deflate=d)["H-full"]["frobenius"]
             for d in (deflate, not deflate)
@@ -459,14 +500,16 @@ def test_blocks_with_their_own_axes_are_aligned():
         cross = found[:, i].T @ found[:, i - 1]
         np.testing.assert_allclose(cross, cross.T, atol=1e-9)
         assert np.linalg.eigvalsh(cross)[0] > 0
-    np.testing.assert_allclose(np.einsum("kdr,nkr->nkd", axes, found), np.einsum("kdr,nkr->nkd", W, turned), atol=1e-9)
+    np.testing.assert_allclose(np.einsum("kdr,nkr->nkd", axes, found),
+                               np.einsum("kdr,nkr->nkd", W, turned), atol=1e-9)
 
 
 # ------------------------------------------------------------------ detection
 
 
 def painleve_tracy_widom(points):
-    """F_1 the other way, by Painleve II: q'' = s q + 2 q^3, q ~ Ai;  F_1(s)^2 = exp(-int_s^inf q + (x - s) q^2)."""
+    """F_1 the other way, by Painleve II: q'' = s q + 2 q^3, q ~ Ai;  F_1(s)^2 = exp(-int_s^inf q +
+    (x - s) q^2)."""
     start = 6.0
     ai, slope = airy(start)[:2]
     tail = quad(lambda x: airy(x)[0], start, 20)[0]
@@ -476,13 +519,15 @@ def painleve_tracy_widom(points):
         return [slope, s * q + 2 * q**3, -q, -q * q, -square]
 
     found = solve_ivp(
-        step, (start, min(points)), [ai, slope, tail, 0.0, 0.0], t_eval=np.sort(points)[::-1], rtol=1e-11, atol=1e-14
+        step, (start, min(points)), [ai, slope, tail, 0.0, 0.0], t_eval=np.sort(points)[::-1],
+        rtol=1e-11, atol=1e-14
     )
     return np.exp(-(found.y[2] + found.y[4]) / 2)[::-1]
 
 
 def test_tracy_widom_law():
-    """Against the Hastings-McLeod solution; the usual critical values; mean and variance as in Bornemann (2010)."""
+    """Against the Hastings-McLeod solution; the usual critical values; mean and variance as in
+    Bornemann (2010)."""
     s = np.array([-5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
     np.testing.assert_allclose(theory.tracy_widom_cdf(s), painleve_tracy_widom(s), rtol=1e-5)
     assert (
@@ -524,14 +569,17 @@ def test_the_bidiagonal_model_has_the_law_of_a_whole_matrix():
     rng = np.random.default_rng(13)
     for n, p in ((30, 60), (50, 20)):
         direct = np.linalg.norm(rng.standard_normal((1500, n, p)), 2, axis=(1, 2)) ** 2 / n
-        assert stats.ks_2samp(experiments.white_top_eigenvalues(n, p, 1500, rng), direct).pvalue > 0.001
-        assert stats.ks_2samp(experiments.white_top_eigenvalues(n + 5, p, 1500, rng), direct).pvalue < 0.001
+        assert stats.ks_2samp(experiments.white_top_eigenvalues(n, p, 1500, rng),
+                              direct).pvalue > 0.001
+        assert stats.ks_2samp(experiments.white_top_eigenvalues(n + 5, p, 1500, rng),
+                              direct).pvalue < 0.001
 
 
 def test_detection_power():
     n, p, rng = 200, 100, np.random.default_rng(12)
     theta = np.array([0.2, 1.2, 1.6])
-    values = np.array([experiments.top_eigenvalues(theta[:, None], n, p, rng)[0] for _ in range(120)])
+    values = np.array([experiments.top_eigenvalues(theta[:, None], n, p, rng)[0]
+                       for _ in range(120)])
     power = np.mean(values > theory.critical_eigenvalue(n, p), axis=0)
     predicted = theory.detection_power(theta, n, p)
     assert predicted[0] == 0.05 and np.all(np.abs(power - predicted) < Z * np.sqrt(0.25 / 120))
@@ -544,14 +592,16 @@ def test_thresholds_cross_where_predicted():
         crossover = theory.crossover_strength(k, frames, n_joint)
         joint = np.sqrt(k * d / n_joint) / crossover
         assert joint == pytest.approx(theory.bbp_threshold(d / frames))
-    assert theory.crossover_strength(5, 1280, 256) == pytest.approx(5)  # k frames a sample: mu_1 <= k
+    # k frames a sample: mu_1 <= k
+    assert theory.crossover_strength(5, 1280, 256) == pytest.approx(5)
 
 
 # ------------------------------------------------------------------ what was seen elsewhere
 
 
 def test_reference_values():
-    """Numbers of the issue that asked for this, rho = 0.9, n_joint = 256, 4000 frames; and its spread signal."""
+    """Numbers of the issue that asked for this, rho = 0.9, n_joint = 256, 4000 frames; and its
+    spread signal."""
     predicted = gaussian_curves.predict(BlockModel(rho=0.9), 256, 4000, draws=150)
     for name, seen, allowance in (
         ("J0", 363, 0.01),
@@ -563,10 +613,13 @@ def test_reference_values():
         assert predicted[name]["frobenius"] == pytest.approx(seen, rel=allowance), name
     spread = dict(k=8, d=50, theta=0.35, rho=0.95)
     own = gaussian_curves.predict(BlockModel(**spread, shared=False), 200, 200)
-    assert own["J1"]["frobenius"] == pytest.approx(5.4, rel=0.05) and own["H-par"]["frobenius"] == pytest.approx(
+    assert own["J1"]["frobenius"] == pytest.approx(5.4,
+                                                   rel=0.05) and own["H-par"][
+                                                       "frobenius"] == pytest.approx(
         6.2, rel=0.05
     )
-    assert gaussian_curves.predict(BlockModel(**spread), 200, 1600)["H-par"]["frobenius"] == pytest.approx(
+    assert gaussian_curves.predict(BlockModel(**spread), 200,
+                                   1600)["H-par"]["frobenius"] == pytest.approx(
         3.2, rel=0.08
     )
     assert gaussian_curves.predict(BlockModel(**spread, shared=False), 200, 4000)["H-par"][
@@ -627,7 +680,8 @@ def test_trained_ldf_comes_near_its_formula_and_joint_does_not_beat_its_own():
     rng, truth, n = np.random.default_rng(1), model.covariance(), 80
     frames, x = model.frames(1500, rng), model.joint_samples(n, rng)
     full = gaussian.errors(
-        estimators.hierarchical_estimates(x, estimators.learn_blocks(frames, 1, 1.0), 1.0)["H-full"], truth
+        estimators.hierarchical_estimates(x, estimators.learn_blocks(frames, 1, 1.0),
+                                          1.0)["H-full"], truth
     )["frobenius"]
     best = gaussian.errors(estimators.joint_estimates(x, 1.0)["J1"], truth)["frobenius"]
     ali = linear_ldf.linear_ali(20, 1, seed=1)
@@ -647,12 +701,14 @@ def test_trained_ldf_comes_near_its_formula_and_joint_does_not_beat_its_own():
         steps=200,
         batch_size=80,
         callback=lambda h: (
-            h.steps % 25 == 0 and path.append(gaussian.errors(linear_ldf.gan_covariance(joint), truth)["frobenius"])
+            h.steps % 25 == 0 and path.append(
+                gaussian.errors(linear_ldf.gan_covariance(joint), truth)["frobenius"])
         ),
     )
     assert min(path) > best
 
-    codes = model_.top.sample(40_000, ldf.Generator(5))  # the covariance read off is that of what is sampled
+    # the covariance read off is that of what is sampled
+    codes = model_.top.sample(40_000, ldf.Generator(5))
     h = model_.whitening.invert(codes).reshape(-1, 1) - model_.whitening.mean.data.mean()
     G = ali.decoder.body.weight.data
     noise = np.random.default_rng(6).standard_normal((len(h), 20))
@@ -670,12 +726,14 @@ def demo():
 
 
 def test_demo_writes_what_it_says(demo, tmp_path, capsys, monkeypatch):
-    few = replace(experiments.QUICK, steps={"frames": 20, "top": 20, "joint": 20}, transition_repeats=4, null_draws=50,
-                  draws=10, curve_points=2, case_repeats=2, crossing_points=3, crossing_repeats=2)
+    few = replace(experiments.QUICK, steps={"frames": 20, "top": 20, "joint": 20},
+                  transition_repeats=4, null_draws=50, draws=10, curve_points=2, case_repeats=2,
+                  crossing_points=3, crossing_repeats=2)
     monkeypatch.setattr(experiments, "QUICK", few)
     monkeypatch.setattr(experiments, "CASES", experiments.CASES[:2])
     monkeypatch.setattr(experiments, "SPREAD", {"k": 3, "d": 10, "theta": 0.5, "rho": 0.9})
-    class Pool:                                          # of this process: a fork would not like pytest's threads
+    # of this process: a fork would not like pytest's threads
+    class Pool:
         def submit(self, function, *inputs):
             future = Future()
             future.set_result(function(*inputs))
@@ -689,7 +747,8 @@ def test_demo_writes_what_it_says(demo, tmp_path, capsys, monkeypatch):
     assert {p.name for p in out.iterdir()} == pictures | {"results.json"}
     results = json.loads((out / "results.json").read_text())
     assert results["seed"] == 0 and results["options"]["k"] == 2 and results["parts"]["total"] > 0
-    assert {q["estimator"] for q in results["errors"]["rho = 0.5"]["points"]} == set(gaussian_curves.ESTIMATORS)
+    assert {q["estimator"]
+            for q in results["errors"]["rho = 0.5"]["points"]} == set(gaussian_curves.ESTIMATORS)
     assert results["trained"]["rho = 0.5"][0]["LDF"]["frobenius"] > 0
     printed = capsys.readouterr().out
     assert "H-full" in printed and "joint GAN" in printed

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from ldf_np.kernels import conv, lowering
 
 # (h, c, o, kernel, stride, padding): the layers of the CPU recipe, at which training must be fast.
-RECIPE = [(32, 3, 24, 4, 2, 1), (16, 24, 48, 4, 2, 1), (8, 48, 96, 4, 2, 1), (4, 96, 32, 3, 1, 1), (4, 32, 96, 3, 1, 1)]
-# Largest error over largest result. float32 carries 6e-8; the points of F(m, r), up to 8 of them, cost the rest.
+RECIPE = [(32, 3, 24, 4, 2, 1), (16, 24, 48, 4, 2, 1), (8, 48, 96, 4, 2, 1), (4, 96, 32, 3, 1, 1),
+          (4, 32, 96, 3, 1, 1)]
+# Largest error over largest result. float32 carries 6e-8; the points of F(m, r), up to 8 of them,
+# cost the rest.
 FLOAT32_BOUND, FAST_BOUND, FLOAT64_BOUND = 2e-6, 3e-5, 1e-12
 
 
 def loop_faces(x, w, y, stride, padding):
-    """dT/dy, dT/dx and dT/dw by the definition of T, in float64; no index is ever left out by a formula."""
+    """dT/dy, dT/dx and dT/dw by the definition of T, in float64; no index is ever left out by a
+    formula."""
     x, w, y = (a.astype(np.float64) for a in (x, w, y))
     gx, gw, gy = np.zeros_like(x), np.zeros_like(w), np.zeros_like(y)
     for i in range(y.shape[1]):
@@ -41,8 +44,10 @@ def make(seed, n, size, c, o, kernel, stride, padding, dtype):
 def faces(x, w, y, stride, padding, module=conv, cache=None):
     cache = cache or {"x": None, "w": None, "y": None}
     return (module.conv2d(x, w, stride, padding, cache=(cache["x"], cache["w"])),
-            module.conv_transpose2d(y, w, stride, padding, x.shape[1:3], cache=(cache["y"], cache["w"])),
-            module.conv2d_weight(x, y, w.shape[:2], stride, padding, cache=(cache["x"], cache["y"])))
+            module.conv_transpose2d(y, w, stride, padding, x.shape[1:3],
+                                    cache=(cache["y"], cache["w"])),
+            module.conv2d_weight(x, y, w.shape[:2], stride, padding,
+                                 cache=(cache["x"], cache["y"])))
 
 
 def error(result, expected):
@@ -54,11 +59,13 @@ def check_faces(x, w, y, stride, padding, bound, module=conv):
     rights = loop_faces(x, w, y, stride, padding)
     for name, result, like, right in zip("yxw", results, (y, x, w), rights, strict=True):
         assert result.shape == like.shape and result.dtype == np.result_type(x, w, y), name
-        assert error(result, right) < bound, f"dT/d{name}: error {error(result, right):.1e}, allowed {bound:.0e}"
+        assert error(result,
+                     right) < bound, f"dT/d{name}: error {error(result, right):.1e}, allowed {bound:.0e}"
 
 
 def is_fast(x, w, stride, padding):
-    return isinstance(conv._plan(x, w, *conv._geometry(x.shape[1:3], w.shape, stride, padding)), lowering.CookToom)
+    return isinstance(conv._plan(x, w, *conv._geometry(x.shape[1:3], w.shape, stride, padding)),
+                      lowering.CookToom)
 
 
 def pairs(least, most):
@@ -67,17 +74,20 @@ def pairs(least, most):
 
 @st.composite
 def geometries(draw, longest_size, longest_kernel, most_stride=3):
-    """(size, kernel, stride, padding), rectangular and ragged ones and padding >= kernel among them."""
+    """(size, kernel, stride, padding), rectangular and ragged ones and padding >= kernel among
+    them."""
     size, padding = draw(pairs(1, longest_size)), draw(pairs(0, 4))
-    kernel = tuple(draw(st.integers(1, min(longest_kernel, size[a] + 2 * padding[a]))) for a in (0, 1))
+    kernel = tuple(draw(st.integers(1, min(longest_kernel, size[a] + 2 * padding[a])))
+                   for a in (0, 1))
     return size, kernel, draw(pairs(1, most_stride)), padding
 
 
-# ------------------------------------------------------------------------------------------- against the loops
+# ------------------------------------------------------------------------------- against the loops
 
 
 @settings(max_examples=250, deadline=None)
-@given(geometries(9, 5), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99))
+@given(geometries(9, 5), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3),
+       st.integers(0, 99))
 def test_any_geometry_in_float64(geometry, n, c, o, seed):
     size, kernel, stride, padding = geometry
     arrays = make(seed, n, size, c, o, kernel, stride, padding, np.float64)
@@ -85,11 +95,13 @@ def test_any_geometry_in_float64(geometry, n, c, o, seed):
 
 
 @settings(max_examples=250, deadline=None)
-@given(geometries(17, 7, 2), st.integers(8, 10), st.integers(2, 9), st.integers(1, 3), st.integers(0, 99))
+@given(geometries(17, 7, 2), st.integers(8, 10), st.integers(2, 9), st.integers(1, 3),
+       st.integers(0, 99))
 def test_any_geometry_in_float32(geometry, n, c, o, seed):
     size, kernel, stride, padding = geometry
     x, w, y = make(seed, n, size, c, o, kernel, stride, padding, np.float32)
-    check_faces(x, w, y, stride, padding, FAST_BOUND if is_fast(x, w, stride, padding) else FLOAT32_BOUND)
+    check_faces(x, w, y, stride, padding, FAST_BOUND if is_fast(x, w, stride, padding)
+                else FLOAT32_BOUND)
 
 
 @pytest.mark.parametrize("size, kernel, stride, padding, c", [
@@ -136,7 +148,7 @@ def test_empty_batch():
     assert gradient.shape == w.shape and not gradient.any()
 
 
-# ----------------------------------------------------------------------------------------- against each other
+# ------------------------------------------------------------------------------ against each other
 
 
 @settings(max_examples=100, deadline=None)
@@ -151,9 +163,11 @@ def test_faces_are_adjoint(geometry, dtype, seed):
     assert np.ptp(sums) < scale * (3e-5 if dtype == np.float32 else 1e-12)
 
 
-@pytest.mark.parametrize("size, kernel, stride, padding", [(16, 4, 2, 1), (28, 5, 1, 0), (13, 3, 1, 1), (9, 5, 2, 3)])
+@pytest.mark.parametrize("size, kernel, stride, padding",
+                         [(16, 4, 2, 1), (28, 5, 1, 0), (13, 3, 1, 1), (9, 5, 2, 3)])
 def test_matrices_of_the_fast_lowering(size, kernel, stride, padding):
-    """sum over t, q of B[e,(t,q),h] * G[e,q,u] * A[(t,q),i] = [h = i*s+u-p], rebuilt from the blocks."""
+    """sum over t, q of B[e,(t,q),h] * G[e,q,u] * A[(t,q),i] = [h = i*s+u-p], rebuilt from the
+    blocks."""
     axis, dense = lowering._axis(size, kernel, stride, padding), {}
     for role, part in axis.items():
         dense[role] = np.zeros((part.phases, part.tiles * part.points, part.size))
@@ -169,7 +183,7 @@ def test_matrices_of_the_fast_lowering(size, kernel, stride, padding):
     np.testing.assert_allclose(form, h == i * stride + u - padding, atol=2e-5)
 
 
-# ------------------------------------------------------------------------------------- memory, caches, threads
+# ------------------------------------------------------------------------- memory, caches, threads
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -180,17 +194,20 @@ def test_any_strides(dtype):
                    lambda a: a[::-1, :, ::-1].copy()[::-1, :, ::-1],
                    lambda a: np.repeat(a, 2, axis=3)[..., ::2],
                    lambda a: np.broadcast_to(a[..., None], (*a.shape, 2))[..., 0]):
-        for result, wanted in zip(faces(change(x), change(w), change(y), (2, 1), (1, 1)), expected, strict=True):
+        for result, wanted in zip(faces(change(x), change(w), change(y), (2, 1), (1, 1)), expected,
+                                  strict=True):
             assert error(result, wanted) < 1e-6
     constant = np.broadcast_to(dtype(2), x.shape)
-    assert error(conv.conv2d(constant, w, (2, 1), 1), conv.conv2d(constant.copy(), w, (2, 1), 1)) < 1e-6
+    assert error(conv.conv2d(constant, w, (2, 1), 1),
+                 conv.conv2d(constant.copy(), w, (2, 1), 1)) < 1e-6
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_results_have_the_batch_innermost(dtype):
     x, w, y = make(5, 8, (8, 8), 4, 6, (4, 4), (2, 2), (1, 1), dtype)
     of_y, of_x, of_w = faces(x, w, y, (2, 2), (1, 1))
-    assert of_y.transpose(1, 2, 3, 0).flags.c_contiguous and of_x.transpose(1, 2, 3, 0).flags.c_contiguous
+    assert of_y.transpose(
+        1, 2, 3, 0).flags.c_contiguous and of_x.transpose(1, 2, 3, 0).flags.c_contiguous
     assert of_w.flags.c_contiguous
     assert np.shares_memory(of_y.reshape(8, -1), of_y)
 
@@ -201,7 +218,8 @@ def test_caches(dtype):
     caches = {"x": {}, "w": {}, "y": {}}
     expected = faces(x, w, y, (2, 2), (1, 1))
     for _ in range(2):
-        for result, wanted in zip(faces(x, w, y, (2, 2), (1, 1), cache=caches), expected, strict=True):
+        for result, wanted in zip(faces(x, w, y, (2, 2), (1, 1), cache=caches), expected,
+                                  strict=True):
             assert (result == wanted).all()
     assert [len(kept) for kept in caches.values()] == [1, 1, 1]
     # The same arrays in another geometry, and x in the role of y, find nothing of use there.
@@ -212,14 +230,16 @@ def test_caches(dtype):
 
 
 def test_threads():
-    jobs = [make(seed, 8, (12, 12), 8, seed + 1, (4, 4), (2, 2), (1, 1), np.float32) for seed in range(4)] * 5
+    jobs = [make(seed, 8, (12, 12), 8, seed + 1, (4, 4), (2, 2), (1, 1), np.float32)
+            for seed in range(4)] * 5
     expected = [faces(*job, (2, 2), (1, 1)) for job in jobs]
     with ThreadPoolExecutor(4) as pool:
-        for results, wanted in zip(pool.map(lambda job: faces(*job, (2, 2), (1, 1)), jobs), expected, strict=True):
+        for results, wanted in zip(pool.map(lambda job: faces(*job, (2, 2), (1, 1)), jobs),
+                                   expected, strict=True):
             assert all((a == b).all() for a, b in zip(results, wanted, strict=True))
 
 
-# ---------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------------ errors
 
 
 X, W, Y = np.zeros((2, 5, 6, 3)), np.zeros((3, 3, 3, 4)), np.zeros((2, 3, 4, 4))
@@ -237,7 +257,8 @@ X, W, Y = np.zeros((2, 5, 6, 3)), np.zeros((3, 3, 3, 4)), np.zeros((2, 3, 4, 4))
     (lambda: conv.conv2d(X, W, padding=(0, -1)), ["padding", "-1", "at least 0"]),
     (lambda: conv.conv_transpose2d(Y[0], W), ["y", "(3, 4, 4)", "4 axes"]),
     (lambda: conv.conv_transpose2d(Y[..., :2], W), ["y", "2 channels", "4", "(3, 3, 3, 4)"]),
-    (lambda: conv.conv_transpose2d(Y, W, 2, 1, (5, 9)), ["output_size", "(5, 9)", "(5, 7)", "(6, 8)"]),
+    (lambda: conv.conv_transpose2d(Y, W, 2, 1, (5, 9)),
+     ["output_size", "(5, 9)", "(5, 7)", "(6, 8)"]),
     (lambda: conv.conv_transpose2d(Y, W, 2, 1, (4, 7)), ["output_size", "(4, 7)", "(5, 7)"]),
     (lambda: conv.conv_transpose2d(Y, W, 1, 4), ["output_size", "(-3, -2)", "at least 1"]),
     (lambda: conv.conv_transpose2d(Y, W, -2), ["stride", "-2", "at least 1"]),
@@ -253,7 +274,7 @@ def test_errors_name_the_argument_and_both_shapes(call, words):
         assert word in str(caught.value)
 
 
-# -------------------------------------------------------------------------------------------- negative control
+# -------------------------------------------------------------------------------- negative control
 
 
 class Planted:

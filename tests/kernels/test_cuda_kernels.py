@@ -1,5 +1,5 @@
-"""Every CUDA kernel against its NumPy twin, through its launcher, on the emulator: three orders of the threads, all classes
-of shapes, and planted mistakes that must be caught."""
+"""Every CUDA kernel against its NumPy twin, through its launcher, on the emulator: three orders of
+the threads, all classes of shapes, and planted mistakes that must be caught."""
 
 from functools import partialmethod
 
@@ -39,11 +39,12 @@ def compare(function, *arguments, bound, order="forwards"):
     """The same on NumPy in float64 and on the emulator."""
     exact = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in arguments]
     expected, actual = function(*exact), emulated(function, *arguments, order=order)
-    for one, other in zip(*(r if isinstance(r, tuple) else (r,) for r in (actual, expected)), strict=True):
+    for one, other in zip(*(r if isinstance(r, tuple) else (r,) for r in (actual, expected)),
+                          strict=True):
         close(one, other, bound)
 
 
-# --------------------------------------------------------------------------------------------------- convolutions
+# ------------------------------------------------------------------------------------ convolutions
 
 # n, (h, w), c, o, kernel, stride, padding: what each is there for.
 SHAPES = {
@@ -74,11 +75,15 @@ def arrays(n, size, c, o, kernel, stride, padding, dtype):
 def check_trio(n, size, c, o, kernel, stride, padding, dtype, order="forwards", bound=None):
     x, w, y = arrays(n, size, c, o, kernel, stride, padding, dtype)
     bound = bound or BOUND[dtype]
-    for bias, slope, other in ((None, 1.0, None), (values(o, seed=3, dtype=dtype), 0.1, values(c, seed=4, dtype=dtype))):
-        compare(lambda x, w, b: conv.conv2d(x, w, stride, padding, b, slope), x, w, bias, order=order, bound=bound)
-        compare(lambda y, w, b: conv.conv_transpose2d(y, w, stride, padding, size, b, slope), y, w, other, order=order,
-                bound=bound)
-    compare(lambda x, y: conv.conv2d_weight(x, y, w.shape[:2], stride, padding), x, y, order=order, bound=bound)
+    for bias, slope, other in ((None, 1.0, None),
+                               (values(o, seed=3, dtype=dtype), 0.1,
+                                values(c, seed=4, dtype=dtype))):
+        compare(lambda x, w, b: conv.conv2d(x, w, stride, padding, b, slope), x, w, bias,
+                order=order, bound=bound)
+        compare(lambda y, w, b: conv.conv_transpose2d(y, w, stride, padding, size, b, slope), y, w,
+                other, order=order, bound=bound)
+    compare(lambda x, y: conv.conv2d_weight(x, y, w.shape[:2], stride, padding), x, y, order=order,
+            bound=bound)
 
 
 @BOTH
@@ -97,7 +102,8 @@ def test_the_convolution_trio_in_any_order_of_threads(order):
 @settings(max_examples=25)
 def test_the_convolution_trio_of_any_shape(data):
     pick = lambda low, high: data.draw(st.integers(low, high))         # noqa: E731
-    kernel, stride, padding = ((pick(1, 4), pick(1, 4)), (pick(1, 3), pick(1, 3)), (pick(0, 3), pick(0, 3)))
+    kernel, stride, padding = ((pick(1, 4), pick(1, 4)), (pick(1, 3), pick(1, 3)),
+                               (pick(0, 3), pick(0, 3)))
     size = tuple(pick(max(1, k - 2 * p), 7) for k, p in zip(kernel, padding))
     check_trio(pick(1, 3), size, pick(1, 6), pick(1, 6), kernel, stride, padding, np.float64)
 
@@ -109,19 +115,23 @@ def tensor_cores():
     ldf.set_float32_matmul_precision("highest")
 
 
-# An element keeps 11 bits of TF32, so a product is off by at most 2^-10 of itself: that of the sum's largest possible
-# value, which for these sums of normals is below 2e-3 of the largest result.
+# An element keeps 11 bits of TF32, so a product is off by at most 2^-10 of itself: that of the
+# sum's largest possible value, which for these sums of normals is below 2e-3 of the largest result.
 TF32_BOUND = 2e-3
 
 
 @ORDERS
 def test_tensor_cores(tensor_cores, order):
-    for name in ("vectors of four", "three colours", "more than a tile", "cut along positions", "uneven"):
+    for name in ("vectors of four", "three colours", "more than a tile", "cut along positions",
+                 "uneven"):
         check_trio(*SHAPES[name], np.float32, order, bound=TF32_BOUND)
-    compare(matmul.matmul, values(70, 100, dtype=np.float32), values(100, 66, seed=1, dtype=np.float32), bound=TF32_BOUND)
-    coarse = emulated(matmul.matmul, values(8, 8, dtype=np.float32), values(8, 8, seed=1, dtype=np.float32))
+    compare(matmul.matmul, values(70, 100, dtype=np.float32),
+            values(100, 66, seed=1, dtype=np.float32), bound=TF32_BOUND)
+    coarse = emulated(matmul.matmul, values(8, 8, dtype=np.float32),
+                      values(8, 8, seed=1, dtype=np.float32))
     exact = values(8, 8, dtype=np.float32) @ values(8, 8, seed=1, dtype=np.float32)
-    assert 1e-6 < np.abs(coarse - exact).max() / np.abs(exact).max() < TF32_BOUND          # they were used
+    # they were used
+    assert 1e-6 < np.abs(coarse - exact).max() / np.abs(exact).max() < TF32_BOUND
 
 
 def test_float64_has_no_tensor_cores(tensor_cores):
@@ -134,20 +144,23 @@ def test_views_that_are_not_aligned():
     w, x = flat[1:].reshape(4, 4, 4, 8), values(2, 6, 6, 4, seed=1, dtype=np.float32)
     compare(lambda x, w: conv.conv2d(x, w, 2, 1), x, w, bound=2e-5)
     compare(lambda x, w: conv.conv2d(x.transpose(0, 2, 1, 3), w, 2, 1), x, w, bound=2e-5)
-    compare(lambda y, w: conv.conv_transpose2d(y, w, 2, 1), values(2, 3, 3, 8, dtype=np.float32), w, bound=2e-5)
+    compare(lambda y, w: conv.conv_transpose2d(y, w, 2, 1), values(2, 3, 3, 8, dtype=np.float32),
+            w, bound=2e-5)
 
 
 def test_an_empty_batch():
     with cuda.emulated(Emulator()):
         assert conv.conv2d(np.zeros((0, 4, 4, 2)), np.zeros((3, 3, 2, 5))).shape == (0, 2, 2, 5)
         assert matmul.matmul(np.zeros((0, 3)), np.zeros((3, 2))).shape == (0, 2)
-        np.testing.assert_array_equal(matmul.matmul(np.zeros((2, 0)), np.zeros((0, 3))), np.zeros((2, 3)))
+        np.testing.assert_array_equal(matmul.matmul(np.zeros((2, 0)), np.zeros((0, 3))),
+                                      np.zeros((2, 3)))
 
 
-# ------------------------------------------------------------------------------------------------ matrix products
+# --------------------------------------------------------------------------------- matrix products
 
 def test_matmul_in_each_precision(tensor_cores):
-    """More than a tile, in float64 and in TF32 and, below, in float32: the first to see a mistake in a tile."""
+    """More than a tile, in float64 and in TF32 and, below, in float32: the first to see a mistake
+    in a tile."""
     a, b = values(70, 40), values(40, 66, seed=1)
     compare(matmul.matmul, a, b, bound=BOUND[np.float64])
     a, b = a.astype(np.float32), b.astype(np.float32)
@@ -159,9 +172,9 @@ def test_matmul_in_each_precision(tensor_cores):
 @BOTH
 @ORDERS
 @pytest.mark.parametrize("left, right", [
-    ((5, 7), (7, 3)), ((70, 20), (20, 66)), ((4, 600), (600, 8)), ((2, 3, 8, 4), (3, 4, 12)), ((3, 4, 5), (5, 6)),
-    ((4,), (4, 8)), ((6, 4), (4,)), ((5, 64), (64, 128)), ((4,), (3, 4, 5)), ((2, 4, 2), (2, 2, 3)),
-    ((8, 8), (2, 8, 8)), ((1, 1), (1, 1))])
+    ((5, 7), (7, 3)), ((70, 20), (20, 66)), ((4, 600), (600, 8)), ((2, 3, 8, 4), (3, 4, 12)),
+    ((3, 4, 5), (5, 6)), ((4,), (4, 8)), ((6, 4), (4,)), ((5, 64), (64, 128)), ((4,), (3, 4, 5)),
+    ((2, 4, 2), (2, 2, 3)), ((8, 8), (2, 8, 8)), ((1, 1), (1, 1))])
 def test_matmul(left, right, dtype, order):
     a, b = values(*left, dtype=dtype), values(*right, seed=1, dtype=dtype)
     compare(matmul.matmul, a, b, order=order, bound=BOUND[dtype])
@@ -170,15 +183,17 @@ def test_matmul(left, right, dtype, order):
         compare(matmul.matmul, across[0], across[1], order=order, bound=BOUND[dtype])
         compare(matmul.matmul, a, across[1], order=order, bound=BOUND[dtype])
         bias = values(b.shape[-1], seed=2, dtype=dtype)
-        compare(lambda a, b, c: matmul.matmul(a, b, c, 0.2), across[0], b, bias, order=order, bound=BOUND[dtype])
+        compare(lambda a, b, c: matmul.matmul(a, b, c, 0.2), across[0], b, bias, order=order,
+                bound=BOUND[dtype])
 
 
-# ------------------------------------------------------------------------------------------------------- the others
+# -------------------------------------------------------------------------------------- the others
 
 @BOTH
 @ORDERS
+# a chunk without rows; two blocks of channels
 @pytest.mark.parametrize("shape", [
-    (2, 3), (64, 40), (3, 5, 4, 33), (4, 2, 2, 32), (2049, 1), (3, 257)])       # a chunk without rows; two blocks of channels
+    (2, 3), (64, 40), (3, 5, 4, 33), (4, 2, 2, 32), (2049, 1), (3, 257)])
 def test_normalisation(shape, dtype, order):
     x, g, h = (values(*shape, seed=k, dtype=dtype) + 3 for k in range(3))
     bound = 100 * BOUND[dtype]          # its sums cancel
@@ -188,8 +203,8 @@ def test_normalisation(shape, dtype, order):
     compare(norm.normalize_vjp, g, y, r, order=order, bound=bound)
     compare(norm.normalize_vjp_x, h, g, y, r, order=order, bound=bound)
     compare(norm.channel_sum, x, order=order, bound=bound)
-    compare(lambda *a: norm.scale_shift(*a, 0.1), x, values(shape[-1], dtype=dtype), values(shape[-1], seed=1, dtype=dtype),
-            order=order, bound=bound)
+    compare(lambda *a: norm.scale_shift(*a, 0.1), x, values(shape[-1], dtype=dtype),
+            values(shape[-1], seed=1, dtype=dtype), order=order, bound=bound)
 
 
 @pytest.mark.parametrize("emulates", [False, True])
@@ -212,7 +227,8 @@ def test_normalisation_of_a_batch_in_parts(dtype, emulates):
     exact = [a.astype(np.float64) for a in (h, g, y, r)]
     close(np.concatenate(first), norm.normalize_vjp(*exact[1:]), bound)
     close(np.concatenate(second), norm.normalize_vjp_x(*exact), bound)
-    alone = norm.normalize(x[:4], 1e-5)             # negative control: a part that keeps its own means
+    # negative control: a part that keeps its own means
+    alone = norm.normalize(x[:4], 1e-5)
     assert np.abs(alone[0] - y[:4]).max() > 0.1
 
 
@@ -225,7 +241,8 @@ def test_the_penaltys_sums(shape, dtype, order):
     signs = np.where(np.arange(len(a)) % 2, 1, -1).astype(dtype)
     compare(penalty.row_dots, a, b, order=order, bound=bound)
     compare(penalty.row_dots, a, a, logits, signs, before, order=order, bound=bound)
-    compare(penalty.row_dots, a, a, 1000 * logits, signs, order=order, bound=bound)         # sigma at both ends
+    # sigma at both ends
+    compare(penalty.row_dots, a, a, 1000 * logits, signs, order=order, bound=bound)
     compare(penalty.scale_rows, a, logits, order=order, bound=bound)
 
 
@@ -233,16 +250,18 @@ def test_the_penaltys_sums(shape, dtype, order):
 @ORDERS
 @pytest.mark.parametrize("shape", [(1,), (64, 1), (5, 7), (600,)])
 def test_elementwise_chains(shape, dtype, order):
-    g, y, bound = values(*shape, dtype=dtype), np.tanh(values(*shape, seed=1, dtype=dtype)), BOUND[dtype]
+    g, y, bound = values(
+        *shape, dtype=dtype), np.tanh(values(*shape, seed=1, dtype=dtype)), BOUND[dtype]
     y.reshape(-1)[2::4] = 0             # where a mask decides
     compare(lambda g, y: elementwise.leaky_relu_vjp(g, y, 0.1), g, y, order=order, bound=bound)
     compare(elementwise.tanh_vjp, g, y, order=order, bound=bound)
     compare(elementwise.sigmoid_vjp, g, y, order=order, bound=bound)
     logits = 30 * values(*shape, seed=2, dtype=dtype)           # both ends of softplus
     for sign in (1.0, -1.0):
-        compare(lambda x: elementwise.softplus_mean(x, sign), logits, order=order, bound=bound)         # noqa: B023
-        compare(lambda g, x: elementwise.softplus_mean_vjp(g, x, sign), g.reshape(-1)[:1].reshape(()), logits,
-                order=order, bound=bound)
+        # noqa: B023
+        compare(lambda x: elementwise.softplus_mean(x, sign), logits, order=order, bound=bound)
+        compare(lambda g, x: elementwise.softplus_mean_vjp(g, x, sign),
+                g.reshape(-1)[:1].reshape(()), logits, order=order, bound=bound)
 
 
 @BOTH
@@ -259,7 +278,8 @@ def test_adam_and_the_moving_average(dtype, order):
 
     def start(dtype):
         size = 1025         # one more than four blocks
-        return [values(size, dtype=dtype), np.zeros(size, dtype), np.zeros(size, dtype), values(size, seed=1, dtype=dtype)]
+        return [values(size, dtype=dtype), np.zeros(size, dtype), np.zeros(size, dtype),
+                values(size, seed=1, dtype=dtype)]
 
     expected, actual = steps(*start(np.float64)), emulated(steps, *start(dtype), order=order)
     for one, other in zip(actual, expected, strict=True):
@@ -268,14 +288,18 @@ def test_adam_and_the_moving_average(dtype, order):
 
 @ORDERS
 def test_the_stream_of_numbers(order):
-    """On the device as on the CPU, uniforms bit for bit, whatever was drawn before, and the host's counter keeps up."""
+    """On the device as on the CPU, uniforms bit for bit, whatever was drawn before, and the host's
+    counter keeps up."""
     def draw(rng):
-        drawn = [rng.random(3), rng.random(5, np.float64), rng.standard_normal((2, 2)), rng.random(2), rng.permutation(5),
-                 rng.standard_normal(3, np.float64), rng.random((2, 257)), rng.standard_normal(), rng.random(0), rng.random(1),
-                 rng.standard_normal(600), *(rng.random(count) for count in (1, 1, 2, 2, 4, 1, 3, 2, 1))]
+        drawn = [rng.random(3), rng.random(5, np.float64), rng.standard_normal((2, 2)),
+                 rng.random(2), rng.permutation(5), rng.standard_normal(3, np.float64),
+                 rng.random((2, 257)), rng.standard_normal(), rng.random(0), rng.random(1),
+                 rng.standard_normal(600), *(rng.random(count)
+                                             for count in (1, 1, 2, 2, 4, 1, 3, 2, 1))]
         return drawn, rng.state
 
-    (expected, state), (actual, other) = draw(ldf.Generator(3)), emulated(draw, ldf.Generator(3), order=order)
+    (expected, state), (
+        actual, other) = draw(ldf.Generator(3)), emulated(draw, ldf.Generator(3), order=order)
     for k, (one, want) in enumerate(zip(actual, expected, strict=True)):
         assert one.dtype == want.dtype
         if k in (2, 5, 7, 10):
@@ -285,7 +309,8 @@ def test_the_stream_of_numbers(order):
     assert {k: v for k, v in state.items() if k not in ("buffer", "uinteger")} == {
         k: v for k, v in other.items() if k not in ("buffer", "uinteger")}
     numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(3)))
-    np.testing.assert_array_equal(actual[0], numpy.random(3, np.float32))           # NumPy's own stream
+    # NumPy's own stream
+    np.testing.assert_array_equal(actual[0], numpy.random(3, np.float32))
 
 
 @pytest.mark.parametrize("before", range(10))
@@ -312,10 +337,13 @@ def test_the_stream_where_its_counter_overflows():
 FULL = 2 ** 64 - 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([np.float32, np.float64])), max_size=6),
-       st.sampled_from([[0, 0, 0, 0], [FULL - 3, 0, 0, 0], [7, 1, 2, 3], [FULL - 3, FULL, FULL, 5]]))
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([np.float32, np.float64])),
+                max_size=6),
+       st.sampled_from([[0, 0, 0, 0], [FULL - 3, 0, 0, 0], [7, 1, 2, 3],
+                        [FULL - 3, FULL, FULL, 5]]))
 def test_skipping_draws(draws, counter):
-    made, skipped = (np.random.Generator(np.random.Philox(counter=np.array(counter, np.uint64), key=5)) for _ in range(2))
+    made, skipped = (np.random.Generator(np.random.Philox(counter=np.array(counter, np.uint64),
+                                                          key=5)) for _ in range(2))
     for count, dtype in draws:
         made.random(count, dtype)
         random.skip(skipped, count, np.dtype(dtype))
@@ -323,7 +351,7 @@ def test_skipping_draws(draws, counter):
     np.testing.assert_array_equal(made.random(9), skipped.random(9))
 
 
-# ----------------------------------------------------------------------------------------------- planted mistakes
+# -------------------------------------------------------------------------------- planted mistakes
 
 def dots(order="forwards", edit=None):
     a = values(3, 300)
@@ -347,7 +375,8 @@ def test_without_a_mistake_there_is_none():
     (product, "matmul.cu", "        __syncthreads();        // this step's")])
 @pytest.mark.parametrize("races", [False, True])
 def test_a_missing_barrier(check, file, barrier, races, monkeypatch):
-    """Some order of the threads shows it in the result; where every access is looked at, each does."""
+    """Some order of the threads shows it in the result; where every access is looked at, each
+    does."""
     edit = file, barrier, barrier.replace("__syncthreads();", "")
     if not races:
         monkeypatch.setattr(Emulator, "__init__", partialmethod(Emulator.__init__, races=False))
@@ -363,7 +392,8 @@ def test_a_missing_barrier(check, file, barrier, races, monkeypatch):
 
 
 @pytest.mark.parametrize("right, wrong", [
-    ("sums[threadIdx.x] += sums[threadIdx.x + half];", "sums[threadIdx.y] += sums[threadIdx.x + half];"),
+    ("sums[threadIdx.x] += sums[threadIdx.x + half];",
+     "sums[threadIdx.y] += sums[threadIdx.x + half];"),
     ("if (threadIdx.x == 0)", "if (threadIdx.y == 0)")])
 def test_a_race_between_equals(right, wrong):
     """One after the other, as here, the threads even get the right sum."""
@@ -388,13 +418,15 @@ def test_an_edit_must_find_its_place():
 
 def test_an_uninitialised_read():
     with pytest.raises(AssertionError, match="NaN or infinity"):
-        dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;", "if (threadIdx.x < 200) sums[threadIdx.x] = sum;"))
+        dots(edit=("penalty.cu", "sums[threadIdx.x] = sum;",
+                   "if (threadIdx.x < 200) sums[threadIdx.x] = sum;"))
 
 
 def test_a_result_that_is_not_written():
     with pytest.raises(AssertionError, match="NaN or infinity"):
         emulate = emulated(penalty.scale_rows, values(5, 5), values(5),
-                           edit=("penalty.cu", "if (i < size)\n        out[i] = x", "if (i < size - 1)\n        out[i] = x"))
+                           edit=("penalty.cu", "if (i < size)\n        out[i] = x",
+                                 "if (i < size - 1)\n        out[i] = x"))
         close(emulate, emulate, 1)
 
 
@@ -403,16 +435,19 @@ def test_a_result_that_is_not_written():
     ("x[i] * s[i / columns]", "x[i] * s[i / columns + 1]"),
     ("x[i] * s[i / columns]", "x[i - 1] * s[i / columns]")])
 def test_out_of_bounds(right, wrong):
-    """Each argument ends at a fence where it fills its 16-byte pieces; before and behind it lie numbers that are none."""
+    """Each argument ends at a fence where it fills its 16-byte pieces; before and behind it lie
+    numbers that are none."""
     with pytest.raises(AssertionError, match="out of bounds|NaN or infinity"):
-        close(emulated(penalty.scale_rows, values(4, 4), values(4), edit=("penalty.cu", right, wrong)), values(4, 4), 1e9)
+        close(emulated(penalty.scale_rows, values(4, 4), values(4),
+                       edit=("penalty.cu", right, wrong)), values(4, 4), 1e9)
 
 
 @pytest.mark.parametrize("place", ["i + 1", "i - 1"])
 def test_a_write_beside_an_argument(place):
     """Where it does not fill its 16-byte pieces, nothing stops it at once."""
     with pytest.raises(EmulationError, match="wrote (behind|before) an argument of"):
-        emulated(penalty.scale_rows, values(3, 5), values(3), edit=("penalty.cu", "out[i] = x", f"out[{place}] = x"))
+        emulated(penalty.scale_rows, values(3, 5), values(3),
+                 edit=("penalty.cu", "out[i] = x", f"out[{place}] = x"))
 
 
 def test_outside_of_a_threads_own_array():
@@ -429,8 +464,11 @@ def test_outside_of_shared_memory(place):
 
 def test_more_threads_than_the_kernel_is_compiled_for():
     a, out = np.ones((2, 3)), np.zeros(2)
-    with cuda.emulated(Emulator()), pytest.raises(EmulationError, match="row_dots: 288 threads .* expected at most 256 and"):
-        cuda.launch("penalty.cu", "row_dots", (2,), (288,), (a, a, None, None, None, out, np.int32(3)), 2304, REAL="double")
+    with cuda.emulated(Emulator()), pytest.raises(EmulationError,
+                                                  match="row_dots: 288 threads .* expected at most "
+                                                        "256 and"):
+        cuda.launch("penalty.cu", "row_dots", (2,), (288,),
+                    (a, a, None, None, None, out, np.int32(3)), 2304, REAL="double")
 
 
 def test_a_barrier_that_not_all_reach():
@@ -440,7 +478,9 @@ def test_a_barrier_that_not_all_reach():
 
 
 def test_other_types_of_numbers_are_refused():
-    with cuda.emulated(Emulator()), pytest.raises(TypeError, match=r"for float32 and float64, got numpy float16\[2, 2\]"):
+    with cuda.emulated(Emulator()), pytest.raises(TypeError,
+                                                  match=r"for float32 and float64, got numpy "
+                                                        r"float16\[2, 2\]"):
         matmul.matmul(np.ones((2, 2), np.float16), np.ones((2, 2), np.float16))
 
 
@@ -453,7 +493,9 @@ def test_arguments_are_packed_as_the_kernel_takes_them():
     with cuda.emulated(Emulator()):
         launch(a, a, None, None, None, out, np.int32(3))
         np.testing.assert_array_equal(out, [3, 3])
-        with pytest.raises(TypeError, match="row_dots: argument 6: expected an array or a NumPy scalar, got int"):
+        with pytest.raises(TypeError,
+                           match="row_dots: argument 6: expected an array or a NumPy scalar, got "
+                                 "int"):
             launch(a, a, None, None, None, out, 3)
         with pytest.raises(ValueError, match="row_dots: argument 0: expected a contiguous array"):
             launch(np.ones((3, 2)).T, a, None, None, None, out, np.int32(3))
@@ -462,7 +504,8 @@ def test_arguments_are_packed_as_the_kernel_takes_them():
 
 
 def test_every_kernel_is_run_by_a_test_of_this_file():
-    """The names of the kernels that the tests above launch, in one place, so that a new one is not forgotten."""
+    """The names of the kernels that the tests above launch, in one place, so that a new one is not
+    forgotten."""
     device = Device("emulator")
 
     def all_of_them():
@@ -485,5 +528,6 @@ def test_every_kernel_is_run_by_a_test_of_this_file():
         return rng.random(3) + rng.standard_normal(3)
 
     device.run(all_of_them)
-    everything = {name for path in cuda.FOLDER.glob("*.cu") for name in kernel_names(path.read_text())}
+    everything = {name for path in cuda.FOLDER.glob("*.cu")
+                  for name in kernel_names(path.read_text())}
     assert set(device.emulator.launched) == everything

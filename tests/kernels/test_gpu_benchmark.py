@@ -32,11 +32,14 @@ def test_faces_are_checked_in_both_precisions(gpu, capsys):
     assert len(records) == 6 and len(capsys.readouterr().out.splitlines()) == 6
     errors = {record["name"]: record["error"] for record in records}
     assert all(e < 1e-5 for name, e in errors.items() if name.endswith("highest"))
-    assert all(1e-5 < e < 5e-3 for name, e in errors.items() if name.endswith("high"))      # TF32 was used
+    # TF32 was used
+    assert all(1e-5 < e < 5e-3 for name, e in errors.items() if name.endswith("high"))
 
 
 def test_a_wrong_result_is_not_timed(gpu):
-    with pytest.raises(SystemExit, match="conv2d: wrong by 2.0e-01 of the largest element, more than 1e-04: nothing is timed"):
+    with pytest.raises(SystemExit,
+                       match="conv2d: wrong by 2.0e-01 of the largest element, more than 1e-04: "
+                             "nothing is timed"):
         gpu.check("conv2d", np.array([1.0, 0.8]), np.array([1.0, 1.0]), 1e-4)
     assert gpu.check("conv2d", np.ones(2), np.ones(2), 1e-4) == 0
 
@@ -52,6 +55,7 @@ def test_the_penalty_and_a_step(gpu):
 
 def test_without_a_card_it_says_why():
     hide = "import sys; sys.modules['cupy'] = None; sys.argv = ['gpu.py']; import runpy; "
-    result = subprocess.run([sys.executable, "-c", hide + f"runpy.run_path({str(PROGRAM)!r}, run_name='__main__')"],
+    result = subprocess.run([sys.executable, "-c",
+                             hide + f"runpy.run_path({str(PROGRAM)!r}, run_name='__main__')"],
                             capture_output=True, text=True)
     assert result.returncode == 1 and "gpu.py: the CUDA backend needs CuPy" in result.stderr

@@ -1,4 +1,5 @@
-"""Every kernel compiles to machine code for two generations of cards, spills no register and keeps to a budget of them."""
+"""Every kernel compiles to machine code for two generations of cards, spills no register and keeps
+to a budget of them."""
 
 import nvrtc
 import pytest
@@ -7,19 +8,25 @@ from emulator import kernel_names
 from ldf_np.kernels import cuda
 
 pytestmark = [pytest.mark.nvrtc, pytest.mark.skipif(
-    nvrtc.library() is None, reason="NVRTC is not installed (nvidia-cuda-nvrtc, for Linux on x86-64 and ARM)")]
+    nvrtc.library() is None,
+    reason="NVRTC is not installed (nvidia-cuda-nvrtc, for Linux on x86-64 and ARM)")]
 
 FLOAT, DOUBLE = {"REAL": "float"}, {"REAL": "double"}
-TILES = [{**FLOAT, "TF32": 0, "VECTOR_A": 4, "VECTOR_B": 4}, {**FLOAT, "TF32": 0, "VECTOR_A": 1, "VECTOR_B": 1},
-         {**FLOAT, "TF32": 1, "VECTOR_A": 4, "VECTOR_B": 4}, {**FLOAT, "TF32": 1, "VECTOR_A": 1, "VECTOR_B": 4},
+TILES = [{**FLOAT, "TF32": 0, "VECTOR_A": 4, "VECTOR_B": 4},
+         {**FLOAT, "TF32": 0, "VECTOR_A": 1, "VECTOR_B": 1},
+         {**FLOAT, "TF32": 1, "VECTOR_A": 4, "VECTOR_B": 4},
+         {**FLOAT, "TF32": 1, "VECTOR_A": 1, "VECTOR_B": 4},
          {**DOUBLE, "TF32": 0, "VECTOR_A": 2, "VECTOR_B": 2}]
 VARIANTS = {
     "conv.cu": TILES,
     "matmul.cu": [{**TILES[k % len(TILES)], "A_ALONG_K": a, "B_ALONG_K": b}
                   for k, (a, b) in enumerate([(1, 0), (0, 0), (1, 1), (0, 1), (1, 0)])],
-    **{file: [FLOAT, DOUBLE] for file in ("norm.cu", "penalty.cu", "elementwise.cu", "optim.cu", "random.cu")}}
-# Registers a thread: four blocks of tiles to a multiprocessor of 65,536 (three in float64), eight of the others.
-BUDGETS = {"float": {"conv.cu": 128, "matmul.cu": 128}, "double": {"conv.cu": 168, "matmul.cu": 168}}
+    **{file: [FLOAT, DOUBLE] for file in ("norm.cu", "penalty.cu", "elementwise.cu", "optim.cu",
+                                          "random.cu")}}
+# Registers a thread: four blocks of tiles to a multiprocessor of 65,536 (three in float64), eight
+# of the others.
+BUDGETS = {"float": {"conv.cu": 128, "matmul.cu": 128}, "double":
+           {"conv.cu": 168, "matmul.cu": 168}}
 OTHERS = 48
 
 
@@ -29,7 +36,8 @@ def test_no_file_is_left_out():
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("file, macros", [(f, m) for f, variants in VARIANTS.items() for m in variants],
+@pytest.mark.parametrize("file, macros", [(f, m) for f,
+                                          variants in VARIANTS.items() for m in variants],
                          ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v.values())))
 def test_it_compiles(file, macros, arch):
     text = cuda.source(file)
@@ -44,7 +52,9 @@ def test_it_compiles(file, macros, arch):
 def test_errors_and_spills_are_noticed():
     """Negative controls."""
     with pytest.raises(AssertionError, match="undefined_thing"):
-        nvrtc.compile_source(cuda.source("penalty.cu") + "void f() { undefined_thing(); }", cuda.options(FLOAT))
-    squeezed = cuda.source("conv.cu").replace("__launch_bounds__(THREADS) conv2d(", "__launch_bounds__(THREADS, 12) conv2d(")
+        nvrtc.compile_source(cuda.source("penalty.cu") + "void f() { undefined_thing(); }",
+                             cuda.options(FLOAT))
+    squeezed = cuda.source("conv.cu").replace("__launch_bounds__(THREADS) conv2d(",
+                                              "__launch_bounds__(THREADS, 12) conv2d(")
     _, spilled = nvrtc.compile_source(squeezed, (*cuda.options(TILES[0]), "-arch=sm_90"))["conv2d"]
     assert spilled > 0

@@ -1,4 +1,5 @@
-"""One level: ALI learns to encode, to decode and to sample, to the same bits each time, and covers the 25 Gaussians."""
+"""One level: ALI learns to encode, to decode and to sample, to the same bits each time, and covers
+the 25 Gaussians."""
 
 import time
 
@@ -20,7 +21,7 @@ def data(n=200, seed=0):
     return np.tanh(values(n, 2, seed=seed) @ values(2, 4, seed=9)).astype(np.float32)
 
 
-# ------------------------------------------------------------------------------------------------------- learning
+# ---------------------------------------------------------------------------------------- learning
 
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_it_learns_to_reconstruct(stochastic):
@@ -32,7 +33,8 @@ def test_it_learns_to_reconstruct(stochastic):
     history = model.fit(x, steps=1, batch_size=32)
     before = errors()
     history = model.fit(x, steps=300, batch_size=32)
-    assert all(after < 0.5 * b for after, b in zip(errors(), before, strict=True)), (before, errors())
+    assert all(after < 0.5 * b for after, b in zip(errors(), before, strict=True)), (
+        before, errors())
     assert history.steps == 300 and set(history.losses) == {"D", "GE", "rec_h", "rec_z"}
     assert np.mean(history.losses["rec_h"][-20:]) < np.mean(history.losses["rec_h"][:20])
 
@@ -59,13 +61,14 @@ def test_alis_own_networks_have_their_shapes():
     np.testing.assert_allclose(model.decoder.body[-2].bias.data, np.log(1 / 3), rtol=1e-5)
 
 
-# ------------------------------------------------------------------------------------------------------ one step
+# ---------------------------------------------------------------------------------------- one step
 
 def test_a_step_changes_every_network_and_says_its_losses():
     model, x = tiny(), data()
     before = model.state_dict()
     losses = model.step(x[:16])
-    assert set(losses) == {"D", "GE", "rec_h", "rec_z"} and all(type(v) is float for v in losses.values())
+    assert set(losses) == {"D", "GE", "rec_h",
+                           "rec_z"} and all(type(v) is float for v in losses.values())
     after = model.state_dict()
     # A bias before a batch normalisation does nothing, so nothing but noise may move it.
     still = {name for name in before if np.array_equal(before[name], after[name])}
@@ -73,7 +76,8 @@ def test_a_step_changes_every_network_and_says_its_losses():
 
 
 @pytest.mark.parametrize("settings, names", [
-    ({"shortcut_weight": 0.0}, {"D", "GE", "rec_z"}), ({"latent_weight": 0.0}, {"D", "GE", "rec_h"}),
+    ({"shortcut_weight": 0.0}, {"D", "GE", "rec_z"}),
+    ({"latent_weight": 0.0}, {"D", "GE", "rec_h"}),
     ({"shortcut_weight": 0.0, "latent_weight": 0.0}, {"D", "GE"})])
 def test_reconstructions_can_be_left_out(settings, names):
     assert set(tiny(**settings).step(data()[:16])) == names
@@ -87,7 +91,8 @@ def test_every_objective_with_every_penalty(penalty, loss):
 
 
 def test_the_penalty_is_annealed():
-    """The same step early and late: only the strength of the penalty differs, and with it D's weights."""
+    """The same step early and late: only the strength of the penalty differs, and with it D's
+    weights."""
     x = data()[:16]
 
     def after(share, **settings):
@@ -99,7 +104,7 @@ def test_the_penalty_is_annealed():
     np.testing.assert_array_equal(after(0.0, penalty="none"), after(1.0, penalty="none"))
 
 
-# ------------------------------------------------------------------------------------------------ stochastic codes
+# -------------------------------------------------------------------------------- stochastic codes
 
 def test_a_stochastic_encoder():
     model, x = tiny(stochastic=True), Tensor(data(5))
@@ -117,10 +122,11 @@ def test_a_stochastic_encoder():
 
 def test_gradients_of_the_reparameterised_draw():
     encoder = Encoder(lambda x: x, lambda h: h, stochastic=True)
-    ldf.check_grads(lambda h: encoder.infer(h, ldf.Generator(0)), [values(3, 4)], order=2, rtol=1e-4)
+    ldf.check_grads(lambda h: encoder.infer(h, ldf.Generator(0)), [values(3, 4)], order=2,
+                    rtol=1e-4)
 
 
-# ---------------------------------------------------------------------------------------- encode, decode, sample
+# -------------------------------------------------------------------------- encode, decode, sample
 
 def test_shapes_and_modes():
     model, x = tiny(), data(10)
@@ -153,7 +159,7 @@ def test_what_is_refused():
         tiny(penalty="r3").step(data(8))
 
 
-# ---------------------------------------------------------------------------------------------------- determinism
+# ------------------------------------------------------------------------------------- determinism
 
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_the_same_seed_gives_the_same_bits(stochastic):
@@ -162,7 +168,8 @@ def test_the_same_seed_gives_the_same_bits(stochastic):
     assert histories[0].losses == histories[1].losses
     np.testing.assert_array_equal(weights(a), weights(b))
     np.testing.assert_array_equal(a.sample(5), b.sample(5))
-    assert not np.array_equal(weights(a), weights(other))           # negative control: seeds do matter
+    # negative control: seeds do matter
+    assert not np.array_equal(weights(a), weights(other))
 
 
 def test_saved_and_loaded_it_samples_the_same(tmp_path):
@@ -188,27 +195,33 @@ def test_training_goes_on_after_ctrl_c():
     assert not np.array_equal(learned, weights(model))
 
 
-# ------------------------------------------------------------------------------------------------ the 25 Gaussians
+# -------------------------------------------------------------------------------- the 25 Gaussians
 
 def test_the_count_of_modes():
-    """The mixture itself hits all; noise spread evenly over its square, or half of the mixture, does not."""
+    """The mixture itself hits all; noise spread evenly over its square, or half of the mixture,
+    does not."""
     points = make_gaussians(10_000, seed=1)
     assert points.dtype == np.float32 and points.shape == (10_000, 2)
     hit, near = modes_hit(points)
-    assert hit == 25 and abs(near - (1 - np.exp(-4.5))) < 0.01       # within three standard deviations, in the plane
+    # within three standard deviations, in the plane
+    assert hit == 25 and abs(near - (1 - np.exp(-4.5))) < 0.01
     assert modes_hit(np.random.default_rng(0).uniform(-4.5, 4.5, (10_000, 2)))[0] < 3
     assert modes_hit(points[points[:, 0] > -1])[0] == 15
     np.testing.assert_array_equal(make_gaussians(50, 3), make_gaussians(50, 3))
 
 
 def test_ali_covers_the_25_gaussians():
-    """ALI's authors report 13.4 +- 5.8 modes. A mode is hit by at least 20 of 10,000 samples within 3 sigma of it."""
+    """ALI's authors report 13.4 +- 5.8 modes. A mode is hit by at least 20 of 10,000 samples within
+    3 sigma of it."""
     model, test = nets.mlp_ali(seed=0), make_gaussians(10_000, seed=1000)
-    assert modes_hit(model.sample(10_000, ldf.Generator(0)))[0] < 5     # negative control: before the training
+    # negative control: before the training
+    assert modes_hit(model.sample(10_000, ldf.Generator(0)))[0] < 5
     start = time.perf_counter()
     model.fit(make_gaussians(100_000), steps=1200, batch_size=128)
     hit, near = modes_hit(model.sample(10_000, ldf.Generator(0)))
     error = np.mean((model.reconstruct(test, "z") - test) ** 2)
-    print(f"{hit} of 25 modes hit, {near:.0%} of the samples near one, reconstruction error {error:.4f}, "
+    print(
+        f"{hit} of 25 modes hit, {near:.0%} of the samples near one, reconstruction error "
+        f"{error:.4f}, "
           f"{time.perf_counter() - start:.0f} s")
     assert hit >= 20 and near > 0.3 and error < 0.03

@@ -1,4 +1,5 @@
-"""The classifier: its loss against SciPy and central differences, and that it learns what there is to learn, and only that."""
+"""The classifier: its loss against SciPy and central differences, and that it learns what there is
+to learn, and only that."""
 
 import numpy as np
 import pytest
@@ -21,21 +22,24 @@ from ldf_np.models.classifier import (
 LABELS = np.array([2, 0, 1, 2, 2])
 
 
-# -------------------------------------------------------------------------------------------------------- the loss
+# ---------------------------------------------------------------------------------------- the loss
 
 
 def test_log_softmax_is_scipys():
     logits = 5 * values(6, 4)
-    np.testing.assert_allclose(log_softmax(Tensor(logits)).data, special.log_softmax(logits, axis=1), rtol=1e-12)
+    np.testing.assert_allclose(log_softmax(Tensor(logits)).data,
+                               special.log_softmax(logits, axis=1), rtol=1e-12)
 
 
 def test_the_loss_is_scipys():
     logits = values(5, 3)
-    expected = -np.mean([special.log_softmax(row)[label] for row, label in zip(logits, LABELS, strict=True)])
+    expected = -np.mean([special.log_softmax(row)[label] for row,
+                         label in zip(logits, LABELS, strict=True)])
     loss = softmax_cross_entropy(Tensor(logits), LABELS)
     assert loss.shape == () and loss.dtype == np.float64
     np.testing.assert_allclose(loss.data, expected, rtol=1e-12)
-    assert softmax_cross_entropy(Tensor(logits.astype(np.float32)), LABELS.astype(np.uint8)).dtype == np.float32
+    assert softmax_cross_entropy(Tensor(logits.astype(np.float32)),
+                                 LABELS.astype(np.uint8)).dtype == np.float32
 
 
 @pytest.mark.parametrize("size", [1e2, 1e4, 1e30])
@@ -51,13 +55,16 @@ def test_the_loss_of_huge_logits(size):
 def test_its_gradient_is_softmax_less_target():
     logits = Tensor(values(5, 3))
     (gradient,) = ldf.grad(softmax_cross_entropy(logits, LABELS), [logits])
-    np.testing.assert_allclose(gradient.data, (special.softmax(logits.data, axis=1) - np.eye(3)[LABELS]) / 5, atol=1e-12)
+    np.testing.assert_allclose(gradient.data,
+                               (special.softmax(logits.data, axis=1) - np.eye(3)[LABELS]) / 5,
+                               atol=1e-12)
 
 
 def test_gradients_of_the_loss():
     ldf.check_grads(lambda x: softmax_cross_entropy(x, LABELS), [values(5, 3)], order=2)
     ldf.check_grads(log_softmax, [values(5, 3)], order=2)
-    ldf.check_grads(cross_entropy, [values(5, 3), special.softmax(values(5, 3, seed=1), axis=1)], order=2)
+    ldf.check_grads(cross_entropy, [values(5, 3), special.softmax(values(5, 3, seed=1), axis=1)],
+                    order=2)
 
 
 @operation
@@ -66,7 +73,8 @@ def planted(logits):
 
 
 WRONG = {
-    # The target forgotten: wrong at once. The probabilities as constants: right at order one, wrong at order two.
+    # The target forgotten: wrong at once. The probabilities as constants: right at order one, wrong
+    # at order two.
     1: lambda g, y, x: g * (ldf.exp(log_softmax(x)) / 5),
     2: lambda g, y, x: g * ((special.softmax(x.data, axis=1) - np.eye(3)[LABELS]) / 5),
 }
@@ -110,17 +118,20 @@ def test_wrong_logits_and_networks():
         tiny().fit(*stripes(6), batch_size=4)
 
 
-# ---------------------------------------------------------------------------------------------------- the classifier
+# ---------------------------------------------------------------------------------- the classifier
 
 
 def stripes(n, seed=0):
-    """Images (n, 16, 16, 3) of stripes that go one of three ways, in random colours, at random places, under noise."""
+    """Images (n, 16, 16, 3) of stripes that go one of three ways, in random colours, at random
+    places, under noise."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 3
     along = np.array([[1, 0], [0, 1], [0.7, 0.7]])[labels]                                   # n 2
     place = np.einsum("na,aij->nij", along, np.mgrid[:16, :16]) + rng.uniform(0, 4, (n, 1, 1))
-    wave = (place % 4 < 2)[..., None] * rng.uniform(80, 180, (n, 1, 1, 3))                   # n h w c
-    return np.clip(wave + 40 + 15 * rng.standard_normal(wave.shape), 0, 255).astype(np.uint8), labels
+    # n h w c
+    wave = (place % 4 < 2)[..., None] * rng.uniform(80, 180, (n, 1, 1, 3))
+    return np.clip(wave + 40 + 15 * rng.standard_normal(wave.shape), 0,
+                   255).astype(np.uint8), labels
 
 
 def tiny(seed=0):
@@ -139,7 +150,8 @@ def test_it_learns(learned):
     assert tiny().accuracy(*stripes(150, seed=1)) < 0.7             # negative control: untrained
     assert model.accuracy(*stripes(150, seed=1)) > 0.95
     assert history.steps == 50 and set(history.losses) == {"loss"}
-    assert abs(history.losses["loss"][0] - np.log(3)) < 1 and np.mean(history.losses["loss"][-5:]) < 0.2
+    assert abs(history.losses["loss"][0]
+               - np.log(3)) < 1 and np.mean(history.losses["loss"][-5:]) < 0.2
 
 
 def test_of_shuffled_labels_it_learns_nothing():
@@ -154,11 +166,15 @@ def test_probabilities_and_features(learned):
     x, labels = stripes(30, seed=2)
     before = weights(model)
     p, features = model.predict(x), model.features(x)
-    assert p.shape == (30, 3) and p.dtype == features.dtype == np.float32 and features.shape == (30, 128)
+    assert p.shape == (30,
+                       3) and p.dtype == features.dtype == np.float32 and features.shape == (
+                           30, 128)
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
     last = model.network[-1]
-    np.testing.assert_allclose(special.softmax(features @ last.weight.data + last.bias.data, axis=1), p, atol=1e-5)
-    assert model.accuracy(x, labels) == np.mean([row.argmax() == label for row, label in zip(p, labels, strict=True)])
+    np.testing.assert_allclose(special.softmax(features @ last.weight.data + last.bias.data,
+                                               axis=1), p, atol=1e-5)
+    assert model.accuracy(x, labels) == np.mean([row.argmax() == label for row,
+                                                 label in zip(p, labels, strict=True)])
     # In evaluation mode: an image's answer does not depend on those beside it, and nothing moves.
     np.testing.assert_allclose(model.predict(x[:1]), p[:1], atol=1e-5)
     np.testing.assert_array_equal(weights(model), before)
@@ -169,7 +185,8 @@ def test_probabilities_and_features(learned):
 def test_it_serves_the_inception_score(learned):
     model, _ = learned
     x, labels = stripes(150, seed=3)
-    many, one = (inception_score(model.predict, images, splits=1)[0] for images in (x, x[labels == 0]))
+    many, one = (inception_score(model.predict, images, splits=1)[0]
+                 for images in (x, x[labels == 0]))
     assert many > 2.5 and one < 1.3         # three sure classes; one class alone
 
 
@@ -181,13 +198,15 @@ def test_one_seed_one_run_and_its_file(tmp_path, learned):
     model.save(tmp_path / "classifier.safetensors")
     other = tiny(seed=1)
     assert not np.array_equal(weights(other), weights(model))
-    np.testing.assert_array_equal(other.load(tmp_path / "classifier.safetensors").predict(stripes(4)[0]),
+    np.testing.assert_array_equal(other.load(tmp_path
+                                             / "classifier.safetensors").predict(stripes(4)[0]),
                                   model.predict(stripes(4)[0]))
 
 
 def test_vectors_are_classified_too():
     rng = ldf.Generator(0)
-    model = Classifier(nn.Sequential(nn.Linear(2, 16, rng=rng), nn.LeakyReLU(0.1), nn.Linear(16, 2, rng=rng)), 2, lr=1e-2)
+    model = Classifier(nn.Sequential(nn.Linear(2, 16, rng=rng), nn.LeakyReLU(0.1),
+                                     nn.Linear(16, 2, rng=rng)), 2, lr=1e-2)
     x = values(200, 2, dtype=np.float32)
     labels = (x[:, 0] > 0).astype(np.int64)
     model.fit(x[:100], labels[:100], steps=100, batch_size=20)
@@ -200,8 +219,10 @@ def test_the_same_training_on_a_device(name):
     here, device = tiny(), Device(name)
     losses = here.fit(x, labels, steps=6, batch_size=16).losses["loss"]
     with device.active():
-        there = tiny()                      # the first three steps without the graph, the others as one
-        np.testing.assert_allclose(there.fit(x, labels, steps=6, batch_size=16).losses["loss"], losses, rtol=1e-3, atol=1e-4)
+        # the first three steps without the graph, the others as one
+        there = tiny()
+        np.testing.assert_allclose(there.fit(x, labels, steps=6, batch_size=16).losses["loss"],
+                                   losses, rtol=1e-3, atol=1e-4)
         p, features = there.predict(x), there.features(x)
     assert type(p) is type(features) is np.ndarray
     np.testing.assert_allclose(p, here.predict(x), atol=1e-2)

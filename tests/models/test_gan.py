@@ -1,4 +1,5 @@
-"""GANs: one learns a Gaussian, samples come from the averaged weights, and the joint rival of LDF is of its size."""
+"""GANs: one learns a Gaussian, samples come from the averaged weights, and the joint rival of LDF
+is of its size."""
 
 import copy
 import pickle
@@ -31,7 +32,8 @@ def check_moments(sample, tolerance=0.25):
 
 def test_it_learns_a_mean_and_a_covariance():
     model = small()
-    with pytest.raises(AssertionError):                 # negative control: untrained, it does not have them
+    # negative control: untrained, it does not have them
+    with pytest.raises(AssertionError):
         check_moments(model.sample(4000, ldf.Generator(1)))
     history = model.fit(plane(), steps=800, batch_size=64)
     check_moments(model.sample(4000, ldf.Generator(1)))
@@ -70,7 +72,8 @@ def test_sampling_changes_nothing():
 
 def test_the_same_seed_gives_the_same_bits():
     a, b, other = small(0), small(0), small(1)
-    assert a.fit(plane(), steps=10).losses == b.fit(plane(), steps=10).losses != other.fit(plane(), steps=10).losses
+    assert a.fit(plane(), steps=10).losses == b.fit(
+        plane(), steps=10).losses != other.fit(plane(), steps=10).losses
     np.testing.assert_array_equal(weights(a), weights(b))
     np.testing.assert_array_equal(a.sample(5), b.sample(5))
 
@@ -81,7 +84,8 @@ def test_saved_and_loaded_it_samples_the_same(tmp_path):
     model.fit(plane(), steps=5)
     model.save(tmp_path / "gan.safetensors")
     other.load(tmp_path / "gan.safetensors")
-    np.testing.assert_array_equal(model.sample(9, ldf.Generator(3)), other.sample(9, ldf.Generator(3)))
+    np.testing.assert_array_equal(model.sample(9, ldf.Generator(3)),
+                                  other.sample(9, ldf.Generator(3)))
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
@@ -94,13 +98,15 @@ def test_a_copy_stands_on_its_own(copied):
     twin.fit(plane(), steps=5)
     np.testing.assert_array_equal(model.sample(5, ldf.Generator(3)), want)
     model.fit(plane(), steps=5)
-    np.testing.assert_array_equal(weights(model), weights(twin))        # the optimisers were copied too
+    # the optimisers were copied too
+    np.testing.assert_array_equal(weights(model), weights(twin))
 
 
-# ----------------------------------------------------------------------------------------------- the joint baseline
+# ------------------------------------------------------------------------------ the joint baseline
 
 def tiny_joint(seed=0, **settings):
-    return baselines.joint_gan(frames=3, size=8, channels=2, latent_size=4, hidden=16, seed=seed, **settings)
+    return baselines.joint_gan(frames=3, size=8, channels=2, latent_size=4, hidden=16, seed=seed,
+                               **settings)
 
 
 def test_a_clip_becomes_an_image_and_back():
@@ -108,7 +114,8 @@ def test_a_clip_becomes_an_image_and_back():
     clips = np.random.default_rng(0).standard_normal((4, 3, 8, 8, 2)).astype(np.float32)
     image = model._to_network(clips)
     assert image.shape == (4, 8, 8, 6)
-    np.testing.assert_array_equal(image[..., 2:4], clips[:, 1])         # the second frame's channels
+    # the second frame's channels
+    np.testing.assert_array_equal(image[..., 2:4], clips[:, 1])
     np.testing.assert_array_equal(model._from_network(image), clips)
 
 
@@ -130,8 +137,10 @@ def parameters(*models):
 
 def test_the_joint_gan_is_of_ldfs_size():
     """The comparison of Section 5.2 is between equals: parameter counts within a tenth."""
-    ours, rival = parameters(nets.small_ali(), nets.mlp_gan(96 + 64)), parameters(baselines.joint_gan())
+    ours, rival = parameters(nets.small_ali(),
+                             nets.mlp_gan(96 + 64)), parameters(baselines.joint_gan())
     assert 0.9 < rival / ours < 1.1
-    assert not 0.9 < parameters(baselines.joint_gan(hidden=256)) / ours < 1.1       # negative control
+    # negative control
+    assert not 0.9 < parameters(baselines.joint_gan(hidden=256)) / ours < 1.1
 
 

@@ -1,4 +1,5 @@
-"""LDF: splits and their inverses, two schedules, and the wall between levels through which no gradient passes."""
+"""LDF: splits and their inverses, two schedules, and the wall between levels through which no
+gradient passes."""
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ SIZES = st.integers(1, 3)
 def clips(n=40, seed=0):
     """(n, 4, 6): short videos of vectors, whose frames depend on each other."""
     rng = np.random.default_rng(seed)
-    return np.tanh(rng.standard_normal((n, 1, 6)) + 0.3 * rng.standard_normal((n, 4, 6))).astype(np.float32)
+    return np.tanh(rng.standard_normal((n, 1, 6)) + 0.3
+                   * rng.standard_normal((n, 4, 6))).astype(np.float32)
 
 
 def top(size, seed=0):
@@ -48,7 +50,7 @@ def fit(model, schedule, x=None, **more):
                      **BUDGETS[schedule], **more)
 
 
-# -------------------------------------------------------------------------------------------------------- splitting
+# --------------------------------------------------------------------------------------- splitting
 
 def check_inverse(split, x, count, part):
     factors = split.split(x)
@@ -66,7 +68,8 @@ def test_frames(n, t, rest):
 def test_patches(n, rows, columns, h, w, c):
     x = np.random.default_rng(0).standard_normal((n, rows * h, columns * w, c))
     check_inverse(Patches(rows, columns), x, rows * columns, (h, w, c))
-    np.testing.assert_array_equal(Patches(rows, columns).split(x)[:, columns - 1], x[:, :h, -w:])   # row by row
+    # row by row
+    np.testing.assert_array_equal(Patches(rows, columns).split(x)[:, columns - 1], x[:, :h, -w:])
 
 
 @given(n=SIZES, groups=SIZES, size=SIZES, code=st.lists(SIZES, min_size=1, max_size=3))
@@ -84,8 +87,9 @@ def test_a_merge_that_mixes_patches_is_found():
 
 
 @pytest.mark.parametrize("split, x, message", [
-    (Frames(4), (2, 3, 8), r"clips \(n, 4, ...\), got shape \(2, 3, 8\)"), (Frames(4), (2, 4), "expected clips"),
-    (Patches(2, 3), (2, 4, 4, 1), r"divide into 2 x 3 patches, got shape \(2, 4, 4, 1\)"),
+    (Frames(4), (2, 3, 8), r"clips \(n, 4, ...\), got shape \(2, 3, 8\)"),
+    (Frames(4), (2, 4), "expected clips"), (Patches(2, 3), (2, 4, 4, 1),
+                                            r"divide into 2 x 3 patches, got shape \(2, 4, 4, 1\)"),
     (Patches(2, 2), (4, 4, 1), "expected images"),
     (Groups(2, 4, (5,)), (3, 4, 6), r"expected codes .* got shape \(3, 4, 6\)")])
 def test_what_a_split_refuses(split, x, message):
@@ -102,7 +106,7 @@ def test_a_level_maps_whole_objects_to_codes_and_back():
     np.testing.assert_allclose(codes[1, 2], level.model.encode(x[1, 2:3])[0], rtol=1e-5, atol=1e-6)
 
 
-# -------------------------------------------------------------------------------------------------------- whitening
+# --------------------------------------------------------------------------------------- whitening
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
 def test_whitening(strength):
@@ -114,7 +118,8 @@ def test_whitening(strength):
     variances = np.sort(np.linalg.eigvalsh(np.cov(codes.T)))[::-1]
     left = variances[:4] ** (1 - strength)              # strength 1: all alike; 0: as they were
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.diag(left / left.mean()), atol=1e-4)
-    np.testing.assert_allclose(whitening.explained.data, variances[:4].sum() / variances.sum(), rtol=1e-5)
+    np.testing.assert_allclose(whitening.explained.data, variances[:4].sum() / variances.sum(),
+                               rtol=1e-5)
     assert np.mean((whitening.invert(white) - codes) ** 2) < 0.01
     full = Whitening((6,), 6).fit(codes)
     np.testing.assert_allclose(full.invert(full.apply(codes)), codes, atol=1e-4)
@@ -127,18 +132,22 @@ def test_whitening(strength):
 
 def test_shared_and_local_parts():
     rng = np.random.default_rng(0)
-    codes = (rng.standard_normal((300, 1, 2, 3)) + 0.1 * rng.standard_normal((300, 4, 2, 3))).astype(np.float32)
-    whitening = SharedAndLocal((4, 2, 3), 6, 18).fit(codes)         # 4 x 6 numbers: 6 of the mean, 18 that are left
+    codes = (rng.standard_normal((300, 1, 2, 3)) + 0.1
+             * rng.standard_normal((300, 4, 2, 3))).astype(np.float32)
+    # 4 x 6 numbers: 6 of the mean, 18 that are left
+    whitening = SharedAndLocal((4, 2, 3), 6, 18).fit(codes)
     white = whitening.apply(codes)
     assert white.shape == (300, 24)
     np.testing.assert_allclose(whitening.invert(white), codes, atol=1e-4)
-    moved = codes + rng.standard_normal((300, 1, 2, 3)).astype(np.float32)      # the same in all factors of an object
+    # the same in all factors of an object
+    moved = codes + rng.standard_normal((300, 1, 2, 3)).astype(np.float32)
     np.testing.assert_allclose(whitening.apply(moved)[:, 6:], white[:, 6:], atol=1e-3)
     assert np.abs(whitening.apply(moved)[:, :6] - white[:, :6]).max() > 0.1
 
 
 def test_a_refit_keeps_the_signs():
-    codes = np.random.default_rng(0).standard_normal((500, 6)).astype(np.float32) * np.arange(1, 7, dtype=np.float32)
+    codes = np.random.default_rng(
+        0).standard_normal((500, 6)).astype(np.float32) * np.arange(1, 7, dtype=np.float32)
     whitening = Whitening((6,), 4).fit(codes)
     whitening.basis.data[:, 1] *= -1                    # as another run of the solver might have it
     before = whitening.basis.data.copy()
@@ -152,17 +161,20 @@ def test_whitening_of_codes_that_hardly_vary():
     assert np.isfinite(white).all()
 
 
-# -------------------------------------------------------------------------------------------------------- schedules
+# --------------------------------------------------------------------------------------- schedules
 
 @pytest.mark.parametrize("schedule", BUDGETS)
-@pytest.mark.parametrize("make", [two_levels, three_levels, lambda: two_levels(code="z")], ids=["two", "three", "z"])
+@pytest.mark.parametrize("make", [two_levels, three_levels, lambda: two_levels(code="z")],
+                         ids=["two", "three", "z"])
 def test_both_schedules(make, schedule):
     model, x = make(), clips()
     histories = fit(model, schedule)
     if schedule == "bottom-first":
         names = [f"level {k}" for k in range(len(model.levels))]
         assert list(histories) == [*names, "top"]
-        assert [histories[n].steps for n in names] == [12 // len(names)] * len(names) and histories["top"].steps == 8
+        assert [histories[n].steps for n in names] == [12
+                                                       // len(names)] * len(names) and histories[
+                                                           "top"].steps == 8
     else:
         assert histories["together"].steps == 8
         assert {"level 0 D", "level 0 rec_h", "top D", "top G"} <= set(histories["together"].losses)
@@ -175,7 +187,8 @@ def test_both_schedules(make, schedule):
 @pytest.mark.parametrize("schedule", BUDGETS)
 def test_tiny_clips_of_images(schedule):
     x = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8, 3), dtype=np.uint8)
-    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top(5), SharedAndLocal((3, 1, 1, 32), 3, 2))
+    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top(5),
+                SharedAndLocal((3, 1, 1, 32), 3, 2))
     model.fit(x, schedule=schedule, steps=4, batch_size=8)
     assert model.sample(2).shape == model.reconstruct(x[:2]).shape == (2, 3, 8, 8, 3)
     assert model.sample(2).dtype == np.float32
@@ -183,25 +196,29 @@ def test_tiny_clips_of_images(schedule):
 
 def test_patches_of_images():
     x = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
-    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Patches(2, 2))], top(5), Whitening((4, 1, 1, 32), 5))
+    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Patches(2, 2))], top(5),
+                Whitening((4, 1, 1, 32), 5))
     model.fit(x, steps=4, batch_size=8)
     assert model.sample(2).shape == (2, 16, 16, 3)
 
 
 @pytest.mark.parametrize("schedule", BUDGETS)
 def test_more_factors_than_whole_objects(schedule):
-    """The limited-data setting: the bottom learns from local factors that belong to no whole object (Section 3.2)."""
+    """The limited-data setting: the bottom learns from local factors that belong to no whole object
+    (Section 3.2)."""
     model, seen = two_levels(), []
     step = model.models[0]._step
     model.models[0]._step = lambda batch, share: seen.append(batch.copy()) or step(batch, share)
-    fit(model, schedule, factors=np.full((30, 6), 0.25, np.float32) + np.float32(1e-3) * clips(30)[:, 0])
+    fit(model, schedule, factors=np.full((30, 6), 0.25, np.float32) + np.float32(1e-3)
+        * clips(30)[:, 0])
     assert seen and all(np.abs(batch - 0.25).max() < 0.01 for batch in seen)
 
 
 @pytest.mark.parametrize("wrong, message", [
     ({"schedule": "top-first"}, 'schedule: expected "bottom-first" or "together"'),
     ({"bottom_share": 1.0}, "bottom_share: expected a number"),
-    ({}, "at least one of them as the budget"), ({"steps": 4, "x": clips()[:, :3]}, "expected clips")])
+    ({}, "at least one of them as the budget"),
+    ({"steps": 4, "x": clips()[:, :3]}, "expected clips")])
 def test_what_fit_refuses(wrong, message):
     with pytest.raises(ValueError, match=message):
         two_levels().fit(wrong.pop("x", clips()), batch_size=8, **wrong)
@@ -210,9 +227,11 @@ def test_what_fit_refuses(wrong, message):
 def test_parts_that_do_not_fit_are_refused_before_any_training():
     bottom = Level(tiny_ali(6, hidden=5), Frames(4))
     before = weights(bottom.model)
-    with pytest.raises(ValueError, match=r"code_shape of \(4, 5\), the codes of these levels, got \(4, 6\)"):
+    with pytest.raises(ValueError,
+                       match=r"code_shape of \(4, 5\), the codes of these levels, got \(4, 6\)"):
         LDF([bottom], top(7), Whitening((4, 6), 7)).fit(clips(), steps=4)
-    with pytest.raises(ValueError, match=r"top: expected a GAN on vectors of 7 components, but it makes \(9,\)"):
+    with pytest.raises(ValueError,
+                       match=r"top: expected a GAN on vectors of 7 components, but it makes \(9,\)"):
         LDF([bottom], top(9), Whitening((4, 5), 7)).fit(clips(), steps=4)
     np.testing.assert_array_equal(weights(bottom.model), before)
     with pytest.raises(ValueError, match='code: expected "h" or "z"'):
@@ -221,7 +240,7 @@ def test_parts_that_do_not_fit_are_refused_before_any_training():
         Groups(2, 5, (3,))
 
 
-# --------------------------------------------------------------------------------- no gradient crosses a level
+# --------------------------------------------------------------------- no gradient crosses a level
 
 def depends(loss, parameters):
     try:
@@ -239,10 +258,12 @@ def test_the_loss_of_the_top_does_not_depend_on_the_bottom():
     assert type(codes) is np.ndarray
     discriminator = model.top.discriminator
     loss = ldf.softplus(-discriminator(Tensor(codes))).mean()
-    assert depends(loss, discriminator.parameters()) and not depends(loss, bottom.encoder.body.parameters())
+    assert depends(loss, discriminator.parameters()) and not depends(
+        loss, bottom.encoder.body.parameters())
     # Negative control: through codes that keep their history, the same loss would reach the bottom.
     kept = bottom.encoder.body(Tensor(model.levels[0].factors(x))).reshape(8, -1)
-    white = (kept - model.whitening.mean.data) @ model.whitening.basis.data / model.whitening.scale.data
+    white = (kept
+             - model.whitening.mean.data) @ model.whitening.basis.data / model.whitening.scale.data
     assert depends(ldf.softplus(-discriminator(white)).mean(), bottom.encoder.body.parameters())
 
 
@@ -254,7 +275,8 @@ def watch(model, moved):
             assert type(batch) is np.ndarray            # nothing with a history is handed up
             before = {n: weights(p) for n, p in parts.items()}
             losses = own(batch, share)
-            moved.append((name, {n for n, p in parts.items() if not np.array_equal(weights(p), before[n])}))
+            moved.append((name, {n for n, p in parts.items()
+                                 if not np.array_equal(weights(p), before[n])}))
             return losses
         part._step = step
 
@@ -286,9 +308,11 @@ def test_a_step_that_reaches_into_another_level_is_found():
 def test_codes_are_computed_once_when_the_bottom_is_frozen():
     model, rows = three_levels(), {}
     for k, ali in enumerate(model.models):
-        ali.encode = lambda x, code, own=ali.encode, k=k: rows.setdefault(k, []).append(len(x)) or own(x, code)
+        ali.encode = lambda x, code, own=ali.encode, k=k: rows.setdefault(
+            k, []).append(len(x)) or own(x, code)
     fit(model, "bottom-first")
-    assert rows == {0: [8, 160], 1: [4, 80]}        # the check of two objects, then all 40: four frames, two pairs
+    # the check of two objects, then all 40: four frames, two pairs
+    assert rows == {0: [8, 160], 1: [4, 80]}
 
 
 def test_the_bottom_is_frozen_while_the_top_learns():
@@ -303,7 +327,7 @@ def test_the_bottom_is_frozen_while_the_top_learns():
     assert not np.array_equal(seen[0][1], at_top[0])
 
 
-# --------------------------------------------------------------------------------------- the same again, and files
+# ----------------------------------------------------------------------- the same again, and files
 
 @pytest.mark.parametrize("schedule", BUDGETS)
 def test_the_same_seed_gives_the_same_bits(schedule):
@@ -342,14 +366,20 @@ def test_ctrl_c_still_leaves_a_model_that_samples(monkeypatch):
 
 
 def test_a_callback_is_told_of_the_time_before():
-    """Each level's History says how long the levels below took, and the hierarchy is ready once it can be sampled."""
+    """Each level's History says how long the levels below took, and the hierarchy is ready once it
+    can be sampled."""
     model, seen = two_levels(), []
     histories = fit(model, "bottom-first", callback=lambda history: seen.append(
-        (id(history), history.before["seconds"], history.seconds[-1], model.ready, history.passed("steps"))))
-    bottom, top_level = ([s for s in seen if s[0] == name] for name in dict.fromkeys(s[0] for s in seen))
+        (id(history), history.before["seconds"], history.seconds[-1], model.ready,
+         history.passed("steps"))))
+    bottom, top_level = ([s for s in seen if s[0] == name]
+                         for name in dict.fromkeys(s[0] for s in seen))
     assert {s[1] for s in bottom} == {0.0} and not any(s[3] for s in bottom)
     assert all(s[1] >= bottom[-1][2] for s in top_level) and all(s[3] for s in top_level)
-    assert [s[4] for s in seen] == list(range(1, len(seen) + 1)) and histories["top"].passed("steps") == len(seen)
+    assert [s[4] for s in seen] == list(range(1,
+                                              len(seen)
+                                              + 1)) and histories["top"].passed("steps") == len(
+                                                  seen)
     assert histories["top"].passed("seconds") == top_level[-1][1] + top_level[-1][2]
 
 
@@ -368,6 +398,7 @@ def test_a_callback_does_not_eat_the_budget(monkeypatch):
     def slow(history):
         clock.now += 100
 
-    histories = two_levels().fit(clips(), minutes=0.05, bottom_share=0.5, batch_size=16, callback=slow)
+    histories = two_levels().fit(clips(), minutes=0.05, bottom_share=0.5, batch_size=16,
+                                 callback=slow)
     for history in histories.values():
         assert history.seconds[-1] == pytest.approx(1.5, abs=0.2) and history.steps > 20

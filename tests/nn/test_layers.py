@@ -1,4 +1,5 @@
-"""Layers: what they compute, their parameters by name and order, flat weights, and files that other tools read."""
+"""Layers: what they compute, their parameters by name and order, flat weights, and files that other
+tools read."""
 
 import json
 import os
@@ -18,20 +19,25 @@ from ldf_np.kernels.norm import channel_sum
 
 def small_net(seed=0):
     rng = ldf.Generator(seed)
-    return nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(0.1), nn.Flatten(),
-                        nn.Linear(64, 6, rng=rng), nn.LayerNorm(6), nn.Maxout(2), nn.Linear(3, 48, rng=rng),
-                        nn.Reshape(4, 4, 3), nn.ConvTranspose2d(3, 2, 4, 2, 1, rng=rng), nn.Tanh())
+    return nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), nn.BatchNorm(4),
+                         nn.LeakyReLU(0.1), nn.Flatten(),
+                        nn.Linear(64, 6, rng=rng), nn.LayerNorm(6), nn.Maxout(2),
+                        nn.Linear(3, 48, rng=rng), nn.Reshape(4, 4, 3),
+                        nn.ConvTranspose2d(3, 2, 4, 2, 1, rng=rng), nn.Tanh())
 
 
-# (layer, input shape, output shape, {parameter: shape} in order); all draw from one fresh generator.
+# (layer, input shape, output shape, {parameter: shape} in order); all draw from one fresh
+# generator.
 LAYERS = {
     "Linear": (lambda r: nn.Linear(3, 5, rng=r), (4, 3), (4, 5), {"weight": (3, 5), "bias": (5,)}),
-    "Linear without bias": (lambda r: nn.Linear(3, 5, bias=False, rng=r), (4, 2, 3), (4, 2, 5), {"weight": (3, 5)}),
+    "Linear without bias": (lambda r: nn.Linear(3, 5, bias=False, rng=r), (4, 2, 3), (4, 2, 5),
+                            {"weight": (3, 5)}),
     "Conv2d": (lambda r: nn.Conv2d(2, 3, (3, 2), 2, 1, rng=r), (2, 5, 4, 2), (2, 3, 3, 3),
                {"weight": (3, 2, 2, 3), "bias": (3,)}),
-    "ConvTranspose2d": (lambda r: nn.ConvTranspose2d(2, 3, 4, 2, 1, rng=r), (2, 2, 3, 2), (2, 4, 6, 3),
-                        {"weight": (4, 4, 3, 2), "bias": (3,)}),
-    "ConvTranspose2d sized": (lambda r: nn.ConvTranspose2d(1, 1, 3, 2, output_size=(6, 5), bias=False, rng=r),
+    "ConvTranspose2d": (lambda r: nn.ConvTranspose2d(2, 3, 4, 2, 1, rng=r), (2, 2, 3, 2),
+                        (2, 4, 6, 3), {"weight": (4, 4, 3, 2), "bias": (3,)}),
+    "ConvTranspose2d sized": (lambda r: nn.ConvTranspose2d(1, 1, 3, 2, output_size=(6, 5),
+                                                           bias=False, rng=r),
                               (1, 2, 2, 1), (1, 6, 5, 1), {"weight": (3, 3, 1, 1)}),
     "BatchNorm": (lambda r: nn.BatchNorm(3), (4, 2, 3), (4, 2, 3), {"weight": (3,), "bias": (3,)}),
     "BatchNorm plain": (lambda r: nn.BatchNorm(3, affine=False), (5, 3), (5, 3), {}),
@@ -43,7 +49,8 @@ LAYERS = {
     "Dropout": (lambda r: nn.Dropout(0.5, rng=r), (3, 4), (3, 4), {}),
     "Flatten": (lambda r: nn.Flatten(), (2, 3, 4), (2, 12), {}),
     "Reshape": (lambda r: nn.Reshape(2, 2, -1), (3, 8), (3, 2, 2, 2), {}),
-    "Sequential": (lambda r: nn.Sequential(nn.Linear(3, 2, rng=r), nn.Tanh(), nn.Linear(2, 1, rng=r)), (4, 3), (4, 1),
+    "Sequential": (lambda r: nn.Sequential(nn.Linear(3, 2, rng=r), nn.Tanh(),
+                                           nn.Linear(2, 1, rng=r)), (4, 3), (4, 1),
                    {"layers.0.weight": (3, 2), "layers.0.bias": (2,),
                     "layers.2.weight": (2, 1), "layers.2.bias": (1,)}),
 }
@@ -76,11 +83,12 @@ def test_a_module_without_forward():
         type("Bare", (nn.Module,), {})()(Tensor(1.0))
 
 
-# ------------------------------------------------------------------------------------------------- normalisation
+# ----------------------------------------------------------------------------------- normalisation
 
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
 def test_sums_of_channels_wherever_they_lie_in_memory(order):
-    x = values(*(np.array([2, 3, 4, 5])[list(order)])).transpose(np.argsort(order))         # (2, 3, 4, 5)
+    # (2, 3, 4, 5)
+    x = values(*(np.array([2, 3, 4, 5])[list(order)])).transpose(np.argsort(order))
     np.testing.assert_allclose(channel_sum(x), x.sum(axis=(0, 1, 2)), rtol=1e-12)
 
 
@@ -92,7 +100,8 @@ def plain_batch_norm(x, eps=1e-5):
 def check_batch_norm(layer, x):
     """One step of training against the formula, running statistics included."""
     want, mean, var = plain_batch_norm(x)
-    np.testing.assert_allclose(layer(Tensor(x)).data, want * layer.weight.data + layer.bias.data, atol=1e-6)
+    np.testing.assert_allclose(layer(Tensor(x)).data, want * layer.weight.data + layer.bias.data,
+                               atol=1e-6)
     np.testing.assert_allclose(layer.running_mean.data, 0.1 * mean, atol=1e-6)
     np.testing.assert_allclose(layer.running_var.data, 0.9 + 0.1 * var, atol=1e-6)
 
@@ -117,7 +126,8 @@ def test_batch_norm_in_evaluation():
     x = values(5, 2, dtype=np.float32)
     y = layer.eval()(Tensor(x))
     np.testing.assert_allclose(y.data, (x - [1, -1]) / np.sqrt(np.array([4, 9]) + 1e-5), rtol=1e-5)
-    np.testing.assert_array_equal(layer(Tensor(x[:1])).data, y.data[:1])        # one sample knows nothing of the others
+    # one sample knows nothing of the others
+    np.testing.assert_array_equal(layer(Tensor(x[:1])).data, y.data[:1])
     np.testing.assert_array_equal(layer.running_mean.data, [1, -1])
 
 
@@ -129,14 +139,16 @@ def test_what_batch_norm_refuses():
 
 
 def test_batch_norm_after_a_function_of_itself_to_the_third_order():
-    """The cotangent of a normalisation depends on its input too; that path must not be counted twice."""
+    """The cotangent of a normalisation depends on its input too; that path must not be counted
+    twice."""
     layer = doubled(nn.BatchNorm(2, affine=False))
     ldf.check_grads(lambda x: ldf.square(layer(x)) * ldf.tanh(x), [values(4, 2)], order=3)
     ldf.check_grads(lambda x: layer(ldf.tanh(layer(x) * 2)), [values(4, 2)], order=3)
 
 
 def test_batch_norm_to_the_fourth_order():
-    """From here on the formula of the second derivative is differentiated as it stands, and its rule is not linear."""
+    """From here on the formula of the second derivative is differentiated as it stands, and its
+    rule is not linear."""
     ldf.check_grads(doubled(nn.BatchNorm(1, affine=False)), [values(3, 1)], order=4, rtol=1e-4)
 
 
@@ -158,7 +170,7 @@ def test_modes_reach_every_module_and_come_back():
     assert all(m.training for _, m in net.train().named_modules())
 
 
-# ------------------------------------------------------------------------------------------------------- dropout
+# ----------------------------------------------------------------------------------------- dropout
 
 def test_dropout():
     x = Tensor(np.ones((200, 100), np.float32))
@@ -168,7 +180,8 @@ def test_dropout():
     assert set(np.unique(a)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
     assert abs((a == 0).mean() - 0.3) < 0.01 and abs(a.mean() - 1) < 0.02
     layer = nn.Dropout(0.3, rng=ldf.Generator(5))
-    assert (layer(x).data != layer(x).data).any()                               # a new mask each time
+    # a new mask each time
+    assert (layer(x).data != layer(x).data).any()
     assert layer.eval()(x) is x and nn.Dropout(0.0, rng=ldf.Generator(0))(x) is x
     for p in (1.0, -0.1):
         with pytest.raises(ValueError, match="p: expected a probability"):
@@ -181,10 +194,11 @@ def test_dropout_lets_the_gradient_through_where_it_let_the_value_through():
     np.testing.assert_array_equal(grad(y.sum(), x).data * x.data, y.data)
 
 
-# -------------------------------------------------------------------------------------------------- initialisers
+# ------------------------------------------------------------------------------------ initialisers
 
 @pytest.mark.parametrize("init, variance", [
-    (nn.normal(0.05), 0.05 ** 2), (nn.he(), 2 / 300), (nn.he(0.1), 2 / (1.01 * 300)), (nn.glorot(), 2 / 500)])
+    (nn.normal(0.05), 0.05 ** 2), (nn.he(), 2 / 300), (nn.he(0.1), 2 / (1.01 * 300)),
+    (nn.glorot(), 2 / 500)])
 def test_initialisers(init, variance):
     weight = nn.Linear(300, 200, init=init, rng=ldf.Generator(1)).weight.data
     assert weight.dtype == np.float32
@@ -205,10 +219,11 @@ def test_log_odds():
     images = np.random.default_rng(0).random((10, 4, 4, 3)) * [1, 0.5, 0]
     bias = nn.log_odds(images)
     assert bias.shape == (3,) and bias.dtype == np.float32
-    np.testing.assert_allclose(ldf.sigmoid(Tensor(bias)).data, [*images.mean((0, 1, 2))[:2], 1e-3], rtol=1e-5)
+    np.testing.assert_allclose(ldf.sigmoid(Tensor(bias)).data, [*images.mean((0, 1, 2))[:2], 1e-3],
+                               rtol=1e-5)
 
 
-# ----------------------------------------------------------------------------------------------- flat parameters
+# --------------------------------------------------------------------------------- flat parameters
 
 def shares(flat, module):
     """Whether the parameters are views of ``flat``, one after another, in order."""
@@ -225,7 +240,8 @@ def test_flat_is_the_parameters_in_order():
     before = net.state_dict()
     flat = net.flat()
     assert flat.shape == (sum(p.size for p in net.parameters()),) and shares(flat, net)
-    assert net.flat().ctypes.data == flat.ctypes.data           # the first call laid them out for good
+    # the first call laid them out for good
+    assert net.flat().ctypes.data == flat.ctypes.data
     for name, p in net.named_parameters():
         np.testing.assert_array_equal(p.data, before[name])
     assert not shares(flat.copy(), net)             # negative control: a copy is not the parameters
@@ -258,13 +274,15 @@ def test_weights_survive_loading_as_views():
     np.testing.assert_array_equal(flat, other.flat())
 
 
-# ------------------------------------------------------------------------------------------------ state and files
+# --------------------------------------------------------------------------------- state and files
 
 def test_state_dict_is_all_in_order_and_a_copy():
     net = small_net()
     state = net.state_dict()
-    assert list(state) == ["layers.0.weight", "layers.1.weight", "layers.1.bias", "layers.4.weight", "layers.4.bias",
-                           "layers.5.weight", "layers.5.bias", "layers.7.weight", "layers.7.bias", "layers.9.weight",
+    assert list(state) == ["layers.0.weight", "layers.1.weight", "layers.1.bias",
+                           "layers.4.weight", "layers.4.bias",
+                           "layers.5.weight", "layers.5.bias", "layers.7.weight", "layers.7.bias",
+                           "layers.9.weight",
                            "layers.9.bias", "layers.1.running_mean", "layers.1.running_var"]
     state["layers.4.bias"][...] = 7
     assert not (net[4].bias.data == 7).any()
@@ -275,7 +293,8 @@ def test_state_dict_is_all_in_order_and_a_copy():
     (lambda s: s.update(extra=np.zeros(1)), KeyError, "unexpected .*extra"),
     (lambda s: s.update({"layers.9.bias": np.zeros(5)}), ValueError,
      r"layers.9.bias: expected shape \(2,\), got \(5,\)"),
-    (lambda s: s.update({"layers.1.running_var": np.array(list("abcd"))}), ValueError, "expected real numbers"),
+    (lambda s: s.update({"layers.1.running_var": np.array(list("abcd"))}), ValueError,
+     "expected real numbers"),
 ])
 def test_an_error_in_loading_changes_nothing(spoil, error, message):
     net, state = small_net(0), small_net(1).state_dict()
@@ -297,7 +316,8 @@ def test_save_and_load(tmp_path):
     np.testing.assert_array_equal(net.eval()(x).data, other.eval()(x).data)
     assert os.listdir(path.parent) == ["net.safetensors"]       # nothing temporary is left
     read = load_file(path)                                      # as another tool would
-    assert {n: a.tolist() for n, a in read.items()} == {n: a.tolist() for n, a in net.state_dict().items()}
+    assert {n: a.tolist() for n, a in read.items()} == {n: a.tolist() for n,
+                                                        a in net.state_dict().items()}
     path.write_bytes(b"old")
     net.save(path)                                              # takes the place of what was there
     other.load(path)
@@ -328,8 +348,10 @@ def bf16(path):
     lambda p: p.write_bytes(p.read_bytes()[:-10]), lambda p: p.write_bytes(p.read_bytes()[:4]),
     lambda p: p.write_bytes(b""),
     lambda p: p.write_bytes(os.urandom(1000)), lambda p: p.write_text("not weights at all"), bf16,
-    lambda p: save_file({"other": np.zeros(3)}, p), lambda p: nn.Linear(2, 2, rng=ldf.Generator(0)).save(p),
-], ids=["truncated", "cut in its header", "empty", "noise", "text", "bf16", "other names", "another model"])
+    lambda p: save_file({"other": np.zeros(3)}, p),
+    lambda p: nn.Linear(2, 2, rng=ldf.Generator(0)).save(p),
+], ids=["truncated", "cut in its header", "empty", "noise", "text", "bf16", "other names",
+        "another model"])
 def test_a_spoilt_file_is_named_and_changes_nothing(tmp_path, spoil):
     path, net = tmp_path / "net.safetensors", small_net()
     net.save(path)
@@ -346,7 +368,7 @@ def test_a_missing_file_is_named(tmp_path):
         small_net().load(tmp_path / "absent.safetensors")
 
 
-# ------------------------------------------------------------------------------------------------------- summary
+# ----------------------------------------------------------------------------------------- summary
 
 def test_summary():
     net = small_net()
@@ -356,12 +378,13 @@ def test_summary():
     assert len(lines) == 1 + 11 + 1
     total = sum(p.size for p in net.parameters())
     assert lines[-1].split() == ["total", f"{total:,}"]
-    assert "192" in net.summary().splitlines()[1]                       # without shapes, without a run
+    # without shapes, without a run
+    assert "192" in net.summary().splitlines()[1]
     np.testing.assert_array_equal(net[1].running_mean.data, 0)          # looking changes nothing
     assert net.training
 
 
-# ------------------------------------------------------------------------------------------------ single precision
+# -------------------------------------------------------------------------------- single precision
 
 def test_float32_through_a_whole_net():
     net, x = small_net(), Tensor(values(4, 8, 8, 3, dtype=np.float32))

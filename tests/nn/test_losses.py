@@ -1,4 +1,5 @@
-"""The adversarial losses: closed forms, their values at the equilibrium, and how the kinds relate."""
+"""The adversarial losses: closed forms, their values at the equilibrium, and how the kinds
+relate."""
 
 import math
 
@@ -45,7 +46,8 @@ ALI = {
 
 def check_kind(kind, discriminator, generator, ali):
     real, fake = Tensor(REAL), Tensor(FAKE)
-    np.testing.assert_allclose(discriminator(real, fake, kind).data, DISCRIMINATOR[kind](REAL, FAKE))
+    np.testing.assert_allclose(discriminator(real, fake, kind).data,
+                               DISCRIMINATOR[kind](REAL, FAKE))
     np.testing.assert_allclose(generator(fake, kind).data, GENERATOR[kind](FAKE))
     np.testing.assert_allclose(ali(real, fake, kind).data, ALI[kind](REAL, FAKE))
 
@@ -80,16 +82,19 @@ def test_the_equilibrium():
     np.testing.assert_allclose(discriminator_loss(half, half, "least-squares").item(), 0.25)
     for kind, logits in (("non-saturating", zero), ("least-squares", half)):
         g = grad(discriminator_loss(logits, logits, kind), logits)
-        np.testing.assert_allclose(g.data, 0, atol=1e-15)           # what one batch asks for the other forbids
+        # what one batch asks for the other forbids
+        np.testing.assert_allclose(g.data, 0, atol=1e-15)
 
 
 def test_saturating_and_non_saturating_gradients():
     """They point the same way; their ratio is D / (1 - D), and D plus 1 - D make one."""
     fake = Tensor(FAKE)
-    saturating, other = (grad(generator_loss(fake, kind), fake).data for kind in ("saturating", "non-saturating"))
+    saturating, other = (grad(generator_loss(fake, kind), fake).data
+                         for kind in ("saturating", "non-saturating"))
     np.testing.assert_allclose(saturating, other * np.exp(FAKE))
     np.testing.assert_allclose(saturating + other, -1 / len(FAKE))
-    far = Tensor(np.full((1, 1), -50.0))        # a sample that D is sure of: only one of them still learns
+    # a sample that D is sure of: only one of them still learns
+    far = Tensor(np.full((1, 1), -50.0))
     assert abs(grad(generator_loss(far, "saturating"), far).item()) < 1e-20
     np.testing.assert_allclose(grad(generator_loss(far, "non-saturating"), far).item(), -1)
 
@@ -103,14 +108,18 @@ def test_the_saturating_game_has_sum_zero():
 def test_far_logits_are_finite():
     far = Tensor(np.array([[-1e4], [1e4]], np.float32))
     for kind in KINDS:
-        for loss in (discriminator_loss(far, far, kind), generator_loss(far, kind), ali_loss(far, far, kind)):
-            assert np.isfinite(loss.item()) and loss.dtype == np.float32 and np.isfinite(grad(loss, far).data).all()
+        for loss in (discriminator_loss(far, far, kind), generator_loss(far, kind),
+                     ali_loss(far, far, kind)):
+            assert np.isfinite(
+                loss.item()) and loss.dtype == np.float32 and np.isfinite(
+                    grad(loss, far).data).all()
 
 
 def test_reconstruction():
     x, y = values(3, 2, 2, 1), values(3, 2, 2, 1, seed=1)
     for first in (x, Tensor(x)):
-        np.testing.assert_allclose(reconstruction_loss(first, Tensor(y)).item(), np.mean((x - y) ** 2))
+        np.testing.assert_allclose(reconstruction_loss(first, Tensor(y)).item(),
+                                   np.mean((x - y) ** 2))
     ldf.check_grads(reconstruction_loss, [x, y], order=2)
 
 
@@ -118,7 +127,8 @@ def few_colours():
     """Images of two colours with a few pixels of a third."""
     rng = np.random.default_rng(0)
     colours = np.array([[0.8, -0.1, -0.1], [-1.0, -0.8, 0.1], [0.6, 0.2, -0.7]])
-    return colours[rng.choice(3, (4, 8, 8), p=[0.5, 0.48, 0.02])] + 0.01 * rng.standard_normal((4, 8, 8, 3))
+    return colours[rng.choice(
+        3, (4, 8, 8), p=[0.5, 0.48, 0.02])] + 0.01 * rng.standard_normal((4, 8, 8, 3))
 
 
 def test_the_colour_metric():
@@ -129,18 +139,24 @@ def test_the_colour_metric():
     for strength in (0.0, 0.2, 1.0):
         metric = colour_metric(images, strength).astype(float)
         seen = np.cov((pixels @ metric).T)
-        np.testing.assert_allclose(np.trace(seen), np.trace(np.cov(pixels.T)), rtol=1e-5)       # the variance is kept
+        # the variance is kept
+        np.testing.assert_allclose(np.trace(seen), np.trace(np.cov(pixels.T)), rtol=1e-5)
         variances.append(np.linalg.eigvalsh(seen))
     assert np.all(np.diff([v[0] / v[-1] for v in variances]) > 0)
-    np.testing.assert_allclose(variances[-1], variances[-1].mean(), rtol=1e-4)                  # 1: whitened
+    # 1: whitened
+    np.testing.assert_allclose(variances[-1], variances[-1].mean(), rtol=1e-4)
     as_bytes = colour_metric(np.round((images + 1.5) * 80).astype(np.uint8))
-    np.testing.assert_allclose(as_bytes, colour_metric(images), atol=0.05)                      # whatever the scale
-    assert np.isfinite(colour_metric(np.ones((2, 2, 2, 3)))).all()                              # one colour
+    # whatever the scale
+    np.testing.assert_allclose(as_bytes, colour_metric(images), atol=0.05)
+    # one colour
+    assert np.isfinite(colour_metric(np.ones((2, 2, 2, 3)))).all()
 
 
 def test_the_colour_metric_in_the_reconstruction():
-    x, y, metric = values(3, 2, 2, 3), values(3, 2, 2, 3, seed=1), colour_metric(few_colours(), 0.5).astype(float)
-    np.testing.assert_allclose(reconstruction_loss(x, Tensor(y), metric).item(), np.mean(((x - y) @ metric) ** 2))
+    x, y, metric = values(
+        3, 2, 2, 3), values(3, 2, 2, 3, seed=1), colour_metric(few_colours(), 0.5).astype(float)
+    np.testing.assert_allclose(reconstruction_loss(x, Tensor(y), metric).item(),
+                               np.mean(((x - y) @ metric) ** 2))
     ldf.check_grads(lambda x, y: reconstruction_loss(x, y, metric), [x, y], order=2)
     with pytest.raises(ValueError, match="strength: expected a number in .0, 1., got 2"):
         colour_metric(few_colours(), 2)
@@ -152,15 +168,16 @@ def test_what_is_taken_as_a_metric_and_as_images():
     np.testing.assert_array_equal(check_metric(np.eye(3)), np.eye(3, dtype=np.float32))
     assert check_metric(np.eye(3)).dtype == np.float32 and check_metric(None) is None
     images = few_colours()
-    for same in (images.reshape(-1, 3), images.reshape(2, -1, *images.shape[1:])):          # pixels, clips
+    # pixels, clips
+    for same in (images.reshape(-1, 3), images.reshape(2, -1, *images.shape[1:])):
         np.testing.assert_allclose(colour_metric(same), colour_metric(images), atol=1e-5)
     with pytest.raises(ValueError, match="images: expected channels in the last axis"):
         colour_metric(np.moveaxis(np.ones((2, 8, 8, 3)), -1, 1))
 
 
 @pytest.mark.parametrize("function", [
-    lambda k: discriminator_loss(Tensor(REAL), Tensor(FAKE), k), lambda k: generator_loss(Tensor(FAKE), k),
-    lambda k: ali_loss(Tensor(REAL), Tensor(FAKE), k)])
+    lambda k: discriminator_loss(Tensor(REAL), Tensor(FAKE), k),
+    lambda k: generator_loss(Tensor(FAKE), k), lambda k: ali_loss(Tensor(REAL), Tensor(FAKE), k)])
 def test_an_unknown_kind(function):
     with pytest.raises(ValueError, match="loss: expected one of non-saturating, .*, got 'hinge'"):
         function("hinge")

@@ -1,4 +1,5 @@
-"""Optimisers and the moving average of weights, against textbook loops written out number by number."""
+"""Optimisers and the moving average of weights, against textbook loops written out number by
+number."""
 
 import math
 
@@ -60,7 +61,8 @@ def check(optimizer, textbook, steps=7, **tolerance):
         kept = [g.data.copy() for g in grads]
         optimizer.step(grads)
         for g, before in zip(grads, kept, strict=True):
-            np.testing.assert_array_equal(g.data, before)           # the gradients stay as they were
+            # the gradients stay as they were
+            np.testing.assert_array_equal(g.data, before)
     want = [textbook(p, g) for p, g in zip(start, zip(*all_grads, strict=True), strict=True)]
     np.testing.assert_allclose(numbers(network.parameters()), want, **tolerance)
 
@@ -68,7 +70,8 @@ def check(optimizer, textbook, steps=7, **tolerance):
 @pytest.mark.parametrize("lr, betas, eps", [
     (1e-3, (0.9, 0.999), 1e-8), (0.1, (0.5, 0.99), 1e-3), (1e-2, (0.0, 0.0), 1e-8)])
 def test_adam(lr, betas, eps):
-    check(Adam(net(), lr, betas, eps), lambda p, g: textbook_adam(p, g, lr, *betas, eps), rtol=1e-10)
+    check(Adam(net(), lr, betas, eps), lambda p, g: textbook_adam(p, g, lr, *betas, eps),
+          rtol=1e-10)
 
 
 def test_adam_in_blocks(monkeypatch):
@@ -78,7 +81,8 @@ def test_adam_in_blocks(monkeypatch):
 
 
 def test_adam_in_single_precision():
-    check(Adam(net(np.float32), 0.01), lambda p, g: textbook_adam(p, g, 0.01, 0.9, 0.999, 1e-8), rtol=2e-4)
+    check(Adam(net(np.float32), 0.01), lambda p, g: textbook_adam(p, g, 0.01, 0.9, 0.999, 1e-8),
+          rtol=2e-4)
 
 
 def test_adam_without_bias_correction_is_found():
@@ -140,7 +144,7 @@ def test_wrong_arguments(wrong, message):
         np.testing.assert_array_equal(array, before[name])
 
 
-# ---------------------------------------------------------------------------------------------- moving average
+# ---------------------------------------------------------------------------------- moving average
 
 def test_ema_against_a_loop():
     network, decay = net(np.float32), 0.8
@@ -150,7 +154,8 @@ def test_ema_against_a_loop():
     for t in range(20):
         for p in network.parameters():
             p.data += rng.standard_normal(p.shape)
-        network[1](Tensor(rng.standard_normal((5, 2)).astype(np.float32)))       # moves the running statistics
+        # moves the running statistics
+        network[1](Tensor(rng.standard_normal((5, 2)).astype(np.float32)))
         ema.update()
         d = min(decay, (1 + t) / (10 + t))
         want = {n: d * want[n] + (1 - d) * a for n, a in network.state_dict().items()}
@@ -158,7 +163,8 @@ def test_ema_against_a_loop():
     with ema.applied():
         for name, array in network.state_dict().items():
             np.testing.assert_allclose(array, want[name], rtol=1e-4, atol=1e-5)
-            assert np.abs(array - own[name]).max() > 1e-4       # negative control: the average is not the weights
+            # negative control: the average is not the weights
+            assert np.abs(array - own[name]).max() > 1e-4
     for name, array in network.state_dict().items():
         np.testing.assert_array_equal(array, own[name])
 
@@ -185,11 +191,12 @@ def test_ema_follows_weights_that_move():
         np.testing.assert_allclose(network[0].weight.data, 3.0, rtol=1e-5)
 
 
-# -------------------------------------------------------------------------------------------------------- schedule
+# ---------------------------------------------------------------------------------------- schedule
 
 def test_the_rates_fall_in_the_second_half():
     assert [falling(share, 0.2) for share in (0, 0.3, 0.5)] == [1, 1, 1]
-    np.testing.assert_allclose([falling(0.75, 0.2), falling(1.0, 0.2), falling(1.0, 0.0)], [0.6, 0.2, 0.0], atol=1e-12)
+    np.testing.assert_allclose([falling(0.75, 0.2), falling(1.0, 0.2), falling(1.0, 0.0)],
+                               [0.6, 0.2, 0.0], atol=1e-12)
     assert falling(0.9, 1.0) == 1
 
 

@@ -1,4 +1,5 @@
-"""Gradient penalties: closed forms where the logit's gradient is known, a whole discriminator loss by differences."""
+"""Gradient penalties: closed forms where the logit's gradient is known, a whole discriminator loss
+by differences."""
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def quadratic(x, z):
     return ldf.reshape(ldf.square(x).sum(axis=1) * 0.5 + z @ C, (-1, 1))
 
 
-# --------------------------------------------------------------------------------------------------- closed forms
+# ------------------------------------------------------------------------------------ closed forms
 
 def roth_of_linear(real, fake, weight_real=lambda l: sigmoid(-l), weight_fake=sigmoid):
     """gamma/2 times this is Roth's regularizer: the squared norm is a constant."""
@@ -61,12 +62,15 @@ def test_roth_of_a_linear_logit():
     for got, (x, z) in zip(logits, (REAL, FAKE), strict=True):
         np.testing.assert_allclose(got.data, (x @ A + z @ C)[:, None])
     # Negative controls: the weights exchanged, or left out, are other numbers.
-    assert not np.isclose(penalty.item(), roth_of_linear(REAL, FAKE, sigmoid, lambda l: sigmoid(-l)), rtol=1e-3)
-    assert not np.isclose(penalty.item(), roth_of_linear(REAL, FAKE, np.ones_like, np.ones_like), rtol=1e-3)
+    assert not np.isclose(penalty.item(), roth_of_linear(REAL, FAKE, sigmoid,
+                                                         lambda l: sigmoid(-l)), rtol=1e-3)
+    assert not np.isclose(penalty.item(), roth_of_linear(REAL, FAKE, np.ones_like, np.ones_like),
+                          rtol=1e-3)
 
 
 def test_the_weights_of_the_mean():
-    """roth_penalty is a mean over its whole batch; of two batches of n the regularizer takes two means over n."""
+    """roth_penalty is a mean over its whole batch; of two batches of n the regularizer takes two
+    means over n."""
     inputs = [Tensor(np.concatenate(pair)) for pair in zip(REAL, FAKE, strict=True)]
     penalty = roth_penalty(linear(*inputs), inputs, np.arange(12) < 6)
     np.testing.assert_allclose(2 * penalty.item(), roth_of_linear(REAL, FAKE))
@@ -85,54 +89,63 @@ def test_one_flag_for_a_whole_batch(real):
 def test_the_norm_sums_over_all_axes_but_the_batch():
     x = Tensor(values(2, 3, 4, 2))
     logits = ldf.square(x).sum(axis=(1, 2, 3)) * 0.5
-    np.testing.assert_allclose(squared_gradient_norms(logits, x).data, (x.data ** 2).sum(axis=(1, 2, 3)))
+    np.testing.assert_allclose(squared_gradient_norms(logits, x).data,
+                               (x.data ** 2).sum(axis=(1, 2, 3)))
 
 
 def test_the_other_kinds_on_a_quadratic_logit():
     (x_r, _), (x_f, _) = REAL, FAKE
     r1, r2 = (np.mean((x ** 2).sum(1) + C @ C) for x in (x_r, x_f))
     rng = ldf.Generator(3)
-    np.testing.assert_allclose(penalized_logits(quadratic, REAL, FAKE, "unweighted")[2].item(), r1 + r2)
+    np.testing.assert_allclose(penalized_logits(quadratic, REAL, FAKE, "unweighted")[2].item(),
+                               r1 + r2)
     np.testing.assert_allclose(penalized_logits(quadratic, REAL, FAKE, "r1")[2].item(), r1)
     t = ldf.Generator(3).random(6).reshape(-1, 1)
     between = x_f + t * (x_r - x_f)
     want = np.mean((np.sqrt((between ** 2).sum(1) + C @ C) - 1) ** 2)
-    np.testing.assert_allclose(penalized_logits(quadratic, REAL, FAKE, "wgan-gp", rng)[2].item(), want, rtol=1e-6)
+    np.testing.assert_allclose(penalized_logits(quadratic, REAL, FAKE, "wgan-gp", rng)[2].item(),
+                               want, rtol=1e-6)
     assert penalized_logits(quadratic, REAL, FAKE, "none")[2] == 0.0
 
 
 def test_a_gradient_of_norm_one_costs_nothing_in_wgan_gp():
     unit = np.concatenate([A, C]) / np.sqrt(A @ A + C @ C)
-    penalty = penalized_logits(lambda x, z: x @ unit[:3] + z @ unit[3:], REAL, FAKE, "wgan-gp", ldf.Generator(0))[2]
+    penalty = penalized_logits(lambda x, z: x @ unit[:3] + z @ unit[3:], REAL, FAKE, "wgan-gp",
+                               ldf.Generator(0))[2]
     np.testing.assert_allclose(penalty.item(), 0, atol=1e-12)
 
 
-# ------------------------------------------------------------------------------------------- differentiated twice
+# ---------------------------------------------------------------------------- differentiated twice
 
 def test_the_weights_of_roth_are_differentiated_too():
-    """For the logit a.x: d/da of mean[sigma(l)^2] |a|^2 = mean[2 sigma^2 (1 - sigma) x] |a|^2 + mean[sigma^2] 2a."""
+    """For the logit a.x: d/da of mean[sigma(l)^2] |a|^2 = mean[2 sigma^2 (1 - sigma) x] |a|^2 +
+    mean[sigma^2] 2a."""
     a, x = Tensor(A), Tensor(REAL[0])
     s = sigmoid(REAL[0] @ A)
     g = grad(roth_penalty(x @ a, x, False), a).data
     through_norm = np.mean(s ** 2) * 2 * A
     through_weights = np.mean((2 * s ** 2 * (1 - s))[:, None] * REAL[0], axis=0) * (A @ A)
     np.testing.assert_allclose(g, through_norm + through_weights)
-    assert np.abs(through_weights).max() > 0.01         # negative control: constant weights would be seen
+    # negative control: constant weights would be seen
+    assert np.abs(through_weights).max() > 0.01
 
 
 def small_discriminator():
     rng = ldf.Generator(0)
     return doubled(Discriminator(
-        nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, rng=rng), nn.LeakyReLU(0.1), nn.Conv2d(4, 6, 3, 1, rng=rng), nn.Maxout(2),
+        nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, rng=rng), nn.LeakyReLU(0.1),
+                      nn.Conv2d(4, 6, 3, 1, rng=rng), nn.Maxout(2),
                      nn.Flatten(), nn.Linear(6, 5, rng=rng), nn.LeakyReLU(0.1)),
         nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Sigmoid()),
-        nn.Sequential(nn.Linear(9, 6, rng=rng), nn.LayerNorm(6), nn.LeakyReLU(0.1), nn.Linear(6, 1, rng=rng))))
+        nn.Sequential(nn.Linear(9, 6, rng=rng), nn.LayerNorm(6), nn.LeakyReLU(0.1),
+                      nn.Linear(6, 1, rng=rng))))
 
 
 def ali_discriminator_loss(discriminator, kind, gamma=0.5):
     """L_D with its penalty, as ALI.step forms it, on made-up pairs."""
     real, fake = ((values(4, 8, 6, 2, seed=s), values(4, 3, seed=s + 1)) for s in (0, 2))
-    logits_r, logits_f, penalty = penalized_logits(discriminator, real, fake, kind, ldf.Generator(1))
+    logits_r, logits_f, penalty = penalized_logits(discriminator, real, fake, kind,
+                                                   ldf.Generator(1))
     return discriminator_loss(logits_r, logits_f) + penalty * (0.5 * gamma)
 
 
@@ -150,7 +163,8 @@ def test_a_penalty_without_double_backpropagation_is_found(monkeypatch):
     """Negative control: the same check when the gradient's norm is taken for a constant."""
     network = small_discriminator()
     gradients = penalty_module._gradients
-    monkeypatch.setattr(penalty_module, "_gradients", lambda *args: [g.detach() for g in gradients(*args)])
+    monkeypatch.setattr(penalty_module, "_gradients",
+                        lambda *args: [g.detach() for g in gradients(*args)])
     loss = of_parameters(network, lambda: ali_discriminator_loss(network, "roth"))
     with pytest.raises(AssertionError, match="argument 0, order 1"):
         ldf.check_grads(loss, network.parameters(), order=1)
@@ -167,7 +181,8 @@ def test_a_gradient_of_zero_gives_no_nan(kind):
 
 
 def test_no_gradient_reaches_what_made_the_pairs():
-    """The pairs are given as arrays, so nothing of encoder and decoder can be in the penalty's graph."""
+    """The pairs are given as arrays, so nothing of encoder and decoder can be in the penalty's
+    graph."""
     made = Tensor(REAL[0]) * 2.0
     w = Tensor(A)
     *_, penalty = penalized_logits(lambda x: x @ w, (made.data,), FAKE[:1], "roth")
@@ -175,7 +190,7 @@ def test_no_gradient_reaches_what_made_the_pairs():
         grad(penalty, made)
 
 
-# ------------------------------------------------------------------------------------------------ annealing, errors
+# ------------------------------------------------------------------------------- annealing, errors
 
 def test_annealing():
     assert annealed(0.5, 0.0) == 0.5
@@ -193,9 +208,11 @@ def test_what_is_refused():
         penalized_logits(linear, REAL, FAKE, "r3")
     with pytest.raises(ValueError, match="wgan-gp draws points .* give rng"):
         penalized_logits(linear, REAL, FAKE, "wgan-gp")
-    with pytest.raises(ValueError, match=r"inputs\[0\]: expected a batch of 6 as in logits, got shape \(3,\)"):
+    with pytest.raises(ValueError,
+                       match=r"inputs\[0\]: expected a batch of 6 as in logits, got shape \(3,\)"):
         squared_gradient_norms(linear(*map(Tensor, REAL)), Tensor(A))
-    with pytest.raises(ValueError, match=r"inputs\[1\]"):       # a discriminator that does not look at z
+    # a discriminator that does not look at z
+    with pytest.raises(ValueError, match=r"inputs\[1\]"):
         penalized_logits(lambda x, z: x @ A, REAL, FAKE, "roth")
     with pytest.raises(ValueError, match="real, fake: expected arrays of one batch size"):
         penalized_logits(linear, REAL, [x[:4] for x in FAKE], "unweighted")

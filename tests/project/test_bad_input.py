@@ -1,4 +1,5 @@
-"""Bad input to the public functions: each gets an error that says the argument, what came and what was expected."""
+"""Bad input to the public functions: each gets an error that says the argument, what came and what
+was expected."""
 
 import tempfile
 
@@ -1180,7 +1181,8 @@ WHOLE = {
     "small_ali": lambda yes: nets.small_ali(8, yes),
     "Adam lr": lambda yes: optim.Adam(lin, yes),
     "kid folds": lambda yes: metrics.classifier_two_sample(f(8, 2), f(8, 2), folds=yes),
-    "splits": lambda yes: metrics.inception_score(lambda x: f(4, 2) / 2, u8(4, 8, 8, 3), splits=yes),
+    "splits": lambda yes: metrics.inception_score(lambda x: f(4, 2) / 2, u8(4, 8, 8, 3),
+                                                  splits=yes),
     "features width": lambda yes: metrics.features(u8(4, 8, 8, 3), width=yes),
     "make_shapes": lambda yes: shapes.make_shapes(yes),
     "make_shapes frames": lambda yes: shapes.make_shapes(1, frames=yes),
@@ -1209,7 +1211,9 @@ def test_bad_input_is_named(name):
 def test_true_is_no_whole_number(name):
     for yes in YES:
         error, came, _ = attempt(lambda: WHOLE[name](yes))
-        assert isinstance(error, (TypeError, ValueError)) and "expected" in str(error) and "True" in str(error), came
+        assert isinstance(error, (TypeError,
+                                  ValueError)) and "expected" in str(error) and "True" in str(
+                                      error), came
 
 
 @pytest.mark.parametrize("planted", [

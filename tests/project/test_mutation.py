@@ -1,4 +1,5 @@
-"""The mutation check itself: the alterations of a small source, and one fatal mutant that the real suite notices."""
+"""The mutation check itself: the alterations of a small source, and one fatal mutant that the real
+suite notices."""
 
 import tempfile
 
@@ -33,7 +34,8 @@ extern "C" __global__ void __launch_bounds__(256) kernel(const REAL* x, REAL* ou
 
 
 def altered(file, text):
-    """{(line, after)} of all mutants of the text; each of them differs from it in that line alone."""
+    """{(line, after)} of all mutants of the text; each of them differs from it in that line
+    alone."""
     mutants = mutants_of(file, text)
     for mutant in mutants:
         old, new = text.splitlines(), mutant.applied(text).splitlines()
@@ -45,19 +47,22 @@ def altered(file, text):
 
 def test_the_alterations_of_rules():
     assert altered("rules.py", RULES) == {
-        (8, "operator", "((k) - (1))"), (8, "constant", "2"), (8, "cotangent dropped", "(c * 0 + 1)"),
-        (13, "sign flipped", "-(g / b)"), (13, "operator", "((g) * (b))"), (13, "operands swapped", "((b) / (g))"),
+        (8, "operator", "((k) - (1))"), (8, "constant", "2"),
+        (8, "cotangent dropped", "(c * 0 + 1)"), (13, "sign flipped", "-(g / b)"),
+        (13, "operator", "((g) * (b))"), (13, "operands swapped", "((b) / (g))"),
         (13, "cotangent dropped", "(g * 0 + 1)"),
-        (14, "sign flipped", "-(matmul(g, swapaxes(a, -1, -2)))"), (14, "cotangent dropped", "(g * 0 + 1)"),
-        (14, "operands swapped", "matmul(swapaxes(a, -1, -2), g)"), (14, "transposition left out", "a"),
-        (14, "constant", "2"), (14, "constant", "3"),
+        (14, "sign flipped", "-(matmul(g, swapaxes(a, -1, -2)))"),
+        (14, "cotangent dropped", "(g * 0 + 1)"),
+        (14, "operands swapped", "matmul(swapaxes(a, -1, -2), g)"),
+        (14, "transposition left out", "a"), (14, "constant", "2"), (14, "constant", "3"),
         (15, "sign flipped", "-(_shift(g, 3))"), (15, "cotangent dropped", "(g * 0 + 1)"),
         (15, "operands swapped", "_shift(3, g)"), (15, "constant", "4")}
 
 
 def test_the_alterations_of_a_kernel():
     assert altered("kernel.cu", KERNEL) == {
-        (3, "index", ".y"), (3, "operator", " - "), (3, "constant", "3"), (4, "operator", " <= "), (5, "sign flipped", "")}
+        (3, "index", ".y"), (3, "operator", " - "), (3, "constant", "3"), (4, "operator", " <= "),
+        (5, "sign flipped", "")}
 
 
 def test_every_file_is_altered_and_has_tests():
@@ -66,7 +71,8 @@ def test_every_file_is_altered_and_has_tests():
         for name in TESTS[file]:
             module, _, test = name.partition("::")
             assert f"def {test}(" in (ROOT / "tests" / f"{module}.py").read_text() or not test, name
-    sources = {f"ldf_np/{p.name}" for p in (ROOT / "ldf_np").glob("*.py") if ".defvjp" in p.read_text()}
+    sources = {f"ldf_np/{p.name}" for p in (ROOT / "ldf_np").glob("*.py")
+               if ".defvjp" in p.read_text()}
     sources |= {f"kernels/{p.name}" for p in (ROOT / "kernels").glob("*.cu")}
     assert sources <= set(FILES), "rules or kernels that nobody alters"
 
@@ -87,20 +93,25 @@ def copy():
 
 def find(file, before, after, what):
     """The mutant of a file that turns ``before`` into ``after``."""
-    return next(m for m in mutants_of(file, (ROOT / file).read_text()) if (m.before, m.after, m.what) == (before, after, what))
+    return next(m for m in mutants_of(file, (ROOT / file).read_text())
+                if (m.before, m.after, m.what) == (before, after, what))
 
 
 def test_a_fatal_mutant_is_noticed_and_none_is_not(copy):
-    mutant = find("ldf_np/losses.py", "-softplus_mean(fake)", "(softplus_mean(fake))", "sign flipped")
+    mutant = find("ldf_np/losses.py", "-softplus_mean(fake)", "(softplus_mean(fake))",
+                  "sign flipped")
     assert copy.notices(mutant, 300)
-    assert copy.passes(mutant.file, 300)                                         # negative control: unaltered again
+    # negative control: unaltered again
+    assert copy.passes(mutant.file, 300)
 
 
 def test_the_copys_own_kernels_run(copy):
     """And not the checkout's, to which an editable install maps them."""
-    assert copy.notices(find("kernels/penalty.py", "before + sums", "((before) - (sums))", "operator"), 300)
+    assert copy.notices(find("kernels/penalty.py", "before + sums", "((before) - (sums))",
+                             "operator"), 300)
 
 
 def test_a_hang_is_noticed(copy):
     start = (ROOT / "ldf_np/losses.py").read_text().index("KINDS =")
-    assert copy.notices(Mutant("ldf_np/losses.py", 1, "hang", "", "while True: pass\n", start, start), 3)
+    assert copy.notices(Mutant("ldf_np/losses.py", 1, "hang", "", "while True: pass\n", start,
+                               start), 3)

@@ -1,4 +1,5 @@
-"""The shape of the package: imports only go down, `import ldf_np` is light, a wheel works outside the checkout."""
+"""The shape of the package: imports only go down, `import ldf_np` is light, a wheel works outside
+the checkout."""
 
 import ast
 import json
@@ -13,7 +14,8 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-# The floors of the house, lowest first. A module may import modules of its own floor and of those below.
+# The floors of the house, lowest first. A module may import modules of its own floor and of those
+# below.
 FLOORS = [
     {"kernels", "files", "expect", "gaussian", "gaussian_theory", "gaussian_curves",
      "gaussian_experiments"},
@@ -26,22 +28,25 @@ FLOORS = [
     {"hierarchy", "apart", "nets", "patch_nets"},
     {"linear_ldf"},
 ]
-# These import whatever they need, and ali and the floors above it may import them; that no cycle is left keeps
-# "never upward" true for them as well.
+# These import whatever they need, and ali and the floors above it may import them; that no cycle is
+# left keeps "never upward" true for them as well.
 BESIDE = {"training", "checkpoint", "records", "metrics", "plots", "report", "experiment", "data"}
 LOWEST_TO_IMPORT_BESIDE = next(k for k, rooms in enumerate(FLOORS) if "ali" in rooms)
 # Closed rooms: what else of ldf_np they may import.
 THEORY = {"gaussian", "gaussian_theory", "gaussian_curves", "gaussian_experiments"}
-ONLY = {"kernels": {"kernels"}, "files": set(), "threads": {"backend", "expect", "parallel"}, **dict.fromkeys(THEORY, THEORY)}
+ONLY = {"kernels": {"kernels"}, "files": set(), "threads": {"backend", "expect", "parallel"},
+        **dict.fromkeys(THEORY, THEORY)}
 
 
-# ---------------------------------------------------------------------------------------------------- imports
+# ----------------------------------------------------------------------------------------- imports
 
 
 def read_sources():
-    """Map the name of every library module ("ldf_np.engine", "ldf_np.kernels.conv") to its source."""
+    """Map the name of every library module ("ldf_np.engine", "ldf_np.kernels.conv") to its
+    source."""
     sources = {}
-    for folder, prefix in ((CHECKOUT / "ldf_np", ["ldf_np"]), (CHECKOUT / "kernels", ["ldf_np", "kernels"])):
+    for folder, prefix in ((CHECKOUT / "ldf_np", ["ldf_np"]),
+                           (CHECKOUT / "kernels", ["ldf_np", "kernels"])):
         for path in sorted(folder.rglob("*.py")):
             parts = prefix + list(path.relative_to(folder).with_suffix("").parts)
             sources[".".join(parts)] = path.read_text(encoding="utf-8")
@@ -49,16 +54,19 @@ def read_sources():
 
 
 def imported_modules(name, source, known):
-    """Yield the absolute name of each module that the module `name` imports, at its top or inside a function."""
+    """Yield the absolute name of each module that the module `name` imports, at its top or inside a
+    function."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
-            if node.level:  # one dot is the package that `name` lies in, each further dot its parent
+            # one dot is the package that `name` lies in, each further dot its parent
+            if node.level:
                 package = name.split(".")[: -node.level]
                 base = ".".join(package + ([node.module] if node.module else []))
-            for alias in node.names:  # `from . import ops` imports the module ops, not a name of the package
+            # `from . import ops` imports the module ops, not a name of the package
+            for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 yield inner if inner in known or f"{inner}.__init__" in known else base
 
@@ -84,7 +92,8 @@ def import_faults(sources):
             faults.append(f"{name} has no floor: add {here!r} to FLOORS in tests/test_packaging.py")
             continue
         for target in imported_modules(name, source, sources):
-            if target.split(".")[0] in ("cupy", "cupyx", "cupy_backends") and name != "ldf_np.kernels.cuda":
+            if target.split(".")[0] in ("cupy", "cupyx",
+                                        "cupy_backends") and name != "ldf_np.kernels.cuda":
                 faults.append(f"{name} imports {target}: only kernels/cuda.py may")
             if target.split(".")[0] != "ldf_np":
                 continue
@@ -98,12 +107,15 @@ def import_faults(sources):
                 faults.append(f"{name} imports {target}: {here} stands on its own")
             elif there in BESIDE and here not in BESIDE and floor(here) < LOWEST_TO_IMPORT_BESIDE:
                 faults.append(f"{name} imports {target}: upward")
-            elif here not in BESIDE and there not in BESIDE and (floor(there) is None or floor(there) > floor(here)):
+            elif here not in BESIDE and there not in BESIDE and (
+                floor(there) is None or floor(there) > floor(here)):
                 faults.append(f"{name} imports {target}: upward")
-    # Take away rooms that import none of those left, or that none of them imports: only circles cannot be taken away.
+    # Take away rooms that import none of those left, or that none of them imports: only circles
+    # cannot be taken away.
     rooms = set(graph) | {there for targets in graph.values() for there in targets}
     while free := {
-        one for one in rooms if not graph.get(one, set()) & rooms or not any(one in graph.get(r, set()) for r in rooms)
+        one for one in rooms if not graph.get(one, set()) & rooms
+        or not any(one in graph.get(r, set()) for r in rooms)
     }:
         rooms -= free
     if rooms:
@@ -157,12 +169,13 @@ def test_a_planted_fault_is_found(name, line, complaint):
     assert any(complaint in fault for fault in faults), faults
 
 
-# ------------------------------------------------------------------------------------------------- in a process
+# ------------------------------------------------------------------------------------ in a process
 
 
 def run_python(code, **options):
     """Run `code` in a fresh interpreter and return what it printed, read as JSON."""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, **options)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                            timeout=120, **options)
     assert result.returncode == 0, f"{code}\nfailed with\n{result.stderr}"
     return json.loads(result.stdout)
 
@@ -184,12 +197,13 @@ def test_tests_run_on_this_checkout():
     assert Path(ldf_np.kernels.__file__).resolve() == CHECKOUT / "kernels" / "__init__.py"
 
 
-# ------------------------------------------------------------------------------------------------------- wheel
+# ------------------------------------------------------------------------------------------- wheel
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel built, without the network, from a copy of the tree: nothing is left behind in the checkout."""
+    """A wheel built, without the network, from a copy of the tree: nothing is left behind in the
+    checkout."""
     tree = tmp_path_factory.mktemp("tree")
     for name in ("setup.py", "pyproject.toml", "LICENSE"):
         shutil.copy(CHECKOUT / name, tree)
@@ -198,7 +212,8 @@ def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp("wheel")
     build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
     result = subprocess.run(
-        [sys.executable, "-c", build, str(out)], cwd=tree, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", build, str(out)], cwd=tree, capture_output=True, text=True,
+        timeout=120
     )
     assert result.returncode == 0, f"building the wheel failed:\n{result.stdout}\n{result.stderr}"
     (path,) = out.glob("*.whl")
@@ -224,8 +239,10 @@ def test_wheel_works_outside_the_checkout(wheel, tmp_path):
         archive.extractall(site)
     code = (
         "import sys, json, ldf_np, ldf_np.kernels, ldf_np.data\n"
-        "print(json.dumps({n: m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'ldf_np'}))"
+        "print(json.dumps({n: m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == "
+        "'ldf_np'}))"
     )
     files = run_python(code, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)})
     assert {"ldf_np", "ldf_np.kernels", "ldf_np.data"} <= set(files)
-    assert [name for name, file in files.items() if not Path(file).resolve().is_relative_to(site.resolve())] == []
+    assert [name for name, file in files.items()
+            if not Path(file).resolve().is_relative_to(site.resolve())] == []

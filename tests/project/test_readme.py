@@ -1,4 +1,5 @@
-"""The README tells the truth: its block prints what it says, its line counts and its files are those of the tree."""
+"""The README tells the truth: its block prints what it says, its line counts and its files are
+those of the tree."""
 
 import contextlib
 import io
@@ -55,7 +56,8 @@ def test_named_files_and_targets_exist():
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for path in re.findall(r"\]\(([\w./-]+)\)", README) + re.findall(r"^python (\S+)", README, re.MULTILINE):
+    for path in re.findall(
+        r"\]\(([\w./-]+)\)", README) + re.findall(r"^python (\S+)", README, re.MULTILINE):
         assert (CHECKOUT / path).exists(), path
 
 

@@ -1,4 +1,5 @@
-"""The benchmark of several processes: its model against what can be said by hand, and a short run of all of it."""
+"""The benchmark of several processes: its model against what can be said by hand, and a short run
+of all of it."""
 
 import json
 import os
@@ -32,10 +33,13 @@ def test_the_line_through_the_parts_of_a_batch():
 def test_a_model_without_exchanges_keeps_the_part_that_no_rank_takes_over():
     curves = scaling.modelled(0.1, 0.01, {}, Namespace(batch=64, **LINKS))
     for small in ("ring", "tree"):
-        each, whole = (dict(curves[f"batch 64 {how}, small sums by {small}"]) for how in ("a rank", "in all"))
+        each, whole = (dict(curves[f"batch 64 {how}, small sums by {small}"])
+                       for how in ("a rank", "in all"))
         assert list(each.values()) == pytest.approx([1.0] * len(each))
-        assert whole[1] == pytest.approx(1) and whole[8] == pytest.approx(0.74 / (8 * (0.1 + 0.01 * 8)))
-    slow = scaling.modelled(0.1, 0.01, {"gradients": (1, 1e6, 1.0)}, Namespace(batch=64, **LINKS))       # negative control
+        assert whole[
+            1] == pytest.approx(1) and whole[8] == pytest.approx(0.74 / (8 * (0.1 + 0.01 * 8)))
+    # negative control
+    slow = scaling.modelled(0.1, 0.01, {"gradients": (1, 1e6, 1.0)}, Namespace(batch=64, **LINKS))
     assert all(dict(points)[2] < 0.95 for points in slow.values())
 
 
@@ -43,12 +47,15 @@ def test_a_model_without_exchanges_keeps_the_part_that_no_rank_takes_over():
 @needs_mpi[1]
 @needs_mpi[2]
 def test_the_program_in_short(tmp_path):
-    ended = subprocess.run([sys.executable, CHECKOUT / "benchmarks" / "scaling.py", "--steps", "1", "--batch", "8", "--out",
-                            tmp_path], env=os.environ | SETTINGS, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run([sys.executable, CHECKOUT / "benchmarks" / "scaling.py", "--steps", "1",
+                            "--batch", "8", "--out", tmp_path], env=os.environ | SETTINGS,
+                            capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     found = json.loads((tmp_path / "results.json").read_text())
-    assert set(found["measured"]) == {"1", "2"} and (tmp_path / "scaling.png").stat().st_size > 10_000
+    assert set(found["measured"]) == {"1", "2"} and (tmp_path
+                                                     / "scaling.png").stat().st_size > 10_000
     assert found["measured"]["1"]["bottom"]["exchanged"] == {}
     calls, size, seconds = found["measured"]["2"]["bottom"]["exchanged"]["gradients"]
-    assert calls == 2 and size == 4 * 1_206_476 and seconds > 0         # float32, of both optimisers
+    # float32, of both optimisers
+    assert calls == 2 and size == 4 * 1_206_476 and seconds > 0
     assert "2 ranks, bottom, a batch each:" in ended.stdout and "levels apart" in ended.stdout

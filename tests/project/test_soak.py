@@ -1,4 +1,5 @@
-"""The short form of tests/tools/soak.py: over some hundred steps nothing that a step makes stays alive. No times."""
+"""The short form of tests/tools/soak.py: over some hundred steps nothing that a step makes stays
+alive. No times."""
 
 import gc
 import tracemalloc
@@ -14,7 +15,8 @@ STEPS = 100
 
 @pytest.fixture(autouse=True)
 def small_and_alone():
-    """One thread, and a garbage collector that does not look again at what was there before the test."""
+    """One thread, and a garbage collector that does not look again at what was there before the
+    test."""
     ldf.set_num_threads(1)
     gc.collect()
     gc.freeze()
@@ -47,7 +49,8 @@ def test_nothing_stays(name):
 
 
 def leaking(name, what):
-    """A model whose steps keep ``what`` (a callable) of the batch they are given; it, and its data."""
+    """A model whose steps keep ``what`` (a callable) of the batch they are given; it, and its
+    data."""
     model, x = models(0)[name]
     kept, advance = [], model._step
 

@@ -1,5 +1,5 @@
-"""NumPy and CUDA agree: every operation and its derivatives, whole training steps, and one seed's noise. On the emulator
-everywhere, and on a card where there is one (pytest -m cuda)."""
+"""NumPy and CUDA agree: every operation and its derivatives, whole training steps, and one seed's
+noise. On the emulator everywhere, and on a card where there is one (pytest -m cuda)."""
 
 import sys
 import types
@@ -31,10 +31,11 @@ def device(request):
     return Device(request.param)
 
 
-# ------------------------------------------------------------------------------------------------------ operations
+# -------------------------------------------------------------------------------------- operations
 
 def derivatives(function, arguments):
-    """The result, the first derivatives along a direction, and the derivatives of those along another."""
+    """The result, the first derivatives along a direction, and the derivatives of those along
+    another."""
     tensors = [Tensor(a) for a in arguments]
     y = function(*tensors)
     outputs = [y]
@@ -59,15 +60,19 @@ def test_every_operation(device, name, function, _, args):
 
 
 OTHERS = {
-    "conv2d": (lambda x, w, b: conv2d(x, w, 2, 1, b, 0.1), [values(2, 5, 4, 3), values(3, 3, 3, 4, seed=1), values(4, seed=2)]),
-    "conv2d, no bias": (lambda x, w: conv2d(x, w, (1, 2)), [values(2, 5, 4, 3), values(3, 2, 3, 4, seed=1)]),
+    "conv2d": (lambda x, w, b: conv2d(x, w, 2, 1, b, 0.1),
+               [values(2, 5, 4, 3), values(3, 3, 3, 4, seed=1), values(4, seed=2)]),
+    "conv2d, no bias": (lambda x, w: conv2d(x, w, (1, 2)),
+                        [values(2, 5, 4, 3), values(3, 2, 3, 4, seed=1)]),
     "conv_transpose2d": (lambda y, w, b: conv_transpose2d(y, w, 2, 1, (6, 5), b, 0.1),
                          [values(2, 3, 3, 4), values(4, 3, 3, 4, seed=1), values(3, seed=2)]),
-    "conv2d_weight": (lambda x, y: conv2d_weight(x, y, 3, 1, 1), [values(2, 4, 4, 3), values(2, 4, 4, 2, seed=1)]),
+    "conv2d_weight": (lambda x, y: conv2d_weight(x, y, 3, 1, 1),
+                      [values(2, 4, 4, 3), values(2, 4, 4, 2, seed=1)]),
     "normalize": (lambda x: normalize(x)[0], [values(6, 3)]),
     "row_dots": (row_dots, [values(3, 4, 2), values(3, 4, 2, seed=1)]),
     "scale_rows": (scale_rows, [values(3, 4, 2), values(3, seed=1)]),
-    "weighted_norms": (lambda l, a, b: weighted_norms(l, a, b, signs=ldf.asarray(np.array([1.0, -1, 1]))),
+    "weighted_norms": (lambda l, a, b: weighted_norms(l, a, b,
+                                                      signs=ldf.asarray(np.array([1.0, -1, 1]))),
                        [values(3), values(3, 4, 2), values(3, 5, seed=1)]),
 }
 
@@ -86,18 +91,22 @@ def test_a_difference_is_noticed(device):
         agree(device, scale_rows, values(3, 4, 2), values(3, seed=1))
 
 
-# -------------------------------------------------------------------------------------------------- training steps
+# ---------------------------------------------------------------------------------- training steps
 
 def image_ali(dtype=np.float32, penalty="roth"):
-    """ALI on images of 8 x 8 that uses every kernel a training step can: convolutions both ways, normalisation with and
-    without scale, dropout, tanh, leaky ReLU, stochastic codes."""
+    """ALI on images of 8 x 8 that uses every kernel a training step can: convolutions both ways,
+    normalisation with and without scale, dropout, tanh, leaky ReLU, stochastic codes."""
     rng = ldf.Generator(0)
-    encoder = Encoder(nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(0.1)),
+    encoder = Encoder(nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), nn.BatchNorm(4),
+                                    nn.LeakyReLU(0.1)),
                       nn.Sequential(nn.Flatten(), nn.Linear(64, 6, rng=rng)), stochastic=True)
-    decoder = Decoder(nn.Sequential(nn.Linear(3, 64, rng=rng), nn.Reshape(4, 4, 4), nn.BatchNorm(4, affine=False)),
-                      nn.Sequential(nn.Tanh(), nn.ConvTranspose2d(4, 3, 4, 2, 1, rng=rng), nn.Sigmoid()))
+    decoder = Decoder(nn.Sequential(nn.Linear(3, 64, rng=rng), nn.Reshape(4, 4, 4),
+                                    nn.BatchNorm(4, affine=False)),
+                      nn.Sequential(nn.Tanh(), nn.ConvTranspose2d(4, 3, 4, 2, 1, rng=rng),
+                                    nn.Sigmoid()))
     discriminator = Discriminator(
-        nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, rng=rng), nn.LeakyReLU(0.1), nn.Flatten(), nn.Dropout(0.2, rng=ldf.Generator(9))),
+        nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, rng=rng), nn.LeakyReLU(0.1), nn.Flatten(),
+                      nn.Dropout(0.2, rng=ldf.Generator(9))),
         nn.Sequential(nn.Linear(3, 8, rng=rng), nn.LeakyReLU(0.1)),
         nn.Sequential(nn.Linear(72, 80, rng=rng), nn.LeakyReLU(0.1), nn.Linear(80, 1, rng=rng)))
     model = ALI(encoder, decoder, discriminator, 3, seed=1, penalty=penalty)
@@ -121,7 +130,8 @@ def trained(make, x, steps, dtype=np.float32, start=None):
 @pytest.mark.parametrize("dtype, bound", [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_twenty_steps_of_ali(device, dtype, bound):
     x = np.tanh(values(12, 8, 8, 3))
-    start = image_ali(dtype).state_dict()       # drawn in float32, in which the two agree to rounding
+    # drawn in float32, in which the two agree to rounding
+    start = image_ali(dtype).state_dict()
     expected = trained(lambda: image_ali(dtype), x, 20, dtype, start)
     with device.active():
         actual = trained(lambda: image_ali(dtype), x, 20, dtype, start)
@@ -138,26 +148,32 @@ def test_every_penalty(device, penalty):
 
 
 def test_a_whole_step_runs_through_the_kernels(device):
-    """ALI and a GAN, a step each: all kernels but the one that only a second derivative of a normalisation needs."""
+    """ALI and a GAN, a step each: all kernels but the one that only a second derivative of a
+    normalisation needs."""
     if device.emulator is None:
         pytest.skip("launches are counted by the emulator")
     with device.active():
         trained(image_ali, np.tanh(values(12, 8, 8, 3)), 1)
         nets.mlp_gan(5, 4, hidden=8).step(values(6, 5, dtype=np.float32))
-    everything = {name for path in cuda.FOLDER.glob("*.cu") for name in kernel_names(path.read_text())}
+    everything = {name for path in cuda.FOLDER.glob("*.cu")
+                  for name in kernel_names(path.read_text())}
     assert everything - set(device.emulator.launched) == {"normalize_vjp_x"}
 
 
 @pytest.mark.parametrize("make", [
     lambda **s: nets.mlp_gan(4, 3, hidden=8, **s),
-    lambda **s: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16, **s)], ids=["top", "joint"])
+    lambda **s: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16, **s)],
+    ids=["top", "joint"])
 def test_the_gans(device, make):
-    x = np.tanh(values(12, 4) if make().sample(1).ndim == 2 else values(12, 2, 8, 8, 3)).astype(np.float32)
+    x = np.tanh(values(12, 4) if make().sample(1).ndim == 2
+                else values(12, 2, 8, 8, 3)).astype(np.float32)
 
     def fit():
         model = make()
         history = model.fit(x, steps=4, batch_size=6)
-        return weights(model), model.sample(3, ldf.Generator(3)), np.array([v for v in history.losses.values()])
+        return weights(model), model.sample(3,
+                                            ldf.Generator(
+                                                3)), np.array([v for v in history.losses.values()])
 
     expected = fit()
     with device.active():
@@ -165,14 +181,15 @@ def test_the_gans(device, make):
             close(one, other, 2e-4)
 
 
-# ------------------------------------------------------------------------------------------------------- one graph
+# --------------------------------------------------------------------------------------- one graph
 
 @pytest.mark.parametrize("make, shape", [
     (image_ali, (12, 8, 8, 3)), (lambda: nets.mlp_gan(4, 3, hidden=8), (12, 4)),
-    (lambda: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16), (12, 2, 8, 8, 3))], ids=["ALI", "top", "joint"])
+    (lambda: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16), (12, 2, 8, 8, 3))],
+    ids=["ALI", "top", "joint"])
 def test_a_recorded_step_is_the_step(device, make, shape):
-    """Trained by replays and trained without: the same weights, losses and noise to the last bit, over epochs (whose
-    order the host draws from the same stream)."""
+    """Trained by replays and trained without: the same weights, losses and noise to the last bit,
+    over epochs (whose order the host draws from the same stream)."""
     x = np.tanh(values(*shape)).astype(np.float32)
 
     def fit(model, **options):
@@ -188,7 +205,8 @@ def test_a_recorded_step_is_the_step(device, make, shape):
             patch.setattr(cuda, "new_graph", lambda: made.append(new_graph()) or made[0])
             patch.setattr(type(new_graph()), "replay", counting(type(new_graph()).replay, made))
             actual = fit(make())
-        assert len(made) == 1 + 9 - graph.WARM_UP       # one graph, replayed in each step after the warm-up
+        # one graph, replayed in each step after the warm-up
+        assert len(made) == 1 + 9 - graph.WARM_UP
     np.testing.assert_array_equal(actual[0], expected[0])
     assert actual[1] == expected[1] and actual[2] == expected[2]
 
@@ -199,7 +217,8 @@ def counting(method, calls):
 
 
 def test_what_cannot_be_recorded_runs_without_a_graph(device):
-    """A model that looks at its numbers on the host while it computes: one warning, and the same result."""
+    """A model that looks at its numbers on the host while it computes: one warning, and the same
+    result."""
     class Looking(nn.Module):
         def forward(self, x):
             assert float(x.data.sum()) < 1e9
@@ -220,12 +239,13 @@ def test_what_cannot_be_recorded_runs_without_a_graph(device):
         warnings.simplefilter("always")
         if device.emulator is not None:
             device.emulator.new_graph = Refusing
-        close(fit(), expected, 5e-3)        # biases before a normalisation: Adam steps along the rounding of a gradient of 0
+        # biases before a normalisation: Adam steps along the rounding of a gradient of 0
+        close(fit(), expected, 5e-3)
     said = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
     assert len(said) == 1 and "cannot be recorded as a CUDA graph and runs without one" in said[0]
 
 
-# ------------------------------------------------------------------------------------------------- what goes wrong
+# --------------------------------------------------------------------------------- what goes wrong
 
 def test_a_mixture_of_arrays(device):
     here = np.ones((2, 2), np.float32)
@@ -233,9 +253,12 @@ def test_a_mixture_of_arrays(device):
         if device.emulator is None:
             other = ldf.asarray(here)
         else:
-            other = type("ndarray", (), {"__module__": "cupy", "ndim": 2, "dtype": here.dtype, "shape": here.shape})()
+            other = type("ndarray", (), {"__module__": "cupy", "ndim": 2, "dtype": here.dtype,
+                                         "shape": here.shape})()
         with pytest.MonkeyPatch.context() as patch:
             if device.emulator is not None:
                 patch.setitem(sys.modules, "cupy", types.ModuleType("cupy"))
-            with pytest.raises(TypeError, match=r"expected arrays on one device, got numpy float32\[2, 2\], cupy float32"):
+            with pytest.raises(TypeError,
+                               match=r"expected arrays on one device, got numpy float32\[2, 2\], "
+                                     r"cupy float32"):
                 cuda.on_device(here, other)

@@ -1,4 +1,5 @@
-"""Arrays from and for other libraries (DLPack), and one clear sentence for each way in which CUDA can be missing."""
+"""Arrays from and for other libraries (DLPack), and one clear sentence for each way in which CUDA
+can be missing."""
 
 import subprocess
 import sys
@@ -30,7 +31,8 @@ def test_an_array_of_another_library_is_taken_without_a_copy():
     tensor = ldf.Tensor(Foreign(array))
     assert np.shares_memory(tensor.data, array) and tensor.dtype == np.float64
     assert ldf.Tensor(Foreign(np.arange(3))).dtype == np.float32         # integers, as elsewhere
-    with pytest.raises(TypeError, match="on the CPU or a CUDA device, got Foreign on DLPack device 8"):
+    with pytest.raises(TypeError,
+                       match="on the CPU or a CUDA device, got Foreign on DLPack device 8"):
         ldf.Tensor(Foreign(array, (8, 0)))
 
 
@@ -54,7 +56,7 @@ def test_a_tensor_on_the_device_goes_to_and_from_pytorch():
     assert ldf.Tensor(there).data.data.ptr == tensor.data.data.ptr
 
 
-# ------------------------------------------------------------------------------------------------- what is missing
+# --------------------------------------------------------------------------------- what is missing
 
 class RuntimeFault(RuntimeError):
     pass
@@ -71,17 +73,20 @@ def fake_cupy(devices=0, driver=13000, built=13000, fault=None, use_fault=None):
         if use_fault:
             raise RuntimeFault(use_fault)
 
-    runtime = types.SimpleNamespace(getDeviceCount=count, setDevice=lambda number: None, driverGetVersion=lambda: driver,
+    runtime = types.SimpleNamespace(getDeviceCount=count, setDevice=lambda number: None,
+                                    driverGetVersion=lambda: driver,
                                     runtimeGetVersion=lambda: built)
     return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime), zeros=zeros)
 
 
 FAULTS = {
-    "no device": (fake_cupy(), "found no CUDA device: check that nvidia-smi lists one, or use the CPU"),
+    "no device":
+    (fake_cupy(), "found no CUDA device: check that nvidia-smi lists one, or use the CPU"),
     "no driver": (fake_cupy(driver=0, fault="cudaErrorInsufficientDriver"),
                   "found no NVIDIA driver .*InsufficientDriver.*: install one"),
     "an old driver": (fake_cupy(driver=12020, fault="cudaErrorInsufficientDriver"),
-                      r'driver knows CUDA 12, but this CuPy is for CUDA 13 .*: update the driver, or pip'),
+                      r'driver knows CUDA 12, but this CuPy is for CUDA 13 .*: update the driver, '
+                      r'or pip'),
     "a broken device": (fake_cupy(devices=1, use_fault="cudaErrorUnknown"),
                         "no usable CUDA device .*cudaErrorUnknown.*nvidia-smi"),
 }
@@ -102,7 +107,9 @@ def test_cuda_that_cannot_be_used(name, monkeypatch, capsys):
 
 def test_cupy_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(RuntimeError, match=r'the CUDA backend needs CuPy \(.*\): pip install "ldf_np\[cuda12\]" or'):
+    with pytest.raises(RuntimeError,
+                       match=r'the CUDA backend needs CuPy \(.*\): pip install "ldf_np\[cuda12\]" '
+                             r'or'):
         cuda.load_cupy()
 
 
@@ -110,19 +117,23 @@ def test_out_of_memory_names_the_operation():
     def hungry(x):
         raise MemoryError("Out of memory allocating 8 bytes")
 
-    with pytest.raises(MemoryError, match=r"hungry\(float64\[2\]\): out of memory \(Out of memory allocating 8 bytes\): "
+    with pytest.raises(MemoryError,
+                       match=r"hungry\(float64\[2\]\): out of memory \(Out of memory allocating 8 "
+                             r"bytes\): "
                                           "use a smaller batch"):
         ldf.engine.operation(hungry)(ldf.Tensor(np.ones(2)))
 
 
 def test_arrays_too_large_for_the_kernels_are_refused():
-    with pytest.raises(ValueError, match="too large for the CUDA kernels, which count elements in 32 bits"):
+    with pytest.raises(ValueError,
+                       match="too large for the CUDA kernels, which count elements in 32 bits"):
         ldf.kernels.conv._fitting([(0, 2 ** 31, 0, 1)])
 
 
 def test_the_precision_has_pytorchs_names():
     assert ldf.get_float32_matmul_precision() == "highest"
-    with pytest.raises(ValueError, match="precision: expected \"highest\" or \"high\", got 'medium'"):
+    with pytest.raises(ValueError,
+                       match="precision: expected \"highest\" or \"high\", got 'medium'"):
         ldf.set_float32_matmul_precision("medium")
 
 

@@ -1,8 +1,9 @@
-"""Several processes train as one does, to rounding; one that dies ends all; another number of them goes on.
+"""Several processes train as one does, to rounding; one that dies ends all; another number of them
+goes on.
 
-The bound: all weights, running statistics and losses, numbers about 1, within 1e-5 of one another after a few float32 steps;
-5e-7 was measured. (The networks have no bias just before a batch normalisation: its gradient is nothing but rounding, which
-Adam makes as large as any other.)
+The bound: all weights, running statistics and losses, numbers about 1, within 1e-5 of one another
+after a few float32 steps; 5e-7 was measured. (The networks have no bias just before a batch
+normalisation: its gradient is nothing but rounding, which Adam makes as large as any other.)
 """
 
 import importlib.util
@@ -25,14 +26,17 @@ from ldf_np.runtime import distributed as parallel
 
 PROGRAM = Path(__file__).parents[1] / "tools" / "ranks.py"
 BOUND = 1e-5
-MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent),
+                                                      os.environ.get("PATH", "")]))
 pytestmark = [
     pytest.mark.mpi,
-    pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason='needs mpi4py: pip install "ldf_np[mpi]"'),
+    pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None,
+                       reason='needs mpi4py: pip install "ldf_np[mpi]"'),
     pytest.mark.skipif(MPIRUN is None, reason='needs mpirun: pip install "ldf_np[mpi]" brings it'),
 ]
 # A container's only user is often root, and its machine may have fewer cores than ranks.
-SETTINGS = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_MCA_rmaps_default_mapping_policy":
+SETTINGS = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy":
             ":oversubscribe", "OMPI_MCA_mpi_yield_when_idle": "1"}
 TRAININGS = ["ali", "gan", "joint", "vae", "bottom_first", "together"]
 
@@ -40,7 +44,8 @@ TRAININGS = ["ali", "gan", "joint", "vae", "bottom_first", "together"]
 def mpirun(count, folder, *names, **environment):
     """tests/tools/ranks.py in ``count`` processes."""
     return subprocess.run([MPIRUN, "-n", str(count), sys.executable, PROGRAM, folder, *names],
-                          env=os.environ | SETTINGS | environment, capture_output=True, text=True, timeout=60)
+                          env=os.environ | SETTINGS | environment, capture_output=True, text=True,
+                          timeout=60)
 
 
 def read(folder, what):
@@ -50,7 +55,8 @@ def read(folder, what):
 
 def distance(one, other):
     """The largest difference between two results."""
-    one, other = ({k: a for k, a in found.items() if k != "apart" and not k.startswith("log ")} for found in (one, other))
+    one, other = ({k: a for k, a in found.items() if k != "apart" and not k.startswith("log ")}
+                  for found in (one, other))
     assert set(one) == set(other)
     return max(float(np.abs(one[k] - other[k]).max()) for k in one)
 
@@ -78,16 +84,20 @@ def test_normalisation_over_ranks_to_the_second_derivative(by_two, tmp_path):
 def test_levels_apart_exchange_only_codes(by_two):
     found = read(by_two, "apart")
     assert found["apart"] == 0
-    model, x = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1), values(41, 4, 6, dtype=np.float32)
+    model, x = tiny_ali(
+        6, hidden=5, stochastic=True, final_lr=0.1), values(41, 4, 6, dtype=np.float32)
     model.fit(x.reshape(-1, 6), steps=12, batch_size=16)
     for name, array in model.state_dict().items():
-        np.testing.assert_array_equal(found[f"models.0.{name}"], array)         # the bottom as if there were no top
+        # the bottom as if there were no top
+        np.testing.assert_array_equal(found[f"models.0.{name}"], array)
     order, codes = Generator(0), model.encode(x.reshape(-1, 6)).reshape(41, -1)
     newest = [order.permutation(41)[:32] for _ in range(3)][-1]
-    np.testing.assert_allclose(found["whitening.mean"], codes[newest].mean(axis=0), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found["whitening.mean"], codes[newest].mean(axis=0), rtol=0,
+                               atol=1e-6)
     assert len(found["1 D"]) == 18
     calls, size = found["log codes"]
-    assert calls == 3 and 0 <= size - 3 * 32 * 4 * 5 * 4 < 1000         # float32 codes (32, 4, 5), and what says so
+    # float32 codes (32, 4, 5), and what says so
+    assert calls == 3 and 0 <= size - 3 * 32 * 4 * 5 * 4 < 1000
     assert not {"log gradients", "log statistics", "log losses"} & set(found)
 
 
@@ -109,7 +119,8 @@ def test_an_error_on_one_rank_ends_all_with_its_name(tmp_path):
 def test_what_a_killed_rank_leaves_goes_on_with_another_number(tmp_path, before, after):
     ended = mpirun(before, tmp_path, "dies")
     assert ended.returncode != 0
-    assert f"process rank {before - 1} with PID" in ended.stderr and "signal 9 (Killed)" in ended.stderr    # mpirun's words
+    # mpirun's words
+    assert f"process rank {before - 1} with PID" in ended.stderr and "signal 9 (Killed)" in ended.stderr
     begun = max(int(p.stem[5:]) for p in (tmp_path / "run" / "level 0").glob("step-*.json"))
     assert begun in (6, 7)
     whole = ranks.hierarchy("bottom-first", steps=40)
@@ -127,21 +138,29 @@ def checkpoints(folder, side):
 
 @pytest.fixture(scope="module")
 def gone_on(by_two, tmp_path_factory):
-    """A folder of trainings by sides that are apart, which went on after a rank of the top had been killed or one was told to
-    end: {name: the result}; {name: {side: steps of checkpoints before that}}; what was said."""
+    """A folder of trainings by sides that are apart, which went on after a rank of the top had been
+    killed or one was told to end: {name: the result}; {name: {side: steps of checkpoints before
+    that}}; what was said."""
     folder = tmp_path_factory.mktemp("apart")
     for count in (2, 3):
         ended = mpirun(count, folder / f"killed by {count}", "apart_dies")
         assert ended.returncode != 0 and f"process rank {count - 1} with PID" in ended.stderr
-    for name, killed in {"same": 2, "top": 2, "level 0": 2, "forgetful": 2, "3 to 2": 3, "2 to 3": 2, "other way": 2}.items():
+    for name, killed in {"same": 2, "top": 2, "level 0": 2, "forgetful": 2, "3 to 2": 3, "2 to 3":
+                         2, "other way": 2}.items():
         shutil.copytree(folder / f"killed by {killed}", folder / name)
-    before = {path.name: {side: checkpoints(path, side) for side in ("level 0", "top")} for path in folder.iterdir()}
+    before = {path.name: {side: checkpoints(path, side) for side in ("level 0", "top")}
+              for path in folder.iterdir()}
     for side in ("level 0", "top"):         # is damaged
-        (folder / side / "run" / side / f"step-{before[side][side][-1]:09d}.safetensors").write_bytes(b"nothing")
-    stops = [f"{what}@{name}" for name in ("stop 0", "stop 1", "stop all") for what in ("apart_stopped", "apart_resumed")]
-    ended = [mpirun(2, folder, *[f"apart_resumed@{name}" for name in ("same", "top", "level 0", "3 to 2")], *stops, "forgetful",
+        (folder / side / "run" / side
+         / f"step-{before[side][side][-1]:09d}.safetensors").write_bytes(b"nothing")
+    stops = [f"{what}@{name}" for name in ("stop 0", "stop 1", "stop all")
+             for what in ("apart_stopped", "apart_resumed")]
+    ended = [mpirun(2, folder, *[f"apart_resumed@{name}"
+                                 for name in ("same", "top", "level 0", "3 to 2")], *stops,
+                                 "forgetful",
                     "apart_resumed@forgetful"),
-             mpirun(3, folder, "apart_resumed@2 to 3", "apart_by_two@other way", "apart_resumed@same")]
+             mpirun(3, folder, "apart_resumed@2 to 3", "apart_by_two@other way",
+                    "apart_resumed@same")]
     said = "".join(e.stderr for e in ended)
     assert [e.returncode for e in ended] == [0, 0], said
     return folder, before, said
@@ -150,11 +169,13 @@ def gone_on(by_two, tmp_path_factory):
 def test_sides_that_are_apart_go_on_bit_for_bit(by_two, gone_on):
     """From their newest checkpoints, or from the one before where that is damaged on one side."""
     folder, before, said = gone_on
-    assert before["same"]["top"] == [0, 6] and before["same"]["level 0"][-1] >= 8       # which has made what the top asks for
+    # which has made what the top asks for
+    assert before["same"]["top"] == [0, 6] and before["same"]["level 0"][-1] >= 8
     for name in ("same", "top", "level 0"):
         found = read(folder / name, "apart_resumed")
         assert found["apart"] == distance(found, read(by_two, "apart")) == 0
-        logs = [(folder / name / "run" / side / "metrics.jsonl").read_text().splitlines() for side in ("level 0", "top")]
+        logs = [(folder / name / "run" / side / "metrics.jsonl").read_text().splitlines()
+                for side in ("level 0", "top")]
         assert [[json.loads(line)["step"] for line in log] for log in logs] == [[10], [10]]
     for side in ("level 0", "top"):
         older, newest = before[side][side]
@@ -170,16 +191,21 @@ def test_sides_that_are_apart_go_on_with_another_number_of_ranks(by_two, gone_on
 
 def test_what_a_checkpoint_of_sides_that_are_apart_lacks_is_noticed(by_two, gone_on):
     """Negative control."""
-    assert distance(read(gone_on[0] / "forgetful", "apart_resumed"), read(by_two, "apart")) > 100 * BOUND
+    assert distance(read(gone_on[0] / "forgetful", "apart_resumed"),
+                    read(by_two, "apart")) > 100 * BOUND
 
 
 @pytest.mark.parametrize("who, bottom, top", [("0", 5, 6), ("1", 8, 5), ("all", 5, 5)])
 def test_sides_that_are_apart_end_calmly_and_go_on(by_two, gone_on, who, bottom, top):
-    """The rank that gets SIGTERM ends after its step, with a checkpoint of it, and the other with its round."""
+    """The rank that gets SIGTERM ends after its step, with a checkpoint of it, and the other with
+    its round."""
     folder, _, said = gone_on
     assert distance(read(folder / f"stop {who}", "apart_resumed"), read(by_two, "apart")) == 0
-    assert (f"interrupted: level 0 after step {bottom} of 12, in round {bottom // 4 + 1} of 3 and top after step {top} of 18, "
-            f"in round {top // 6 + 1} of 3; the same call goes on from the checkpoints in {folder}/stop {who}/run") in said
+    assert (
+        f"interrupted: level 0 after step {bottom} of 12, in round {bottom // 4 + 1} of 3 and top "
+        f"after step {top} of 18, "
+            f"in round {top // 6 + 1} of 3; the same call goes on from the checkpoints in "
+            f"{folder}/stop {who}/run") in said
 
 
 @pytest.mark.kill
@@ -202,7 +228,9 @@ def test_the_top_may_go_back_as_many_rounds_as_it_has_checkpoints():
     for number in range(1, 6):
         made.add(np.full(2, number))
     assert [made.find(number)[0] for number in (3, 4, 5)] == [3, 4, 5] and made.find(6) is None
-    with pytest.raises(ValueError, match="checkpoints: expected the top to go on from round 3 or later, got 2: .*begin anew"):
+    with pytest.raises(ValueError,
+                       match="checkpoints: expected the top to go on from round 3 or later, got 2: "
+                             ".*begin anew"):
         made.find(2)
 
 

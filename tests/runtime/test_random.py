@@ -1,4 +1,5 @@
-"""Noise: one seed, one stream; a state that a text file can hold; independent children; and where arrays are made."""
+"""Noise: one seed, one stream; a state that a text file can hold; independent children; and where
+arrays are made."""
 
 import json
 
@@ -12,15 +13,17 @@ from ldf_np.runtime.random import Generator
 
 def draw(rng):
     """Some of everything, in an odd order and number, so that the buffer is in use."""
-    return np.concatenate([rng.random(3), rng.standard_normal((1, 5)).ravel(), rng.integers(0, 9, 3),
-                           rng.permutation(4), rng.random(1), rng.standard_normal(2, np.float64)])
+    return np.concatenate([rng.random(3), rng.standard_normal((1, 5)).ravel(),
+                           rng.integers(0, 9, 3), rng.permutation(4), rng.random(1),
+                           rng.standard_normal(2, np.float64)])
 
 
 def test_one_seed_one_stream():
     np.testing.assert_array_equal(draw(Generator(3)), draw(Generator(3)))
     assert not np.array_equal(draw(Generator(3)), draw(Generator(4)))           # negative control
     numpy = np.random.Generator(np.random.Philox(np.random.SeedSequence(3)))
-    np.testing.assert_array_equal(Generator(3).random(5), numpy.random(5, dtype=np.float32))        # NumPy's own Philox
+    # NumPy's own Philox
+    np.testing.assert_array_equal(Generator(3).random(5), numpy.random(5, dtype=np.float32))
 
 
 @pytest.mark.parametrize("before", [0, 1, 2, 3, 5])
@@ -52,7 +55,8 @@ def test_what_is_drawn():
     assert normal.dtype == uniform.dtype == np.float32
     assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02
     assert uniform.min() >= 0 and uniform.max() < 1 and abs(uniform.mean() - 0.5) < 0.01
-    assert set(rng.integers(2, 5, 100)) == {2, 3, 4} and sorted(rng.permutation(7)) == list(range(7))
+    assert set(rng.integers(2, 5, 100)) == {2, 3,
+                                            4} and sorted(rng.permutation(7)) == list(range(7))
     assert rng.standard_normal((2, 3), np.float64).dtype == np.float64
 
 

@@ -1,4 +1,5 @@
-"""Two computations side by side: both results, both errors, and the same bits on one thread and on two."""
+"""Two computations side by side: both results, both errors, and the same bits on one thread and on
+two."""
 
 import os
 import signal
@@ -56,16 +57,19 @@ def test_one_thread_or_two_give_the_same_bits(penalty):
     alone = trained()
     np.testing.assert_array_equal(here[0], alone[0])
     assert here[1] == alone[1]
-    assert not np.array_equal(here[0], trained(1)[0])           # negative control: the comparison can fail
+    # negative control: the comparison can fail
+    assert not np.array_equal(here[0], trained(1)[0])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_process_has_a_thread_of_its_own():
     side_by_side(lambda: 1, lambda: 2)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)     # that there are threads is the point
+        # that there are threads is the point
+        warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        signal.alarm(10)                # were it to wait for a thread that it does not have, this ends it
+        # were it to wait for a thread that it does not have, this ends it
+        signal.alarm(10)
         os._exit(0 if side_by_side(lambda: 1, lambda: 2) == (1, 2) else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -1,4 +1,5 @@
-"""The two devices on which the CUDA side is tested: a card, and the emulator that runs the same kernels on the CPU."""
+"""The two devices on which the CUDA side is tested: a card, and the emulator that runs the same
+kernels on the CPU."""
 
 from contextlib import contextmanager
 
@@ -42,7 +43,8 @@ class Device:
                 ldf.use("cpu")
 
     def run(self, function, *arguments):
-        """``function`` of the arguments, arrays moved to the device, its result (or tuple of them) moved back."""
+        """``function`` of the arguments, arrays moved to the device, its result (or tuple of them)
+        moved back."""
         with self.active():
             moved = [ldf.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
             result = function(*moved)
@@ -60,4 +62,5 @@ def close(actual, expected, bound):
     assert actual.shape == expected.shape, (actual.shape, expected.shape)
     assert np.isfinite(actual).all(), "NaN or infinity: something was read before it was written"
     scale = max(np.abs(expected).max(), 1e-30) if expected.size else 1
-    assert expected.size == 0 or np.abs(actual - expected).max() <= bound * scale, np.abs(actual - expected).max() / scale
+    assert expected.size == 0 or np.abs(
+        actual - expected).max() <= bound * scale, np.abs(actual - expected).max() / scale

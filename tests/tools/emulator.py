@@ -1,10 +1,13 @@
-"""A driver that runs the CUDA kernels on the CPU: it compiles the unchanged .cu files with g++ and cuda_on_cpu.h.
+"""A driver that runs the CUDA kernels on the CPU: it compiles the unchanged .cu files with g++ and
+cuda_on_cpu.h.
 
     with cuda.emulated(Emulator()):     # NumPy arrays now stand for arrays on the device
-        kernels.conv.conv2d(x, w)       # the launcher's grid, blocks and arguments; the kernel's code
+        kernels.conv.conv2d(x, w)       # the launcher's grid, blocks and arguments; the kernel's
+        code
 
-Arguments are copied to memory that ends at a page nobody may touch, so an access out of bounds is caught where it
-happens. Libraries are kept in build/emulator and compiled once for each set of macros.
+Arguments are copied to memory that ends at a page nobody may touch, so an access out of bounds is
+caught where it happens. Libraries are kept in build/emulator and compiled once for each set of
+macros.
 """
 
 import ctypes
@@ -39,7 +42,8 @@ def kernel_names(text):
 
 
 def most_threads(text):
-    """{kernel: how many threads a block may have, by its __launch_bounds__ (a number or a constant's name) or any card's}."""
+    """{kernel: how many threads a block may have, by its __launch_bounds__ (a number or a
+    constant's name) or any card's}."""
     constants = dict(re.findall(r"\b(\w+) = (\d+)[,;]", text))
     return {name: int(constants.get(bound, bound or 1024)) for bound, name in KERNEL.findall(text)}
 
@@ -47,12 +51,14 @@ def most_threads(text):
 class Emulator:
     """Runs kernels in one order of their threads: "forwards", "backwards" or "shuffled".
 
-    ``launched`` counts launches by kernel; ``edit`` (file, old, new) plants a mistake in a source before it is compiled.
-    ``races``: whether every access is looked at for two threads that meet without a barrier, which is several times slower.
+    ``launched`` counts launches by kernel; ``edit`` (file, old, new) plants a mistake in a source
+    before it is compiled. ``races``: whether every access is looked at for two threads that meet
+    without a barrier, which is several times slower.
     """
 
     def __init__(self, order="forwards", edit=None, races=False):
-        self.order, self.edit, self.races, self.launched, self.libraries = ORDERS[order], edit, races, {}, {}
+        self.order, self.edit, self.races, self.launched, self.libraries = ORDERS[
+            order], edit, races, {}, {}
 
     def launch(self, file, name, grid, block, arguments, shared_bytes, macros):
         library = self._library(file, macros)
@@ -64,7 +70,9 @@ class Emulator:
                 raise EmulationError(f"{name}: {what} {size}, expected 1 to {limit}")
         most = most_threads(cuda.source(file))[name]
         if np.prod(block) > most or shared_bytes > 227 * 1024:
-            raise EmulationError(f"{name}: {np.prod(block)} threads and {shared_bytes} bytes of shared memory a block, "
+            raise EmulationError(
+                f"{name}: {np.prod(block)} threads and {shared_bytes} bytes of shared memory a "
+                "block, "
                                  f"expected at most {most} and {227 * 1024}")
         fenced, held, packed = {}, [], []
         for a in arguments:
@@ -82,15 +90,18 @@ class Emulator:
         beside = ""
         for array, (start, address, room) in fenced.values():
             end = address + array.nbytes
-            for where, first, size in (("before", start, address - start), ("behind", end, start + room - end)):
+            for where, first, size in (("before", start, address - start),
+                                       ("behind", end, start + room - end)):
                 if ctypes.string_at(first, size).strip(b"\xff"):
                     beside = f"wrote {where} an argument of {array.shape}"
             if not failed and array.flags.writeable:
                 ctypes.memmove(array.ctypes.data, address, array.nbytes)
             library.emulator_unmap(ctypes.c_void_p(start), ctypes.c_size_t(room))
         if failed:
-            places = "; ".join(f"argument of {a.shape} at {s:#x} to {s + a.nbytes:#x}" for a, (_, s, _) in fenced.values())
-            raise EmulationError(f"{file}: {name}: {library.emulator_message().decode()} ({places})")
+            places = "; ".join(f"argument of {a.shape} at {s:#x} to {s + a.nbytes:#x}" for a,
+                               (_, s, _) in fenced.values())
+            raise EmulationError(
+                f"{file}: {name}: {library.emulator_message().decode()} ({places})")
         if beside:
             raise EmulationError(f"{file}: {name}: {beside}")
 
@@ -101,7 +112,8 @@ class Emulator:
 
     @staticmethod
     def _fenced(library, array, fenced):
-        """The address of a copy of the array that ends at a fence (to 16 bytes, for it is aligned as the array is)."""
+        """The address of a copy of the array that ends at a fence (to 16 bytes, for it is aligned
+        as the array is)."""
         key = array.ctypes.data, array.nbytes
         if key not in fenced:
             lead = array.ctypes.data % 16
@@ -129,8 +141,9 @@ class Emulator:
 
 
 class Replay:
-    """What stands for a CUDA graph on the emulator: the recording does the work, and each later replay does it again into
-    the recorded results. (A card records without doing it, and its first replay does what the recording did here.)"""
+    """What stands for a CUDA graph on the emulator: the recording does the work, and each later
+    replay does it again into the recorded results. (A card records without doing it, and its first
+    replay does what the recording did here.)"""
 
     def __init__(self):
         self.replays = 0
@@ -146,7 +159,8 @@ class Replay:
         self.replays += 1
         if self.replays == 1:
             return
-        with pytest.MonkeyPatch.context() as patch:     # of a replay the host's counters know nothing
+        # of a replay the host's counters know nothing
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Generator, "push", lambda *_: None)
             patch.setattr(Generator, "follow", lambda *_: None)
             for name, tensor in self.work().items():
@@ -156,8 +170,10 @@ class Replay:
 def _load(text, options, races):
     """The kernels of a source as a library, from the folder or compiled into it."""
     wrappers = "\n".join(
-        f'extern "C" int launch_{name}(int given, void** arguments, const unsigned* grid, const unsigned* block, '
-        f"size_t shared_bytes, int order) {{ return emulator::launch({name}, given, arguments, grid, block, "
+        f'extern "C" int launch_{name}(int given, void** arguments, const unsigned* grid, const '
+        'unsigned* block, '
+        f"size_t shared_bytes, int order) {{ return emulator::launch({name}, given, arguments, "
+        "grid, block, "
         "shared_bytes, order); }" for name in kernel_names(text))
     options = [o.replace("--std", "-std") for o in options] + [
         "-O2", "-c", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w",
@@ -165,16 +181,18 @@ def _load(text, options, races):
     if races:
         options += ["-DEMULATOR_RACES", "-fsanitize=thread", "-fno-threadsafe-statics",
                     "--param=tsan-instrument-func-entry-exit=0"]
-    digest = hashlib.sha256("\0".join([HEADER.read_text(), text, wrappers, *options]).encode()).hexdigest()[:24]
+    digest = hashlib.sha256("\0".join([HEADER.read_text(), text, wrappers,
+                                       *options]).encode()).hexdigest()[:24]
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{digest}.so"
     if not path.exists():
         temporary = FOLDER / f"{digest}-{os.getpid()}"
         whole = f'#include "{HEADER}"\n{text}\n{wrappers}\n'
-        # Linked apart, for with -fsanitize=thread g++ would link its own answers to the calls that this makes.
-        # -Bsymbolic: glibc has an advance() of its own.
+        # Linked apart, for with -fsanitize=thread g++ would link its own answers to the calls that
+        # this makes. -Bsymbolic: glibc has an advance() of its own.
         for command in ([COMPILER, *options, "-o", f"{temporary}.o", "-"],
-                        [COMPILER, "-shared", "-Wl,-Bsymbolic", "-o", f"{temporary}.so", f"{temporary}.o"]):
+                        [COMPILER, "-shared", "-Wl,-Bsymbolic", "-o", f"{temporary}.so",
+                         f"{temporary}.o"]):
             result = subprocess.run(command, input=whole, text=True, capture_output=True)
             if result.returncode:
                 raise EmulationError(f"g++ does not compile it:\n{result.stderr[-3000:]}")

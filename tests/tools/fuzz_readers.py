@@ -1,9 +1,11 @@
-"""Fuzz the three readers: python tests/tools/fuzz_readers.py --seconds 20 --reader npz|png|cifar|all
+"""Fuzz the three readers: python tests/tools/fuzz_readers.py --seconds 20 --reader
+npz|png|cifar|all
 
-Valid small files are mutated as bytes and, so that checksums fit, inside their container: the members of a zip or a tar, the
-chunks of a PNG. Where atheris is installed its coverage guides the mutation; elsewhere it is blind. Whatever a reader does
-with a file but return what its documentation says, or raise a ValueError with the file's name, is a finding: so is running
-out of memory (limited) or time. Exit status 1 where there are any; the inputs are kept in --out.
+Valid small files are mutated as bytes and, so that checksums fit, inside their container: the
+members of a zip or a tar, the chunks of a PNG. Where atheris is installed its coverage guides the
+mutation; elsewhere it is blind. Whatever a reader does with a file but return what its
+documentation says, or raise a ValueError with the file's name, is a finding: so is running out of
+memory (limited) or time. Exit status 1 where there are any; the inputs are kept in --out.
 """
 
 import argparse
@@ -39,7 +41,7 @@ SECONDS_PER_INPUT = 10
 MEMORY = 2 * 2**30      # bytes of address space beyond what the program begins with
 
 
-# ------------------------------------------------------------------------------------------------------ containers
+# -------------------------------------------------------------------------------------- containers
 
 
 def zip_parts(data):
@@ -58,12 +60,14 @@ def make_zip(parts, rng):
 
 def tar_parts(data):
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        return [(m.name.encode(), archive.extractfile(m).read() if m.isfile() else b"") for m in archive if m.size < 2**20]
+        return [(m.name.encode(), archive.extractfile(m).read() if m.isfile() else b"")
+                for m in archive if m.size < 2**20]
 
 
 def make_tar(parts, rng):
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=rng.choice([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])) as archive:
+    with tarfile.open(fileobj=buffer, mode="w",
+                      format=rng.choice([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])) as archive:
         for name, content in parts:
             member = tarfile.TarInfo(name.decode("latin1").replace("\0", ""))
             member.size = len(content)
@@ -90,11 +94,12 @@ def make_png(parts, rng):
     for kind, content in parts:
         kind = kind[:4].ljust(4, b"a")
         content = zlib.compress(content, 1) if kind == b"IDAT" else content
-        out.append(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
+        out.append(struct.pack(">I", len(content)) + kind + content
+                   + struct.pack(">I", zlib.crc32(kind + content)))
     return b"".join(out)
 
 
-# ----------------------------------------------------------------------------------------------------- valid files
+# ------------------------------------------------------------------------------------- valid files
 
 
 def npz_files():
@@ -112,7 +117,8 @@ def png_files():
 
     found, pixels = [], np.arange(210 * 160 * 3).reshape(210, 160, 3).astype(np.uint8) // 64 * 64
     for mode in ("RGB", "RGBA", "P"):
-        for more in ({}, {"transparency": b"\x00\x80"} if mode == "P" else {"dpi": (72, 72), "icc_profile": b"x" * 200}):
+        for more in ({}, {"transparency": b"\x00\x80"} if mode == "P"
+                     else {"dpi": (72, 72), "icc_profile": b"x" * 200}):
             buffer = io.BytesIO()
             Image.fromarray(pixels).convert(mode).save(buffer, "PNG", **more)
             found.append(buffer.getvalue())
@@ -127,14 +133,16 @@ def cifar_files():
     def protocol(found):
         return pickle.dumps(found, protocol=2)
 
-    python = [(f"cifar-10-batches-py/{b}".encode(), protocol({b"data": rows, b"labels": [3]})) for b in BATCHES]
+    python = [(f"cifar-10-batches-py/{b}".encode(), protocol({b"data": rows, b"labels": [3]}))
+              for b in BATCHES]
     python.append((b"cifar-10-batches-py/batches.meta", protocol({b"label_names": names})))
     binary = [(f"cifar-10-batches-bin/{b}.bin".encode(), b"\x03" + rows.tobytes()) for b in BATCHES]
-    binary.append((b"cifar-10-batches-bin/batches.meta.txt", b"\n".join(n.replace(b" ", b"") for n in names)))
+    binary.append((b"cifar-10-batches-bin/batches.meta.txt",
+                   b"\n".join(n.replace(b" ", b"") for n in names)))
     return [make_tar(files, random.Random(seed)) for files in (python, binary) for seed in range(2)]
 
 
-# --------------------------------------------------------------------------------------------------------- judging
+# ----------------------------------------------------------------------------------------- judging
 
 
 def good_clip(x):
@@ -147,7 +155,8 @@ def good_screen(x):
 
 def good_images(x):
     return len(x.classes) == 10 and all(
-        images.dtype == np.uint8 and images.shape == (len(labels), 32, 32, 3) and labels.dtype == np.int64
+        images.dtype == np.uint8 and images.shape == (len(labels), 32, 32, 3) and labels.dtype
+        == np.int64
         and len(labels) and 0 <= labels.min() <= labels.max() < 10
         for images, labels in ((x.train, x.train_labels), (x.test, x.test_labels)))
 
@@ -180,7 +189,7 @@ def judge(read, good, path):
     return None if good(found) else "returned what it does not promise"
 
 
-# -------------------------------------------------------------------------------------------------------- mutation
+# ---------------------------------------------------------------------------------------- mutation
 
 NUMBERS = [0, 1, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1]
 
@@ -189,7 +198,8 @@ def damaged(rng, data, others):
     """Bytes flipped, cut, spliced, repeated or replaced by numbers that overflow."""
     data = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 4, 16])):
-        at = rng.randrange(len(data) + 1) if rng.random() < 0.5 else rng.randrange(min(len(data), 200) + 1)
+        at = rng.randrange(
+            len(data) + 1) if rng.random() < 0.5 else rng.randrange(min(len(data), 200) + 1)
         kind = rng.randrange(6)
         if kind == 0 and at < len(data):
             data[at] ^= 1 << rng.randrange(8)
@@ -207,12 +217,15 @@ def damaged(rng, data, others):
             digits = list(re.finditer(rb"[0-9]+", bytes(data[:400])))
             if digits:
                 here = rng.choice(digits)
-                data[here.start():here.end()] = str(rng.choice([*NUMBERS, 2**63, 2**70, -1])).encode()
+                data[
+                    here.start():here.end()] = str(
+                        rng.choice([*NUMBERS, 2**63, 2**70, -1])).encode()
     return bytes(data)
 
 
 def mutated(data, rng, corpus, take_apart, put_together):
-    """One more input: the bytes damaged, or a part of the container, put together again with fitting checksums."""
+    """One more input: the bytes damaged, or a part of the container, put together again with
+    fitting checksums."""
     if rng.random() < 0.3:
         return damaged(rng, data, corpus)
     try:
@@ -241,9 +254,11 @@ def mutated(data, rng, corpus, take_apart, put_together):
 
 
 def blind(one, corpus, mutate, seconds=None, inputs=None, seed=0):
-    """Mutate without coverage until the time or the number of inputs is spent; how many were tried."""
+    """Mutate without coverage until the time or the number of inputs is spent; how many were
+    tried."""
     rng, start, tried = random.Random(seed), time.monotonic(), 0
-    while (seconds is None or time.monotonic() - start < seconds) and (inputs is None or tried < inputs):
+    while (seconds is None or time.monotonic() - start < seconds) and (
+        inputs is None or tried < inputs):
         data = rng.choice(corpus)
         for _ in range(rng.choice([1, 1, 2, 3])):
             data = mutate(data, rng)
@@ -252,16 +267,18 @@ def blind(one, corpus, mutate, seconds=None, inputs=None, seed=0):
     return tried
 
 
-# -------------------------------------------------------------------------------------------------------- programs
+# ---------------------------------------------------------------------------------------- programs
 
 
 def fuzz(name, seconds, out):
-    """In a process of its own: fuzz one reader; findings go to OUT/NAME.json as they come, the number of inputs last."""
+    """In a process of its own: fuzz one reader; findings go to OUT/NAME.json as they come, the
+    number of inputs last."""
     import importlib
 
     module, function, good, files, take_apart, put_together = READERS[name]
     if atheris:
-        with atheris.instrument_imports(include=["ldf_np.data", "zipfile", "tarfile", "PIL.PngImagePlugin", "PIL.ImageFile",
+        with atheris.instrument_imports(include=["ldf_np.data", "zipfile", "tarfile",
+                                                 "PIL.PngImagePlugin", "PIL.ImageFile",
                                                  "numpy.lib._format_impl", "pickletools"]):
             read = getattr(importlib.import_module(module), function)
     else:
@@ -284,7 +301,8 @@ def fuzz(name, seconds, out):
 
     for data in corpus:
         one(data)
-    mutate = functools.partial(mutated, corpus=corpus, take_apart=take_apart, put_together=put_together)
+    mutate = functools.partial(mutated, corpus=corpus, take_apart=take_apart,
+                               put_together=put_together)
     if atheris is None:
         import faulthandler
 
@@ -295,8 +313,10 @@ def fuzz(name, seconds, out):
     seeds.mkdir()
     for k, data in enumerate(corpus):
         (seeds / str(k)).write_bytes(data)
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", f"-timeout={SECONDS_PER_INPUT}", "-max_len=300000",
-                   "-rss_limit_mb=0", "-print_final_stats=0", f"-artifact_prefix={out}/{name}-", str(seeds)], one,
+    atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", f"-timeout={SECONDS_PER_INPUT}",
+                   "-max_len=300000",
+                   "-rss_limit_mb=0", "-print_final_stats=0", f"-artifact_prefix={out}/{name}-",
+                   str(seeds)], one,
                   custom_mutator=lambda data, most, seed: mutate(data, random.Random(seed))[:most])
     atheris.Fuzz()
 
@@ -304,9 +324,10 @@ def fuzz(name, seconds, out):
 def run(name, seconds, out):
     """Fuzz one reader in a child: (inputs tried, findings {what: file})."""
     (out / f"{name}.json").unlink(missing_ok=True)
-    command = [sys.executable, __file__, "--child", "--reader", name, "--seconds", str(seconds), "--out", str(out)]
-    child = subprocess.run(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, errors="replace",
-                           timeout=3 * seconds + 120)
+    command = [sys.executable, __file__, "--child", "--reader", name, "--seconds", str(seconds),
+               "--out", str(out)]
+    child = subprocess.run(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                           errors="replace", timeout=3 * seconds + 120)
     path = out / f"{name}.json"
     findings = json.loads(path.read_text()) if path.exists() else {}
     done = re.search(r"Done (\d+) runs", child.stderr)
@@ -316,10 +337,12 @@ def run(name, seconds, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=20, help="for each reader (default 20)")
     parser.add_argument("--reader", choices=[*READERS, "all"], default="all")
-    parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="where inputs that are findings are kept")
+    parser.add_argument("--out", type=Path, default=Path("out/fuzz"),
+                        help="where inputs that are findings are kept")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -329,7 +352,9 @@ def main():
     for name in READERS if options.reader == "all" else [options.reader]:
         tried, findings = run(name, options.seconds, options.out.resolve())
         guided = "guided by coverage" if atheris else "blind: atheris is not installed"
-        print(f"{name}: {tried} inputs in {options.seconds} s ({guided}), {len(findings)} findings", flush=True)
+        print(
+            f"{name}: {tried} inputs in {options.seconds} s ({guided}), {len(findings)} findings",
+            flush=True)
         for what, where in findings.items():
             print(f"    {what}\n        {where}", flush=True)
         bad += len(findings)

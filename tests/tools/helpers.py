@@ -1,4 +1,5 @@
-"""What several test files share: programs as modules, made-up numbers, nets as functions of their parameters, a tiny ALI."""
+"""What several test files share: programs as modules, made-up numbers, nets as functions of their
+parameters, a tiny ALI."""
 
 import importlib.util
 import signal
@@ -26,7 +27,8 @@ def load_program(path):
 
 
 def attempt(call):
-    """(the error that a call raises or None, what came of it as a text, the bytes that it took until then)."""
+    """(the error that a call raises or None, what came of it as a text, the bytes that it took
+    until then)."""
     tracemalloc.start()
     try:
         return None, f"returned {call()!r:.200}", tracemalloc.get_traced_memory()[1]
@@ -39,7 +41,8 @@ def attempt(call):
 
 @contextmanager
 def ctrl_c(step):
-    """A context in which Ctrl-C comes to the training that takes this step, of all that keep checkpoints."""
+    """A context in which Ctrl-C comes to the training that takes this step, of all that keep
+    checkpoints."""
     taken, before = [], signal.signal(signal.SIGINT, signal.default_int_handler)
     after_step = checkpoint.CheckpointWriter.after_step
 
@@ -59,8 +62,8 @@ def values(*shape, seed=0, dtype=np.float64):
 
 
 def in_parts(function, parts, *arrays):
-    """What ``function(*arrays, over_ranks)`` makes of each of ``parts`` equal shares of the arrays' rows, with one exchange of
-    means between them: a list."""
+    """What ``function(*arrays, over_ranks)`` makes of each of ``parts`` equal shares of the arrays'
+    rows, with one exchange of means between them: a list."""
     shares = list(zip(*(np.split(a, parts) for a in arrays), strict=True))
     own = []
     for some in shares:
@@ -76,11 +79,14 @@ def doubled(module):
 
 
 def of_parameters(module, compute):
-    """``compute(*inputs)``, which uses the module, as a function f(*inputs, *parameters) for check_grads."""
-    places = [(m, n, p) for _, m in module.named_modules() for n, p in vars(m).items() if isinstance(p, nn.Parameter)]
+    """``compute(*inputs)``, which uses the module, as a function f(*inputs, *parameters) for
+    check_grads."""
+    places = [(m, n, p) for _, m in module.named_modules() for n,
+              p in vars(m).items() if isinstance(p, nn.Parameter)]
 
     def function(*tensors):
-        inputs, stand_ins = tensors[:len(tensors) - len(places)], tensors[len(tensors) - len(places):]
+        inputs, stand_ins = tensors[
+            :len(tensors) - len(places)], tensors[len(tensors) - len(places):]
         try:
             for (owner, name, _), stand_in in zip(places, stand_ins, strict=True):
                 setattr(owner, name, stand_in)
@@ -96,13 +102,17 @@ def tiny_ali(size=4, hidden=6, latent=2, stochastic=False, seed=0, **settings):
     """ALI on vectors of ``size`` numbers."""
     rng = ldf.Generator(seed)
     numbers = 2 * latent if stochastic else latent
-    encoder = Encoder(nn.Sequential(nn.Linear(size, hidden, bias=False, rng=rng), nn.BatchNorm(hidden)),
-                      nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, numbers, rng=rng)), stochastic)
-    decoder = Decoder(nn.Sequential(nn.Linear(latent, hidden, bias=False, rng=rng), nn.BatchNorm(hidden)),
+    encoder = Encoder(nn.Sequential(nn.Linear(size, hidden, bias=False, rng=rng),
+                                    nn.BatchNorm(hidden)),
+                      nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, numbers, rng=rng)),
+                      stochastic)
+    decoder = Decoder(nn.Sequential(nn.Linear(latent, hidden, bias=False, rng=rng),
+                                    nn.BatchNorm(hidden)),
                       nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, size, rng=rng)))
     discriminator = Discriminator(
-        nn.Sequential(nn.Linear(size, 8, rng=rng), nn.LeakyReLU(0.1)), nn.Linear(latent, 8, rng=rng),
-        nn.Sequential(nn.Linear(16, 8, rng=rng), nn.LeakyReLU(0.1), nn.Linear(8, 1, rng=rng)))
+        nn.Sequential(nn.Linear(size, 8, rng=rng), nn.LeakyReLU(0.1)),
+        nn.Linear(latent, 8, rng=rng), nn.Sequential(nn.Linear(16, 8, rng=rng), nn.LeakyReLU(0.1),
+                                                     nn.Linear(8, 1, rng=rng)))
     return ALI(encoder, decoder, discriminator, latent, seed=seed + 1, **settings)
 
 

@@ -1,11 +1,12 @@
-"""Trains a tiny LDF in child processes that it kills with SIGKILL at random moments, each next one going on from what is there.
+"""Trains a tiny LDF in child processes that it kills with SIGKILL at random moments, each next one
+going on from what is there.
 
     python tests/tools/killing.py FOLDER KILLS [LEFT_OUT]
 
-Prints as JSON: how many ``kills`` there were, how many of them hit a checkpoint ``in_write``, how many children ``resumed``,
-how many trainings ``finished``, and how many of those were ``equal``, to the last bit and record, to one that was not killed.
-Every write is slow, so that kills land in it. LEFT_OUT names a part of the state that checkpoints then lack, to see whether
-that is noticed.
+Prints as JSON: how many ``kills`` there were, how many of them hit a checkpoint ``in_write``, how
+many children ``resumed``, how many trainings ``finished``, and how many of those were ``equal``, to
+the last bit and record, to one that was not killed. Every write is slow, so that kills land in it.
+LEFT_OUT names a part of the state that checkpoints then lack, to see whether that is noticed.
 """
 
 import json
@@ -33,7 +34,8 @@ from ldf_np.training import checkpoint
 from ldf_np.training.checkpoint import Checkpoints
 
 WRITING, RESUMED = 0, 1
-marks = mmap.mmap(-1, 2)        # shared with the children: whether one writes now, and whether it has gone on from a step
+# shared with the children: whether one writes now, and whether it has gone on from a step
+marks = mmap.mmap(-1, 2)
 
 
 def instrument(left_out):
@@ -61,7 +63,8 @@ def instrument(left_out):
     # What is killed is the process, not the machine: the disk itself need not be waited for.
     files.os.fsync, files.os.replace = slow(lambda handle: None), slow(replace)
     checkpoint.CheckpointWriter._write, checkpoint.CheckpointWriter.restore = marked, seen
-    checkpoint._parts = lambda state: ({k: v for k, v in parts(state)[0].items() if k != left_out}, parts(state)[1])
+    checkpoint._parts = lambda state: ({k: v for k, v in parts(state)[0].items() if k != left_out},
+                                       parts(state)[1])
 
 
 def training(folder, every):
@@ -69,19 +72,25 @@ def training(folder, every):
     ldf.use("cpu")
     clips = np.random.default_rng(0).standard_normal((40, 4, 6)).astype(np.float32)
     bottom = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
-    model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
-    histories = model.fit(clips, steps=50, bottom_share=0.5, batch_size=16, checkpoints=Checkpoints(folder, every=every))
-    found = model.state_dict() | {f"{name} {k}": v for name, h in histories.items() for k, v in h.losses.items()}
-    for k, adam in enumerate((bottom.discriminator_optimizer, bottom.generator_optimizer, model.top.discriminator_optimizer, model.top.generator_optimizer)):
+    model = LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10),
+                Whitening((4, 5), 7))
+    histories = model.fit(clips, steps=50, bottom_share=0.5, batch_size=16,
+                          checkpoints=Checkpoints(folder, every=every))
+    found = model.state_dict() | {f"{name} {k}": v for name, h in histories.items() for k,
+                                  v in h.losses.items()}
+    for k, adam in enumerate((bottom.discriminator_optimizer, bottom.generator_optimizer,
+                              model.top.discriminator_optimizer, model.top.generator_optimizer)):
         found |= {f"Adam {k} {name}": array for name, array in adam.state.items()}
-    logs = [[{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]
+    logs = [[{k: v for k, v in json.loads(line).items() if k != "seconds"}
+             for line in path.read_text().splitlines()]
             for path in sorted(folder.glob("*/metrics.jsonl"))]
     with files.replacing(folder / "final.npz") as temporary:
         np.savez(temporary, logs=json.dumps(logs), **found)
 
 
 def child(folder, every, limit=None):
-    """A training in a process of its own, killed after ``limit`` seconds; whether it came to its end."""
+    """A training in a process of its own, killed after ``limit`` seconds; whether it came to its
+    end."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -103,11 +112,13 @@ def child(folder, every, limit=None):
 
 def same(a, b):
     with np.load(a / "final.npz") as one, np.load(b / "final.npz") as other:
-        return set(one.files) == set(other.files) and all(np.array_equal(one[k], other[k]) for k in one.files)
+        return set(one.files) == set(other.files) and all(np.array_equal(one[k], other[k])
+                                                          for k in one.files)
 
 
 def main(folder, kills, left_out=None):
-    folder, rng, seen = Path(folder), random.Random(0), {"kills": 0, "in_write": 0, "resumed": 0, "finished": 0, "equal": 0}
+    folder, rng, seen = Path(folder), random.Random(0), {"kills": 0, "in_write": 0, "resumed": 0,
+                                                         "finished": 0, "equal": 0}
     instrument(left_out)
     start = time.perf_counter()
     child(folder / "whole", 0)
@@ -116,7 +127,8 @@ def main(folder, kills, left_out=None):
         run = folder / f"run {seen['finished']}"
         marks[WRITING] = marks[RESUMED] = 0
         enough = seen["kills"] >= int(kills) and seen["in_write"] >= 3 and seen["resumed"] >= 3
-        done = child(run, rng.choice([0, 0, 0.02, 0.1]), None if enough else rng.uniform(0, whole / 2))
+        done = child(run, rng.choice([0, 0, 0.02, 0.1]),
+                     None if enough else rng.uniform(0, whole / 2))
         seen["kills"] += not done
         seen["in_write"] += not done and marks[WRITING]
         seen["resumed"] += marks[RESUMED]

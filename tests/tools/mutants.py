@@ -1,39 +1,51 @@
-"""The alterations that tests/tools/mutation.py makes: of the derivative rules, of the kernels' NumPy twins and of the .cu files.
+"""The alterations that tests/tools/mutation.py makes: of the derivative rules, of the kernels'
+NumPy twins and of the .cu files.
 
-A mutant replaces one piece of a file's text. In Python the pieces are nodes of its syntax tree (``ast``), in a .cu file
-operators and numbers outside of comments, strings, assembly and declarations.
+A mutant replaces one piece of a file's text. In Python the pieces are nodes of its syntax tree
+(``ast``), in a .cu file operators and numbers outside of comments, strings, assembly and
+declarations.
 """
 
 import ast
 import re
 from typing import NamedTuple
 
-# What is altered in a file beside its rules and the private functions they call; "*": every function.
+# What is altered in a file beside its rules and the private functions they call; "*": every
+# function.
 FUNCTIONS = {
     "ldf_np/engine.py": ["grad", "_between", "_accumulate", "_fit", "sum_to", "broadcast_to"],
     "ldf_np/ops.py": ["mean", "maxout", "swapaxes", "stack", "split", "linear", "scale_shift"],
     "ldf_np/conv.py": ["conv2d", "conv_transpose2d", "conv2d_weight"],
     "ldf_np/norm.py": ["normalize"],
-    "ldf_np/penalty.py": ["squared_gradient_norms", "roth_penalty", "penalized_logits", "_wgan_penalty", "annealed"],
+    "ldf_np/penalty.py": ["squared_gradient_norms", "roth_penalty", "penalized_logits",
+                          "_wgan_penalty", "annealed"],
     "ldf_np/losses.py": ["*"],
     **{f"kernels/{name}.py": ["*"]
-       for name in ("conv", "elementwise", "lowering", "matmul", "norm", "optim", "penalty", "random", "tile")},
+       for name in ("conv", "elementwise", "lowering", "matmul", "norm", "optim", "penalty",
+                    "random", "tile")},
 }
-CUDA = [f"kernels/{name}.cu" for name in ("conv", "elementwise", "matmul", "norm", "optim", "penalty", "random", "tile")]
+CUDA = [f"kernels/{name}.cu" for name in ("conv", "elementwise", "matmul", "norm", "optim",
+                                          "penalty", "random", "tile")]
 FILES = [*FUNCTIONS, *CUDA]
 
-OPERATORS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.Pow: "*", ast.FloorDiv: "*", ast.Mod: "//"}
-COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="}
+OPERATORS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.Pow: "*", ast.FloorDiv:
+             "*", ast.Mod: "//"}
+COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq:
+               "=="}
 MOVES = {"swapaxes", "transpose"}
 COTANGENTS = {"g", "h", "c"}
 WHERE = {"on_device", "array_module", "_module"}
-CHECK = "_check"        # how functions that only refuse something begin; tests/test_bad_input.py has what they refuse
-SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum", "row_dots",
-             "result_type", "add", "multiply", "clip"}      # or where an exchange is no slip that anybody makes
+# how functions that only refuse something begin; tests/test_bad_input.py has what they refuse
+CHECK = "_check"
+# or where an exchange is no slip that anybody makes
+SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum",
+             "row_dots",
+             "result_type", "add", "multiply", "clip"}
 
 
 class Mutant(NamedTuple):
-    """The text from ``start`` to ``end`` of a file replaced by ``after``; ``what`` says which kind of mistake that is."""
+    """The text from ``start`` to ``end`` of a file replaced by ``after``; ``what`` says which kind
+    of mistake that is."""
 
     file: str
     line: int
@@ -48,31 +60,37 @@ class Mutant(NamedTuple):
         return text[:self.start] + self.after + text[self.end:]
 
     def altered_line(self, text):
-        """The first of the lines with the mistake in it, stripped: what names a mutant when line numbers have moved."""
+        """The first of the lines with the mistake in it, stripped: what names a mutant when line
+        numbers have moved."""
         return self.applied(text).splitlines()[self.line - 1].strip()
 
 
 def mutants_of(file, text):
     """All mutants of a file's text, in the order of its lines."""
-    found = cuda_mutants(file, text) if file.endswith(".cu") else python_mutants(file, text, FUNCTIONS.get(file, ()))
+    found = cuda_mutants(
+        file, text) if file.endswith(".cu") else python_mutants(file, text, FUNCTIONS.get(file, ()))
     return sorted(set(found), key=lambda m: (m.start, m.end, m.after))
 
 
-# ------------------------------------------------------------------------------------------------------------ Python
+# ------------------------------------------------------------------------------------------ Python
 
 
 def python_mutants(file, text, names=()):
-    """Of the rules (what ``defvjp`` is given), of the private functions they call, and of the functions named."""
+    """Of the rules (what ``defvjp`` is given), of the private functions they call, and of the
+    functions named."""
     tree = ast.parse(text)
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
                  and not node.name.startswith(CHECK)}
     rules, chosen = [], [functions[name] for name in functions if name in names or "*" in names]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("defvjp", "defvjp_all"):
+        if isinstance(node, ast.Call) and isinstance(node.func,
+                                                     ast.Attribute) and node.func.attr in (
+                                                         "defvjp", "defvjp_all"):
             rules += [functions.get(a.id) if isinstance(a, ast.Name) else a for a in node.args
                       if not isinstance(a, ast.Constant)]
     seen = []
-    for function in [*rules, *chosen]:              # grows: a function brings the private ones it calls
+    # grows: a function brings the private ones it calls
+    for function in [*rules, *chosen]:
         if function not in seen:
             seen.append(function)
             called = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
@@ -99,9 +117,11 @@ class _Writer:
         self.lines = [0, *(m.end() for m in re.finditer("\n", text))]
 
     def place(self, node):
-        # Columns count bytes, and these files are ASCII; a file that is not would be cut in the wrong place.
+        # Columns count bytes, and these files are ASCII; a file that is not would be cut in the
+        # wrong place.
         assert self.text.isascii(), f"{self.file} is not ASCII"
-        return (self.lines[node.lineno - 1] + node.col_offset, self.lines[node.end_lineno - 1] + node.end_col_offset)
+        return (self.lines[node.lineno - 1] + node.col_offset,
+                self.lines[node.end_lineno - 1] + node.end_col_offset)
 
     def source(self, node):
         start, end = self.place(node)
@@ -109,16 +129,19 @@ class _Writer:
 
     def write(self, node, what, after):
         start, end = self.place(node)
-        self.found.append(Mutant(self.file, node.lineno, what, self.text[start:end], after, start, end))
+        self.found.append(Mutant(self.file, node.lineno, what, self.text[start:end], after, start,
+                                 end))
 
 
 def _alter(node, writer, cotangent):
     """Every mutant of one statement or expression and of what is in it."""
-    if isinstance(node, ast.Raise | ast.Assert) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+    if isinstance(node, ast.Raise | ast.Assert) or isinstance(
+        node, ast.Expr) and isinstance(node.value, ast.Constant):
         return                                      # messages and docstrings
     if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise) and not node.orelse:
         return                                      # what is refused is no arithmetic
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "").startswith(CHECK):
+    if isinstance(node, ast.Expr) and isinstance(
+        node.value, ast.Call) and getattr(node.value.func, "id", "").startswith(CHECK):
         return
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in WHERE:
         return                                      # nor is where an array lies
@@ -173,23 +196,32 @@ def _call_changes(node, source):
         if arguments[k] == arguments[k + 1]:
             continue
         arguments[k], arguments[k + 1] = arguments[k + 1], arguments[k]
-        keywords = [f"{w.arg}={source(w.value)}" if w.arg else f"**{source(w.value)}" for w in node.keywords]
+        keywords = [f"{w.arg}={source(w.value)}" if w.arg else f"**{source(w.value)}"
+                    for w in node.keywords]
         yield "operands swapped", f"{source(node.func)}({', '.join(arguments + keywords)})"
 
 
-# -------------------------------------------------------------------------------------------------------------- CUDA
+# -------------------------------------------------------------------------------------------- CUDA
 
-# Not arithmetic: comments, preprocessor lines, the card's side of #ifdef __CUDA_ARCH__ (the emulator has the other),
-# strings, templates, and the heads of kernels.
-QUIET = re.compile(r'//[^\n]*|#ifdef __CUDA_ARCH__.*?#else|^\s*#[^\n]*|"[^"\n]*"|template <[^>]*>|__launch_bounds__\(\w+\)'
-                   r"|__align__\(\d+\)|<\w+(?: - \d)?>\(|(?<=\w)\[\d\](?=[;,)]|\[)", re.DOTALL | re.MULTILINE)
-SWAPS = {" + ": " - ", " - ": " + ", " * ": " + ", " / ": " * ", " % ": " / ", " < ": " <= ", " <= ": " < ", " > ": " >= ",
-         " >= ": " > ", " == ": " != ", " != ": " == ", " && ": " || ", " || ": " && ", " += ": " -= ", " -= ": " += ",
+# Not arithmetic: comments, preprocessor lines, the card's side of #ifdef __CUDA_ARCH__ (the
+# emulator has the other), strings, templates, and the heads of kernels.
+QUIET = re.compile(
+    r'//[^\n]*|#ifdef __CUDA_ARCH__.*?#else|^\s*#[^\n]*|"[^"\n]*"|template '
+    r'<[^>]*>|__launch_bounds__\(\w+\)'
+                   r"|__align__\(\d+\)|<\w+(?: - \d)?>\(|(?<=\w)\[\d\](?=[;,)]|\[)",
+                   re.DOTALL | re.MULTILINE)
+SWAPS = {" + ": " - ", " - ": " + ", " * ": " + ", " / ": " * ", " % ": " / ", " < ": " <= ",
+         " <= ": " < ", " > ": " >= ",
+         " >= ": " > ", " == ": " != ", " != ": " == ", " && ": " || ", " || ": " && ", " += ":
+         " -= ", " -= ": " += ",
          " ^ ": " & ", " >> ": " << ", " << ": " >> "}
-PATTERNS = [("operator", re.compile("|".join(re.escape(s) for s in sorted(SWAPS, key=len, reverse=True))), SWAPS.get),
+PATTERNS = [("operator", re.compile("|".join(re.escape(s)
+                                             for s in sorted(SWAPS, key=len, reverse=True))),
+                                             SWAPS.get),
             ("sign flipped", re.compile(r"(?<=[=(:,] )-(?=\w)|(?<=\()-(?=\w)"), lambda text: ""),
             ("constant", re.compile(r"(?<![\w.])\d+(?![\w.])"), lambda text: str(int(text) + 1)),
-            ("index", re.compile(r"(?<=\w)\.[xyzw]\b"), {".x": ".y", ".y": ".z", ".z": ".y", ".w": ".z"}.get)]
+            ("index", re.compile(r"(?<=\w)\.[xyzw]\b"),
+             {".x": ".y", ".y": ".z", ".z": ".y", ".w": ".z"}.get)]
 
 
 def cuda_mutants(file, text):
@@ -199,5 +231,6 @@ def cuda_mutants(file, text):
     for what, pattern, new in PATTERNS:
         for match in pattern.finditer(code):
             start, end = match.span()
-            found.append(Mutant(file, text.count("\n", 0, start) + 1, what, text[start:end], new(match.group()), start, end))
+            found.append(Mutant(file, text.count("\n", 0, start) + 1, what, text[start:end],
+                                new(match.group()), start, end))
     return found

@@ -1,4 +1,5 @@
-"""Compiles CUDA source to machine code with NVIDIA's NVRTC, which needs no card: for errors, registers and spills.
+"""Compiles CUDA source to machine code with NVIDIA's NVRTC, which needs no card: for errors,
+registers and spills.
 
 NVRTC is a package of the test extra (nvidia-cuda-nvrtc); it is called through ctypes.
 """
@@ -10,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 # A line of ptxas's report on each function, and one on each kernel's registers and spills.
-FUNCTION = re.compile(r"Function properties for (\w+)\n\D*(\d+) bytes stack frame, (\d+) bytes spill stores, "
+FUNCTION = re.compile(
+    r"Function properties for (\w+)\n\D*(\d+) bytes stack frame, (\d+) bytes spill stores, "
                       r"(\d+) bytes spill loads\n.*?Used (\d+) registers")
 
 
@@ -23,17 +25,21 @@ def library():
     if not found:
         return None
     builtins, = [p for p in found[0].parent.glob("libnvrtc-builtins.so.*")]
-    ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)         # first: NVRTC looks for it by name alone
+    # first: NVRTC looks for it by name alone
+    ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)
     return ctypes.CDLL(str(found[0]))
 
 
 def compile_source(text, options):
-    """{kernel: (registers, bytes spilled)} of CUDA source. Raises AssertionError with NVRTC's words where it fails."""
+    """{kernel: (registers, bytes spilled)} of CUDA source. Raises AssertionError with NVRTC's words
+    where it fails."""
     nvrtc, program = library(), ctypes.c_void_p()
-    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None) == 0
+    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None,
+                                    None) == 0
     try:
         given = [o.encode() for o in (*options, "--ptxas-options=-v")]
-        failed = nvrtc.nvrtcCompileProgram(program, len(given), (ctypes.c_char_p * len(given))(*given))
+        failed = nvrtc.nvrtcCompileProgram(program, len(given),
+                                           (ctypes.c_char_p * len(given))(*given))
         size = ctypes.c_size_t()
         nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)

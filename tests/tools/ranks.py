@@ -1,10 +1,12 @@
-"""Small trainings, the same in one process and in several: tests/test_mpi.py runs them both ways and compares.
+"""Small trainings, the same in one process and in several: tests/test_mpi.py runs them both ways
+and compares.
 
     mpirun -n 2 python tests/tools/ranks.py FOLDER WHAT ...
 
-WHAT: names of functions below, each of which gives arrays; rank 0 writes those of WHAT to FOLDER/WHAT.npz, with the largest
-difference between the ranks as "apart". WHAT@NAME does so in FOLDER/NAME. After "unsynchronised" each rank has a batch
-normalisation of its own, after "forgetful" checkpoints lack the order of the data.
+WHAT: names of functions below, each of which gives arrays; rank 0 writes those of WHAT to
+FOLDER/WHAT.npz, with the largest difference between the ranks as "apart". WHAT@NAME does so in
+FOLDER/NAME. After "unsynchronised" each rank has a batch normalisation of its own, after
+"forgetful" checkpoints lack the order of the data.
 """
 
 import os
@@ -47,15 +49,18 @@ def gan(folder):
 
 
 def joint(folder):
-    """With a second discriminator, of single frames, which looks at another frame in each row of the batch; and in the first
-    with dropout, which sees real and generated rows as one batch."""
+    """With a second discriminator, of single frames, which looks at another frame in each row of
+    the batch; and in the first with dropout, which sees real and generated rows as one batch."""
     rng = ldf.Generator(3)
-    generator = nn.Sequential(nn.Linear(3, 12, bias=False, rng=rng), nn.BatchNorm(12), nn.Reshape(2, 2, 3))
-    critics = [nn.Sequential(nn.Flatten(), nn.Linear(4 * c, 8, rng=rng), nn.LeakyReLU(0.1), nn.Dropout(p, rng=rng.spawn(1)[0]),
+    generator = nn.Sequential(nn.Linear(3, 12, bias=False, rng=rng), nn.BatchNorm(12),
+                              nn.Reshape(2, 2, 3))
+    critics = [nn.Sequential(nn.Flatten(), nn.Linear(4 * c, 8, rng=rng), nn.LeakyReLU(0.1),
+                             nn.Dropout(p, rng=rng.spawn(1)[0]),
                             nn.Linear(8, 1, rng=rng))
                for c, p in ((3, 0.3), (1, 0.0))]
     model = ldf.JointGAN(generator, critics[0], 3, frames=3, frame_discriminator=critics[1])
-    return results(model, model.fit(values(40, 3, 2, 2, 1, dtype=np.float32), steps=6, batch_size=10))
+    return results(model, model.fit(values(40, 3, 2, 2, 1, dtype=np.float32), steps=6,
+                                    batch_size=10))
 
 
 def vae(folder):
@@ -67,12 +72,14 @@ def vae(folder):
 
 def small_ldf():
     bottom = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
-    return LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10), Whitening((4, 5), 7))
+    return LDF([Level(bottom, Frames(4))], nets.mlp_gan(7, latent_size=3, hidden=8, seed=10),
+               Whitening((4, 5), 7))
 
 
 def hierarchy(schedule, **settings):
     model = small_ldf()
-    histories = model.fit(values(41, 4, 6, dtype=np.float32), bottom_share=0.5, batch_size=16, schedule=schedule, **settings)
+    histories = model.fit(values(41, 4, 6, dtype=np.float32), bottom_share=0.5, batch_size=16,
+                          schedule=schedule, **settings)
     return results(model, *histories.values())
 
 
@@ -87,8 +94,8 @@ def together(folder):
 def by_sides(**settings):
     """All ranks but the last, or the last two, train the bottom, those the top."""
     model = small_ldf()
-    histories = fit_async(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18, rounds=3, codes=32, batch_size=16,
-                          **settings)
+    histories = fit_async(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18,
+                          rounds=3, codes=32, batch_size=16, **settings)
     return results(model, *histories.values())
 
 
@@ -110,13 +117,15 @@ def apart_by_two(folder):
 
 
 def apart_dies(folder):
-    """The last rank, which trains the top, is killed in its second round; checkpoints are those of the rounds."""
+    """The last rank, which trains the top, is killed in its second round; checkpoints are those of
+    the rounds."""
     with ends_at(10, signal.SIGKILL, parallel.world().size - 1):
         return by_sides(checkpoints=Checkpoints(folder / "run"))
 
 
 def apart_stopped(folder):
-    """The rank that ends the folder's name, or all of them, are told to end after their fifth step."""
+    """The rank that ends the folder's name, or all of them, are told to end after their fifth
+    step."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     who = folder.name.split()[-1]
     with ends_at(5, signal.SIGTERM, parallel.world().rank if who == "all" else int(who)):
@@ -155,7 +164,8 @@ def dies(folder):
         if history.steps == 7 and parallel.world().rank == parallel.world().size - 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return hierarchy("bottom-first", steps=40, checkpoints=Checkpoints(folder / "run", every=0), callback=kill)
+    return hierarchy("bottom-first", steps=40, checkpoints=Checkpoints(folder / "run", every=0),
+                     callback=kill)
 
 
 def raises(folder):
@@ -176,7 +186,8 @@ def normalized(folder):
 
 
 def results(model, *histories):
-    losses = {f"{k} {name}": np.array(v) for k, history in enumerate(histories) for name, v in history.losses.items()}
+    losses = {f"{k} {name}": np.array(v) for k, history in enumerate(histories) for name,
+              v in history.losses.items()}
     return model.state_dict() | losses
 
 
@@ -196,7 +207,9 @@ def main(folder, *names):
             norm.world = parallel.World
         elif name == "forgetful":
             parts = checkpoint._parts
-            checkpoint._parts = lambda state: ({k: v for k, v in parts(state)[0].items() if k != "order"}, parts(state)[1])
+            checkpoint._parts = lambda state: ({k: v for k,
+                                                v in parts(state)[0].items() if k != "order"},
+                                                parts(state)[1])
         else:
             what, _, inside = name.partition("@")
             place = Path(folder, inside)

@@ -1,11 +1,13 @@
-"""Does a long training stay as small and as fast as it began? 20,000 steps of ALI and of the GAN, tiny ones.
+"""Does a long training stay as small and as fast as it began? 20,000 steps of ALI and of the GAN,
+tiny ones.
 
-    python tests/tools/soak.py                                        two minutes on one core (make soak)
-    python tests/tools/soak.py --steps 5000 --json out/soak.json
+    python tests/tools/soak.py                                        two minutes on one core (make
+    soak) python tests/tools/soak.py --steps 5000 --json out/soak.json
 
-After a warm-up, resident memory may grow by at most BYTES_A_STEP a step and SLACK, and the median time of the last tenth
-of the steps may be at most SLOWER times that of the first. The exit status is 1 where it is more. The suite has a short
-form that counts what is alive and measures no time, tests/test_soak.py.
+After a warm-up, resident memory may grow by at most BYTES_A_STEP a step and SLACK, and the median
+time of the last tenth of the steps may be at most SLOWER times that of the first. The exit status
+is 1 where it is more. The suite has a short form that counts what is alive and measures no time,
+tests/test_soak.py.
 """
 
 import argparse
@@ -25,7 +27,8 @@ import ldf_np as ldf
 from ldf_np.models import nets
 
 WINDOWS = 20            # of which the first is the warm-up
-BYTES_A_STEP = 500      # a History keeps 40 bytes for each loss and time; one forgotten Tensor is more than this
+# a History keeps 40 bytes for each loss and time; one forgotten Tensor is more than this
+BYTES_A_STEP = 500
 SLACK = 4 << 20         # what the allocator may take at any time
 SLOWER = 1.5            # other programs on the machine make times uneven
 
@@ -34,12 +37,13 @@ def models(seed):
     """{name: (a tiny model, its data)}"""
     x = np.random.default_rng(seed).standard_normal((256, 4)).astype(np.float32)
     return {"ALI": (tiny_ali(seed=seed, stochastic=True, lr=1e-4, discriminator_lr=1e-4), x),
-            "GAN": (nets.mlp_gan(4, latent_size=2, hidden=8, seed=seed, lr=1e-4, discriminator_lr=1e-4), x)}
+            "GAN": (nets.mlp_gan(4, latent_size=2, hidden=8, seed=seed, lr=1e-4,
+                                 discriminator_lr=1e-4), x)}
 
 
 def soak(model, x, steps, measure, progress=False):
-    """Train for ``steps`` and call ``measure()`` at the end of each of WINDOWS windows: its values, and the median
-    seconds a step of each window."""
+    """Train for ``steps`` and call ``measure()`` at the end of each of WINDOWS windows: its values,
+    and the median seconds a step of each window."""
     ends = {steps * (k + 1) // WINDOWS for k in range(WINDOWS)}
     values = []
 
@@ -61,31 +65,42 @@ def judged(memory, seconds, steps):
     ratio = float(np.median(seconds[-tenth:]) / np.median(seconds[1:1 + tenth]))
     faults = []
     if growth > allowed:
-        faults.append(f"memory grew by {growth / 2**20:.1f} MiB in {steps} steps, at most {allowed / 2**20:.1f} was expected")
+        faults.append(
+            f"memory grew by {growth / 2**20:.1f} MiB in {steps} steps, at most "
+            f"{allowed / 2**20:.1f} was expected")
     if ratio > SLOWER:
-        faults.append(f"the last steps took {ratio:.2f} times as long as the first, at most {SLOWER} was expected")
-    return {"steps": steps, "memory_bytes": memory, "growth_bytes": growth, "growth_allowed_bytes": allowed,
-            "seconds_a_step": seconds, "last_by_first": ratio, "last_by_first_allowed": SLOWER}, faults
+        faults.append(
+            f"the last steps took {ratio:.2f} times as long as the first, at most {SLOWER} was "
+            "expected")
+    return {"steps": steps, "memory_bytes": memory, "growth_bytes": growth, "growth_allowed_bytes":
+            allowed, "seconds_a_step": seconds, "last_by_first": ratio, "last_by_first_allowed":
+            SLOWER}, faults
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=20_000, help=f"of each model, at least {WINDOWS}")
+    parser.add_argument("--steps", type=int, default=20_000,
+                        help=f"of each model, at least {WINDOWS}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where what was measured is written")
+    parser.add_argument("--json", type=Path, metavar="FILE",
+                        help="where what was measured is written")
     options = parser.parse_args()
     if options.steps < WINDOWS:
         parser.error(f"--steps: expected at least {WINDOWS}, got {options.steps}")
     ldf.use("cpu")
     ldf.set_num_threads(1)
-    result = {"seed": options.seed, "machine": platform.processor() or platform.machine(), "cores": psutil.cpu_count(),
-              "python": platform.python_version(), "numpy": np.__version__}
+    result = {"seed": options.seed, "machine": platform.processor() or platform.machine(), "cores":
+              psutil.cpu_count(), "python": platform.python_version(), "numpy": np.__version__}
     wrong = False
     for name, (model, x) in models(options.seed).items():
-        values, seconds = soak(model, x, options.steps, lambda: psutil.Process().memory_info().rss, sys.stderr.isatty())
+        values, seconds = soak(model, x, options.steps, lambda: psutil.Process().memory_info().rss,
+                               sys.stderr.isatty())
         result[name], faults = judged(values, seconds, options.steps)
-        print(f"{name}: {options.steps} steps, {np.median(seconds) * 1e3:.2f} ms each; memory {values[0] / 2**20:.1f} MiB "
-              f"after the first {1 / WINDOWS:.0%}, {values[-1] / 2**20:.1f} at the end; time a step, last tenth by first: "
+        print(
+            f"{name}: {options.steps} steps, {np.median(seconds) * 1e3:.2f} ms each; memory "
+            f"{values[0] / 2**20:.1f} MiB "
+              f"after the first {1 / WINDOWS:.0%}, {values[-1] / 2**20:.1f} at the end; time a "
+              "step, last tenth by first: "
               f"{result[name]['last_by_first']:.2f}", *faults, sep="\n  ", flush=True)
         wrong |= bool(faults)
     if options.json:

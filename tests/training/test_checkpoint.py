@@ -1,4 +1,5 @@
-"""Checkpoints: a training that goes on gives the same bits, damage is noticed, other trainings are refused, writes may fail."""
+"""Checkpoints: a training that goes on gives the same bits, damage is noticed, other trainings are
+refused, writes may fail."""
 
 import errno
 import json
@@ -46,7 +47,8 @@ def small_ldf(seed=0):
 
 
 def fit(folder=None, model=None, callback=None, steps=20, every=0.0, **settings):
-    """A tiny ALI trained for some steps, with checkpoints in a folder: the model and its History."""
+    """A tiny ALI trained for some steps, with checkpoints in a folder: the model and its
+    History."""
     model = model or tiny_ali()
     kept = folder and Checkpoints(folder, every=every, **settings)
     return model, model.fit(data(), steps=steps, batch_size=8, callback=callback, checkpoints=kept)
@@ -65,16 +67,19 @@ def at(step, error=Stop):
 
 
 def stopped(folder, step=13, **more):
-    """The folder of a training that was ended after a step, whose own checkpoint was not written any more."""
+    """The folder of a training that was ended after a step, whose own checkpoint was not written
+    any more."""
     with pytest.raises(Stop):
         fit(folder, callback=at(step), **more)
     return folder
 
 
 def everything(model, history):
-    """All that must be equal, {name: array}: the state of the model and its optimisers, and the losses."""
+    """All that must be equal, {name: array}: the state of the model and its optimisers, and the
+    losses."""
     parts, _ = checkpoint._parts({"model": model})
-    found = {f"{name}/{key}": np.asarray(value) for name, part in parts.items() for key, value in part.state.items()
+    found = {f"{name}/{key}": np.asarray(value) for name, part in parts.items() for key,
+             value in part.state.items()
              if not isinstance(value, dict)}
     return found | {f"loss {k}": np.array(v) for k, v in history.losses.items()}
 
@@ -85,11 +90,12 @@ def check_same(a, b):
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-# ------------------------------------------------------------------------------------------------------ bit for bit
+# ------------------------------------------------------------------------------------- bit for bit
 
 def test_a_training_goes_on_bit_for_bit(tmp_path):
     stopped(tmp_path)
-    check_same(everything(*fit(tmp_path, tiny_ali(seed=9))), everything(*fit()))     # whatever weights it begins with
+    # whatever weights it begins with
+    check_same(everything(*fit(tmp_path, tiny_ali(seed=9))), everything(*fit()))
 
 
 @pytest.mark.parametrize("schedule", STEPS)
@@ -98,8 +104,9 @@ def test_a_hierarchy_goes_on_bit_for_bit(tmp_path, schedule, step):
     def run(callback=None, folder=None, model=None):
         model = model or small_ldf()
         kept = folder and Checkpoints(folder, every=0)
-        histories = model.fit(clips(), factors=clips(60).reshape(-1, 6), schedule=schedule, steps=STEPS[schedule],
-                              batch_size=16, bottom_share=0.5, callback=callback, checkpoints=kept)
+        histories = model.fit(clips(), factors=clips(60).reshape(-1, 6), schedule=schedule,
+                              steps=STEPS[schedule], batch_size=16, bottom_share=0.5,
+                              callback=callback, checkpoints=kept)
         return everything(model, list(histories.values())[-1])
 
     passed = []
@@ -114,7 +121,8 @@ def test_a_hierarchy_goes_on_bit_for_bit(tmp_path, schedule, step):
     check_same(run(folder=tmp_path), run())
 
 
-@pytest.mark.parametrize("left_out", ["model", "model.rng", "model.discriminator_optimizer", "model.generator_optimizer", "batches", "history"])
+@pytest.mark.parametrize("left_out", ["model", "model.rng", "model.discriminator_optimizer",
+                                      "model.generator_optimizer", "batches", "history"])
 def test_a_part_that_is_left_out_is_noticed(tmp_path, monkeypatch, left_out):
     """Negative control of the comparison: no part of the state may be missing."""
     parts = checkpoint._parts
@@ -138,11 +146,13 @@ def test_the_moving_average_is_kept(tmp_path, monkeypatch, left_out):
     """Of GANs there is the average besides, its count of updates being no part of the weights."""
     parts, x = checkpoint._parts, data(64, 3)
     monkeypatch.setattr(checkpoint, "_parts", lambda state: (
-        {name: part for name, part in parts(state)[0].items() if name != left_out}, parts(state)[1]))
+        {name: part for name, part in parts(state)[0].items() if name != left_out},
+        parts(state)[1]))
 
     def run(folder=None, callback=None):
         model = nets.mlp_gan(3, latent_size=3, hidden=8)
-        model.fit(x, steps=12, batch_size=8, callback=callback, checkpoints=folder and Checkpoints(folder, every=0))
+        model.fit(x, steps=12, batch_size=8, callback=callback,
+                  checkpoints=folder and Checkpoints(folder, every=0))
         return model.state_dict()
 
     with pytest.raises(Stop):
@@ -156,7 +166,8 @@ def test_every_generator_of_a_network_is_kept():
     parts, _ = checkpoint._parts({"model": model})
     kept = [id(part) for part in parts.values() if isinstance(part, ldf.Generator)]
     wanted = {id(g) for g in model.compiled_step()._generators}
-    assert wanted == set(kept) and len(kept) == len(wanted) == 2        # its own and that of its Dropouts, once each
+    # its own and that of its Dropouts, once each
+    assert wanted == set(kept) and len(kept) == len(wanted) == 2
 
 
 def framed():
@@ -178,7 +189,8 @@ def gaussian_top():
 def test_other_models_go_on_bit_for_bit(tmp_path, make):
     def run(folder=None, callback=None):
         model, x = make()
-        model.fit(*x, steps=8, batch_size=8, callback=callback, checkpoints=folder and Checkpoints(folder, every=0))
+        model.fit(*x, steps=8, batch_size=8, callback=callback,
+                  checkpoints=folder and Checkpoints(folder, every=0))
         return model.state_dict()
 
     with pytest.raises(Stop):
@@ -190,10 +202,12 @@ def test_other_models_go_on_bit_for_bit(tmp_path, make):
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_a_recorded_step_goes_on_bit_for_bit(tmp_path, name):
-    """On a device a step is recorded after three: what is restored is what the recording then reads."""
+    """On a device a step is recorded after three: what is restored is what the recording then
+    reads."""
     def run(folder=None, callback=None):
         model = nets.mlp_gan(3, latent_size=3, hidden=8)
-        model.fit(data(64, 3), steps=12, batch_size=8, callback=callback, checkpoints=folder and Checkpoints(folder, every=0))
+        model.fit(data(64, 3), steps=12, batch_size=8, callback=callback,
+                  checkpoints=folder and Checkpoints(folder, every=0))
         return model.state_dict()
 
     with Device(name).active():
@@ -216,10 +230,14 @@ def test_time_spent_counts(tmp_path):
             raise Stop
 
     with pytest.raises(Stop):
-        tiny_ali().fit(data(), minutes=1, batch_size=8, callback=slow, checkpoints=Checkpoints(tmp_path, every=0))
-    history = tiny_ali().fit(data(), minutes=0.3 / 60, batch_size=8, checkpoints=Checkpoints(tmp_path, every=0))
-    assert history.seconds == sorted(history.seconds) and history.seconds[0] < 0.1 and 0.3 <= history.seconds[-1] < 2
-    assert tiny_ali().fit(data(), minutes=0.3 / 60, batch_size=8, checkpoints=Checkpoints(tmp_path)).seconds == history.seconds
+        tiny_ali().fit(data(), minutes=1, batch_size=8, callback=slow,
+                       checkpoints=Checkpoints(tmp_path, every=0))
+    history = tiny_ali().fit(data(), minutes=0.3 / 60, batch_size=8,
+                             checkpoints=Checkpoints(tmp_path, every=0))
+    assert history.seconds == sorted(history.seconds) and history.seconds[
+        0] < 0.1 and 0.3 <= history.seconds[-1] < 2
+    assert tiny_ali().fit(data(), minutes=0.3 / 60, batch_size=8,
+                          checkpoints=Checkpoints(tmp_path)).seconds == history.seconds
 
 
 def test_the_best_weights_so_far_are_kept(tmp_path):
@@ -239,12 +257,13 @@ def test_the_best_weights_so_far_are_kept(tmp_path):
 
     with pytest.raises(Stop):
         run(tmp_path, [3.0, 1.0], 12)
-    (curve, best), (whole_curve, whole_best) = run(tmp_path, [2.0, 4.0]), run(None, [3.0, 1.0, 2.0, 4.0])
+    (curve, best), (whole_curve, whole_best) = run(
+        tmp_path, [2.0, 4.0]), run(None, [3.0, 1.0, 2.0, 4.0])
     assert curve == whole_curve == [[5, 3.0], [10, 1.0], [15, 2.0], [20, 4.0]]
     np.testing.assert_array_equal(best, whole_best)
 
 
-# ------------------------------------------------------------------------------------------------------------ files
+# ------------------------------------------------------------------------------------------- files
 
 def listed(folder):
     return sorted(os.listdir(folder))
@@ -259,14 +278,16 @@ def test_two_checkpoints_stay_and_nothing_else(tmp_path):
 def test_they_are_written_as_often_as_asked(tmp_path, monkeypatch):
     written = []
     write = checkpoint.CheckpointWriter._write
-    monkeypatch.setattr(checkpoint.CheckpointWriter, "_write", lambda self: (written.append(self._step), write(self)))
+    monkeypatch.setattr(checkpoint.CheckpointWriter, "_write",
+                        lambda self: (written.append(self._step), write(self)))
     fit(tmp_path, every=1e6)
     assert written == [0, 20]       # at the start and at the end
     fit(tmp_path / "each", every=1e6, each=8)
     assert written == [0, 20, 0, 8, 16, 20]
     with pytest.raises(ValueError, match="each: expected"):
         Checkpoints(tmp_path, each=0)
-    with pytest.raises(ValueError, match="every: expected a non-negative number of seconds, got -1"):
+    with pytest.raises(ValueError,
+                       match="every: expected a non-negative number of seconds, got -1"):
         Checkpoints(tmp_path, every=-1)
     with pytest.raises(ValueError, match='on_nan: expected "stop" or "back-off", got .ignore.'):
         Checkpoints(tmp_path, on_nan="ignore")
@@ -279,12 +300,14 @@ def cut(path):
 def flip(path):
     """Another last digit or letter in the file."""
     text = bytearray(path.read_bytes())
-    place = next(k for k in range(len(text) // 2, len(text)) if chr(text[k]).isdigit() or path.suffix != ".json")
+    place = next(k for k in range(len(text) // 2, len(text)) if chr(text[k]).isdigit()
+                 or path.suffix != ".json")
     text[place] ^= 1
     path.write_bytes(bytes(text))
 
 
-@pytest.mark.parametrize("damage", [cut, flip, lambda p: p.write_bytes(b""), lambda p: p.write_bytes(b"[]"), os.unlink])
+@pytest.mark.parametrize("damage", [cut, flip, lambda p: p.write_bytes(b""),
+                                    lambda p: p.write_bytes(b"[]"), os.unlink])
 @pytest.mark.parametrize("end", ["json", "safetensors"])
 def test_where_one_is_damaged_the_previous_serves(tmp_path, damage, end):
     stopped(tmp_path)
@@ -293,7 +316,9 @@ def test_where_one_is_damaged_the_previous_serves(tmp_path, damage, end):
     if damage is os.unlink and end == "json":       # then that checkpoint never was
         check_same(everything(*fit(tmp_path)), whole)
         return
-    with pytest.warns(RuntimeWarning, match="goes on from step 11, and 1 steps are lost, for the checkpoint of step 12 cannot"):
+    with pytest.warns(RuntimeWarning,
+                      match="goes on from step 11, and 1 steps are lost, for the checkpoint of "
+                            "step 12 cannot"):
         again = fit(tmp_path)
     check_same(everything(*again), whole)
     assert "step-000000012.json" not in listed(tmp_path)
@@ -305,7 +330,9 @@ def test_where_none_is_whole_it_is_an_error(tmp_path):
         cut(path)
     model = tiny_ali()
     before = weights(model)
-    with pytest.raises(ValueError, match=f"{tmp_path.name}: none of its checkpoints can be used: .*12.safetensors: its "
+    with pytest.raises(ValueError,
+                       match=f"{tmp_path.name}: none of its checkpoints can be used: "
+                             ".*12.safetensors: its "
                                          "bytes are not those that were written"):
         fit(tmp_path, model)
     np.testing.assert_array_equal(weights(model), before)
@@ -322,20 +349,25 @@ def other_format(folder):
 
 @pytest.mark.parametrize("other, message", [
     (lambda d: {"model": tiny_ali(hidden=7)},
-     r"of another model: model/encoder.body.layers.0.weight was float32 \[4, 6\], and is float32 \[4, 7\] here"),
+     r"of another model: model/encoder.body.layers.0.weight was float32 \[4, 6\], and is float32 "
+     r"\[4, 7\] here"),
     (lambda d: {"model": nets.mlp_ali(4, hidden=6)},
      "of another model: model.encoder.body.layers.1 was BatchNorm, and is Tanh here"),
     (lambda d: {"settings": {"minutes": 4}},
-     "of another training: minutes was not there, and is 4 here; remove the folder, or use another, to begin anew"),
-    (other_format, "step-000000012.json: expected format 1, got 2: another version of ldf_np wrote it"),
-    (lambda d: {"size": 5}, "of another training: batches was 8 of 64 samples, and is 5 of 64 samples here")])
+     "of another training: minutes was not there, and is 4 here; remove the folder, or use "
+     "another, to begin anew"),
+    (other_format,
+     "step-000000012.json: expected format 1, got 2: another version of ldf_np wrote it"),
+    (lambda d: {"size": 5},
+     "of another training: batches was 8 of 64 samples, and is 5 of 64 samples here")])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, other, message):
     stopped(tmp_path)
     given, before = other(tmp_path), {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     model, size = given.get("model") or tiny_ali(), given.get("size", 8)
     own = weights(model)
     with pytest.raises(ValueError, match=message):
-        model.fit(data(), steps=20, batch_size=size, checkpoints=Checkpoints(tmp_path, settings=given.get("settings")))
+        model.fit(data(), steps=20, batch_size=size,
+                  checkpoints=Checkpoints(tmp_path, settings=given.get("settings")))
     np.testing.assert_array_equal(weights(model), own)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name in before} == before
 
@@ -354,11 +386,12 @@ def test_an_upper_level_holds_only_on_the_levels_it_was_trained_on(tmp_path):
 def test_what_is_discarded_is_gone_but_for_the_logs(tmp_path):
     small_ldf().fit(clips(), steps=24, batch_size=16, checkpoints=Checkpoints(tmp_path / "it"))
     Checkpoints(tmp_path / "it").discard()
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["it", "level 0", "metrics.jsonl", "metrics.jsonl", "top"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["it", "level 0", "metrics.jsonl",
+                                                           "metrics.jsonl", "top"]
     Checkpoints(tmp_path / "nothing").discard()
 
 
-# ----------------------------------------------------------------------------------------- where it cannot be written
+# ---------------------------------------------------------------------- where it cannot be written
 
 def full(when):
     """os.fsync on a disk that is full while ``when()``: half of the file is there."""
@@ -375,7 +408,9 @@ def full(when):
 
 def test_a_full_disk_at_the_start_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "fsync", full(lambda: True))
-    with pytest.raises(OSError, match=f"^{tmp_path}/there: checkpoints cannot be written there: No space left on device$"):
+    with pytest.raises(OSError,
+                       match=f"^{tmp_path}/there: checkpoints cannot be written there: No space "
+                             "left on device$"):
         fit(tmp_path / "there", callback=at(1))
     assert listed(tmp_path / "there") == []
 
@@ -389,8 +424,10 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_any_step(tmp_path, m
     def read_only(**_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", read_only)       # tests may run as root, whom no permission stops
-    with pytest.raises(OSError, match="there: checkpoints cannot be written there: Permission denied"):
+    # tests may run as root, whom no permission stops
+    monkeypatch.setattr(files.tempfile, "mkstemp", read_only)
+    with pytest.raises(OSError,
+                       match="there: checkpoints cannot be written there: Permission denied"):
         fit(tmp_path / "there", callback=at(13))
 
 
@@ -404,7 +441,9 @@ def test_a_disk_that_fills_up_later_costs_only_the_checkpoints(tmp_path, monkeyp
     monkeypatch.setattr(files.os, "fsync", full(lambda: 10 <= at_step < 15))
     with pytest.warns(RuntimeWarning) as told:
         model, history = fit(tmp_path, callback=callback)
-    assert [f"checkpoint of step {n} cannot be written: No space left on device; the training goes on, and that of step 9 stays"
+    assert [
+        f"checkpoint of step {n} cannot be written: No space left on device; the training goes on, "
+        "and that of step 9 stays"
             in str(w.message) for n, w in zip(range(10, 15), told, strict=True)] == [True] * 5
     check_same(everything(model, history), everything(*fit()))
     assert listed(tmp_path)[1:] == TWO
@@ -421,12 +460,13 @@ def test_a_log_that_cannot_be_written_ends(tmp_path, monkeypatch):
     log.after_step()
 
 
-# -------------------------------------------------------------------------------------------------------- calm ends
+# --------------------------------------------------------------------------------------- calm ends
 
 @pytest.fixture
 def heeding():
     """SIGINT and SIGTERM raise KeyboardInterrupt, as in a program that ``experiment.main`` runs."""
-    before = {s: signal.signal(s, signal.default_int_handler) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, signal.default_int_handler)
+              for s in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -468,7 +508,8 @@ def test_a_second_signal_ends_it_at_once(tmp_path, heeding):
 def test_other_handlers_stay_and_other_threads_set_none(tmp_path):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        fit(tmp_path, callback=lambda h: os.kill(os.getpid(), signal.SIGINT) if h.steps == 3 else None)
+        fit(tmp_path, callback=lambda h: os.kill(os.getpid(), signal.SIGINT) if h.steps == 3
+            else None)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -479,19 +520,22 @@ def test_other_handlers_stay_and_other_threads_set_none(tmp_path):
     assert results[0][1].steps == 20
 
 
-# --------------------------------------------------------------------------------------------------------- the log
+# ----------------------------------------------------------------------------------------- the log
 
 def without_seconds(path):
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"}
+            for line in path.read_text().splitlines()]
 
 
 def test_the_log_of_a_training_that_goes_on_has_each_record_once(tmp_path):
-    stopped(tmp_path / "a", step=34, steps=50, every=1e6)         # goes on from its start: what was logged is done again
+    # goes on from its start: what was logged is done again
+    stopped(tmp_path / "a", step=34, steps=50, every=1e6)
     stopped(tmp_path / "b", step=34, steps=50)
     for name in "abc":
         _, history = fit(tmp_path / name, steps=50)
     logs = [without_seconds(tmp_path / name / "metrics.jsonl") for name in "abc"]
-    assert logs[0] == logs[1] == logs[2] and [record["step"] for record in logs[0]] == [10, 20, 30, 40, 50]
+    assert logs[0] == logs[
+        1] == logs[2] and [record["step"] for record in logs[0]] == [10, 20, 30, 40, 50]
     assert logs[0][1]["losses"]["D"] == np.mean(history.losses["D"][10:20])
 
 
@@ -512,7 +556,8 @@ def test_plots_read_the_log_while_it_is_written(tmp_path):
     plots.save_metrics(tmp_path / "curves.png", tmp_path / "run")
     assert (tmp_path / "curves.png").stat().st_size > 5000
     path.write_text('{"step": 10, "seconds": 1, "losses": {}}\nnonsense\n')
-    with pytest.raises(ValueError, match="metrics.jsonl: line 2: expected a record of losses, got 'nonsense'"):
+    with pytest.raises(ValueError,
+                       match="metrics.jsonl: line 2: expected a record of losses, got 'nonsense'"):
         read_records(path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty: expected a folder with logs of losses"):

@@ -1,4 +1,5 @@
-"""The guard on NaN and infinity: it names the step, the network and the layer, and backing off goes on from a checkpoint."""
+"""The guard on NaN and infinity: it names the step, the network and the layer, and backing off goes
+on from a checkpoint."""
 
 import math
 
@@ -24,7 +25,8 @@ def data(n=64, size=4):
 
 
 class Faulty(nn.Module):
-    """Passes x on, but in call number ``at`` (from 1) and those after it makes an output, or a gradient, NaN."""
+    """Passes x on, but in call number ``at`` (from 1) and those after it makes an output, or a
+    gradient, NaN."""
 
     def __init__(self, at, gradient=False):
         self.calls, self.at, self.gradient = 0, at, gradient
@@ -34,7 +36,8 @@ class Faulty(nn.Module):
         if self.calls < self.at:
             return x
         if self.gradient:
-            return x + ldf.sqrt(ldf.square(x * 0.0)).sum() * 0.0        # the root's slope at 0 is not finite
+            # the root's slope at 0 is not finite
+            return x + ldf.sqrt(ldf.square(x * 0.0)).sum() * 0.0
         return x * math.nan
 
 
@@ -45,29 +48,37 @@ def plant(model, where, fault):
     return model
 
 
-@pytest.mark.parametrize("where", ["encoder.body", "encoder.head", "decoder.head", "decoder.body", "discriminator.x_net",
+@pytest.mark.parametrize("where", ["encoder.body", "encoder.head", "decoder.head", "decoder.body",
+                                   "discriminator.x_net",
                                    "discriminator.joint"])
 def test_the_layer_whose_output_is_nan_is_named(where):
     model = plant(tiny_ali(), where, Faulty(at=4))
     before = [p.copy() for p in (model.discriminator_optimizer.m, model.generator_optimizer.m)]
-    with pytest.raises(FloatingPointError, match=rf"ALI: step \d+: .*not finite first: output of {where}.layers.\d \(Faulty\); "
+    with pytest.raises(FloatingPointError,
+                       match=rf"ALI: step \d+: .*not finite first: output of {where}.layers.\d "
+                             r"\(Faulty\); "
                                                  "a lower learning rate"):
         model.fit(data(), steps=20, batch_size=8)
     for network in (model.encoder, model.decoder, model.discriminator):
         assert np.isfinite(network.flat()).all()           # no update was made of it
-    assert not np.array_equal(before[0], model.discriminator_optimizer.m)  # negative control: there were updates before
+    # negative control: there were updates before
+    assert not np.array_equal(before[0], model.discriminator_optimizer.m)
 
 
 def test_the_step_is_named():
     model = plant(nets.mlp_gan(4, latent_size=3, hidden=8), "generator", Faulty(at=5))
-    with pytest.raises(FloatingPointError, match=r"^GAN: step 5: .*: output of generator.layers.6 \(Faulty\)"):
+    with pytest.raises(FloatingPointError,
+                       match=r"^GAN: step 5: .*: output of generator.layers.6 \(Faulty\)"):
         model.fit(data(), steps=20, batch_size=8)
 
 
 def test_the_layer_where_a_bad_gradient_begins_is_named():
-    model = plant(nets.mlp_gan(4, latent_size=3, hidden=8), "generator", Faulty(at=3, gradient=True))
-    with pytest.raises(FloatingPointError, match="step 3: a gradient is not finite; not finite first: gradient of "
-                                                 "generator.layers.4.bias"):         # the fault is layer 6
+    model = plant(nets.mlp_gan(4, latent_size=3, hidden=8), "generator",
+                  Faulty(at=3, gradient=True))
+    # the fault is layer 6
+    with pytest.raises(FloatingPointError,
+                       match="step 3: a gradient is not finite; not finite first: gradient of "
+                                                 "generator.layers.4.bias"):
         model.fit(data(), steps=20, batch_size=8)
 
 
@@ -79,7 +90,8 @@ def test_parameters_and_batches_are_looked_at():
         model.compiled_step()(x)
     model = tiny_ali()
     model.decoder.body[1].weight.data[0, 0] = np.nan
-    with pytest.raises(FloatingPointError, match="not finite first: parameters decoder.body.layers.1.weight"):
+    with pytest.raises(FloatingPointError,
+                       match="not finite first: parameters decoder.body.layers.1.weight"):
         model.compiled_step()(data(8))
 
 
@@ -87,7 +99,8 @@ def test_a_healthy_step_has_no_culprit():
     """Negative control: what is finite is not blamed, and looking changes no weight."""
     model, before_count = tiny_ali(), threads._count
     before = {n: p.data.copy() for n, p in model.named_parameters()}
-    assert first_not_finite(model, model._step, data(8), 0.0) == "no layer: it is the loss itself, or does not happen again"
+    assert first_not_finite(model, model._step, data(8),
+                            0.0) == "no layer: it is the loss itself, or does not happen again"
     assert all(np.array_equal(p.data, before[n]) for n, p in model.named_parameters())
     assert threads._count == before_count and getattr(nn.module._watch, "look", None) is None
 
@@ -110,7 +123,7 @@ def test_an_optimiser_refuses_a_bad_gradient_and_changes_nothing():
     assert not np.array_equal(network.flat(), before)       # negative control
 
 
-# ---------------------------------------------------------------------------------------------------- backing off
+# ------------------------------------------------------------------------------------- backing off
 
 class Once(Faulty):
     """NaN in one call only: what a lower rate has cured."""
@@ -122,20 +135,26 @@ class Once(Faulty):
 
 def test_backing_off_halves_the_rates_and_goes_on(tmp_path):
     model = plant(tiny_ali(), "decoder.body", Once(at=40))
-    with pytest.warns(RuntimeWarning, match=r"ALI: step 14: .*; the training goes back to step \d+, with the "
+    with pytest.warns(RuntimeWarning,
+                      match=r"ALI: step 14: .*; the training goes back to step \d+, with the "
                                             "learning rates times 0.5"):
-        history = model.fit(data(), steps=30, batch_size=8, checkpoints=Checkpoints(tmp_path, every=0, on_nan="back-off"))
+        history = model.fit(data(), steps=30, batch_size=8,
+                            checkpoints=Checkpoints(tmp_path, every=0, on_nan="back-off"))
     assert history.steps == 30 and np.isfinite(weights(model)).all()
     assert model.discriminator_optimizer.scale == model.generator_optimizer.scale == 0.5
     plain = tiny_ali()
     plain.fit(data(), steps=30, batch_size=8)
-    assert not np.array_equal(weights(model), weights(plain))       # negative control: the rates were lower indeed
+    # negative control: the rates were lower indeed
+    assert not np.array_equal(weights(model), weights(plain))
 
 
 def test_backing_off_gives_up_in_the_end(tmp_path):
     model = plant(tiny_ali(), "decoder.body", Faulty(at=40))
-    with pytest.warns(RuntimeWarning) as told, pytest.raises(FloatingPointError, match=r"output of decoder.body.* \(Faulty\)"):
-        model.fit(data(), steps=30, batch_size=8, checkpoints=Checkpoints(tmp_path, every=1e6, on_nan="back-off"))
+    with pytest.warns(
+        RuntimeWarning) as told, pytest.raises(FloatingPointError,
+                                               match=r"output of decoder.body.* \(Faulty\)"):
+        model.fit(data(), steps=30, batch_size=8,
+                  checkpoints=Checkpoints(tmp_path, every=1e6, on_nan="back-off"))
     assert sum("goes back to step 0" in str(w.message) for w in told) == HALVINGS
     assert model.discriminator_optimizer.scale == 2.0 ** -HALVINGS
 

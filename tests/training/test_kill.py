@@ -1,4 +1,5 @@
-"""A training is killed at random moments, some inside the writing of a checkpoint, and ends as if it had never been.
+"""A training is killed at random moments, some inside the writing of a checkpoint, and ends as if
+it had never been.
 
 LDF_KILLS says how often (default 25; 200 in the long form).
 """
@@ -12,13 +13,14 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parents[1] / "tools" / "killing.py"
-pytestmark = [pytest.mark.kill, pytest.mark.skipif(not hasattr(os, "fork"), reason="the children are forked")]
+pytestmark = [pytest.mark.kill, pytest.mark.skipif(not hasattr(os, "fork"),
+                                                   reason="the children are forked")]
 
 
 def killing(folder, kills, *left_out):
     """What tests/tools/killing.py reports."""
-    ended = subprocess.run([sys.executable, PROGRAM, folder, str(kills), *left_out], capture_output=True, text=True,
-                           timeout=60 + 10 * kills)
+    ended = subprocess.run([sys.executable, PROGRAM, folder, str(kills), *left_out],
+                           capture_output=True, text=True, timeout=60 + 10 * kills)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 

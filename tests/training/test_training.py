@@ -1,4 +1,5 @@
-"""The training loop: batches that visit every row, budgets that are kept, and ends that lose nothing."""
+"""The training loop: batches that visit every row, budgets that are kept, and ends that lose
+nothing."""
 
 import math
 import time
@@ -15,10 +16,11 @@ def rows(n, width=1):
     return np.arange(n * width, dtype=np.float32).reshape(n, width)
 
 
-# ------------------------------------------------------------------------------------------------------- batches
+# ----------------------------------------------------------------------------------------- batches
 
 def check_epochs(batches, n, size, epochs=3):
-    """Every row at most once in each epoch; all of them where the size divides their number. Returns the orders."""
+    """Every row at most once in each epoch; all of them where the size divides their number.
+    Returns the orders."""
     orders = []
     for _ in range(epochs):
         order = np.concatenate([batches.indices() for _ in range(n // size)])
@@ -51,16 +53,20 @@ def test_a_batch_is_what_its_indices_say():
     data = rows(9, 2)
     a, b = (Batches(data, 3, ldf.Generator(1)) for _ in range(2))
     for _ in range(5):
-        np.testing.assert_array_equal(next(a), data[b.indices()])       # the same seed, the same batches
+        # the same seed, the same batches
+        np.testing.assert_array_equal(next(a), data[b.indices()])
     images = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2, 1) * 8
     batch = next(Batches(images, 8, ldf.Generator(0)))
     assert batch.dtype == np.float32 and batch.shape == images.shape
-    np.testing.assert_allclose(np.sort(batch, axis=None), np.sort(images, axis=None) / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(np.sort(batch, axis=None), np.sort(images, axis=None) / 127.5 - 1,
+                               atol=1e-6)
 
 
 def test_uint8_is_taken_as_images():
-    np.testing.assert_allclose(as_batch(np.array([[0, 255, 51]], np.uint8)), [[-1, 1, -0.6]], atol=1e-6)
-    assert as_batch(np.array([[0.5]])).dtype == np.float32 and as_batch(np.array([[0.5]])).item() == 0.5
+    np.testing.assert_allclose(as_batch(np.array([[0, 255, 51]], np.uint8)), [[-1, 1, -0.6]],
+                               atol=1e-6)
+    assert as_batch(np.array([[0.5]])).dtype == np.float32 and as_batch(np.array([[
+        0.5]])).item() == 0.5
 
 
 @pytest.mark.parametrize("data, size, message", [
@@ -90,7 +96,7 @@ def test_apply_batched():
         apply_batched(double, rows(0, 3))
 
 
-# -------------------------------------------------------------------------------------------------------- budgets
+# ----------------------------------------------------------------------------------------- budgets
 
 def counter(seconds=0.0, losses=None):
     """A step that takes its time and remembers the shares it was given."""
@@ -131,17 +137,20 @@ def test_the_time_of_the_callback_is_not_counted():
     start = time.perf_counter()
     history = train(step, minutes=0.05 / 60, callback=lambda history: time.sleep(0.03))
     assert time.perf_counter() - start > history.steps * 0.03
-    assert history.steps >= 4 and history.seconds[-1] < time.perf_counter() - start - history.steps * 0.03 + 0.01
+    assert history.steps >= 4 and history.seconds[
+        -1] < time.perf_counter() - start - history.steps * 0.03 + 0.01
 
 
 def test_the_callback_sees_each_step():
     seen = []
-    train(counter()[0], steps=3, callback=lambda history: seen.append((history.steps, history.losses["loss"][-1])))
+    train(counter()[0], steps=3, callback=lambda history: seen.append(
+        (history.steps, history.losses["loss"][-1])))
     assert seen == [(1, 1.0), (2, 1 / 2), (3, 1 / 3)]
 
 
 @pytest.mark.parametrize("budget, message", [
-    ({}, "steps, minutes: expected at least one"), ({"steps": 0}, "steps: expected at least 1, got 0"),
+    ({}, "steps, minutes: expected at least one"),
+    ({"steps": 0}, "steps: expected at least 1, got 0"),
     ({"minutes": -1}, "minutes: expected a positive number, got -1"),
     ({"minutes": math.nan}, "minutes: expected a positive number")])
 def test_a_missing_or_wrong_budget(budget, message):
@@ -149,7 +158,7 @@ def test_a_missing_or_wrong_budget(budget, message):
         train(counter()[0], **budget)
 
 
-# ----------------------------------------------------------------------------------------------------------- ends
+# -------------------------------------------------------------------------------------------- ends
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_the_training(bad):
