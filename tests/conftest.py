@@ -1,5 +1,5 @@
-"""What all tests share: they run on the CPU unless they say otherwise; hypothesis tries the same
-examples each time."""
+"""What all tests share: they run on the CPU unless they say otherwise, in a folder of their own;
+hypothesis tries the same examples each time."""
 
 import os
 
@@ -19,3 +19,9 @@ hypothesis.settings.load_profile("tests")
 @pytest.fixture(autouse=True)
 def on_the_cpu():
     ldf.use("cpu")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folder(tmp_path_factory):
+    """Paths that tests give as relative lie in a folder of this run, which starts empty."""
+    os.chdir(tmp_path_factory.mktemp("folder"))
