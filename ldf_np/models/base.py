@@ -83,6 +83,11 @@ class Coder(Model):
     The code named first is the default.
     """
 
+    @property
+    def code(self):
+        """The name of the default code."""
+        return next(iter(self._codes()))
+
     def encode(self, x, code=None):
         """The codes of x (n, ...), float32 or uint8 images: a NumPy array (n, ...)."""
         return self._apply(self._code(code)[0], x)
@@ -96,9 +101,7 @@ class Coder(Model):
         return self.decode(self.encode(x, code), code)
 
     def _code(self, code):
-        codes = self._codes()
-        if code is None:
-            return next(iter(codes.values()))
+        codes, code = self._codes(), self.code if code is None else code
         if not isinstance(code, str) or code not in codes:
             known = " or ".join(f'"{name}"' for name in codes)
             only = f", the only code of this {type(self).__name__}" if len(codes) == 1 else ""

@@ -137,11 +137,11 @@ class JointGAN(GAN):
         return super().fit(x, frames, **training)
 
     def _batches(self, batch_size, x, frames):
+        if self.frame_discriminator is None and frames is not None:
+            raise ValueError("frames: expected None, for this model has no frame_discriminator to "
+                             "train on them")
         clips = Batches(self._as_images(x), batch_size, self.rng)
         if self.frame_discriminator is None:
-            if frames is not None:
-                raise ValueError("frames: expected None, for this model has no frame_discriminator "
-                                 "to train on them")
             return {"batches": clips}
         frames = x.reshape(-1, *x.shape[2:]) if frames is None else frames
         if real_array()("frames", frames).shape[1:] != x.shape[2:]:
@@ -170,9 +170,14 @@ class JointGAN(GAN):
         n, t, h, w, c = channels_last_array("n, t, h, w, c")("x", x).shape
         return x.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
 
-    def _generate(self, z, rng):
-        n, h, w, channels = (y := super()._generate(z, rng)).shape
+    def _as_clips(self, images):
+        """The inverse of ``_as_images``."""
+        n, h, w, channels = images.shape
         if channels % self.frames:
             raise ValueError(f"frames: {self.frames} do not divide the {channels} channels that "
                              "the generator makes")
-        return y.reshape(n, h, w, self.frames, channels // self.frames).transpose(0, 3, 1, 2, 4)
+        frames = images.reshape(n, h, w, self.frames, channels // self.frames)
+        return frames.transpose(0, 3, 1, 2, 4)
+
+    def _generate(self, z, rng):
+        return self._as_clips(super()._generate(z, rng))

@@ -82,7 +82,7 @@ class LDF(Module):
         Of the order of the batches.
     """
 
-    @checked(levels=several(instance(Level)), top=instance(Module), whitening=instance(Module))
+    @checked(levels=several(instance(Level), "Level"), top=instance(Module), whitening=instance(Module))
     def __init__(self, levels, top, whitening, seed=0):
         self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]

@@ -6,7 +6,19 @@ import math
 import numpy as np
 
 from ..nn.module import Buffer, Module
-from ..runtime.checks import check_size, checked, finite_array, integer, real, real_array, several
+from ..runtime.checks import check_size, checked, finite_array, integer, real, real_array
+
+
+def _code_shape(name, value):
+    """A rule: a tuple of sizes."""
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name}: expected a tuple of whole numbers, got {value!r:.80}")
+    for size in value:
+        integer()(name, size)
+
+
+def _at_most_all(name, code_shape, components, **others):
+    integer(1, math.prod(code_shape))(f"{name}: components", components)
 
 
 def _codes_fit(name, self, codes):
@@ -30,10 +42,10 @@ class Whitening(Module):
     root of s. The result has a mean square of one.
     """
 
-    @checked(code_shape=several(integer()), components=integer(), strength=real(0, 1))
+    @checked(_at_most_all, code_shape=_code_shape, strength=real(0, 1))
     def __init__(self, code_shape, components, strength=0.5):
         self.code_shape, size = tuple(code_shape), math.prod(code_shape)
-        self.components, self.strength = integer(1, size)("components", components), strength
+        self.components, self.strength = components, strength
         check_size("code_shape, components", (size, components))
         self.mean = Buffer(np.zeros(size, np.float32))
         self.basis = Buffer(np.zeros((size, components), np.float32))
@@ -90,7 +102,7 @@ class SharedAndLocal(Module):
     plain codes hold the maze and little else; with a part of its own it is kept.
     """
 
-    @checked(code_shape=several(integer()))
+    @checked(code_shape=_code_shape)
     def __init__(self, code_shape, shared, local, strength=0.5):
         self.code_shape = tuple(code_shape)
         if len(self.code_shape) < 2:

@@ -107,7 +107,9 @@ def one_of(*texts):
     """One of the texts."""
     def rule(name, value):
         if not isinstance(value, str) or value not in texts:
-            raise ValueError(f"{name}: expected one of {', '.join(texts)}, got {value!r:.80}")
+            wanted = " or ".join(f'"{text}"' for text in texts) if len(texts) < 3 else (
+                f"one of {', '.join(texts)}")
+            raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
         return value
 
     return rule
@@ -136,11 +138,11 @@ def optional(rule):
     return lambda name, value: None if value is None else rule(name, value)
 
 
-def several(rule, least=1):
-    """A list or tuple of at least ``least`` things that ``rule`` allows."""
+def several(rule, what):
+    """A list or tuple of at least one thing that ``rule`` allows; ``what``: its name."""
     def every(name, values):
-        if not isinstance(values, (list, tuple)) or len(values) < least:
-            raise TypeError(f"{name}: expected a list of at least {least}, got {values!r:.80}")
+        if not isinstance(values, (list, tuple)) or not values:
+            raise TypeError(f"{name}: expected a list of at least one {what}, got {values!r:.80}")
         for k, value in enumerate(values):
             rule(f"{name}[{k}]", value)
         return values

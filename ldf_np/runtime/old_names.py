@@ -20,7 +20,7 @@ MODULES = {     # old module: the modules in which its names are now
     "files": ["runtime.files"], "gan": ["models.gan"], "gaussian_curves": ["gaussian.curves"],
     "gaussian_experiments": ["gaussian.experiments"], "gaussian_theory": ["gaussian.theory"],
     "graph": ["training.step"], "guard": ["training.step"],
-    "hierarchy": ["models.ldf", "models.factors", "models.whitening"], "layers": ["nn.layers", "nn.module", "nn.init"],
+    "hierarchy": ["models.ldf", "models.factors", "models.whitening", "training.budget"], "layers": ["nn.layers", "nn.module", "nn.init"],
     "linear_ldf": ["gaussian.networks"], "losses": ["nn.losses"],
     "metrics": ["experiments.metrics", "experiments.clip_scores", "experiments.statistics"],
     "nets": ["models.nets", "models.baselines"], "norm": ["autodiff.norm"],
