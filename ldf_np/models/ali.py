@@ -11,18 +11,16 @@ G at h, E's last hidden layer.
 
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, grad, immutable
-from ..nn import losses as loss_kinds
-from ..nn import penalty as penalties
 from ..nn.layers import Sequential, generators
 from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstruction_loss
 from ..nn.module import Module
 from ..nn.optim import Adam, falling
 from ..nn.penalty import annealed, penalized_logits
-from ..runtime.checks import checked, function, instance, integer, one_of, real
+from ..runtime.checks import checked, function
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
 from ..runtime.threads import side_by_side
-from .base import Coder, LatentModel
+from .base import RULES, Coder, LatentModel
 
 
 class Encoder(Module):
@@ -99,10 +97,7 @@ class ALI(Coder, LatentModel):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    @checked(encoder=instance(Module), decoder=instance(Module), discriminator=instance(Module),
-             latent_size=integer(), shortcut_weight=real(0), latent_weight=real(0),
-             penalty=one_of(*penalties.KINDS), gamma=real(0), loss=one_of(*loss_kinds.KINDS),
-             final_lr=real(0))
+    @checked(RULES)
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
                  latent_weight=5.0, colour_metric=None, penalty="roth", gamma=0.5,
                  loss="non-saturating", lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99),

@@ -1,13 +1,22 @@
 """What all models share: one ``fit``, and encoding and decoding batch by batch."""
 
+from ..nn import losses, penalty
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
-from ..runtime.checks import checked, instance, integer, optional
+from ..runtime.checks import checked, instance, integer, one_of, optional, positive, real
 from ..runtime.device import concatenate
 from ..runtime.random import Generator
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
 from ..training.step import CompiledStep
+
+MODULE = instance(Module)
+RULES = {       # of arguments that many models have
+    "latent_size": integer(), "n": integer(), "rng": optional(instance(Generator)),
+    "loss": one_of(*losses.KINDS), "penalty": one_of(*penalty.KINDS), "gamma": real(0),
+    "final_gamma": real(0), "final_lr": real(0), "shortcut_weight": real(0),
+    "latent_weight": real(0), "kl_weight": real(0), "variance": optional(positive),
+    "encoder": MODULE, "decoder": MODULE, "generator": MODULE, "discriminator": MODULE}
 
 
 class Model(Module):
@@ -70,7 +79,7 @@ class Model(Module):
 class LatentModel(Model):
     """A model that makes x of z ~ N(0, I), (n, latent_size), by ``_generate(z, rng)``."""
 
-    @checked(n=integer(), rng=optional(instance(Generator)))
+    @checked(RULES)
     def sample(self, n, rng=None):
         """n samples, drawn with ``rng`` (by default the model's own): a NumPy array (n, ...)."""
         rng = self.rng if rng is None else rng

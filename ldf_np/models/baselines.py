@@ -9,7 +9,7 @@ from ..runtime.device import xp
 from ..runtime.random import Generator
 from .ali import ALI, Decoder, Discriminator, Encoder
 from .gan import JointGAN
-from .nets import CODE, SLOPE, SMALL_ALI, conv3, dense, down, multiple_of_8, output, small_ali, up
+from .nets import CODE, SIZES, SLOPE, SMALL_ALI, conv3, dense, down, output, small_ali, up
 from .vae import VAE, Autoencoder
 
 
@@ -25,8 +25,7 @@ def _smooth(frames=1, scale=1.0):
     return init
 
 
-@checked(frames=integer(), size=multiple_of_8, channels=integer(), latent_size=integer(),
-         hidden=integer())
+@checked(SIZES)
 def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
     """The joint baseline on clips (n, frames, size, size, channels): convolutions as wide as those
     of LDF's frames, and dense layers of ``hidden`` units that bring its parameter count within 10%
@@ -78,7 +77,7 @@ def matched(make, parameters, low=16, high=2048):
     return make(width)
 
 
-@checked(frames=integer(), size=multiple_of_8, channels=integer(), seed=integer(0))
+@checked(SIZES, seed=integer(0))
 def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settings):
     """``joint_gan`` with a second discriminator, on single frames, of the size of LDF's."""
     rng, flat = Generator(seed + 2), (size // 8) ** 2 * 96
@@ -88,7 +87,7 @@ def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settin
                      frame_discriminator=discriminator, **settings)
 
 
-@checked(frames=integer(), size=multiple_of_8, channels=integer(), hidden=integer())
+@checked(SIZES)
 def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
     """ALI on clips as images (n, size, size, frames * channels): ``small_ali`` with dense layers of
     ``hidden`` units, and its weights of the reconstructions (docs/recipe.md)."""

@@ -12,7 +12,7 @@ from ..runtime.device import asarray, concatenate
 from ..runtime.random import Generator
 from ..training.batches import Batches
 from .base import Model
-from .nets import dense, down, multiple_of_8, output
+from .nets import SIZES, dense, down, output
 
 FEATURES = 128
 
@@ -28,16 +28,13 @@ def log_softmax(logits):
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 
 
-def _one_target_each(name, logits, targets):
-    if not logits.size or np.shape(targets) != logits.shape:
-        raise ValueError(f"{name}: targets: expected one row for each of at least one row of "
-                         f"logits {logits.shape}, got shape {np.shape(targets)}")
-
-
-@checked(_one_target_each, logits=instance(Tensor))
+@checked(logits=instance(Tensor))
 def cross_entropy(logits, targets):
     """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array
     (n, classes) of rows that sum to 1. A Tensor without axes."""
+    if not logits.size or np.shape(targets) != logits.shape:
+        raise ValueError("targets: expected one row for each of at least one row of logits "
+                         f"{logits.shape}, got shape {np.shape(targets)}")
     return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
 
 
@@ -147,7 +144,7 @@ class Classifier(Model):
         return float((self.predict(images).argmax(axis=1) == labels).mean())
 
 
-@checked(classes=integer(), size=multiple_of_8, channels=integer(), width=integer())
+@checked(SIZES)
 def small_classifier(classes, size=32, channels=3, width=32, seed=0, **settings):
     """A Classifier of images (n, size, size, channels), ``size`` a multiple of 8: three 4x4
     convolutions of stride two with batch normalisation, of ``width``, 2 and 4 times as many maps,

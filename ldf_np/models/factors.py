@@ -4,7 +4,7 @@ A split has ``count``, how many factors an object has, and ``split`` and ``merge
 inverse.
 """
 
-from ..runtime.checks import channels_last_array, checked, integer, real_array
+from ..runtime.checks import channels_last_array, checked, integer, real_array, shaped
 
 
 class Frames:
@@ -14,11 +14,9 @@ class Frames:
     def __init__(self, count):
         self.count = count
 
-    @checked(x=real_array())
+    @checked(shaped("x", "n", "count", "...", what="clips"))
     def split(self, x):
         """(n, t, ...) -> (n, t, ...), checked."""
-        if x.ndim < 3 or x.shape[1] != self.count:
-            raise ValueError(f"x: expected clips (n, {self.count}, ...), got shape {x.shape}")
         return x
 
     def merge(self, factors):
@@ -45,13 +43,10 @@ class Patches:
         grid = x.reshape(n, self.rows, h, self.columns, w, c)
         return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h, w, c)
 
-    @checked(factors=real_array("n, k, h, w, c"))
+    @checked(shaped("factors", "n", "count", "h", "w", "c", what="patches"))
     def merge(self, factors):
         """The inverse of ``split``."""
-        n, k, h, w, c = factors.shape
-        if k != self.count:
-            raise ValueError(f"factors: expected {self.count} patches (n, {self.count}, h, w, c), "
-                             f"got shape {factors.shape}")
+        n, _, h, w, c = factors.shape
         grid = factors.reshape(n, self.rows, self.columns, h, w, c).transpose(0, 1, 3, 2, 4, 5)
         return grid.reshape(n, self.rows * h, self.columns * w, c)
 
@@ -64,17 +59,13 @@ class Groups:
     def __init__(self, size, below, code_shape):
         if below % size:
             raise ValueError(f"size: {below} factors do not divide into groups of {size}")
-        self.size, self.count, self.code_shape = size, below // size, tuple(code_shape)
+        self.below, self.count, self.code_shape = below, below // size, tuple(code_shape)
 
-    @checked(x=real_array())
+    @checked(shaped("x", "n", "below", "*code_shape", what="codes"))
     def split(self, x):
         """(n, k, ...) -> (n, k / size, size * code)."""
-        below = self.count * self.size
-        if x.shape[1:2] != (below,) or x.shape[2:] != self.code_shape:
-            raise ValueError(f"x: expected codes (n, {below}, {self.code_shape}), got shape "
-                             f"{x.shape}")
         return x.reshape(len(x), self.count, -1)
 
     def merge(self, factors):
         """The inverse of ``split``."""
-        return factors.reshape(len(factors), self.count * self.size, *self.code_shape)
+        return factors.reshape(len(factors), self.below, *self.code_shape)

@@ -3,28 +3,16 @@ objects, as its baseline."""
 
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, grad
-from ..nn import losses as loss_kinds
-from ..nn import penalty as penalties
 from ..nn.layers import Sequential, generators
 from ..nn.losses import discriminator_loss, generator_loss
-from ..nn.module import Module
 from ..nn.optim import EMA, Adam, falling
 from ..nn.penalty import annealed, penalized_logits
-from ..runtime.checks import (
-    channels_last_array,
-    checked,
-    instance,
-    integer,
-    one_of,
-    optional,
-    real,
-    real_array,
-)
+from ..runtime.checks import channels_last_array, checked, integer, optional, real_array, shaped
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches
-from .base import LatentModel
+from .base import MODULE, RULES, LatentModel
 
 
 class GAN(LatentModel):
@@ -49,9 +37,7 @@ class GAN(LatentModel):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    @checked(generator=instance(Module), discriminator=instance(Module), latent_size=integer(),
-             loss=one_of(*loss_kinds.KINDS), penalty=one_of(*penalties.KINDS), gamma=real(0),
-             final_gamma=real(0), final_lr=real(0))
+    @checked(RULES)
     def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating",
                  penalty="roth", gamma=0.5, final_gamma=0.01, lr=3e-4, discriminator_lr=2e-4,
                  betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
@@ -121,7 +107,7 @@ class JointGAN(GAN):
         baseline learns from all that LDF learns from.
     """
 
-    @checked(frames=integer(), frame_discriminator=optional(instance(Module)))
+    @checked(frames=integer(), frame_discriminator=optional(MODULE))
     def __init__(self, generator, discriminator, latent_size, frames=5, *,
                  frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)
@@ -163,11 +149,11 @@ class JointGAN(GAN):
         return ops.concatenate([images[(k - before) % t::t, :, :, k * c:(k + 1) * c]
                                 for k in range(t)])
 
+    @checked(shaped("x", "n", "frames", "h", "w", "c", what="clips"),
+             x=channels_last_array())
     def _as_images(self, x):
         """Clips (n, t, h, w, c) -> (n, h, w, t * c)."""
-        if real_array()("x", x).ndim != 5 or x.shape[1] != self.frames:
-            raise ValueError(f"x: expected clips (n, {self.frames}, h, w, c), got shape {x.shape}")
-        n, t, h, w, c = channels_last_array("n, t, h, w, c")("x", x).shape
+        n, t, h, w, c = x.shape
         return x.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
 
     def _as_clips(self, images):

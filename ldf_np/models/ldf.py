@@ -10,13 +10,14 @@ chain from right to left.
 """
 
 from ..nn.module import Module
-from ..runtime.checks import between, checked, instance, one_of, real_array, several
+from ..runtime.checks import between, checked, instance, one_of, several, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard, world
 from ..runtime.random import Generator
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
+from .base import MODULE
 
 
 def _split(name, value):
@@ -33,7 +34,7 @@ class Level:
     through the shortcut; the default and the reading that works) or "z".
     """
 
-    @checked(model=instance(Module), split=_split, code=one_of("h", "z"))
+    @checked(model=MODULE, split=_split, code=one_of("h", "z"))
     def __init__(self, model, split, code="h"):
         self.model, self.split, self.code = model, split, code
 
@@ -47,12 +48,9 @@ class Level:
         codes = self.model.encode(self.factors(x), self.code)
         return codes.reshape(-1, self.split.count, *codes.shape[1:])
 
-    @checked(codes=real_array())
+    @checked(shaped("codes", "n", "split.count", "..."))
     def decode(self, codes):
         """The inverse of ``encode``, approximately: codes (n, count, ...) -> (n, ...)."""
-        if codes.shape[1:2] != (self.split.count,):
-            raise ValueError(f"codes: expected (n, {self.split.count}, ...), got shape "
-                             f"{codes.shape}")
         factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), self.code)
         return self.split.merge(factors.reshape(-1, self.split.count, *factors.shape[1:]))
 
@@ -82,7 +80,7 @@ class LDF(Module):
         Of the order of the batches.
     """
 
-    @checked(levels=several(instance(Level), "Level"), top=instance(Module), whitening=instance(Module))
+    @checked(levels=several(instance(Level), "Level"), top=MODULE, whitening=MODULE)
     def __init__(self, levels, top, whitening, seed=0):
         self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]

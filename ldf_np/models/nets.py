@@ -19,13 +19,18 @@ CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
 SLOPE = 0.1
 
 
-# Parts that several networks have. Each is a list of layers.
-
 def multiple_of_8(name, size):
     """A rule: a size that three strides of two divide."""
     if integer()(name, size) % 8:
         raise ValueError(f"{name}: expected a multiple of 8, got {size}")
 
+
+SIZES = {"size": multiple_of_8, **dict.fromkeys((
+    "channels", "latent_size", "frames", "hidden", "shared", "local", "classes", "width"),
+    integer())}
+
+
+# Parts that several networks have. Each is a list of layers.
 
 def dense(n_in, n_out, rng, normalized=False):
     """A linear layer, perhaps normalised over the batch, and its leaky ReLU."""
@@ -66,7 +71,7 @@ def up(widths, rng, init=None, last=None):
     return [*layers, to_colours, nn.Tanh()]
 
 
-@checked(size=multiple_of_8, channels=integer(), latent_size=integer())
+@checked(SIZES)
 def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **settings):
     """ALI for small images (n, size, size, channels) in [-1, 1], ``size`` a multiple of 8; 1.2
     million parameters.
@@ -142,8 +147,7 @@ def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
     return GAN(generator, discriminator, latent_size, seed=seed + 1, **settings)
 
 
-@checked(images=channels_last_array("n, t, h, w, c", 8), frames=integer(), shared=integer(),
-         local=integer(), code=one_of("h", "z"))
+@checked(SIZES, images=channels_last_array("n, t, h, w, c", 8), code=one_of("h", "z"))
 def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_gan, **bottom):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
     their whitened codes.

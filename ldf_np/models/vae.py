@@ -20,21 +20,17 @@ from ..runtime.checks import (
     optional,
     positive,
     real,
+    same_shape,
+    shaped,
 )
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
 from ..training.loop import train
-from .base import Coder, LatentModel
+from .base import RULES, Coder, LatentModel
 
 
-def _one_shape(name, mean, log_variance):
-    if mean.shape != log_variance.shape:
-        raise ValueError(f"{name}: mean, log_variance: expected one shape, got {mean.shape} and "
-                         f"{log_variance.shape}")
-
-
-@checked(_one_shape, mean=instance(Tensor), log_variance=instance(Tensor))
+@checked(same_shape("mean", "log_variance"), mean=instance(Tensor), log_variance=instance(Tensor))
 def normal_kl(mean, log_variance):
     """KL(N(mean, diag exp(log_variance)) | N(0, I)) of each row: (n, d) and (n, d) -> (n,).
 
@@ -94,7 +90,7 @@ class Autoencoder(_OneLoss):
         Of the order of the batches.
     """
 
-    @checked(encoder=instance(Module), decoder=instance(Module), final_lr=real(0))
+    @checked(RULES)
     def __init__(self, encoder, decoder, *, colour_metric=None, lr=2e-3, betas=(0.9, 0.99),
                  final_lr=0.1, seed=0):
         self._start(encoder, decoder, colour_metric, lr, betas, final_lr, seed)
@@ -150,8 +146,7 @@ class VAE(_OneLoss, LatentModel):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    @checked(encoder=_stochastic, decoder=instance(Module), latent_size=integer(),
-             variance=optional(positive), kl_weight=real(0), final_lr=real(0))
+    @checked(RULES, encoder=_stochastic)
     def __init__(self, encoder, decoder, latent_size, *, variance=None, kl_weight=1.0,
                  colour_metric=None, noisy=False, lr=1e-3, betas=(0.9, 0.99), final_lr=0.1, seed=0):
         self.latent_size, self.variance, self.kl_weight = latent_size, variance, kl_weight
@@ -192,11 +187,13 @@ class GaussianTop(Module):
     @checked(size=integer())
     def __init__(self, size, seed=0):
         check_size("size", (size, size))
+        self.size = size
         self.mean = Parameter(np.zeros(size, np.float32))
         self.root = Parameter(np.eye(size, dtype=np.float32))
         self.rng = Generator(seed)
 
-    @checked(x=finite_array("n, size", 2), batch_size=integer())
+    @checked(shaped("x", "n", "size", what="vectors"), x=finite_array(least=2),
+             batch_size=integer())
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
             checkpoints=None):
         """The mean and the covariance of x (N, size), the greatest likelihood: one pass over its
@@ -206,8 +203,6 @@ class GaussianTop(Module):
         rows before. Returns a History, with the mean square of each batch as its "square".
         ``checkpoints``, which other tops take, has no use here: the pass is made again.
         """
-        if x.shape[1] != len(self.mean.data):
-            raise ValueError(f"x: expected vectors (n, {len(self.mean.data)}), got shape {x.shape}")
         seen, total, products = 0, 0.0, 0.0
 
         def step(progress):
@@ -227,9 +222,9 @@ class GaussianTop(Module):
             self.root.data[...] = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
         return history
 
-    @checked(n=integer(), rng=optional(instance(Generator)))
+    @checked(RULES)
     def sample(self, n, rng=None):
         """n samples: a NumPy array (n, size)."""
         rng = self.rng if rng is None else rng
-        noise = to_numpy(rng.standard_normal((n, len(self.mean.data))))
+        noise = to_numpy(rng.standard_normal((n, self.size)))
         return noise @ self.root.data + self.mean.data

@@ -6,30 +6,24 @@ import math
 import numpy as np
 
 from ..nn.module import Buffer, Module
-from ..runtime.checks import check_size, checked, finite_array, integer, real, real_array
-
-
-def _code_shape(name, value):
-    """A rule: a tuple of sizes."""
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{name}: expected a tuple of whole numbers, got {value!r:.80}")
-    for size in value:
-        integer()(name, size)
+from ..runtime.checks import (
+    check_size,
+    checked,
+    finite_array,
+    integer,
+    real,
+    real_array,
+    several,
+    shaped,
+)
 
 
 def _at_most_all(name, code_shape, components, **others):
     integer(1, math.prod(code_shape))(f"{name}: components", components)
 
 
-def _codes_fit(name, self, codes):
-    if codes.shape[1:] != self.code_shape:
-        raise ValueError(f"{name}: codes: expected (n, {', '.join(map(str, self.code_shape))}), "
-                         f"got shape {codes.shape}")
-
-
-def _components_fit(name, self, white):
-    if white.shape[1] != self.components:
-        raise ValueError(f"{name}: white: expected (n, {self.components}), got shape {white.shape}")
+CODES, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "components")
+SHAPE = several(integer(), "whole number")
 
 
 class Whitening(Module):
@@ -42,7 +36,7 @@ class Whitening(Module):
     root of s. The result has a mean square of one.
     """
 
-    @checked(_at_most_all, code_shape=_code_shape, strength=real(0, 1))
+    @checked(_at_most_all, code_shape=SHAPE, strength=real(0, 1))
     def __init__(self, code_shape, components, strength=0.5):
         self.code_shape, size = tuple(code_shape), math.prod(code_shape)
         self.components, self.strength = components, strength
@@ -52,7 +46,7 @@ class Whitening(Module):
         self.scale = Buffer(np.ones(components, np.float32))
         self.explained = Buffer(np.zeros(1, np.float32))    # the part of the variance that is kept
 
-    @checked(_codes_fit, codes=finite_array(least=2))
+    @checked(CODES, codes=finite_array(least=2))
     def fit(self, codes):
         """Learn from codes (n, *code_shape)."""
         from scipy.linalg import eigh  # SciPy takes longer to load than all of this library
@@ -79,12 +73,12 @@ class Whitening(Module):
         """Whether ``fit`` has been called."""
         return bool(self.explained.data[0] > 0)
 
-    @checked(_codes_fit, codes=real_array(least=1))
+    @checked(CODES)
     def apply(self, codes):
         """(n, *code_shape) -> (n, components)."""
         return (codes.reshape(len(codes), -1) - self.mean.data) @ self.basis.data / self.scale.data
 
-    @checked(_components_fit, white=real_array("n, components"))
+    @checked(WHITE)
     def invert(self, white):
         """(n, components) -> (n, *code_shape)."""
         codes = (white * self.scale.data) @ self.basis.data.T + self.mean.data
@@ -102,7 +96,7 @@ class SharedAndLocal(Module):
     plain codes hold the maze and little else; with a part of its own it is kept.
     """
 
-    @checked(code_shape=_code_shape)
+    @checked(code_shape=SHAPE)
     def __init__(self, code_shape, shared, local, strength=0.5):
         self.code_shape = tuple(code_shape)
         if len(self.code_shape) < 2:
@@ -111,7 +105,7 @@ class SharedAndLocal(Module):
         self.local = Whitening(self.code_shape, local, strength)
         self.components = shared + local
 
-    @checked(_codes_fit, codes=real_array(least=2))
+    @checked(CODES, codes=real_array(least=2))
     def fit(self, codes):
         """Learn from codes (n, count, ...)."""
         mean = codes.mean(axis=1, keepdims=True)
@@ -124,14 +118,14 @@ class SharedAndLocal(Module):
         """Whether ``fit`` has been called."""
         return self.shared.fitted and self.local.fitted
 
-    @checked(_codes_fit, codes=real_array(least=1))
+    @checked(CODES)
     def apply(self, codes):
         """(n, count, ...) -> (n, components)."""
         mean = codes.mean(axis=1, keepdims=True)
         shared, local = self.shared.apply(mean[:, 0]), self.local.apply(codes - mean)
         return np.concatenate([shared, local], axis=1)
 
-    @checked(_components_fit, white=real_array("n, components"))
+    @checked(WHITE)
     def invert(self, white):
         """(n, components) -> (n, count, ...)."""
         shared, local = np.split(white, [self.shared.components], axis=1)

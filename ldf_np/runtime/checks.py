@@ -5,8 +5,8 @@
 
 A *rule* is a function ``rule(name, value)`` that raises TypeError or ValueError with one sentence:
 the argument, what was expected and what came. It returns the value, so it can be called by itself,
-too: ``integer(1)("n", n)``. What arguments have to be to one another is a *relation*,
-``relation(name, **arguments)``, given to ``checked`` before the rules.
+too: ``integer(1)("n", n)``. What arguments have to be to one another, or to their object, is a
+*relation*, ``relation(name, **arguments)``, given to ``checked`` before the rules.
 """
 
 import functools
@@ -23,24 +23,32 @@ def checked(*relations, **rules):
     """A decorator: each rule is applied to the argument of its name where that is given (defaults
     are trusted), then each relation to all arguments.
 
-    The sentence begins with the name of the function, or of the class where it is a constructor.
+    A dict among the relations holds rules for several functions: those apply for whose names the
+    function has arguments. The sentence begins with the name of the function, or of the class where
+    it is a constructor.
     """
     def decorate(function):
         signature = inspect.signature(function)
-        names = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        known = signature.parameters
+        names = [p.name for p in known.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        if not rules.keys() <= known.keys():
+            raise TypeError(f"{function.__qualname__} has no {set(rules) - set(known)}")
+        shared = [some for some in relations if isinstance(some, dict)]
+        applied = {n: rule for some in shared for n, rule in some.items() if n in known} | rules
+        between = [some for some in relations if not isinstance(some, dict)]
         where = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
 
         @functools.wraps(function)
         def call(*args, **kwargs):
             given = dict(zip(names, args))
             given.update(kwargs)
-            for name, rule in rules.items():
+            for name, rule in applied.items():
                 if name in given:
                     rule(f"{where}: {name}", given[name])
-            if relations:
+            if between:
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
-                for relation in relations:
+                for relation in between:
                     relation(where, **bound.arguments)
             return function(*args, **kwargs)
 
@@ -184,7 +192,7 @@ def finite_array(axes=None, least=0):
     return rule
 
 
-def channels_last_array(axes, least=1):
+def channels_last_array(axes=None, least=1):
     """Images (..., h, w, c): no axes that look like (..., c, h, w) or, of clips, like (n, h, w, c,
     t)."""
     def rule(name, x):
@@ -200,6 +208,40 @@ def channels_last_array(axes, least=1):
         return x
 
     return rule
+
+
+def shaped(argument, *axes, what=""):
+    """A relation: the argument is an array of real numbers with these axes, ``what`` in one word.
+
+    An axis is a letter (any length of at least 1), the name of an attribute of the object, "*name"
+    for one that is a tuple of lengths, or, at the end, "..." for at least one further axis.
+    """
+    def relation(name, **arguments):
+        wanted = []
+        for axis in axes:
+            if len(axis) == 1 or axis == "...":
+                wanted.append(axis)
+            else:
+                found = functools.reduce(getattr, axis.lstrip("*").split("."), arguments["self"])
+                wanted += found if axis[0] == "*" else [found]
+        shape = real_array(least=1)(f"{name}: {argument}", arguments[argument]).shape
+        fits = len(shape) >= len(wanted) if wanted[-1] == "..." else len(shape) == len(wanted)
+        if not fits or any(w != length for w, length in zip(wanted, shape) if isinstance(w, int)):
+            expected = f"{what} ({', '.join(map(str, wanted))})".lstrip()
+            raise ValueError(f"{name}: {argument}: expected {expected}, got shape {shape}")
+
+    return relation
+
+
+def same_shape(*names):
+    """A relation: these arguments are arrays or Tensors of one shape."""
+    def relation(name, **arguments):
+        shapes = [tuple(arguments[n].shape) for n in names]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"{name}: {', '.join(names)}: expected one shape, got "
+                             f"{' and '.join(map(str, shapes))}")
+
+    return relation
 
 
 # TODO the imperative forms, until every room declares its checks
