@@ -37,6 +37,7 @@ RENAMED = {     # old module: {old name: new name}
     "experiment": {"Pieces": "CachedRuns", "pieces": "cached_runs", "Tracker": "BestWeights"},
     "graph": {"Step": "CompiledStep"},
     "hierarchy": {"LAST_MOMENT": "AFTER_INTERRUPT"},
+    "linear_ldf": {"quadratic_critic": "quadratic_discriminator", "Same": "Identity"},
     "parallel": {"share": "shard"},
 }
 
