@@ -80,7 +80,7 @@ class LDF(Module):
         Of the order of the batches.
     """
 
-    @checked(levels=several(instance(Level), "Level"), top=MODULE, whitening=MODULE)
+    @checked(levels=several(instance(Level), what="Level"), top=MODULE, whitening=MODULE)
     def __init__(self, levels, top, whitening, seed=0):
         self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]

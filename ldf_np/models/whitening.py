@@ -23,7 +23,7 @@ def _at_most_all(name, code_shape, components, **others):
 
 
 CODES, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "components")
-SHAPE = several(integer(), "whole number")
+SHAPE = several(integer(), what="whole number")
 
 
 class Whitening(Module):

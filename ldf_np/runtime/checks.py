@@ -146,11 +146,12 @@ def optional(rule):
     return lambda name, value: None if value is None else rule(name, value)
 
 
-def several(rule, what):
-    """A list or tuple of at least one thing that ``rule`` allows; ``what``: its name."""
+def several(rule, least=1, what=""):
+    """A list or tuple of at least ``least`` things that ``rule`` allows; ``what``: their name."""
     def every(name, values):
-        if not isinstance(values, (list, tuple)) or not values:
-            raise TypeError(f"{name}: expected a list of at least one {what}, got {values!r:.80}")
+        if not isinstance(values, (list, tuple)) or len(values) < least:
+            wanted = f"a list of at least {'one' if least == 1 else least} {what}".rstrip()
+            raise TypeError(f"{name}: expected {wanted}, got {values!r:.80}")
         for k, value in enumerate(values):
             rule(f"{name}[{k}]", value)
         return values
