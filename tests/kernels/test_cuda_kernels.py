@@ -203,7 +203,7 @@ def test_normalisation(shape, dtype, order):
     compare(norm.normalize_vjp, g, y, r, order=order, bound=bound)
     compare(norm.normalize_vjp_x, h, g, y, r, order=order, bound=bound)
     compare(norm.channel_sum, x, order=order, bound=bound)
-    compare(lambda *a: norm.scale_shift(*a, 0.1), x, values(shape[-1], dtype=dtype),
+    compare(lambda *a: elementwise.scale_shift(*a, 0.1), x, values(shape[-1], dtype=dtype),
             values(shape[-1], seed=1, dtype=dtype), order=order, bound=bound)
 
 
@@ -253,7 +253,8 @@ def test_elementwise_chains(shape, dtype, order):
     g, y, bound = values(
         *shape, dtype=dtype), np.tanh(values(*shape, seed=1, dtype=dtype)), BOUND[dtype]
     y.reshape(-1)[2::4] = 0             # where a mask decides
-    compare(lambda g, y: elementwise.leaky_relu_vjp(g, y, 0.1), g, y, order=order, bound=bound)
+    close(emulated(elementwise.leaky_relu_vjp, g, y, 0.1, order=order),
+          g.astype(np.float64) * np.where(y > 0, 1, 0.1), bound)
     compare(elementwise.tanh_vjp, g, y, order=order, bound=bound)
     compare(elementwise.sigmoid_vjp, g, y, order=order, bound=bound)
     logits = 30 * values(*shape, seed=2, dtype=dtype)           # both ends of softplus
@@ -517,7 +518,7 @@ def test_every_kernel_is_run_by_a_test_of_this_file():
         matmul.matmul(y, y.T)
         normal, _, var = norm.normalize(y, 1e-5)
         norm.normalize_vjp_x(y, norm.normalize_vjp(y, normal, var), normal, var)
-        norm.scale_shift(y, norm.channel_sum(y), var)
+        elementwise.scale_shift(y, norm.channel_sum(y), var)
         penalty.scale_rows(y, penalty.row_dots(y, y))
         elementwise.leaky_relu_vjp(elementwise.tanh_vjp(y, y), elementwise.sigmoid_vjp(y, y), 0.1)
         elementwise.softplus_mean_vjp(elementwise.softplus_mean(y, 1.0), y, 1.0)
