@@ -1,5 +1,5 @@
-"""The tape: what grad returns and refuses, dtypes, broadcasting, and graphs that reference counting
-alone frees."""
+"""The tape: what grad returns and refuses, dtypes, broadcasting, and graphs that are freed by
+reference counting alone."""
 
 import gc
 import threading
@@ -294,8 +294,7 @@ def test_no_grad_and_enable_grad():
         assert grad(y, x, create_graph=True).node is not None           # what is asked for by name
     with pytest.raises(ZeroDivisionError), ldf.no_grad():
         raise ZeroDivisionError
-    # an error leaves the context too
-    assert (x * x).node is not None
+    assert (x * x).node is not None         # an error leaves the context too
 
 
 def test_no_grad_is_of_one_thread():

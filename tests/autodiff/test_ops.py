@@ -166,8 +166,8 @@ def test_gradients_to_the_third_order(name, function, expected, args):
 
 
 LINEAR = {"add", "astype", "broadcast_to", "concatenate", "getitem", "mean", "negative", "pad",
-          "reshape", "split",
-          "stack", "subtract", "sum", "sum_to", "swapaxes", "transpose", "where"}
+          "reshape", "split", "stack", "subtract", "sum", "sum_to", "swapaxes", "transpose",
+          "where"}
 
 
 def test_every_operation_has_its_case():
