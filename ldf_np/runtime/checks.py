@@ -103,6 +103,12 @@ def positive(name, value):
     return real()(name, value)
 
 
+def number_or_array(name, value):
+    """A finite number, or an array (1,), which is not looked into: the host would wait for the
+    device."""
+    return value if getattr(value, "shape", None) == (1,) else real()(name, value)
+
+
 def one_of(*texts):
     """One of the texts."""
     def rule(name, value):
