@@ -7,6 +7,7 @@ the same .cu files on the CPU; then NumPy arrays stand for arrays on the device.
 """
 
 import os
+import socket
 import sys
 from contextlib import contextmanager
 from functools import cache
@@ -271,35 +272,31 @@ def new_graph():
 
 # --------------------------------------------------------------------------------- several devices
 
-def nccl_usable():
-    """Whether CuPy has NCCL, and this process a device of its own."""
+def nccl_device():
+    """What tells this process's device from those of all others: (machine, address on its bus).
+    None where CuPy has no NCCL."""
     import cupy
 
-    return bool(cupy.cuda.nccl.available) and local_rank() < cupy.cuda.runtime.getDeviceCount()
+    if not cupy.cuda.nccl.available:
+        return None
+    return socket.gethostname(), cupy.cuda.Device().pci_bus_id
 
 
-def nccl_key():
-    """What the processes of one communicator have to have in common: one makes it and tells the
-    others."""
-    import cupy
+def nccl_communicator(size, rank, host, port):
+    """CuPy's communicator over NCCL of ``size`` processes, of which this is number ``rank``. They
+    find one another at ``host``:``port``, where rank 0 listens until all are there."""
+    from cupyx.distributed import init_process_group
 
-    return cupy.cuda.nccl.get_unique_id()
-
-
-def nccl_communicator(size, key, rank):
-    """NCCL's communicator of ``size`` processes, of which this is number ``rank``."""
-    import cupy
-
-    return cupy.cuda.nccl.NcclCommunicator(size, key, rank)
+    communicator = init_process_group(size, rank, host=host, port=port)
+    communicator.stop()         # all are there: rank 0 need not listen any more
+    return communicator
 
 
 def nccl_sum(communicator, array):
-    """The sum over all processes of an array of float32 or float64 on the device."""
+    """The sum over all processes of an array on the device."""
     import cupy
 
-    nccl, array = cupy.cuda.nccl, cupy.ascontiguousarray(array)
+    array = cupy.ascontiguousarray(array)
     out = cupy.empty_like(array)
-    kind = {"float32": nccl.NCCL_FLOAT32, "float64": nccl.NCCL_FLOAT64}[array.dtype.name]
-    communicator.allReduce(array.data.ptr, out.data.ptr, array.size, kind, nccl.NCCL_SUM,
-                           cupy.cuda.get_current_stream().ptr)
+    communicator.all_reduce(array, out)
     return out

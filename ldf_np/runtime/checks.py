@@ -83,7 +83,8 @@ def real(low=-math.inf, high=math.inf):
             raise TypeError(f"{name}: expected a number, got {value!r:.80}")
         if not (low <= value <= high and abs(value) < math.inf):
             least = f" of at least {low:g}" if low > -math.inf else ""
-            wanted = f"a number in [{low:g}, {high:g}]" if high < math.inf else f"a finite number{least}"
+            wanted = (f"a number in [{low:g}, {high:g}]" if high < math.inf
+                      else f"a finite number{least}")
             raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
         return value
 
@@ -94,9 +95,9 @@ def between(low, high, closed=""):
     """A number in (low, high); ``closed``: "[" or "]" where one of the bounds belongs to it."""
     def rule(name, value):
         real()(name, value)
-        if not (low < value < high or "[" in closed and value == low or "]" in closed and value
-                == high):
-            left, right = "[" if "[" in closed else "(", "]" if "]" in closed else ")"
+        left, right = "[" if "[" in closed else "(", "]" if "]" in closed else ")"
+        if not (low < value < high or value == low and left == "["
+                or value == high and right == "]"):
             raise ValueError(
                 f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r:.80}")
         return value
@@ -109,6 +110,12 @@ def positive(name, value):
     if is_number(value) and not 0 < value < math.inf:
         raise ValueError(f"{name}: expected a positive number, got {value!r:.80}")
     return real()(name, value)
+
+
+def number_or_array(name, value):
+    """A finite number, or an array (1,), which is not looked into: the host would wait for the
+    device."""
+    return value if getattr(value, "shape", None) == (1,) else real()(name, value)
 
 
 def one_of(*texts):
@@ -165,8 +172,8 @@ def real_array(axes=None, least=0):
     def rule(name, x):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
         if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
-            came = f"dtype {x.dtype}" if hasattr(
-                x, "dtype") and not hasattr(x, "detach") else type(x).__name__
+            array = hasattr(x, "dtype") and not hasattr(x, "detach")
+            came = f"dtype {x.dtype}" if array else type(x).__name__
             raise TypeError(f"{name}: expected an array of real numbers, got {came}")
         if axes is not None and len(x.shape) != axes.count(",") + 1:
             raise ValueError(f"{name}: expected shape ({axes}), got {x.shape}")
@@ -183,8 +190,8 @@ def finite_array(axes=None, least=0):
     def rule(name, x):
         real_array(axes, least)(name, x)
         # NaN is the least and the largest of everything; and neither makes a second array.
-        if x.dtype.kind == "f" and x.size and not (math.isfinite(x.min())
-                                                   and math.isfinite(x.max())):
+        if x.dtype.kind == "f" and x.size and not (
+                math.isfinite(x.min()) and math.isfinite(x.max())):
             raise ValueError(
                 f"{name}: expected finite numbers, got NaN or infinity in an array of shape "
                 f"{x.shape}")
@@ -199,8 +206,8 @@ def channels_last_array(axes=None, least=1):
     def rule(name, x):
         shape = real_array(axes, least)(name, x).shape
         first = shape[-3] in (1, 3) and min(shape[-2:]) > 4
-        before_time = len(shape) == 5 and shape[-2] in (1,
-                                                        3) and shape[-1] > 3 and min(shape[1:3]) > 4
+        before_time = (len(shape) == 5 and shape[-2] in (1, 3) and shape[-1] > 3
+                       and min(shape[1:3]) > 4)
         if first or before_time:
             order = "(..., c, h, w)" if first else "(n, h, w, c, t)"
             raise ValueError(
