@@ -28,8 +28,8 @@ MODULES = {     # old module: the modules in which its names are now
     "ops": ["autodiff.ops", "nn.losses", "autodiff.norm"], "optim": ["nn.optim"],
     "parallel": ["runtime.distributed"], "patch_nets": ["models.image_nets"],
     "penalty": ["nn.penalty"], "plots": ["experiments.plots"], "random": ["runtime.random"],
-    "records": ["training.log"],
-    "report": ["experiments.report"], "threads": ["runtime.threads"], "vae": ["models.vae"],
+    "records": ["training.log"], "report": ["experiments.report"],
+    "threads": ["runtime.threads"], "vae": ["models.vae"],
     "data.files": ["data.recorded"], "data.shapes": ["data.moving_shapes"],
 }
 RENAMED = {     # old module: {old name: new name}
