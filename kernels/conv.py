@@ -7,12 +7,13 @@
 On NumPy a lowering (lowering.py) turns T into <W^T X, Y>, so that each face is one product,
 followed by the adjoint ("lift") of the map of its own argument:
 
-    conv2d: Y = W^T X        conv_transpose2d: X = W Y        conv2d_weight: W = sum over tiles of X
-    Y^T
+    conv2d            Y = W^T X
+    conv_transpose2d  X = W Y
+    conv2d_weight     W = sum over tiles of X Y^T
 
 Arrays may lie in memory in any order; batch innermost, (h, w, c, n), costs no copy. Results are
-transposed views in that order; NumPy's elementwise operations keep it, so a chain of layers stays
-in it.
+transposed views in that order. NumPy's elementwise operations keep it, and so does a chain of
+layers.
 
 On CUDA nothing is lowered: conv.cu reads x, w and y where they lie, (n, h, w, c), through the
 tables made here.
@@ -29,24 +30,20 @@ from .size import check_size, is_whole
 
 # --------------------------------------------------------------------------------- the three faces
 
-
 def conv2d(x, w, stride=1, padding=0, bias=None, slope=1.0, cache=(None, None)):
     """dT/dy, cross-correlation: (n, h, w, c) * (kh, kw, c, o) -> (n, i, j, o).
 
-    `bias` (o,) is added to the result, and where that is negative it is multiplied by `slope`
-    (leaky ReLU; 1 for none).
+    `bias` (o,) is added to the result and a leaky ReLU of `slope` (1 for none) applied.
 
-    Every face takes `cache`: beside each of its two arrays a dict, or None. What the array was
-    lowered to is kept in its dict and found there by the next face that reads the same array.
-    Whoever passes a dict promises that the array does not change as long as the dict is used.
+    Every face takes `cache`: a dict or None for each of its two arrays. What the array was lowered
+    to is kept in its dict, for the next face that reads the same array. The caller promises that
+    the array does not change as long as the dict is used.
     """
     _check_rank(x, "x", "n, h, w, c")
     _check_rank(w, "w", "kh, kw, c, o")
     if x.shape[3] != w.shape[2]:
-        raise ValueError(
-            f"x has {x.shape[3]} channels, but w is for {w.shape[2]}: x {x.shape}, w {w.shape} "
-            "(the channels of "
-                         "x are its last axis)")
+        raise ValueError(f"x has {x.shape[3]} channels, but w is for {w.shape[2]}: x {x.shape}, "
+                         f"w {w.shape} (the channels of x are its last axis)")
     _check_bias(bias, w.shape[3])
     geometry = _geometry(x.shape[1:3], w.shape, stride, padding, len(x))
     if on_device(x, w):
@@ -59,28 +56,24 @@ def conv2d(x, w, stride=1, padding=0, bias=None, slope=1.0, cache=(None, None)):
 
 def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slope=1.0,
                      cache=(None, None)):
-    """dT/dx, the adjoint of conv2d in x: (n, i, j, o) * (kh, kw, c, o) -> (n, h, w, c); `bias` (c,)
-    and `slope` as there.
+    """dT/dx, the adjoint of conv2d in x: (n, i, j, o) * (kh, kw, c, o) -> (n, h, w, c).
 
-    `output_size` (h, w) says which of the sizes that conv2d maps to (i, j) is meant; by default the
-    smallest.
+    `bias` (c,) and `slope` work as there. Several sizes (h, w) are mapped to (i, j) by conv2d:
+    `output_size` says which is meant, by default the smallest.
     """
     _check_rank(y, "y", "n, i, j, o")
     _check_rank(w, "w", "kh, kw, c, o")
     if y.shape[3] != w.shape[3]:
-        raise ValueError(
-            f"y has {y.shape[3]} channels, but w is for {w.shape[3]}: y {y.shape}, w {w.shape} "
-            "(the channels of "
-                         "y are its last axis)")
+        raise ValueError(f"y has {y.shape[3]} channels, but w is for {w.shape[3]}: y {y.shape}, "
+                         f"w {w.shape} (the channels of y are its last axis)")
     _check_bias(bias, w.shape[2])
     s, p = pair(stride, "stride", 1), pair(padding, "padding", 0)
     least = tuple((y.shape[1 + a] - 1) * s[a] + w.shape[a] - 2 * p[a] for a in (0, 1))
     size = least if output_size is None else pair(output_size, "output_size", 1)
     if not all(max(least[a], 1) <= size[a] < least[a] + s[a] for a in (0, 1)):
         most = tuple(least[a] + s[a] - 1 for a in (0, 1))
-        raise ValueError(
-            f"output_size {size} is impossible, expected {least} to {most} and at least 1: "
-                         f"y {y.shape}, w {w.shape}, stride {stride}, padding {padding}")
+        raise ValueError(f"output_size {size} is impossible, expected {least} to {most} and at "
+                         f"least 1: y {y.shape}, w {w.shape}, stride {stride}, padding {padding}")
     geometry = _geometry(size, w.shape, s, p, len(y))
     if on_device(y, w):
         return _launch_conv_transpose2d(y, w, bias, slope, *geometry)
@@ -106,10 +99,8 @@ def conv2d_weight(x, y, kernel_size, stride=1, padding=0, cache=(None, None)):
     X = _lowered(plan, "x", x, cache[0])
     Y = _lowered(plan, "y", y, cache[1])
     W = 0
-    # one row of tiles at a time, for their products are large
-    for row in range(len(X)):
-        # (points, tiles, points, k, o)
-        product = X[row] @ Y[row].swapaxes(-1, -2)
+    for row in range(len(X)):       # one row of tiles at a time, for their products are large
+        product = X[row] @ Y[row].swapaxes(-1, -2)      # (points, tiles, points, k, o)
         W = W + (product.sum(1) if product.shape[1] > 1 else product[:, 0])
     return plan.lift("w", W)
 
@@ -121,17 +112,16 @@ def _check_rank(array, name, axes):
 
 def _check_bias(bias, channels):
     if bias is not None and np.shape(bias) != (channels,):
-        raise ValueError(
-            f"bias has shape {np.shape(bias)}, expected {(channels,)}, one number a channel of the "
-            "result")
+        raise ValueError(f"bias has shape {np.shape(bias)}, expected {(channels,)}, one number a "
+                         "channel of the result")
 
 
 def pair(value, name, least):
-    """An int or a pair of ints as a pair."""
+    """An int or a pair of ints as a pair. Raises ValueError for anything else, or below ``least``.
+    """
     pair = (value, value) if is_whole(value) else value
-    if not isinstance(pair,
-                      (tuple,
-                       list)) or len(pair) != 2 or not is_whole(pair[0]) or not is_whole(pair[1]):
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2
+            and is_whole(pair[0]) and is_whole(pair[1])):
         raise ValueError(f"{name} is {value!r:.80}, expected an int or a pair of ints")
     if min(pair) < least:
         raise ValueError(f"{name} is {value!r:.80}, expected at least {least}")
@@ -139,14 +129,13 @@ def pair(value, name, least):
 
 
 def _geometry(size, weight_shape, stride, padding, n=1):
-    """What a convolution is but for its batch, checked: size of x, shape of w (kh, kw, c, o),
-    stride and padding."""
+    """The geometry of a convolution, checked: size of x, shape of w (kh, kw, c, o), stride and
+    padding."""
     stride, padding = pair(stride, "stride", 1), pair(padding, "padding", 0)
     kernel = tuple(weight_shape[:2])
     if min(kernel) < 1 or any(kernel[k] > size[k] + 2 * padding[k] for k in (0, 1)):
-        raise ValueError(
-            f"the kernel has size {kernel}, expected at least 1 and at most that of the padded x: "
-                         f"x has size {size}, padding is {padding}")
+        raise ValueError(f"the kernel has size {kernel}, expected at least 1 and at most that of "
+                         f"the padded x: x has size {size}, padding is {padding}")
     _check_sizes(n, size, weight_shape, stride, padding)
     return tuple(size), tuple(weight_shape), stride, padding
 
@@ -154,7 +143,7 @@ def _geometry(size, weight_shape, stride, padding, n=1):
 def _check_sizes(n, size, weight_shape, stride, padding):
     """ValueError where an array of this geometry is larger than any memory."""
     (kh, kw, c, o), (rows, columns) = weight_shape, (size[a] + 2 * padding[a] for a in (0, 1))
-    # elements, a gigabyte; below, nothing is looked up
+    # Below 2^28 elements, a gigabyte, nothing is looked up.
     if rows * columns * max(n, 1) * max(c * kh, o) > 2 ** 28:
         out = _outputs(size, weight_shape, stride, padding)
         for name, shape in (("x", (n, *size, c)), ("the padded x", (n, rows, columns, c)),
@@ -171,12 +160,11 @@ def _outputs(size, weight_shape, stride, padding):
 
 # ------------------------------------------------------------------------------------------- NumPy
 
-
 def _plan(a, b, size, weight_shape, stride, padding):
     """The lowering for arrays a and b."""
     plain, fast = lowerings(size, weight_shape[:2], stride, padding)
-    # Few channels make thin matrices and a small batch short runs: there, fewer multiplications
-    # gain nothing.
+    # With few channels the matrices are thin, with a small batch the runs are short: there fewer
+    # multiplications gain nothing.
     thick = weight_shape[2] * stride[0] * stride[1] >= 8 and len(a) >= 8
     return fast if fast and thick and a.dtype == b.dtype == np.float32 else plain
 
@@ -195,15 +183,14 @@ def _lowered(plan, role, array, kept):
 
 # -------------------------------------------------------------------------------------------- CUDA
 
-
 def _launch_conv2d(x, w, bias, slope, size, weight_shape, stride, padding):
     n, (i, j), o = len(x), _outputs(size, weight_shape, stride, padding), weight_shape[3]
     tables = _tables("conv2d", array_module(x), n, size, weight_shape, stride, padding)
     x, w, bias = same_dtype(x, w, bias)
     return tile.launch(
         "conv.cu", "conv2d", (x, x.shape[3], True), (w, o, False), (n, i, j, o), tables.sizes,
-        lambda out, bias, slope, count, splits: (x, w, bias, out, *tables.arrays,
-                                                 *map(np.int32, (*size, o, count, splits)), slope),
+        lambda out, bias, slope, count, splits: (
+            x, w, bias, out, *tables.arrays, *map(np.int32, (*size, o, count, splits)), slope),
         bias, slope)
 
 
@@ -213,9 +200,9 @@ def _launch_conv_transpose2d(y, w, bias, slope, size, weight_shape, stride, padd
     y, w, bias = same_dtype(y, w, bias)
     return tile.launch(
         "conv.cu", "conv_transpose2d", (y, o, True), (w, o, True), (n, *size, c), tables.sizes,
-        lambda out, bias, slope, count, splits: (y, w, bias, out, *tables.arrays,
-                                                 *map(np.int32,
-                                                      (*y.shape[1:3], c, o, count, splits)), slope),
+        lambda out, bias, slope, count, splits: (
+            y, w, bias, out, *tables.arrays,
+            *map(np.int32, (*y.shape[1:3], c, o, count, splits)), slope),
         bias, slope)
 
 
@@ -226,13 +213,14 @@ def _launch_conv2d_weight(x, y, size, weight_shape, stride, padding):
     x, y, _ = same_dtype(x, y, None)
     return tile.launch(
         "conv.cu", "conv2d_weight", (x, x.shape[3], False), (y, o, False), weight_shape,
-        (classes, taps, positions), lambda out, bias, slope, count, splits: (
+        (classes, taps, positions),
+        lambda out, bias, slope, count, splits: (
             x, y, out, *tables.arrays, *map(np.int32, (*size, o, count, splits))))
 
 
 class _Tables:
-    """positions, taps and classes (k, 4) of conv.cu on the device; sizes: how many classes, and the
-    most of the others in one of them."""
+    """positions, taps and classes (k, 4) of conv.cu on the device. sizes: the number of classes,
+    and of positions and of taps in the class with the most."""
 
     def __init__(self, module, positions, taps, classes):
         self.sizes = len(classes), max(c[1] for c in classes), max(c[3] for c in classes)
@@ -242,18 +230,16 @@ class _Tables:
 def _fitting(table):
     table = np.concatenate(table) if isinstance(table[0], np.ndarray) else np.array(table)
     if table.size and np.abs(table).max() >= 2 ** 31:
-        raise ValueError(
-            "the arrays are too large for the CUDA kernels, which count elements in 32 bits: "
-                         "use a smaller batch")
+        raise ValueError("the arrays are too large for the CUDA kernels, which count elements in "
+                         "32 bits: use a smaller batch")
     return np.ascontiguousarray(table, np.int32)
 
 
-@cache        # without a limit: a captured CUDA graph goes on reading them
+@cache        # without a limit, because a captured CUDA graph reads them later
 def _tables(face, module, n, size, weight_shape, stride, padding):
     """The tables of a face for a batch of n; conv2d's serve conv2d_weight too."""
-    (kh, kw, c, o), (
-        s, t), (p, q), (
-            i, j) = weight_shape, stride, padding, _outputs(size, weight_shape, stride, padding)
+    (kh, kw, c, o), (s, t), (p, q) = weight_shape, stride, padding
+    i, j = _outputs(size, weight_shape, stride, padding)
     if face == "conv2d":
         h, w = size
         positions = _positions(n, np.arange(i) * s - p, np.arange(j) * t - q, h, w, c)
@@ -262,9 +248,8 @@ def _tables(face, module, n, size, weight_shape, stride, padding):
         taps[:, 3] = np.arange(kh * kw * c) * o
         return _Tables(module, [positions], [taps], [(0, len(positions), 0, len(taps))])
     positions, taps, classes, firsts = [], [], [], [0, 0]
-    for a in range(s):
+    for a in range(s):          # the rows h of a class have (h + p) % s == a
         for b in range(t):
-            # (h + p) % s == a
             rows, cols = np.arange((a - p) % s, size[0], s), np.arange((b - q) % t, size[1], t)
             if not len(rows) or not len(cols):
                 continue

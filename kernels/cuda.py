@@ -1,13 +1,13 @@
 """The one file that knows CuPy: which module an array belongs to, whether a CUDA device can be
-used, and how a kernel of our own is compiled and launched.
+used, and how the kernels are compiled and launched.
 
-A kernel is named by its file and its function, and compiled for the macros it is given (REAL=float,
-TF32=1, ...), once. Whoever launches is a *driver*: CuPy where there is a card. The tests put
-another beneath the launchers, which runs the same .cu files on the CPU; then NumPy arrays stand for
-arrays on the device.
+A kernel is named by its file and its function and compiled once for its macros (REAL=float, TF32=1,
+...). A *driver* launches it: CuPy where there is a card. The tests use another driver, which runs
+the same .cu files on the CPU; then NumPy arrays stand for arrays on the device.
 """
 
 import os
+import socket
 import sys
 from contextlib import contextmanager
 from functools import cache
@@ -17,13 +17,13 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 _emulator = None        # a driver that runs kernels on NumPy arrays, while emulated() lasts
-_TILED = ("conv.cu", "matmul.cu")       # these are built on tile.cu
+_TILED = ("conv.cu", "matmul.cu")       # the files built on tile.cu
 
 
 def array_module(array):
     """The module (numpy or cupy) whose functions work on ``array``.
 
-    Imports nothing: whoever made a CuPy array has loaded CuPy already.
+    Imports nothing: where there is a CuPy array, CuPy is loaded already.
     Raises TypeError for anything that is not an array of either kind.
     """
     if isinstance(array, (np.ndarray, np.generic)):
@@ -36,15 +36,13 @@ def array_module(array):
 def on_device(*arrays):
     """Whether these arrays lie on the device, where the kernels in the .cu files work on them.
 
-    Raises TypeError, saying which is what, for a mixture of NumPy and CuPy arrays with axes, and on
-    the device for any that is neither float32 nor float64.
+    Raises TypeError for a mixture of NumPy and CuPy arrays with axes, and on the device for any
+    array that is neither float32 nor float64.
     """
     modules = {array_module(a) for a in arrays if getattr(a, "ndim", 0)}
     if len(modules) > 1:
-        raise TypeError(
-            f"expected arrays on one device, got {_described(arrays)}: ldf.use() says where new "
-            "ones are made, "
-                        "and ldf.asarray(array) brings one there")
+        raise TypeError(f"expected arrays on one device, got {_described(arrays)}: ldf.use() says "
+                        "where new ones are made, and ldf.asarray(array) brings one there")
     if not modules or np in modules and _emulator is None:
         return False
     if any(a.dtype not in (np.float32, np.float64) for a in arrays):
@@ -69,8 +67,9 @@ def load_cupy():
     try:
         import cupy
     except ImportError as error:
-        raise RuntimeError(f"the CUDA backend needs CuPy ({error}): "
-                           'pip install "ldf_np[cuda12]" or "ldf_np[cuda13]", to match your driver') from error
+        raise RuntimeError(
+            f'the CUDA backend needs CuPy ({error}): pip install "ldf_np[cuda12]" or '
+            '"ldf_np[cuda13]", to match your driver') from error
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()
@@ -80,8 +79,8 @@ def load_cupy():
     except Exception as error:  # CuPy raises errors of many types here
         raise RuntimeError(_what_is_wrong(runtime, error)) from error
     if count == 0:
-        raise RuntimeError(
-            "CuPy found no CUDA device: check that nvidia-smi lists one, or use the CPU")
+        raise RuntimeError("CuPy found no CUDA device: check that nvidia-smi lists one, or use the "
+                           "CPU")
     return cupy
 
 
@@ -98,16 +97,13 @@ def _what_is_wrong(runtime, error):
     except Exception:
         driver = 0
     if driver == 0:
-        return (
-            f"CuPy found no NVIDIA driver ({error}): install one and check that nvidia-smi lists a "
-            "device, "
-                "or use the CPU")
+        return (f"CuPy found no NVIDIA driver ({error}): install one and check that nvidia-smi "
+                "lists a device, or use the CPU")
     if driver < built:
-        return (
-            f"the NVIDIA driver knows CUDA {driver}, but this CuPy is for CUDA {built} ({error}): "
-            "update the driver, "
-                f'or pip install "ldf_np[cuda{driver}]" in its place')
-    return f"CuPy found no usable CUDA device ({error}): check that nvidia-smi lists one, or use the CPU"
+        return (f"the NVIDIA driver knows CUDA {driver}, but this CuPy is for CUDA {built} "
+                f'({error}): update the driver, or pip install "ldf_np[cuda{driver}]" in its place')
+    return (f"CuPy found no usable CUDA device ({error}): check that nvidia-smi lists one, or use "
+            "the CPU")
 
 
 def from_dlpack(data):
@@ -117,16 +113,15 @@ def from_dlpack(data):
         return np.from_dlpack(data)
     if kind == 2:           # CUDA
         return load_cupy().from_dlpack(data)
-    raise TypeError(
-        f"data: expected an array on the CPU or a CUDA device, got {type(data).__name__} on DLPack "
-        f"device {kind}")
+    raise TypeError("data: expected an array on the CPU or a CUDA device, got "
+                    f"{type(data).__name__} on DLPack device {kind}")
 
 
 # ------------------------------------------------------------------------------ compile and launch
 
 def source(file):
-    """The CUDA source of one of the .cu files beside this one, with what it is built on before
-    it."""
+    """The CUDA source of one of the .cu files beside this one, after that of the file it is built
+    on."""
     parts = ("tile.cu", file) if file in _TILED else (file,)
     return "".join(f'#line 1 "{part}"\n{(FOLDER / part).read_text(encoding="utf-8")}'
                    for part in parts)
@@ -149,11 +144,11 @@ def launch(file, name, grid, block, arguments, shared_bytes=0, **macros):
         if a is None or isinstance(a, np.generic):
             continue
         if not hasattr(a, "dtype"):
-            raise TypeError(
-                f"{name}: argument {k}: expected an array or a NumPy scalar, got {type(a).__name__}")
+            raise TypeError(f"{name}: argument {k}: expected an array or a NumPy scalar, got "
+                            f"{type(a).__name__}")
         if not a.flags.c_contiguous:
-            raise ValueError(
-                f"{name}: argument {k}: expected a contiguous array, got strides {a.strides}")
+            raise ValueError(f"{name}: argument {k}: expected a contiguous array, got strides "
+                             f"{a.strides}")
     if _emulator is not None:
         _emulator.launch(file, name, grid, block, arguments, shared_bytes, macros)
         return
@@ -172,7 +167,7 @@ def _module(file, macros):
 @cache
 def _function(file, name, macros, shared_bytes):
     function = _module(file, macros).get_function(name)
-    if shared_bytes > 48 * 1024:        # more than that has to be asked for
+    if shared_bytes > 48 * 1024:        # more than that has to be requested
         function.max_dynamic_shared_size_bytes = shared_bytes
     return function
 
@@ -186,13 +181,12 @@ def empty(shape, like):
     """An array of ``shape`` for a kernel to fill, where ``like`` is and of its dtype."""
     out = array_module(like).empty(shape, like.dtype)
     if _emulator is not None:
-        # what a kernel forgets to write, or reads before it is written, is seen
-        out.fill(np.nan)
+        out.fill(np.nan)        # shows what a kernel does not write, or reads too early
     return out
 
 
 def blocks(count, threads):
-    """How many blocks of ``threads`` it takes for ``count`` of them."""
+    """The number of blocks of ``threads`` for ``count`` threads."""
     return -(-count // threads)
 
 
@@ -209,20 +203,19 @@ def emulated(driver):
 
 
 def same_dtype(*arrays):
-    """The arrays contiguous and in their common dtype (None stays None)."""
+    """The arrays, contiguous and in their common dtype (None stays None)."""
     dtype = np.result_type(*(a.dtype for a in arrays if a is not None))
     return [None if a is None else array_module(a).ascontiguousarray(a, dtype).reshape(a.shape)
             for a in arrays]
 
 
 def over_elements(file, name, like, inputs, *parameters):
-    """A kernel with a thread for each element of its result, an array like ``like``: its arguments
-    are the inputs, the result, the number of elements and the ``parameters``."""
+    """Launch a kernel with a thread for each element of its result, an array like ``like``. Its
+    arguments are the inputs, the result, the number of elements and the ``parameters``."""
     out = empty(like.shape, like)
     if out.size >= 2 ** 31:
-        raise ValueError(
-            f"{name}: {out.size} elements are too many for the CUDA kernels, which count them in "
-            "32 bits")
+        raise ValueError(f"{name}: {out.size} elements are too many for the CUDA kernels, which "
+                         "count them in 32 bits")
     if out.size:
         launch(file, name, (blocks(out.size, 256),), (256,),
                (*inputs, out, np.int32(out.size), *parameters), REAL=real(like))
@@ -232,19 +225,18 @@ def over_elements(file, name, like, inputs, *parameters):
 # ------------------------------------------------------------------------------------------ graphs
 
 class Graph:
-    """Work on the device, recorded once and replayed as a whole: a CUDA graph with a stream and a
-    memory pool of its own.
+    """A CUDA graph: work on the device, recorded once and replayed, with a stream and a memory pool
+    of its own.
 
-    What the work allocates lies in that pool, where a replay finds it again; the pool lives as long
-    as the graph.
+    The pool holds what the work allocates, where a replay finds it again. It lives as long as the
+    graph.
     """
 
     def __init__(self):
         import cupy
 
-        self._cupy, self.stream, self.pool = cupy, cupy.cuda.Stream(
-            non_blocking=True), cupy.cuda.MemoryPool()
-        self._graph = None
+        self._cupy, self._graph = cupy, None
+        self.stream, self.pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
 
     @contextmanager
     def here(self):
@@ -255,7 +247,7 @@ class Graph:
         self.stream.synchronize()
 
     def capture(self, work):
-        """Record ``work()`` without doing it, and return what it returns."""
+        """Record ``work()`` without running it, and return what it returns."""
         self.stream.begin_capture()
         try:
             result = work()
@@ -269,7 +261,7 @@ class Graph:
         return result
 
     def replay(self):
-        """Do the recorded work."""
+        """Run the recorded work."""
         self._graph.launch(self.stream)
 
 
@@ -280,35 +272,31 @@ def new_graph():
 
 # --------------------------------------------------------------------------------- several devices
 
-def nccl_usable():
-    """Whether CuPy has NCCL, and this process a device of its own."""
+def nccl_device():
+    """What tells this process's device from those of all others: (machine, address on its bus).
+    None where CuPy has no NCCL."""
     import cupy
 
-    return bool(cupy.cuda.nccl.available) and local_rank() < cupy.cuda.runtime.getDeviceCount()
+    if not cupy.cuda.nccl.available:
+        return None
+    return socket.gethostname(), cupy.cuda.Device().pci_bus_id
 
 
-def nccl_key():
-    """What the processes of one communicator have to have in common: one makes it and tells the
-    others."""
-    import cupy
+def nccl_communicator(size, rank, host, port):
+    """CuPy's communicator over NCCL of ``size`` processes, of which this is number ``rank``. They
+    find one another at ``host``:``port``, where rank 0 listens until all are there."""
+    from cupyx.distributed import init_process_group
 
-    return cupy.cuda.nccl.get_unique_id()
-
-
-def nccl_communicator(size, key, rank):
-    """NCCL's communicator of ``size`` processes, of which this is number ``rank``."""
-    import cupy
-
-    return cupy.cuda.nccl.NcclCommunicator(size, key, rank)
+    communicator = init_process_group(size, rank, host=host, port=port)
+    communicator.stop()         # all are there: rank 0 need not listen any more
+    return communicator
 
 
 def nccl_sum(communicator, array):
-    """The sum over all processes of an array of float32 or float64 on the device."""
+    """The sum over all processes of an array on the device."""
     import cupy
 
-    nccl, array = cupy.cuda.nccl, cupy.ascontiguousarray(array)
+    array = cupy.ascontiguousarray(array)
     out = cupy.empty_like(array)
-    kind = {"float32": nccl.NCCL_FLOAT32, "float64": nccl.NCCL_FLOAT64}[array.dtype.name]
-    communicator.allReduce(array.data.ptr, out.data.ptr, array.size, kind, nccl.NCCL_SUM,
-                           cupy.cuda.get_current_stream().ptr)
+    communicator.all_reduce(array, out)
     return out

@@ -1,5 +1,4 @@
-"""What is done element by element between the products, each chain in one pass, and the softplus
-losses."""
+"""Element-wise chains between the products, each in one pass, and the softplus losses."""
 
 import numpy as np
 
@@ -16,8 +15,8 @@ def sigmoid(x):
 
 
 def leaky_relu_vjp(g, y, slope):
-    """g where y > 0, slope * g elsewhere: arrays on the device. (On NumPy the engine keeps the
-    slopes for the next time.)"""
+    """g where y > 0, slope * g elsewhere, for arrays on the device. (On NumPy autodiff keeps the
+    slopes.)"""
     g, y = cuda.same_dtype(g, y)
     return cuda.over_elements("elementwise.cu", "leaky_relu_vjp", g, (g, y), g.dtype.type(slope))
 

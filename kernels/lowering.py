@@ -4,9 +4,9 @@ it matrix products.
     T(x, w, y) = sum over tiles and points of <W^T X, Y>        X: (k, n), W: (k, o), Y: (o, n)
 
 `Windows` lays the windows of x side by side (im2col); its lift, the adjoint, adds them back
-(col2im). It does any shape and any dtype. `CookToom` is F(m, r) of Toom, Cook and Winograd, with
-every map a product with a small constant matrix: 2 to 6 times fewer multiplications, right to about
-1e-5 of the largest result, so float32 only.
+(col2im). It works for any shape and any dtype. `CookToom` is F(m, r) of Toom, Cook and Winograd,
+with every map a product with a small constant matrix: 2 to 6 times fewer multiplications, right to
+about 1e-5 of the largest result, so float32 only.
 
 Memory order: the batch is innermost, (h, w, c, n). Positions and channels then move in long
 contiguous runs, the batch fills the vector registers, and x.reshape(n, -1) still copies nothing.
@@ -31,14 +31,14 @@ def lowerings(size, kernel, stride, padding):
 
 # ------------------------------------------------------------------------------ the plain lowering
 
-
 class Windows:
     """Every window of x is a matrix, and each output position a tile of one point.
 
-    X[i, j, (v, u, c), n] = x[i*s+u-p, j*s+v-p, c, n] = R[i, j*s+v, (u, c), n]        W = w        Y
-    = y
+    X[i, j, (v, u, c), n] = x[i*s+u-p, j*s+v-p, c, n] = R[i, j*s+v, (u, c), n]
 
-    Only R, the rows, is copied, for in it a window is one contiguous piece: X is a view that
+    W = w        Y = y
+
+    Only R, the rows, is copied. In it a window is one contiguous piece, so X is a view that
     overlaps itself.
     """
 
@@ -59,8 +59,8 @@ class Windows:
         if role == "y":
             return array.reshape(i, 1, j, 1, c, n)
         (_, w), (_, padding) = self.size, self.padding
-        R = (np.zeros if any(self.padding) else np.empty)((i, w + 2 * padding, kh, c, n),
-                                                          array.dtype)
+        new = np.zeros if any(self.padding) else np.empty
+        R = new((i, w + 2 * padding, kh, c, n), array.dtype)
         for u, (out, row) in enumerate(self.overlaps[0]):
             R[out, padding:padding + w, u] = array[row]
         next_row, next_column, *_, next_one = R.strides
@@ -93,13 +93,12 @@ def _overlap(shift, stride, outputs, size):
 
 # ------------------------------------------------------------------------------- the fast lowering
 
-
 class CookToom:
     """F(m, r) along both axes: the maps are small constant matrices, applied to the rows and then
     to the columns.
 
-    X[t, q, t', q', (e, e', c), n] = sum over h, w of B[e, (t, q), h] * B'[e', (t', q'), w] * x[h,
-    w, c, n]
+    X[t, q, t', q', (e, e', c), n] = sum over h, w of
+                                     B[e, (t, q), h] * B'[e', (t', q'), w] * x[h, w, c, n]
 
     for tile t, point q and phase e of the rows (primed: of the columns). W is made so with G, and Y
     with A.
@@ -145,12 +144,13 @@ class CookToom:
 
 @lru_cache(maxsize=256)
 def _axis(size, kernel, stride, padding):
-    """The three maps along one axis: sum over t, q of B[e,(t,q),h] * G[e,q,u] * A[(t,q),i] = [h =
-    i*s+u-p].
+    """The three maps along one axis:
 
-    A stride s falls apart into s phases: the taps u = k*s+e of phase e meet only every s-th place
-    of x, and are there a convolution of stride 1 with r taps. The outputs fall apart into tiles of
-    m, each of m+r-1 points.
+    sum over t, q of B[e,(t,q),h] * G[e,q,u] * A[(t,q),i] = [h = i*s+u-p]
+
+    A stride s splits into s phases: the taps u = k*s+e of phase e meet only every s-th place of x,
+    and are there a convolution of stride 1 with r taps. The outputs split into tiles of m, each of
+    m+r-1 points.
     """
     outputs, r = (size + 2 * padding - kernel) // stride + 1, -(-kernel // stride)
     m = min(range(1, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m + r - 1))
@@ -171,8 +171,8 @@ def _axis(size, kernel, stride, padding):
     return {"x": _Map(B, m, stride), "w": _Map(G, r, stride), "y": _Map(A, m, 1)}
 
 
-# Where the polynomials are evaluated, beside infinity: small numbers and their inverses keep the
-# rounding small.
+# Where the polynomials are evaluated, beside infinity. Small numbers and their inverses keep the
+# rounding error small.
 _POINTS = (0, 1, -1, 0.5, -2, 2, -0.5)
 
 
@@ -180,9 +180,9 @@ def _cook_toom(m, r):
     """The matrices of F(m, r): sum over q of b[q,i+k] * g[q,k] * a[q,i] = 1, and 0 for any other
     place of b.
 
-    The product of two polynomials is known from its values at m+r-1 points: with V[q,h] =
-    point_q^h, w*y = V^-1 ((g w) . (a y)). So <x, w*y> = sum over q of (b x)_q (g w)_q (a y)_q with
-    b the transpose of V^-1.
+    A product of two polynomials is known from its values at m+r-1 points: with V[q,h] = point_q^h,
+    w*y = V^-1 ((g w) . (a y)). So <x, w*y> = sum over q of (b x)_q (g w)_q (a y)_q where b is the
+    transpose of V^-1.
     """
     def values(length):
         return np.vstack([np.vander(_POINTS[:m + r - 2], length, increasing=True),

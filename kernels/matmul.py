@@ -18,9 +18,8 @@ def matmul(a, b, bias=None, slope=1.0):
         raise ValueError(f"expected arrays with axes, got shapes {a.shape} and {b.shape}")
     left, right = a.reshape(1, -1) if a.ndim == 1 else a, b.reshape(-1, 1) if b.ndim == 1 else b
     if left.shape[-1] != right.shape[-2]:
-        raise ValueError(
-            f"a has {left.shape[-1]} columns, but b has {right.shape[-2]} rows: a {a.shape}, b "
-            f"{b.shape}")
+        raise ValueError(f"a has {left.shape[-1]} columns, but b has {right.shape[-2]} rows: "
+                         f"a {a.shape}, b {b.shape}")
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     out = _launch(_flat(left, batch), _flat(right, batch), batch, bias, slope)
     if a.ndim == 1:
@@ -32,8 +31,8 @@ def _flat(array, batch):
     """The batch as one axis, or as none where one matrix serves all."""
     if array.size == array.shape[-2] * array.shape[-1]:
         return array.reshape(array.shape[-2:])
-    return array_module(
-        array).broadcast_to(array, (*batch, *array.shape[-2:])).reshape(-1, *array.shape[-2:])
+    wide = array_module(array).broadcast_to(array, (*batch, *array.shape[-2:]))
+    return wide.reshape(-1, *array.shape[-2:])
 
 
 def _launch(a, b, batch, bias, slope):
@@ -51,10 +50,9 @@ def _launch(a, b, batch, bias, slope):
     bias = None if bias is None else array_module(a).ascontiguousarray(bias, dtype)
     out = tile.launch(
         "matmul.cu", "matmul", (a, pitches[0], a_plain), (b, pitches[1], not b_plain),
-        (count, m, n), (
-            count, m, k), lambda out, bias, slope, size, splits: (
-                a, b, bias, out, *map(np.int32, (m, n, k, *pitches, *strides, size, splits)),
-                                                slope),
+        (count, m, n), (count, m, k),
+        lambda out, bias, slope, size, splits: (
+            a, b, bias, out, *map(np.int32, (m, n, k, *pitches, *strides, size, splits)), slope),
         bias, slope, A_ALONG_K=int(a_plain), B_ALONG_K=int(not b_plain))
     return out.reshape(*batch, -1, n)
 

@@ -10,6 +10,8 @@ A batch may lie on several processes. Whoever has a part of it passes ``over_ran
 array of means of its own rows into that of all rows.
 """
 
+import math
+
 import numpy as np
 
 from . import cuda
@@ -22,9 +24,9 @@ CHUNKS = 64                 # into how many parts the rows are cut at most
 def channel_sum(x):
     """(..., c) -> (c,): the sum over all axes but the last.
 
-    On NumPy: wherever the channels lie in memory, dense axes before and after them are one axis
-    each: (a, c, b). Both sums are matrix-vector products with ones, which BLAS streams several
-    times faster than NumPy reduces over leading axes.
+    On NumPy the dense axes before and after the channels in memory are one axis each: (a, c, b).
+    Both sums are matrix-vector products with ones, because BLAS streams those faster than NumPy
+    reduces over leading axes.
     """
     if on_device(x):
         parts, _ = _over_rows("column_sums", [x], 1)
@@ -32,13 +34,12 @@ def channel_sum(x):
     channel = x.ndim - 1
     order = sorted(range(x.ndim), key=lambda k: -x.strides[k])
     before, after = order[:order.index(channel)], order[order.index(channel) + 1:]
-    inner = 1
-    for k in after:
-        inner *= x.shape[k]
+    inner = math.prod([x.shape[k] for k in after])
     sums = x.transpose(order).reshape(-1, inner)                        # (a * c, b)
     sums = sums @ np.ones(inner, x.dtype) if after else sums
-    return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(
-        -1, x.shape[-1]) if before else sums.reshape(-1)
+    if not before:
+        return sums.reshape(-1)
+    return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1])
 
 
 def normalize(x, eps, over_ranks=None):
@@ -57,9 +58,8 @@ def normalize(x, eps, over_ranks=None):
 
 
 def _joined_moments(mean, var, over_ranks):
-    """The mean and variance of all rows from those of each part: var = <var + mean^2> -
-    <mean>^2."""
-    # in which the difference loses nothing that counts
+    """The mean and variance of all rows from those of each part: var = <var + mean^2> - <mean>^2,
+    in float64, because the difference cancels."""
     first, second = mean.astype(np.float64), var.astype(np.float64)
     first, second = over_ranks(array_module(mean).stack([first, second + first * first]))
     return first.astype(mean.dtype), (second - first * first).clip(0).astype(var.dtype)
@@ -91,14 +91,14 @@ def normalize_vjp_x(h, g, y, r, over_ranks=None):
 
 
 def _means(over_ranks, *arrays):
-    """The mean <a> (c,) of each array (..., c), those of all in one exchange."""
+    """The mean <a> (c,) of each array (..., c); of several ranks in one exchange for all."""
     means = np.stack([channel_sum(a) for a in arrays]) / (arrays[0].size // arrays[0].shape[-1])
     return over_ranks(means) if over_ranks else means
 
 
 def _over_rows(name, arrays, sums):
-    """The parts (chunks, sums, channels) that a kernel makes of arrays (rows, channels), after the
-    arrays themselves."""
+    """The parts (chunks, sums, channels) that a kernel makes of arrays (rows, channels), and the
+    arrays."""
     arrays = cuda.same_dtype(*arrays)
     first = next(a for a in arrays if a is not None)
     channels = first.shape[-1]

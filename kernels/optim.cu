@@ -1,12 +1,12 @@
 // Adam and the moving average of weights, over all parameters of a network at once, in one pass over memory.
 //
 // What changes from step to step lies on the device, where a captured CUDA graph finds it: `steps`, how many steps have
-// been taken, and `share`, of the learning rate. The host's part is the same arithmetic in kernels/optim.py.
+// been taken, and `lr_scale`, a factor of the learning rate. The host's part is the same arithmetic in kernels/optim.py.
 
 // Before a step: count it, and work out what all parameters share, rates = {lr / (1 - b1^t), (1 - b2^t)^(-1/2)}; one thread.
-extern "C" __global__ void begin_adam(int* steps, const double* share, double* rates, double lr, double b1, double b2) {
+extern "C" __global__ void begin_adam(int* steps, const double* lr_scale, double* rates, double lr, double b1, double b2) {
     double t = *steps += 1;
-    rates[0] = lr * *share / (1 - pow(b1, t));
+    rates[0] = lr * *lr_scale / (1 - pow(b1, t));
     rates[1] = 1 / sqrt(1 - pow(b2, t));
 }
 

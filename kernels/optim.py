@@ -1,8 +1,8 @@
 """Adam and the moving average of weights, over all parameters of a network at once.
 
-What changes from step to step is held in arrays where the parameters are, because a captured CUDA
-graph has its numbers baked in: ``steps`` (1,), int32, counted here; ``share`` (1,), float64, of the
-learning rate.
+What changes from step to step is held in arrays where the parameters are, because the numbers of a
+captured CUDA graph are constants: ``steps`` (1,), int32, is counted here; ``lr_scale`` (1,),
+float64, multiplies the learning rate.
 """
 
 import numpy as np
@@ -13,18 +13,19 @@ from .cuda import array_module, on_device
 BLOCK = 1 << 15     # elements updated at a time: the five arrays of a block stay in the cache
 
 
-def adam(parameters, gradient, m, v, steps, share, lr, betas, eps):
-    """One step of Adam with bias correction (Kingma and Ba 2015, Algorithm 1) on flat arrays,
-    changed in place (the gradient is used up).
+def adam(parameters, gradient, m, v, steps, lr_scale, lr, betas, eps):
+    """One step of Adam with bias correction (Kingma and Ba 2015, Algorithm 1) on flat arrays, in
+    place. The gradient is overwritten.
 
-    m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr share (m / (1 - b1^t)) / (sqrt(v / (1
-    - b2^t)) + eps)
+        m = b1 m + (1 - b1) g
+        v = b2 v + (1 - b2) g^2
+        p -= lr lr_scale (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
     """
     b1, b2 = betas
     if on_device(parameters, gradient):
         rates = array_module(parameters).empty(2, np.float64)
         cuda.launch("optim.cu", "begin_adam", (1,), (1,),
-                    (steps, share, rates, *map(np.float64, (lr, b1, b2))),
+                    (steps, lr_scale, rates, *map(np.float64, (lr, b1, b2))),
                     REAL=cuda.real(parameters))
         cuda.launch("optim.cu", "adam", (cuda.blocks(parameters.size, 256),), (256,),
                     (parameters, gradient, m, v, rates, np.int32(parameters.size),
@@ -33,7 +34,7 @@ def adam(parameters, gradient, m, v, steps, share, lr, betas, eps):
         return
     steps += 1
     t = int(steps[0])
-    rate, scale = lr * float(share[0]) / (1 - b1 ** t), (1 - b2 ** t) ** -0.5
+    rate, scale = lr * float(lr_scale[0]) / (1 - b1 ** t), (1 - b2 ** t) ** -0.5
     for start in range(0, parameters.size, BLOCK):
         block = slice(start, start + BLOCK)
         g, first, second = gradient[block], m[block], v[block]
@@ -52,8 +53,11 @@ def adam(parameters, gradient, m, v, steps, share, lr, betas, eps):
 
 
 def moving_average(pairs, steps, decay):
-    """average += (1 - d) (live - average) for each pair (average, live), in place, with a decay d
-    of at most (1 + t) / (10 + t) at first; t, the updates so far, is counted in ``steps``."""
+    """average += (1 - d) (live - average) for each pair (average, live), in place.
+
+    d is the smaller of ``decay`` and (1 + t) / (10 + t), where t, the number of updates so far, is
+    counted in ``steps``.
+    """
     if on_device(*pairs[0]):
         rates = array_module(pairs[0][0]).empty(1, np.float64)
         real = cuda.real(pairs[0][0])

@@ -1,8 +1,9 @@
 """The sums of a gradient penalty: one number a sample over all other axes, and the forms that
 differentiate it.
 
-    T(s, a, b) = sum over n, m of s[n] a[n, m] b[n, m]        row_dots = dT/ds,   scale_rows = dT/da
-    = its twin dT/db
+    T(s, a, b) = sum over n, m of s[n] a[n, m] b[n, m]
+
+    row_dots = dT/ds        scale_rows = dT/da = dT/db
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ def row_dots(a, b, logits=None, signs=None, before=None):
     """before[n] + weight[n] * sum over all but the first axis of a b: (n,).
 
     ``logits`` and ``signs`` (n,): the weight is sigma(sign * logit)^2 (Roth et al. 2017), else 1.
-    ``before`` (n,): what is added to, else 0.
+    ``before`` (n,), else 0.
     """
     if on_device(a, b):
         return _launch_row_dots(a, b, logits, signs, before)

@@ -1,9 +1,8 @@
-"""Uniform and normal draws from NumPy's Philox4x64-10: by NumPy, or on the device by the same
-counter.
+"""Uniform and normal draws from NumPy's Philox4x64-10, on the device by the same counter.
 
-On the device a stream's state is an array of five 64-bit integers (random.cu); the kernels move it
-on, so that a captured CUDA graph draws new numbers each time. ``to_device`` and ``advanced`` do the
-same arithmetic on NumPy's own state.
+There a stream's state is an array of five 64-bit integers (random.cu). The kernels advance it, so
+that a captured CUDA graph draws new numbers each time. ``to_device`` and ``skip`` do the same
+arithmetic on NumPy's state.
 """
 
 import numpy as np
@@ -12,15 +11,15 @@ from . import cuda
 
 
 def box_muller(u):
-    """N(0, 1) from uniforms in pairs (Box and Muller 1958): sqrt(-2 log(1 - u)) times cos and sin
-    of 2 pi v; (2n,) -> (2n,)."""
+    """N(0, 1) from pairs of uniforms u, v (Box and Muller 1958): sqrt(-2 log(1 - u)) times cos and
+    sin of 2 pi v; (2n,) -> (2n,)."""
     radius, turn = np.sqrt(-2 * np.log1p(-u[0::2])), u[1::2] * np.asarray(2 * np.pi, u.dtype)
     return np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1).reshape(-1)
 
 
 def launch_draws(kernel, state, size, like):
-    """``size`` draws of "uniform" or "normal" by the stream whose state is on the device; the state
-    moves on."""
+    """``size`` draws of "uniform" or "normal" by the stream whose ``state`` is on the device. They
+    advance the state."""
     out = cuda.empty((size,), like)
     draws = size + size % 2 if kernel == "normal" else size
     if size:
@@ -33,16 +32,16 @@ def launch_draws(kernel, state, size, like):
 
 
 def to_device(state, module):
-    """The device's state for that of a numpy.random.Philox: {key, key, counter, next word, 2^32 +
-    the kept half or 0}.
+    """The device's state for that of a numpy.random.Philox: key, key, counter, next word, and the
+    kept half of a word plus 2^32 (0 for none).
 
     The words of NumPy's buffer are words 0 to 3 after a counter one lower. Raises ValueError for a
     counter beyond 64 bits.
     """
     low, *high = (int(c) for c in state["state"]["counter"])
     if any(high):
-        raise ValueError(
-            "the stream is further on than 2^66 numbers, which the device does not count")
+        raise ValueError("the stream is further on than 2^66 numbers, which the device does not "
+                         "count")
     place = int(state["buffer_pos"])
     before, place = (low, 0) if place >= 4 else (low - 1, place)
     kept = 2 ** 32 + int(state["uinteger"]) if state["has_uint32"] else 0
@@ -51,7 +50,7 @@ def to_device(state, module):
 
 
 def skip(generator, draws, dtype):
-    """Move a numpy.random.Generator on Philox on as ``draws`` uniforms would, without making
+    """Advance a numpy.random.Generator on Philox as ``draws`` uniforms would, without making
     them."""
     bits = generator.bit_generator
     if dtype == np.float64:

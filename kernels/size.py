@@ -1,5 +1,4 @@
-"""What a size may be: a whole number, and of an array that fits into the machine's memory, which is
-refused before it is tried."""
+"""What a size may be: a whole number, and of an array that fits into the machine's memory."""
 
 import math
 import os
@@ -9,15 +8,14 @@ import numpy as np
 
 
 def is_whole(value):
-    """Whether it is a whole number, Python's or NumPy's: True and False are none, and neither are
-    arrays."""
-    return type(value) is int or isinstance(
-        value, (int, np.integer)) and not isinstance(value, bool)
+    """Whether it is an integer of Python or NumPy. Booleans and arrays are not."""
+    return (type(value) is int
+            or isinstance(value, (int, np.integer)) and not isinstance(value, bool))
 
 
 @cache
 def memory():
-    """Bytes of memory of this machine; a terabyte where the system does not tell."""
+    """Bytes of memory of this machine; a terabyte where the system does not say."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
@@ -29,7 +27,6 @@ def check_size(name, shape, itemsize=4):
     memory."""
     size = math.prod(shape) * itemsize
     if size > memory():
-        raise ValueError(
-            f"{name}: an array of shape {'x'.join(map(str, shape))} would take {size:,} bytes, "
-            "expected at most "
-                         f"the {memory():,} of this machine's memory")
+        raise ValueError(f"{name}: an array of shape {'x'.join(map(str, shape))} would take "
+                         f"{size:,} bytes, expected at most the {memory():,} of this machine's "
+                         "memory")

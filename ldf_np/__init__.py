@@ -20,7 +20,8 @@ from importlib.util import find_spec as _find
 __version__ = "0.1.0"
 
 if not all(map(_find, ("numpy", "safetensors", "tqdm", "ldf_np.kernels"))):
-    raise ImportError("ldf_np is not installed: run `pip install -e .` in the folder that holds setup.py")
+    raise ImportError(
+        "ldf_np is not installed: run `pip install -e .` in the folder that holds setup.py")
 
 from . import autodiff, data, models, nn, runtime, training
 from .autodiff.conv import conv2d, conv2d_weight, conv_transpose2d

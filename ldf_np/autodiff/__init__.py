@@ -1,2 +1,1 @@
-"""The tape: Tensor and grad, the operations with their rules, and the check that the rules are
-right."""
+"""The tape: Tensor, grad, the operations with their rules, and the check of the rules."""

@@ -1,13 +1,14 @@
-"""Operations element by element, each with its rule beside it.
+"""Element-wise operations, each with its rule above it.
 
 A rule ``(g, y, *inputs)`` maps the cotangent g of the result y to the cotangent of one argument.
 Rules are written with these same operations, so they can be differentiated again. The engine sums
-over broadcast axes and casts. Where an operation has a kink (relu, abs, maximum ...) its derivative
-there is fixed by a mask, which is a constant: the second derivative is zero, as it is almost
+over broadcast axes and casts. Where an operation has a kink (relu, abs, maximum ...) a mask fixes
+the derivative there. The mask is a constant: the second derivative is zero, as it is almost
 everywhere.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -54,13 +55,13 @@ def divide(a, b):
 
 
 def _one_less(b):
-    """b - 1, but 1 for a constant exponent 0, where a^(b-1) is multiplied by 0 and must not be
-    infinite at 0."""
+    """b - 1, but 1 for a constant exponent 0: a^(b-1) is then multiplied by 0, and must not be
+    infinite at a = 0."""
     return 1 if isinstance(b, (int, float)) and b == 0 else b - 1
 
 
 def _log(a):
-    """log(a), a Python scalar's as a Python scalar, for it must not promote."""
+    """log(a); of a Python scalar as a Python scalar, which does not promote."""
     return math.log(a) if isinstance(a, (int, float)) else log(a)
 
 
@@ -121,7 +122,7 @@ def _sigmoid_vjp(g, y):
 
 @operation(vjp=lambda g, y, x: g * sigmoid(x))
 def softplus(x):
-    """log(1 + e^x) = max(x, 0) + log1p(e^-|x|), which neither overflows nor loses the small end."""
+    """log(1 + e^x) = max(x, 0) + log1p(e^-|x|), which neither overflows nor loses small values."""
     xp = xp_of(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
@@ -140,25 +141,27 @@ def relu(x):
     return xp_of(x).maximum(x, 0)
 
 
-slope_rule = real(0, 1)     # what the slope of a leaky ReLU may be
+check_slope = partial(real(0, 1), "slope")      # of a leaky ReLU
 
 
 @operation(vjp=lambda g, y, x, slope=0.01: _leaky_relu_vjp(g, of=x, slope=slope))
 def leaky_relu(x, slope=0.01):
     """x where x > 0, slope * x elsewhere (0 <= slope <= 1)."""
-    y = x * slope_rule("slope", slope)
+    check_slope(slope)
+    y = x * slope
     return xp_of(x).maximum(x, y, out=y)
 
 
 @operation(vjp=lambda h, y, g, of, slope: _leaky_relu_vjp(h, of=of, slope=slope))
 def _leaky_relu_vjp(g, of, slope):
-    return kernel.leaky_relu_vjp(
-        g, of.data, slope) if on_device(g, of.data) else g * _slopes(of, slope)
+    if on_device(g, of.data):
+        return kernel.leaky_relu_vjp(g, of.data, slope)
+    return g * _slopes(of, slope)
 
 
 def _slopes(x, slope):
-    """1 where x > 0 and slope elsewhere, in x's dtype. Made once: a discriminator's penalty reads
-    it again."""
+    """1 where x > 0 and slope elsewhere, in x's dtype. It is kept on x: a discriminator's penalty
+    reads it again."""
     kept = {} if x.cache is None else x.cache
     if ("slopes", slope) not in kept:
         y = (x.data > 0).astype(x.dtype)
@@ -169,22 +172,23 @@ def _slopes(x, slope):
 
 
 def activated(y, slope):
-    """The Tensor y of an operation that has done the leaky ReLU in its own pass: only its rule is
-    added.
+    """The Tensor y of an operation that has applied the leaky ReLU in its own pass: this adds the
+    rule.
 
-    That rule asks for the sign of what came before the leaky ReLU, and y has the same.
+    The rule needs the sign of what came before the leaky ReLU, which is the sign of y.
     """
-    return y if slope == 1 else _activated(y, slope=slope_rule("slope", slope))
+    return y if slope == 1 else _activated(y, slope=slope)
 
 
 @operation(vjp=lambda g, y, x, slope: _leaky_relu_vjp(g, of=x, slope=slope))
 def _activated(y, slope):
+    check_slope(slope)
     return y
 
 
 @operation(vjp=lambda g, y, x, low, high: g * ((x.data >= low) & (x.data <= high)))
 def clip(x, low, high):
-    """x held within [low, high]; derivative 0 outside, 1 inside and on the bounds."""
+    """x limited to [low, high]; derivative 0 outside, 1 inside and on the bounds."""
     if isinstance(low, (int, float)) and isinstance(high, (int, float)) and not low <= high:
         raise ValueError(f"low, high: expected low <= high, got {low} and {high}")
     return xp_of(x).clip(x, low, high)

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..kernels.norm import channel_sum
+from ..runtime.checks import checked, instance
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 
-_mode = threading.local()       # _mode.frozen: inside no_grad() on this thread
+_mode = threading.local()       # _mode.frozen: whether this thread is inside no_grad()
 
 
 class Tensor:
@@ -25,19 +26,24 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Floating-point arrays are kept as they are (no copy), those of other libraries too where
-        they speak DLPack (PyTorch's tensors, say); arrays of integers and booleans, lists and
-        Python numbers become float32. Raises TypeError for anything else.
+        Floating-point arrays are kept as they are, without a copy, and so are those of other
+        libraries that support DLPack (PyTorch's tensors, say). Arrays of integers and booleans,
+        lists and Python numbers become float32.
+
+    Raises
+    ------
+    TypeError
+        For data that is not real numbers, and for a Tensor.
     """
 
     __slots__ = ("data", "node", "cache", "__weakref__")
-    __array_ufunc__ = None      # array * tensor is the Tensor's business
+    __array_ufunc__ = None      # array * tensor: NumPy leaves it to Tensor.__rmul__
 
     def __init__(self, data, node=None):
-        self.data = data if type(
-            data) is np.ndarray and data.dtype.kind == "f" else _as_float_array(data)
+        is_float = type(data) is np.ndarray and data.dtype.kind == "f"
+        self.data = data if is_float else _as_float_array(data)
         self.node = node
-        # what an operation keeps for the next one that reads the same data; see immutable()
+        # What an operation keeps for the next one that reads the same data: see immutable().
         self.cache = None
 
     shape = property(lambda self: self.data.shape)
@@ -58,17 +64,15 @@ class Tensor:
         return to_numpy(self.data)
 
     def __array__(self, *_, **__):
-        raise TypeError(
-            "a Tensor does not turn into an array silently, for its gradient would be lost: "
-                        "use the functions of ldf_np, or tensor.data")
+        raise TypeError("a Tensor does not turn into an array silently, for its gradient would be "
+                        "lost: use the functions of ldf_np, or tensor.data")
 
     def __dlpack__(self, **options):
-        """The data for another library, without a copy (torch.from_dlpack(tensor), say). Only
-        without history."""
+        """The data for another library, without a copy: ``torch.from_dlpack(tensor)``, say.
+        Raises TypeError for a Tensor with a history."""
         if self.node is not None:
-            raise TypeError(
-                "a Tensor with a history is not given away, for its gradient would be lost: "
-                            "use tensor.detach()")
+            raise TypeError("a Tensor with a history is not given away, for its gradient would be "
+                            "lost: use tensor.detach()")
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self):
@@ -82,13 +86,14 @@ class Tensor:
 
     def __repr__(self):
         made = f", by {self.node.operation.__name__.lstrip('_')}" if self.node else ""
-        return f"Tensor({np.array2string(self.numpy(), precision=4, threshold=20)}, {self.dtype}{made})"
+        data = np.array2string(self.numpy(), precision=4, threshold=20)
+        return f"Tensor({data}, {self.dtype}{made})"
 
 
 def _as_float_array(data):
     if isinstance(data, Tensor):
-        raise TypeError(
-            "data: expected an array, got a Tensor; use tensor.detach() for a copy without history")
+        raise TypeError("data: expected an array, got a Tensor; use tensor.detach() for a copy "
+                        "without history")
     try:
         array_module(data)
     except TypeError:
@@ -105,8 +110,8 @@ def _as_float_array(data):
 
 
 def immutable(data, node=None):
-    """A Tensor whose data nobody will change in place, so that operations may keep what they make
-    of it."""
+    """A Tensor whose data is never changed in place, so that operations may keep what they compute
+    from it."""
     tensor = Tensor(data, node)
     tensor.cache = {}
     return tensor
@@ -159,8 +164,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     vjp_all : one rule for all arguments, in place of ``vjp``
         ``rule(k, g, y, *inputs, **params)`` gives the cotangent of argument k.
 
-    Rules that need the operation itself can be stated afterwards: ``op.defvjp(rule_0, ...)``,
-    ``op.defvjp_all(rule)``.
+    A rule can also be given afterwards: ``op.defvjp(rule_0, ...)``, ``op.defvjp_all(rule)``.
     """
     if forward is None:
         return functools.partial(operation, vjp=vjp, vjp_all=vjp_all)
@@ -189,7 +193,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
 
 
 class _Named:
-    """A context whose errors say in which operation they arose, and on what."""
+    """A context whose errors name the operation and describe its inputs."""
 
     __slots__ = ("forward", "inputs")
 
@@ -204,9 +208,8 @@ class _Named:
             return
         call = f"{self.forward.__name__.lstrip('_')}({', '.join(map(_describe, self.inputs))})"
         if isinstance(error, MemoryError):      # CuPy's is one too
-            raise MemoryError(
-                f"{call}: out of memory ({error}): use a smaller batch, or free what other "
-                              "programs hold") from error
+            raise MemoryError(f"{call}: out of memory ({error}): use a smaller batch, or free what "
+                              "other programs hold") from error
         for kind in (ValueError, TypeError, IndexError):
             if isinstance(error, kind):
                 raise kind(f"{call}: {error}") from error
@@ -222,6 +225,14 @@ def _describe(value):
     return f"{value!r:.80}"
 
 
+def _tensors(name, inputs):
+    """A rule: a Tensor or a sequence; whether that is of Tensors is seen when it is read."""
+    if not isinstance(inputs, Tensor) and not hasattr(inputs, "__iter__"):
+        raise TypeError(
+            f"{name}: expected a Tensor or a sequence of Tensors, got {type(inputs).__name__}")
+
+
+@checked(output=instance(Tensor), inputs=_tensors)
 def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=False):
     """The gradient of ``output`` with respect to each of ``inputs``.
 
@@ -240,16 +251,20 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     Returns
     -------
     A list of Tensors, each with its input's shape and dtype (one Tensor where ``inputs`` is one).
+
+    Raises
+    ------
+    TypeError
+        For an output or input that is not a Tensor.
+    ValueError
+        For an output that is not a scalar where ``grad_output`` is not given, for a
+        ``grad_output`` of another shape, and for an unused input.
     """
     single = isinstance(inputs, Tensor)
-    if not single and not hasattr(inputs, "__iter__"):
-        raise TypeError(
-            f"grad: inputs: expected a Tensor or a sequence of Tensors, got {type(inputs).__name__}")
     wanted = [inputs] if single else list(inputs)
-    for k, tensor in enumerate([output, *wanted]):
+    for k, tensor in enumerate(wanted):
         if not isinstance(tensor, Tensor):
-            what = "output" if k == 0 else f"inputs[{k - 1}]"
-            raise TypeError(f"grad: {what}: expected a Tensor, got {type(tensor).__name__}")
+            raise TypeError(f"grad: inputs[{k}]: expected a Tensor, got {type(tensor).__name__}")
     if grad_output is None:
         if output.size != 1:
             raise ValueError(f"grad: output: expected a scalar, got shape {output.shape}; "
@@ -271,9 +286,8 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     for k, tensor in enumerate(wanted):
         g = cotangents.get(id(tensor)) if id(tensor) in reaching else None
         if g is None and not allow_unused:
-            raise ValueError(
-                f"grad: the output does not depend on inputs[{k}] of shape {tensor.shape} "
-                             "(allow_unused=True gives zeros)")
+            raise ValueError(f"grad: the output does not depend on inputs[{k}] of shape "
+                             f"{tensor.shape} (allow_unused=True gives zeros)")
         results.append(Tensor(array_module(tensor.data).zeros_like(tensor.data)) if g is None
                        else g)
     return results[0] if single else results
@@ -315,8 +329,7 @@ def _accumulate(order, reaching, keep, cotangents):
             part = tensor.node.operation.vjp(k, g, tensor, *tensor.node.inputs,
                                              **tensor.node.params)
             part = _fit(part, argument)
-            known = cotangents.get(id(argument))
-            # never in place
+            known = cotangents.get(id(argument))        # is never added to in place
             cotangents[id(argument)] = part if known is None else add(known, part)
 
 
@@ -342,8 +355,8 @@ def sum_to(x, shape):
     extra = x.ndim - len(shape)
     if len(shape) == 1 and x.ndim > 1 and x.shape[-1] == shape[0] and x.size:
         return channel_sum(x)
-    axes = tuple(range(extra)) + tuple(extra + k for k,
-                                       n in enumerate(shape) if n == 1 and x.shape[extra + k] != 1)
+    axes = tuple(k for k in range(x.ndim)
+                 if k < extra or shape[k - extra] == 1 and x.shape[k] != 1)
     return x.sum(axis=axes, keepdims=True).reshape(shape)
 
 

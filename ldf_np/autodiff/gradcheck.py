@@ -1,20 +1,23 @@
-"""The one gradient check: every rule of the library is compared with central differences, to any
-order."""
+"""The gradient check: a rule is compared with central differences, to any order."""
 
 import numpy as np
 
-from ..runtime.checks import finite, function, number, numbers, one_of_type, whole
+from ..runtime.checks import checked, finite_array, function, instance, integer, real
 from . import ops
 from .engine import Tensor, grad
 
 
+@checked(f=function, order=integer(1), eps=real(0), rtol=real(0), atol=real(0), seed=integer(0))
 def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
     """Compare the gradients of ``f`` with central differences along random directions.
 
-    At each order the vector-Jacobian product of f is checked against (f(x + eps u) - f(x - eps u))
-    / 2 eps, one argument at a time; then the map from (arguments, cotangent) to all of f's
-    gradients takes f's place. So at order two and above the cotangent is an argument like any
-    other: a rule that ignores it cannot pass.
+    At each order the vector-Jacobian product of f is compared with
+
+        (f(x + eps u) - f(x - eps u)) / 2 eps
+
+    one argument at a time. Then the map from (arguments, cotangent) to all gradients of f takes the
+    place of f. So at order two and above the cotangent is an argument like any other, and a rule
+    that ignores it cannot pass.
 
     Parameters
     ----------
@@ -30,27 +33,23 @@ def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
     ------
     AssertionError
         Naming the argument, the order and both values.
-    ValueError
-        For an order below 1 or no arguments.
+    TypeError, ValueError
+        For arguments that are not finite real numbers, none at all, or an order below 1.
     """
-    whole("check_grads: order", order), whole("check_grads: seed", seed,
-                                              0), function("check_grads: f", f)
-    for name, value in (("eps", eps), ("rtol", rtol), ("atol", atol)):
-        number(f"check_grads: {name}", value, 0)
     if not isinstance(args, (list, tuple)) or not args:
         raise ValueError(
             f"check_grads: args: expected at least one argument, in a list, got {args!r:.80}")
     arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in args]
     for k, array in enumerate(arrays):
-        finite(f"check_grads: args[{k}]", numbers(f"check_grads: args[{k}]", array))
+        finite_array()(f"check_grads: args[{k}]", array)
     arrays = [array.astype(np.float64) for array in arrays]
     names = [f"argument {k}" for k in range(len(arrays))]
-    _check(f, arrays, names, 1, order, eps, rtol, atol, np.random.default_rng(seed))
+    _compare(f, arrays, names, 1, order, eps, rtol, atol, np.random.default_rng(seed))
 
 
-def _check(f, arrays, names, level, order, eps, rtol, atol, rng):
+def _compare(f, arrays, names, level, order, eps, rtol, atol, rng):
     args = [Tensor(a) for a in arrays]
-    y = one_of_type("check_grads: the result of f", f(*args), Tensor)
+    y = instance(Tensor)("check_grads: the result of f", f(*args))
     cotangent = rng.standard_normal(y.shape)
     grads = grad(y, args, Tensor(cotangent), allow_unused=True)
 
@@ -74,5 +73,5 @@ def _check(f, arrays, names, level, order, eps, rtol, atol, rng):
             gs = grad(f(*inner), inner, v, create_graph=True, allow_unused=True)
             return ops.concatenate([ops.reshape(g, -1) for g in gs])
 
-        _check(gradients, [*arrays, cotangent], [*names, f"the cotangent of order {level}"],
-               level + 1, order, eps, rtol, atol, rng)
+        _compare(gradients, [*arrays, cotangent], [*names, f"the cotangent of order {level}"],
+                 level + 1, order, eps, rtol, atol, rng)

@@ -1,5 +1,5 @@
-"""Batch normalisation as one differentiable operation, to every order. Where several ranks train,
-the batch is that of all."""
+"""Batch normalisation as one differentiable operation, to every order. The batch is that of all
+ranks of a training."""
 
 from ..kernels import norm as kernel
 from ..runtime.distributed import world
@@ -9,10 +9,10 @@ from .shapes import mean
 
 
 def normalize(x, eps=1e-5):
-    """Each channel brought to mean 0 and variance 1 over the batch (Ioffe and Szegedy 2015, without
+    """Bring each channel to mean 0 and variance 1 over the batch (Ioffe and Szegedy 2015, without
     scale and shift).
 
-    (..., c) -> y (..., c) as a Tensor, and the arrays mean (c,) and biased variance (c,),
+    x (..., c) -> y (..., c), a Tensor, and the arrays mean (c,) and biased variance (c,), which are
     constants.
     """
     y, mu, var = kernel.normalize(x.data, eps, _over_ranks())
@@ -20,8 +20,8 @@ def normalize(x, eps=1e-5):
 
 
 def _over_ranks():
-    """From means of a rank's rows to those of all rows, for each rank has as many; None for one
-    rank."""
+    """The function from means of a rank's rows to means of all rows (each rank has as many); None
+    for one rank."""
     ranks = world()
     return None if ranks.size == 1 else lambda means: ranks.sum(means, "statistics") / ranks.size
 
@@ -39,8 +39,7 @@ def _normalize_vjp(g, x, y, r, eps):
 
 def _third(k, c, _, h, g, x, eps, **saved):
     with enable_grad():
-        # h and g may themselves depend on x, but what is wanted is one partial derivative: aliases
-        # part them.
+        # h and g may depend on x, but one partial derivative is wanted: aliases separate them.
         arguments = [_alias(a) for a in (h, g, x)]
         part = grad(_formula(*arguments, eps), arguments[k], c, create_graph=True)
     return _alias(part)         # outside: it has a history only where the caller records one
@@ -57,7 +56,7 @@ def _alias(x):
 
 
 def _formula(h, g, x, eps):
-    """kernel.normalize_vjp_x written out, to be differentiated in turn."""
+    """kernel.normalize_vjp_x as a formula of operations, to be differentiated in turn."""
     def average(a):
         return mean_over_ranks(mean(a, tuple(range(x.ndim - 1))))
 
@@ -70,13 +69,12 @@ def _formula(h, g, x, eps):
 
 
 def mean_over_ranks(x):
-    """The mean of ``x`` over the ranks of a training (``distributed.World``), each of which has its
-    own."""
+    """The mean over the ranks of a training (``distributed.World``), each with its own ``x``."""
     return x if world().size == 1 else _mean_over_ranks(x)
 
 
-# Each rank's x is in the result of every rank, and their losses are added: the adjoint of a sum
-# over ranks is such a sum.
+# Each rank's x is in the result of every rank, and their losses are added. So the adjoint of a sum
+# over ranks is a sum over ranks.
 @operation(vjp=lambda g, y, x: mean_over_ranks(g))
 def _mean_over_ranks(x):
     return world().sum(x) / world().size

@@ -1,5 +1,8 @@
-"""Matrix products, and a linear layer's whole forward pass in one. T(a, b, g) = sum_ijk a_ij b_jk
-g_ik is linear in each argument, so the rule is: put the cotangent in the hole."""
+"""Matrix products, and the forward pass of a linear layer in one operation.
+
+T(a, b, g) = sum_ijk a_ij b_jk g_ik is linear in each argument, so the rule is: put the cotangent in
+the hole.
+"""
 
 from ..kernels import elementwise as kernel
 from ..kernels import matmul as product
@@ -16,8 +19,8 @@ def _matmul(a, b, *bias, slope=1.0):
 
 
 def matmul(a, b):
-    """The matrix product (..., i, j) @ (..., j, k) -> (..., i, k); leading axes broadcast, vectors
-    as in NumPy."""
+    """The matrix product (..., i, j) @ (..., j, k) -> (..., i, k). Leading axes broadcast; vectors
+    work as in NumPy."""
     for name, x in (("a", a), ("b", b)):
         if not getattr(x, "shape", ()):
             raise ValueError(f"matmul: {name}: expected a matrix or a vector, got a scalar")
@@ -30,29 +33,24 @@ def matmul(a, b):
 
 
 def linear(x, weight, bias=None, slope=1.0):
-    """x @ weight + bias, and where that is negative times ``slope`` (leaky ReLU; 1 for none), in
-    one pass.
+    """x @ weight + bias and then a leaky ReLU of ``slope`` (1 for none), in one pass.
 
-    (..., n_in) with weight (n_in, n_out) and bias (n_out,) -> (..., n_out), of at least two axes.
+    x (..., n_in) of at least two axes, weight (n_in, n_out), bias (n_out,) -> (..., n_out).
     """
-    _check_linear(x, weight, bias)
-    y = _matmul(x, weight, slope=slope) if bias is None else _matmul(x, weight, bias, slope=slope)
-    return activated(y, slope)
-
-
-def _check_linear(x, weight, bias):
-    array_like("linear", x), array_like("linear", weight)
-    if len(x.shape) < 2 or bias is not None and array_like("linear",
-                                                           bias).shape != weight.shape[-1:]:
-        raise ValueError(
-            "linear: expected x (..., n_in) of at least two axes and a bias (n_out,), got x "
-                         f"{x.shape}, weight {weight.shape}"
-                         + ("" if bias is None else f" and bias {bias.shape}"))
+    arrays = (x, weight) if bias is None else (x, weight, bias)
+    for a in arrays:
+        array_like("linear", a)
+    if len(x.shape) < 2 or bias is not None and bias.shape != weight.shape[-1:]:
+        raise ValueError("linear: expected x (..., n_in) of at least two axes, weight (n_in, n_out)"
+                         f" and a bias (n_out,), got shapes {[a.shape for a in arrays]}")
+    return activated(_matmul(*arrays, slope=slope), slope)
 
 
 def scale_shift(x, scale, shift, slope=1.0):
-    """x * scale + shift, channel by channel, and where that is negative times ``slope``, in one
-    pass: (..., c) with two of (c,) -> (..., c)."""
+    """x * scale + shift and then a leaky ReLU of ``slope`` (1 for none), in one pass.
+
+    x (..., c), scale (c,), shift (c,) -> (..., c).
+    """
     return activated(_scale_shift(x, scale, shift, slope=slope), slope)
 
 

@@ -1,5 +1,5 @@
-"""Operations that move elements or sum over axes. The adjoint of a move is the move back, that of a
-sum a broadcast."""
+"""Operations that move elements or sum over axes. The adjoint of a move is the move back; that of a
+sum is a broadcast."""
 
 import builtins
 import math
@@ -20,11 +20,25 @@ def array_like(name, x):
     return x
 
 
+def _all_whole(values):
+    """Whether a value is a whole number, or a tuple or list of them."""
+    return all(map(is_whole, values if isinstance(values, (tuple, list)) else (values,)))
+
+
+def _check_axis(name, axis, ndim):
+    """ValueError unless ``axis`` is one of an array of ``ndim`` axes."""
+    if not is_whole(axis) or not -ndim <= axis < ndim:
+        raise ValueError(
+            f"{name}: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
+
+
 # Reductions.
 
 def _axes(axis, ndim):
     """``axis`` (None, an int or a tuple) as a sorted tuple of non-negative ints."""
-    axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     for a in axes:
         if not is_whole(a):
             raise TypeError(
@@ -76,8 +90,7 @@ def mean(x, axis=None, keepdims=False):
 
 @checked(x=array_like, pieces=integer(-math.inf))
 def maxout(x, pieces=2):
-    """Maxout (Goodfellow et al. 2013): the largest of each group of ``pieces`` neighbouring
-    channels.
+    """The largest of each group of ``pieces`` neighbouring channels (Goodfellow et al. 2013).
 
     (..., pieces * c) -> (..., c). Raises ValueError where the channels do not divide.
     """
@@ -96,7 +109,7 @@ def reshape(x, shape):
 
 @operation(vjp=lambda g, y, x, shape: _reshape(g, shape=x.shape))
 def _reshape(x, shape):
-    if not all(map(is_whole, shape)):
+    if not _all_whole(shape):
         raise TypeError(f"shape: expected whole numbers, got {shape!r:.80}")
     if shape and builtins.min(shape) < -1:
         raise ValueError(f"shape: expected lengths of at least 0, or one of -1, got {shape}")
@@ -111,15 +124,14 @@ def _transpose_vjp(g, y, x, axes=None):
 @operation(vjp=_transpose_vjp)
 def transpose(x, axes=None):
     """The axes in another order (reversed where ``axes`` is None)."""
-    if axes is not None and not all(map(is_whole,
-                                        axes if isinstance(axes, (tuple, list)) else (axes,))):
+    if axes is not None and not _all_whole(axes):
         raise TypeError(f"axes: expected whole numbers, got {axes!r:.80}")
     return x.transpose(axes)
 
 
 @checked(x=array_like)
 def swapaxes(x, first, second):
-    """Two axes exchanged."""
+    """``x`` with two axes exchanged."""
     axes = list(range(len(x.shape)))
     if not all(is_whole(axis) and -len(axes) <= axis < len(axes) for axis in (first, second)):
         raise ValueError(
@@ -130,7 +142,7 @@ def swapaxes(x, first, second):
 
 @operation(vjp=lambda g, y, x, index: _put(g, index=index, shape=x.shape))
 def getitem(x, index):
-    """x[index], with slices, integers, masks and integer arrays. Adjoint: the values put back into
+    """x[index] for slices, integers, masks and integer arrays. Adjoint: put the values back into
     zeros."""
     return x[index]
 
@@ -148,14 +160,14 @@ def _put(values, index, shape):
 
 
 def _repeats(index):
-    """Whether an index may name one element twice: only integer arrays can."""
+    """Whether an index may name an element twice: only integer arrays can."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(hasattr(p, "__len__") and getattr(getattr(p, "dtype", None), "kind", "i") in "iu"
                for p in parts)
 
 
 def _along(axis, ndim, start, stop):
-    """An index that takes [start, stop) along one axis and everything along the others."""
+    """The index of [start, stop) along one axis and everything along the others."""
     index = [slice(None)] * ndim
     index[axis] = slice(start, stop)
     return tuple(index)
@@ -176,17 +188,9 @@ def _concatenate(*parts, axis):
 def concatenate(parts, axis=0):
     """Join along an existing axis. Adjoint: split."""
     if not isinstance(parts, (list, tuple)) or not is_whole(axis):
-        raise TypeError(
-            "concatenate: expected a list of Tensors or arrays and a whole number as axis, "
-                        f"got {type(parts).__name__} and {axis!r}")
+        raise TypeError("concatenate: expected a list of Tensors or arrays and a whole number as "
+                        f"axis, got {type(parts).__name__} and {axis!r}")
     return _concatenate(*parts, axis=axis)
-
-
-def _axis_of(name, axis, ndim):
-    """ValueError unless ``axis`` is one of an array of ``ndim`` axes."""
-    if not is_whole(axis) or not -ndim <= axis < ndim:
-        raise ValueError(
-            f"{name}: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
 
 
 def stack(parts, axis=0):
@@ -196,26 +200,24 @@ def stack(parts, axis=0):
             f"stack: parts: expected a list of Tensors or arrays, got {type(parts).__name__}")
     if not parts:
         raise ValueError("stack: parts: expected at least one Tensor or array, got none")
-    ndim = len(array_like("stack", parts[0]).shape) + 1
-    _axis_of("stack", axis, ndim)
-    place = axis % ndim
-    for p in parts:
-        if array_like("stack", p).shape != parts[0].shape:
-            raise ValueError(
-                f"stack: parts: expected one shape, got {parts[0].shape} and {p.shape}")
-    return concatenate([reshape(p, (*p.shape[:place], 1, *p.shape[place:])) for p in parts],
-                       axis=place)
+    shape, *others = (array_like("stack", p).shape for p in parts)
+    if any(other != shape for other in others):
+        raise ValueError(f"stack: parts: expected one shape, got {[shape, *others]}")
+    _check_axis("stack", axis, len(shape) + 1)
+    place = axis % (len(shape) + 1)
+    longer = *shape[:place], 1, *shape[place:]
+    return _concatenate(*(_reshape(p, shape=longer) for p in parts), axis=place)
 
 
 def split(x, sections, axis=0):
     """Cut along an axis into ``sections`` equal parts, or at the indices in a list (as
     numpy.split)."""
-    _axis_of("split", axis, len(array_like("split", x).shape))
+    _check_axis("split", axis, len(array_like("split", x).shape))
     length = x.shape[axis]
     if is_whole(sections):
         if sections < 1 or length % sections:
-            raise ValueError(
-                f"split: axis {axis} of length {length} does not divide into {sections} equal parts")
+            raise ValueError(f"split: axis {axis} of length {length} does not divide into "
+                             f"{sections} equal parts")
         sections = [length // sections * k for k in range(1, sections)]
     elif not isinstance(sections, (list, tuple, np.ndarray)) or not all(map(is_whole, sections)):
         raise TypeError(
@@ -227,10 +229,10 @@ def split(x, sections, axis=0):
 @operation(vjp=lambda g, y, x, pad_width: getitem(g, index=tuple(
     slice(before, before + n) for (before, _), n in zip(pad_width, x.shape))))
 def pad(x, pad_width):
-    """Zeros around: ``pad_width`` is a (before, after) pair for each axis. Adjoint: crop."""
+    """Add zeros around x: ``pad_width`` has a (before, after) pair for each axis. Adjoint: crop."""
     if np.shape(pad_width) != (x.ndim, 2):
-        raise ValueError(
-            f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, got {pad_width}")
+        raise ValueError(f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, "
+                         f"got {pad_width}")
     if any(not is_whole(n) or n < 0 for pair in pad_width for n in pair):
         raise ValueError(f"pad_width: expected whole numbers of at least 0, got {pad_width}")
     check_size("pad_width", [int(a) + n + int(b) for (a, b), n in zip(pad_width, x.shape)],

@@ -1,18 +1,20 @@
-"""Predicted error of every covariance estimator in `ldf_np/gaussian.py`: the curves through the
-demo's measured points.
+"""Predicted error of every covariance estimator in `estimators.py`: the curves through the demo's
+measured points.
 
 One idea serves all: in the limit an estimated direction is u^ = c u + s v, with a known cosine c
 and v orthogonal to everything.  So a spiked estimate is, up to rotation, a covariance in 2 k r
 dimensions (`_turned`), and all four errors are read off that small matrix.  An error splits into
 [directions] + [their coefficients];  in squared Frobenius norm
 
-    J1      sum_j (l_j - 1)^2 (1 - c_j^4), in units of sigma^4                c_j at gamma = p /
-    n_joint H0      r theta^2 (||R||_F^2 - k c^4)                                     c at gamma = d
-    / n_frames H-full  r theta^2 ||R||_F^2 (1 - c^4) + (tr C^2 + (tr C)^2) / n_joint     C = (theta
-    c^2 R + sigma^2 I) (x) I_r H-par   r theta^2 ||R||_F^2 (1 - c^4) + r theta^2 c^4 ||R'||_F^2 /
-    I(rho)
-            I(rho) = (r n_joint / 2) tr[(G^-1 G')^2],  G = theta c^2 R + sigma^2 I,  G' = theta c^2
-            R'
+    J1      sum_j (l_j - 1)^2 (1 - c_j^4), in units of sigma^4
+            c_j at gamma = p / n_joint
+    H0      r theta^2 (||R||_F^2 - k c^4)
+            c, here and below, at gamma = d / n_frames
+    H-full  r theta^2 ||R||_F^2 (1 - c^4) + (tr C^2 + (tr C)^2) / n_joint
+            C = (theta c^2 R + sigma^2 I) (x) I_r
+    H-par   r theta^2 ||R||_F^2 (1 - c^4) + r theta^2 c^4 ||R'||_F^2 / I(rho)
+            I(rho) = (r n_joint / 2) tr[(G^-1 G')^2],  G = theta c^2 R + sigma^2 I,
+            G' = theta c^2 R'
 
 H-full, derivation.  Given W^ (independent of the joint samples) the codes are Gaussian with
 covariance C = theta R (x) M'M + sigma^2 I, M = W'W^, and their sample covariance C^ is unbiased.
@@ -22,27 +24,27 @@ the cross term has mean zero, the first part is `wishart_frobenius` exactly, the
 directions' part.  The same split holds for both KLs: the Wishart part is that of q = k r
 dimensions, as KL is affine invariant.  All is exact given M; only M'M -> c^2 I is asymptotic (in d
 and n_frames).  At small n_joint the error is skewed: its mean, which is predicted here, exceeds its
-median (k = 5, d = 60, rho = 0.9, n_joint = 30: mean 5.4, median 4.6).
+median.
 
 H-par, derivation.  The model is theta c^2 R(rho^) in the directions W^, so d Sigma^/d rho = theta
 c^2 R' there: the delta method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.  Asymptotic
-in n_joint too: `predict`, which averages over a normal atanh(rho^) to have all four errors, was up
-to 7% high at n_joint = 20 to 30.  With own W the blocks' axes must be found again (`align_codes`),
-which is not predicted: for r > 1 it always costs something, for r = 1 only where a sign may be
-mistaken (k = 6, d = 30, theta = 2, rho = -0.5, n_joint = 40: measured 6.3, predicted 5.7).
+in n_joint too: `predict`, which averages over a normal atanh(rho^) to have all four errors, is
+somewhat high for few joint samples.  With own W the blocks' axes must be found again
+(`align_codes`), which is not predicted: for r > 1 it always costs something, for r = 1 only where a
+sign may be mistaken.
 """
 
 import numpy as np
 
-from ..runtime import checks
-from . import theory as theory
-from .estimators import fit_rho
+from ..runtime.checks import checked, instance, integer
+from . import theory
+from .estimators import enough_frames, fit_rho
 from .model import METRICS, BlockModel, autoregressive, autoregressive_slope
 
 ESTIMATORS = ("J0", "LW", "J1", "H0", "H-full", "H-par")
 DRAWS = 400  # of the small random matrices whose mean has no closed form
 
-# ----------------------------------------------------- in small: q true directions, q to leak into
+# ------------------------------------------------------ in small: q true directions, q to leak into
 
 
 def _turned(along, away, core):
@@ -53,6 +55,11 @@ def _turned(along, away, core):
     return basis @ (core - eye) @ np.swapaxes(basis, -1, -2) + np.eye(2 * len(eye))
 
 
+def _by_metric(*values):
+    """{metric: value}, in the order of METRICS."""
+    return dict(zip(METRICS, map(float, values), strict=True))
+
+
 def _mean_errors(models, core_truth):
     """Mean errors of a stack of small models (..., 2q, 2q) against the truth, which leaks
     nowhere."""
@@ -61,20 +68,18 @@ def _mean_errors(models, core_truth):
     truth[:q, :q] = core_truth
     gap = models - truth
     logdet = np.linalg.slogdet(models)[1] - np.linalg.slogdet(truth)[1]
-    forward = (
-        np.trace(np.linalg.solve(models, np.broadcast_to(truth, models.shape)), axis1=-2, axis2=-1)
-        - m + logdet
-    ) / 2
-    reverse = (np.trace(np.linalg.solve(truth, models), axis1=-2, axis2=-1) - m - logdet) / 2
-    return {
-        "frobenius": float(np.mean(np.sum(gap**2, axis=(-2, -1)))),
-        "operator": float(np.mean(np.abs(np.linalg.eigvalsh(gap)).max(axis=-1))),
-        "kl_forward": float(np.mean(forward)),
-        "kl_reverse": float(np.mean(reverse)),
-    }
+
+    def trace(a, b):  # tr a^-1 b
+        return np.trace(np.linalg.solve(a, b), axis1=-2, axis2=-1)
+
+    kl_forward = (trace(models, np.broadcast_to(truth, models.shape)) - m + logdet) / 2
+    kl_reverse = (trace(truth, models) - m - logdet) / 2
+    return _by_metric(np.mean(np.sum(gap**2, axis=(-2, -1))),
+                      np.mean(np.abs(np.linalg.eigvalsh(gap)).max(axis=-1)),
+                      np.mean(kl_forward), np.mean(kl_reverse))
 
 
-# ---------------------------------------------------------- estimators that see only joint samples
+# ----------------------------------------------------------- estimators that see only joint samples
 
 
 def _spectrum(model):
@@ -84,13 +89,9 @@ def _spectrum(model):
 def _predict_sample(model, n):
     """J0: Frobenius and KL exact, operator norm asymptotic."""
     spectrum = _spectrum(model)
-    forward, reverse = theory.wishart_kl(n, model.p)
-    return {
-        "frobenius": float((np.sum(spectrum**2) + spectrum.sum() ** 2) / n),
-        "operator": theory.linear_shrinkage_operator(model.strengths, model.p / n, 0.0, 0.0),
-        "kl_forward": forward,
-        "kl_reverse": reverse,
-    }
+    return _by_metric((np.sum(spectrum**2) + spectrum.sum() ** 2) / n,
+                      theory.linear_shrinkage_operator(model.strengths, model.p / n, 0.0, 0.0),
+                      *theory.wishart_kl(n, model.p))
 
 
 def _predict_ledoit_wolf(model, n):
@@ -99,13 +100,9 @@ def _predict_ledoit_wolf(model, n):
     spectrum = _spectrum(model)
     b, loss = theory.ledoit_wolf_weight(spectrum, n)
     m = spectrum.mean()
-    forward, reverse = theory.linear_shrinkage_kl(spectrum, n, b, m)
-    return {
-        "frobenius": float(loss),
-        "operator": theory.linear_shrinkage_operator(model.strengths, model.p / n, b, m),
-        "kl_forward": forward,
-        "kl_reverse": reverse,
-    }
+    return _by_metric(loss,
+                      theory.linear_shrinkage_operator(model.strengths, model.p / n, b, m),
+                      *theory.linear_shrinkage_kl(spectrum, n, b, m))
 
 
 def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
@@ -113,25 +110,23 @@ def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
     strength used (m, q)).
 
     The limit is along = diag(c), away = s, strength theta c^2.  To order n^(-1/2) a sample
-    covariance acts on spikes as if their block of the population were  L^(1/2) (1 + n^(-1/2) tau G)
-    L^(1/2),  G from the Gaussian orthogonal ensemble, tau^2 = 1/(1 - gamma/theta^2): the noise of
-    the form x_1' (resolvent) x_1, which for a simple spike is the spread of [BBP].  So equal or
-    close spikes repel and mix, which the limit leaves out (k = 5, d = 60, R = I, n = 1000: J1's
-    squared error is 3.55 in the limit, 3.65 with the noise, measured 3.67 +- 0.03).  `gamma` is the
-    estimator's own. A first-order heuristic: the cosine's own noise is left out; tests hold it to 3
-    to 5%.
+    covariance acts on spikes as if their block of the population were
+        L^(1/2) (1 + n^(-1/2) tau G) L^(1/2),
+    G from the Gaussian orthogonal ensemble, tau^2 = 1/(1 - gamma/theta^2): the noise of the form
+    x_1' (resolvent) x_1, which for a simple spike is the spread of [BBP].  So equal or close spikes
+    repel and mix, which the limit leaves out.  `gamma` is the estimator's own.  A first-order
+    heuristic: the cosine's own noise is left out.
     """
     strength = np.asarray(strength, float)
     q, true_gamma = len(strength), noise / n
     seen = strength > theory.bbp_threshold(true_gamma)
-    tau = np.where(
-        seen, np.maximum(1 - true_gamma / strength**2, n ** (-1 / 3)) ** -0.5, 0.0
-    )  # BBP's own scale as a floor
+    floor = n ** (-1 / 3)  # BBP's own scale
+    tau = np.where(seen, np.maximum(1 - true_gamma / strength**2, floor) ** -0.5, 0.0)
     G = np.random.default_rng(seed).standard_normal((draws, q, q))
     G = (G + np.swapaxes(G, 1, 2)) / np.sqrt(2)
     root = np.sqrt(1 + strength)
-    value, rotation = np.linalg.eigh(np.outer(root, root)
-                                     * (np.eye(q) + np.sqrt(np.outer(tau, tau) / n) * G))
+    noisy = np.outer(root, root) * (np.eye(q) + np.sqrt(np.outer(tau, tau) / n) * G)
+    value, rotation = np.linalg.eigh(noisy)
     value, rotation = np.maximum(value[:, ::-1] - 1, 0), rotation[:, :, ::-1]
     kept = np.arange(q) < seen.sum()
     c2 = theory.spike_cosine2(value, true_gamma) * kept
@@ -142,9 +137,8 @@ def noisy_spikes(strength, noise, n, gamma, draws=DRAWS, seed=0):
 def pca_limit(model, n):
     """J1's squared Frobenius error in the limit, sum_j theta_j^2 (1 - c_j^4): p, n to infinity,
     spikes well apart."""
-    strength = model.strengths
-    return float(np.sum(
-        strength**2 * (1 - theory.spike_cosine2(strength, model.p / n) ** 2))) * model.sigma**4
+    c2 = theory.spike_cosine2(model.strengths, model.p / n)
+    return float(np.sum(model.strengths**2 * (1 - c2**2))) * model.sigma**4
 
 
 def _predict_pca(model, n, draws):
@@ -157,7 +151,7 @@ def _predict_pca(model, n, draws):
                         np.diag(1 + strength))
 
 
-# ---------------------------------------------------------------- estimators that split the object
+# ----------------------------------------------------------------- estimators that split the object
 
 
 def fisher_information(rho, k, a, n, r=1):
@@ -199,10 +193,8 @@ def block_limit(model, n_joint, n_frames):
     c2 = float(theory.spike_cosine2(theta, model.d / n_frames))
     directions = model.r * theta**2 * np.sum(R**2) * (1 - c2**2)
     codes = np.kron(theta * c2 * R, np.eye(model.r)) + np.eye(model.k * model.r)
-    found = {
-        "H0": model.r * theta**2 * (np.sum(R**2) - model.k * c2**2),
-        "H-full": directions + theory.wishart_frobenius(codes, n_joint),
-    }
+    found = {"H0": model.r * theta**2 * (np.sum(R**2) - model.k * c2**2),
+             "H-full": directions + theory.wishart_frobenius(codes, n_joint)}
     if model.rho is not None and c2 > 0:
         slope = model.r * theta**2 * c2**2 * np.sum(autoregressive_slope(model.rho, model.k) ** 2)
         found["H-par"] = directions + slope / fisher_information(
@@ -214,11 +206,8 @@ def _block_directions(model, n_frames, draws):
     """Every block's `noisy_spikes`, side by side: along (m, kr, kr), away and strength (m, kr)."""
     k, r = model.k, model.r
     theta = np.full(r, model.theta / model.sigma**2)
-    blocks = [
-        noisy_spikes(theta, model.d - r, n_frames, model.d / n_frames, draws,
-                     seed=0 if model.shared else i)
-        for i in range(k)
-    ]
+    blocks = [noisy_spikes(theta, model.d - r, n_frames, model.d / n_frames, draws,
+                           seed=0 if model.shared else i) for i in range(k)]
     along = np.zeros((draws, k * r, k * r))
     for i, (M, _, _) in enumerate(blocks):
         along[:, i * r : (i + 1) * r, i * r : (i + 1) * r] = M
@@ -246,35 +235,33 @@ def _predict_blocks(model, n_joint, n_frames, reused, deflate, draws):
     full["frobenius"] += float(np.mean([theory.wishart_frobenius(C, n_joint) for C in codes]))
     full["kl_forward"] += forward
     full["kl_reverse"] += reverse
-    z = np.random.default_rng(k).standard_normal((draws, n_joint,
-                                                  k * r)) @ np.swapaxes(
-                                                      np.linalg.cholesky(codes), 1, 2)
     # the operator norm has no closed form, but averages well
+    root = np.swapaxes(np.linalg.cholesky(codes), 1, 2)
+    z = np.random.default_rng(k).standard_normal((draws, n_joint, k * r)) @ root
     sample = np.swapaxes(z, 1, 2) @ z / n_joint
     full["operator"] = _mean_errors(_turned(along, leak, sample + 1e-9 * eye), truth)["operator"]
 
     if not used.any():  # the blocks see nothing: neither does their model
         return {"H0": independent, "H-full": full, "H-par": independent}
+    if reused and not deflate:  # maximum likelihood on swollen codes: not derived
+        par = dict.fromkeys(METRICS, float("nan"))
+        return {"H0": independent, "H-full": full, "H-par": par}
     strong = np.sum(used**2) / np.sum(used)  # theta c^2, where it matters
     rho, sd = rho_limit(R, strong, n_joint, r)  # rho^ is about normal on Fisher's scale, atanh(rho)
     # latent axes turned back
     back = np.swapaxes(along, 1, 2) / np.maximum(np.sqrt(1 - away**2), 1e-12)[..., None]
+    along, leak = along @ back, leak @ back
     strength = used.mean(axis=1)[:, None, None]
     node, weight = np.polynomial.hermite_e.hermegauss(7)
-    found = [
-        _mean_errors(
-            _turned(along @ back, leak @ back,
-                    strength * np.kron(autoregressive(at, k), np.eye(r)) + eye), truth
-        )
-        for at in np.tanh(np.arctanh(rho) + node * sd / (1 - rho**2))
-    ]
+    found = []
+    for at in np.tanh(np.arctanh(rho) + node * sd / (1 - rho**2)):
+        core = strength * np.kron(autoregressive(at, k), np.eye(r)) + eye
+        found.append(_mean_errors(_turned(along, leak, core), truth))
     par = {m: float(np.dot(weight, [f[m] for f in found]) / weight.sum()) for m in METRICS}
-    if reused and not deflate:
-        # maximum likelihood on swollen codes: not derived
-        par = dict.fromkeys(METRICS, float("nan"))
     return {"H0": independent, "H-full": full, "H-par": par}
 
 
+@checked(enough_frames, model=instance(BlockModel), n_joint=integer(2), draws=integer())
 def predict(model, n_joint, n_frames, reused=False, deflate=True, draws=DRAWS):
     """{estimator: {metric: predicted mean}} for one experiment of `all_estimates`; inf where the
     mean does not exist.
@@ -282,18 +269,13 @@ def predict(model, n_joint, n_frames, reused=False, deflate=True, draws=DRAWS):
     With `reused` the frames are the joint samples' own blocks, so n_frames is k n_joint (shared W)
     or n_joint.
     """
-    if not isinstance(model, BlockModel):
-        raise TypeError(f"model: expected a BlockModel, got {type(model).__name__}")
-    checks.whole_number("n_joint", n_joint, 2), checks.whole_number("draws", draws, 1)
     if reused:
         n_frames = n_joint * (model.k if model.shared else 1)
-    checks.whole_number("n_frames", n_frames, 2)
     found = {
         "J0": _predict_sample(model, n_joint),
         "LW": _predict_ledoit_wolf(model, n_joint),
         "J1": _predict_pca(model, n_joint, draws),
         **_predict_blocks(model, n_joint, n_frames, reused, deflate, draws),
     }
-    unit = {"frobenius": model.sigma**4, "operator": model.sigma**2, "kl_forward": 1.0,
-            "kl_reverse": 1.0}
-    return {name: {m: float(value[m]) * unit[m] for m in METRICS} for name, value in found.items()}
+    unit = _by_metric(model.sigma**4, model.sigma**2, 1, 1)
+    return {name: {m: float(row[m]) * unit[m] for m in METRICS} for name, row in found.items()}

@@ -2,8 +2,16 @@
 
 import numpy as np
 
-from ..runtime.checks import whole_number
-from .model import METRICS, BlockModel, Covariance, autoregressive, block_diagonal, errors
+from ..runtime.checks import checked, instance, integer, several
+from .model import (
+    METRICS,
+    BlockModel,
+    Covariance,
+    autoregressive,
+    block_diagonal,
+    block_lags,
+    errors,
+)
 from .theory import shrunk_strength
 
 
@@ -25,8 +33,9 @@ def joint_estimates(x, sigma):
 
     J0  the sample covariance.
     J1  PCA: keep what exceeds the noise's edge, at the Frobenius-optimal strength
-    (Donoho-Gavish-Johnstone 2018). LW  Ledoit-Wolf 2004 with the mean known: (1-b) S + b m I, b
-    estimated; what a practitioner would reach for.
+        (Donoho-Gavish-Johnstone 2018).
+    LW  Ledoit-Wolf 2004 with the mean known: (1-b) S + b m I, b estimated; the usual choice in
+        practice.
     """
     x = x.reshape(len(x), -1)
     n, p = x.shape
@@ -78,7 +87,7 @@ def fit_rho(T, a, noise=1.0):
     """Maximum likelihood of rho for codes of covariance a R(rho) + noise I, given their mean square
     T (k, k)."""
     k = len(T)
-    lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
+    lag = block_lags(k)
 
     def loss(u):  # -2/n log-likelihood on Fisher's scale u = atanh(rho)
         C = a * np.tanh(u)[:, None, None] ** lag + noise * np.eye(k)
@@ -90,10 +99,11 @@ def fit_rho(T, a, noise=1.0):
         value = loss(u)
         best = int(np.clip(np.argmin(value), 1, 31))
         centre, half = u[best], u[1] - u[0]
-    # and the vertex of the parabola through the last three
     left, middle, right = value[best - 1 : best + 2]
     bend = left - 2 * middle + right
-    return float(np.tanh(centre + (half * (left - right) / (2 * bend) if bend > 0 else 0.0)))
+    if bend > 0:  # the vertex of the parabola through the last three
+        centre += half * (left - right) / (2 * bend)
+    return float(np.tanh(centre))
 
 
 def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
@@ -102,15 +112,16 @@ def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
 
     H0      blocks independent: the marginals alone.
     H-full  a free (k r) x (k r) code covariance, from the joint samples' codes: the paper's
-    "trainable upper level". H-par   code covariance theta c^2 R(rho) + sigma^2, rho by maximum
-    likelihood: its "approximate parametric model".
+            "trainable upper level".
+    H-par   code covariance theta c^2 R(rho) + sigma^2, rho by maximum likelihood: its "approximate
+            parametric model".
 
     `reused` says that the blocks were learned from x itself.  Then W^ has fitted their noise and
     the codes come out too large, variances and covariances alike, by (1 + gamma/theta)^2
     (asymptotic): in sample a direction has variance lambda = (1+theta)(1+gamma/theta), out of
-    sample 1 + theta c^2 = (1+theta)/(1+gamma/theta); and across blocks, with the left cosine c_L^2
-    = (1-gamma/theta^2)/(1+1/theta), lambda c_L^2 R_ij against theta c^2 R_ij.  `deflate` divides
-    the factor out.
+    sample 1 + theta c^2 = (1+theta)/(1+gamma/theta); and across blocks, with the left cosine
+    c_L^2 = (1-gamma/theta^2)/(1+1/theta), lambda c_L^2 R_ij against theta c^2 R_ij.  `deflate`
+    divides the factor out.
     """
     n, k, d = x.shape
     W, strength, value = blocks
@@ -135,22 +146,25 @@ def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
     return found
 
 
-def _check_model(model):
-    if not isinstance(model, BlockModel):
-        raise TypeError(f"model: expected a BlockModel, got {type(model).__name__}")
+def enough_frames(name, n_frames, reused, **_):
+    """A relation: n_frames is a number of samples unless the joint samples' own are reused."""
+    if not reused:
+        integer(2)(f"{name}: n_frames", n_frames)
 
 
+@checked(enough_frames, model=instance(BlockModel), n_joint=integer(2))
 def all_estimates(model, n_joint, n_frames, rng, reused=False, deflate=True):
     """One experiment: draw n_joint objects and n_frames marginal frames (or reuse the objects'
     own), fit everything."""
-    _check_model(model)
-    x = model.joint_samples(whole_number("n_joint", n_joint, 2), rng)
+    x = model.joint_samples(n_joint, rng)
     frames = model.frames_of(x) if reused else model.frames(n_frames, rng)
     blocks = learn_blocks(frames, model.r, model.sigma)
     return {**joint_estimates(x, model.sigma),
             **hierarchical_estimates(x, blocks, model.sigma, reused, deflate)}
 
 
+@checked(model=instance(BlockModel), n_joints=several(integer(2)), n_frames=integer(2),
+         repeats=integer())
 def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True, joint=True,
             metrics=METRICS):
     """{n_joint: {estimator: {metric: array of `repeats` errors}}}.
@@ -158,14 +172,6 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
     Within a repeat the frames serve every n_joint, and a smaller set of objects is the head of a
     larger one: points at different n_joint share their noise, repeats do not.
     """
-    _check_model(model)
-    if not isinstance(n_joints, (list, tuple)) or not n_joints:
-        raise TypeError(
-            f"n_joints: expected a list of at least one whole number, got {n_joints!r:.80}")
-    for n in n_joints:
-        whole_number("n_joint", n, 2)
-    whole_number("n_frames", n_frames, 2)
-    whole_number("repeats", repeats, 1)
     truth = model.covariance()
     found = {n: {} for n in n_joints}
     for _ in range(repeats):
@@ -179,7 +185,5 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
             for name, covariance in fitted.items():
                 for metric, value in errors(covariance, truth, metrics).items():
                     found[n].setdefault(name, {}).setdefault(metric, []).append(value)
-    return {
-        n: {name: {m: np.array(v) for m, v in row.items()} for name, row in table.items()} for n,
-        table in found.items()
-    }
+    return {n: {name: {m: np.array(v) for m, v in row.items()} for name, row in table.items()}
+            for n, table in found.items()}

@@ -1,8 +1,6 @@
 """The experiments of `demos/gaussian_blocks.py`: what is measured, beside what is predicted, as
 plain numbers."""
 
-
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +8,8 @@ from scipy.linalg import eigvalsh_tridiagonal
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from . import curves as gaussian_curves
-from . import theory as gaussian_theory
-from .curves import ESTIMATORS
+from . import theory
+from .curves import ESTIMATORS, block_limit, pca_limit, predict
 from .estimators import measure
 from .model import BlockModel
 
@@ -49,7 +46,7 @@ def interval(values):
     return float(values.mean()), float(half)
 
 
-# ---------------------------------------------------- 1. error against the number of joint samples
+# ----------------------------------------------------- 1. error against the number of joint samples
 
 
 def error_curves(models, n_joints, n_frames, effort, rng):
@@ -60,21 +57,22 @@ def error_curves(models, n_joints, n_frames, effort, rng):
     found = {}
     for name, model in models.items():
         measured = measure(model, n_joints, n_frames, effort.repeats, rng)
-        curve = {n: gaussian_curves.predict(model, n, n_frames, draws=effort.draws) for n in grid}
+        curve = {n: predict(model, n, n_frames, draws=effort.draws) for n in grid}
         points = []
         for n, table in measured.items():
             for estimator, row in table.items():
                 for metric, values in row.items():
                     mean, half = interval(values)
-                    points.append({"n_joint": n, "estimator": estimator, "metric": metric, "mean":
-                                   mean, "half_width": half, "median": float(np.median(values)),
+                    points.append({"n_joint": n, "estimator": estimator, "metric": metric,
+                                   "mean": mean, "half_width": half,
+                                   "median": float(np.median(values)),
                                    "predicted": curve[n][estimator][metric]})
         found[name] = {
             "points": points,
             "curve": [{"n_joint": n, "estimator": estimator, **row} for n, table in curve.items()
                       for estimator, row in table.items()],
-            "closed_form": [{"n_joint": n, "J1": gaussian_curves.pca_limit(model, n),
-                             **gaussian_curves.block_limit(model, n, n_frames)} for n in n_joints],
+            "closed_form": [{"n_joint": n, "J1": pca_limit(model, n),
+                             **block_limit(model, n, n_frames)} for n in n_joints],
         }
     return found
 
@@ -82,20 +80,20 @@ def error_curves(models, n_joints, n_frames, effort, rng):
 def agreement(curves):
     """How many predictions lie in the 95% interval of what was measured, and how far beyond it the
     worst one is."""
-    points = [{**point, "setting": name} for name,
-              part in curves.items() for point in part["points"]
+    points = [{**point, "setting": name} for name, part in curves.items()
+              for point in part["points"]
               if np.isfinite(point["mean"]) and np.isfinite(point["predicted"])]
 
     def beyond(point):
-        return max(abs(point["mean"] - point["predicted"]) - point["half_width"],
-                   0) / point["predicted"]
+        distance = abs(point["mean"] - point["predicted"])
+        return max(distance - point["half_width"], 0) / point["predicted"]
 
     worst = max(points, key=beyond)
     return {"points": len(points), "inside": sum(beyond(point) == 0 for point in points),
             "worst_beyond_interval": beyond(worst), "worst": worst}
 
 
-# ------------------------------------------------------------------ 2. the phase transition
+# -------------------------------------------------------------------------- 2. the phase transition
 
 
 def transition(models, n_joints, n_frames, effort, rng, level=0.05):
@@ -103,53 +101,51 @@ def transition(models, n_joints, n_frames, effort, rng, level=0.05):
     one without extra."""
     name, model = strongest(models)
     n_joint = n_joints[-2:][0]
-    views = {   # name: (strength of each spike for theta / sigma^2 = 1, samples, dimensions)
+    views = {  # name: (strength of each spike for theta / sigma^2 = 1, samples, dimensions)
         f"joint, {n_joint} samples": (np.repeat(model.mu, model.r), n_joint, model.p),
         f"one block, {n_frames} frames": (np.ones(model.r), n_frames, model.d),
         f"one block, {n_joint} frames": (np.ones(model.r), n_joint, model.d),
     }
     unit = model.sigma**2
-    thresholds = {view: float(unit * np.sqrt(p / n) / shape[0]) for view,
-                  (shape, n, p) in views.items()}
+    thresholds = {view: float(unit * np.sqrt(p / n) / shape[0])
+                  for view, (shape, n, p) in views.items()}
     theta = np.linspace(0, 1.6 * max(thresholds.values()), 25)[1:]
-    fine = np.linspace(0, theta[-1], 241)[1:]                      # for the predicted lines
+    fine = np.linspace(0, theta[-1], 241)[1:]  # for the predicted lines
     false = np.linspace(0.01, 0.99, 25)
     repeats = effort.transition_repeats
-    found = {"setting": name, "level": level, "theta": theta.tolist(), "theta_predicted":
-             fine.tolist(), "repeats": repeats, "views": {}}
+    found = {"setting": name, "level": level, "theta": theta.tolist(),
+             "theta_predicted": fine.tolist(), "repeats": repeats, "views": {}}
     for view, (shape, n, p) in views.items():
-        chosen = 1.5 * thresholds[view]                            # the theta of the ROC
+        chosen = 1.5 * thresholds[view]  # the theta of the ROC
         grid = np.append(theta, chosen) / unit
         runs = [top_eigenvalues(np.outer(grid, shape), n, p, rng) for _ in range(repeats)]
         value, cosine2 = (np.array(part) for part in zip(*runs, strict=True))
         null = white_top_eigenvalues(n, p, effort.null_draws, rng)
-        critical = gaussian_theory.critical_eigenvalue(n, p, level)
+        critical = theory.critical_eigenvalue(n, p, level)
         strength, gamma, top = fine / unit * shape[0], p / n, chosen / unit * shape[0]
-        crossing = [gaussian_theory.critical_eigenvalue(n, p, share) for share in false]
+        roc_power = norm.sf([theory.critical_eigenvalue(n, p, alarms) for alarms in false],
+                            theory.spike_eigenvalue(top, gamma),
+                            theory.spike_spread(top, gamma, n))
         found["views"][view] = {
             "n": n, "p": p, "threshold_theta": thresholds[view], "critical_eigenvalue": critical,
             "false_alarms": float(np.mean(null > critical)), "null_draws": effort.null_draws,
             "power": np.mean(value > critical, axis=0)[:-1].tolist(),
-            "power_predicted": gaussian_theory.detection_power(strength, n, p, level).tolist(),
+            "power_predicted": theory.detection_power(strength, n, p, level).tolist(),
             "cosine2": cosine2.mean(axis=0)[:-1].tolist(),
             "cosine2_half_width": [interval(c)[1] for c in cosine2.T[:-1]],
-            "cosine2_predicted": gaussian_theory.spike_cosine2(strength, gamma).tolist(),
+            "cosine2_predicted": theory.spike_cosine2(strength, gamma).tolist(),
             "roc": {"theta": chosen, "false": false.tolist(),
                     "power": [float(np.mean(value[:, -1] > cut))
                               for cut in np.quantile(null, 1 - false)],
-                    "power_predicted": norm.sf(crossing,
-                                               gaussian_theory.spike_eigenvalue(top, gamma),
-                                               gaussian_theory.spike_spread(
-                                                   top, gamma, n)).tolist()},
+                    "power_predicted": roc_power.tolist()},
         }
     found["crossover"] = []
     for setting, m in models.items():
         for n in n_joints:
-            edge = float(gaussian_theory.crossover_strength(m.k, n_frames, n))
+            edge = float(theory.crossover_strength(m.k, n_frames, n))
             found["crossover"].append({"setting": setting, "mu_1": float(m.mu[0]), "n_joint": n,
-                                       "frames": n_frames,
-                                       "crossover": edge, "first":
-                                       "blocks" if m.mu[0] < edge else "joint"})
+                                       "frames": n_frames, "crossover": edge,
+                                       "first": "blocks" if m.mu[0] < edge else "joint"})
     return found
 
 
@@ -158,20 +154,22 @@ def strongest(models):
     return max(models.items(), key=lambda item: item[1].mu[0])
 
 
-# ------------------------------------------------------------- 3. where the paper's sentence fails
+# -------------------------------------------------------------- 3. where the paper's sentence fails
 
 # one signal spread over all blocks, weak in each
 SPREAD = {"k": 8, "d": 50, "theta": 0.35, "rho": 0.95}
-PAIRS = [[1, 0, 0, 0.8], [0, 1, 0.8, 0], [0, 0.8, 1, 0], [0.8, 0, 0, 1]]
-CASES = (   # what, the model, joint samples, marginal frames, whether these are cut from the joint samples
-    ("spread signal, own W, no extra marginals", SPREAD | {"shared": False}, 200, 200, False),
-    ("  the same, frames cut from the joint samples", SPREAD | {"shared": False}, 200, 200, True),
-    ("  own W, 20 times the marginals", SPREAD | {"shared": False}, 200, 4000, False),
+OWN = SPREAD | {"shared": False}
+STRONG, INDEPENDENT = ({"k": 5, "d": 60, "rho": rho} for rho in (0.9, 0.0))
+PAIRS = {"k": 4, "d": 60, "R": [[1, 0, 0, 0.8], [0, 1, 0.8, 0], [0, 0.8, 1, 0], [0.8, 0, 0, 1]]}
+CASES = (  # what, model, joint samples, marginal frames, whether these are cut from the samples
+    ("spread signal, own W, no extra marginals", OWN, 200, 200, False),
+    ("  the same, frames cut from the joint samples", OWN, 200, 200, True),
+    ("  own W, 20 times the marginals", OWN, 200, 4000, False),
     ("  shared W, as many fresh frames as the samples hold", SPREAD, 200, 1600, False),
     ("  shared W, frames cut from the joint samples", SPREAD, 200, 1600, True),
-    ("strong dependence, shared W, many marginals", {"k": 5, "d": 60, "rho": 0.9}, 100, 4000, False),
-    ("no dependence, shared W, many marginals", {"k": 5, "d": 60, "rho": 0.0}, 100, 4000, False),
-    ("dependence outside the one-parameter family", {"k": 4, "d": 60, "R": PAIRS}, 1000, 4000, False),
+    ("strong dependence, shared W, many marginals", STRONG, 100, 4000, False),
+    ("no dependence, shared W, many marginals", INDEPENDENT, 100, 4000, False),
+    ("dependence outside the one-parameter family", PAIRS, 1000, 4000, False),
 )
 
 
@@ -183,18 +181,18 @@ def cases(effort, rng, seed=0):
         model = BlockModel(seed=seed, **settings)
         measured = measure(model, [n_joint], frames, effort.case_repeats, rng, reused=reused,
                            metrics=("frobenius",))
-        predicted = gaussian_curves.predict(model, n_joint, frames, reused, draws=effort.draws)
+        predicted = predict(model, n_joint, frames, reused, draws=effort.draws)
         row = {"case": what.strip(), "indent": what.startswith(" "),
                "n_joint": n_joint, "frames": frames, "reused": reused,
-               "k": model.k, "d": model.d, "theta": model.theta, "R": model.R.tolist(), "shared":
-               model.shared, "mu_1": float(model.mu[0]), "joint_threshold":
-               float(np.sqrt(model.p / n_joint) / model.mu[0]), "block_threshold":
-               float(np.sqrt(model.d / frames))}
+               "k": model.k, "d": model.d, "theta": model.theta, "R": model.R.tolist(),
+               "shared": model.shared, "mu_1": float(model.mu[0]),
+               "joint_threshold": float(np.sqrt(model.p / n_joint) / model.mu[0]),
+               "block_threshold": float(np.sqrt(model.d / frames))}
         for e in ESTIMATORS:
             mean, half = interval(measured[n_joint][e]["frobenius"])
             row[e] = {"mean": mean, "half_width": half, "predicted": predicted[e]["frobenius"]}
-        for key, which in (("best", "mean"), ("best_predicted", "predicted")):
-            row[key] = min(COMPARED, key=lambda e, which=which, row=row: row[e][which])
+        row["best"] = min(COMPARED, key=lambda e: row[e]["mean"])
+        row["best_predicted"] = min(COMPARED, key=lambda e: row[e]["predicted"])
         rows.append(row)
     return rows
 
@@ -205,10 +203,9 @@ def crossing(effort, rng, seed=0, n_joint=200):
     found = {"n_joint": n_joint, "model": SPREAD, "lines": {}}
     for name, shared in (("own W", False), ("shared W", True)):
         model = BlockModel(shared=shared, seed=seed, **SPREAD)
-        # each learned from frames of its own
-        dictionaries = 1 if shared else model.k
+        dictionaries = 1 if shared else model.k  # each is learned from frames of its own
         grid = np.unique(np.geomspace(100, 10_000, effort.crossing_points).astype(int))
-        curve = {int(n): gaussian_curves.predict(model, n_joint, int(n), draws=effort.draws)
+        curve = {int(n): predict(model, n_joint, int(n), draws=effort.draws)
                  for n in grid}
         found["J1"] = curve[100]["J1"]["frobenius"]
         line = {"threshold": float(model.d * (model.sigma**2 / model.theta) ** 2 * dictionaries)}

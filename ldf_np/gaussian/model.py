@@ -1,23 +1,23 @@
-"""Section 3.2 made exact: a Gaussian object of k correlated blocks, and the ways to learn its
-covariance from samples.
+"""Section 3.2 made exact: a Gaussian object of k correlated blocks, its covariance, and how far an
+estimate is from it.
 
 The model, in the paper's words "splits its p variables into k blocks": block i is
-    x_i = sqrt(theta) W_i z_i + eps_i,    W_i (d, r) orthonormal,  eps ~ N(0, sigma^2 I),  Cov(z) =
-    R (x) I_r,
+    x_i = sqrt(theta) W_i z_i + eps_i,
+    W_i (d, r) orthonormal,  eps ~ N(0, sigma^2 I),  Cov(z) = R (x) I_r,
 so  Sigma = theta W (R (x) I_r) W' + sigma^2 I  with W = blockdiag(W_1 .. W_k).  Its spikes are
 sigma^2 + theta mu_j, each r times, mu_j the eigenvalues of R.  The mean (zero) is known to every
 estimator, sigma to those that use spikes.
 
 Axis letters: n sample, i j block, a b coordinate within a block, m latent coordinate.
-What each estimator must cost is predicted in `ldf_np/gaussian_curves.py` from the laws in
-`ldf_np/gaussian_theory.py`.
+The estimators are in `estimators.py`. What each must cost is predicted in `curves.py` from the laws
+in `theory.py`.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..runtime.checks import real_number, whole_number
+from ..runtime.checks import between, checked, integer, positive, real
 
 METRICS = ("frobenius", "operator", "kl_forward", "kl_reverse")
 METRIC_NAMES = {
@@ -27,7 +27,7 @@ METRIC_NAMES = {
     "kl_reverse": "KL(model || truth)",
 }
 
-# ------------------------------------------------------------ covariances, kept in their structure
+# ------------------------------------------------------------- covariances, kept in their structure
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Covariance:
         return self.basis.shape[0] - self.basis.shape[1]
 
     def trace(self):
-        return (self.core.sum() if self.core.ndim == 1
-                else np.trace(self.core)) + self.outside * self.tail
+        core = self.core.sum() if self.core.ndim == 1 else np.trace(self.core)
+        return core + self.outside * self.tail
 
     def square(self):
         """tr Sigma^2."""
@@ -65,9 +65,10 @@ class Covariance:
     def within(self, frame):
         """frame' Sigma frame for orthonormal columns."""
         inner = frame.T @ self.basis
-        above = self.core - self.tail if self.core.ndim == 1 else self.core - self.tail * np.eye(
-            len(self.core))
-        weighted = inner * above if above.ndim == 1 else inner @ above
+        if self.core.ndim == 1:
+            weighted = inner * (self.core - self.tail)
+        else:
+            weighted = inner @ (self.core - self.tail * np.eye(len(self.core)))
         return weighted @ inner.T + self.tail * np.eye(frame.shape[1])
 
     def dense(self):
@@ -76,9 +77,8 @@ class Covariance:
     def trace_with(self, other):
         """tr(self other) = tr(core B' other B) + tail (tr other - tr B' other B)."""
         inner = other.within(self.basis)
-        return np.sum(np.diag(inner) * self.core if self.core.ndim == 1 else inner * self.core) + (
-            self.tail * (other.trace() - np.trace(inner))
-        )
+        core = np.sum(np.diag(inner) * self.core if self.core.ndim == 1 else inner * self.core)
+        return core + self.tail * (other.trace() - np.trace(inner))
 
     def inverse(self):
         core = 1 / self.core if self.core.ndim == 1 else np.linalg.inv(self.core)
@@ -117,50 +117,62 @@ def errors(model, truth, metrics=METRICS):
     return {metric: float(rules[metric]()) for metric in metrics}
 
 
-# ------------------------------------------------------------------ the model
+# ---------------------------------------------------------------------------------------- the model
 
 
+def block_lags(k):
+    """|i-j| for all pairs of k blocks: (k, k)."""
+    return np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
+
+
+@checked(rho=real(), k=integer())
 def autoregressive(rho, k):
     """R_ij = rho^|i-j|, the paper's "dependencies described by a few parameters" with one
     parameter."""
-    lag = np.abs(np.subtract.outer(np.arange(whole_number("k", k, 1)), np.arange(k)))
-    return np.asarray(real_number("rho", rho), float) ** lag if rho else np.eye(k)
+    return float(rho) ** block_lags(k)
 
 
 def autoregressive_slope(rho, k):
     """dR/drho = |i-j| rho^(|i-j|-1)."""
-    lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
-    return lag * np.asarray(rho, float) ** np.maximum(lag - 1, 0)
+    lag = block_lags(k)
+    return lag * float(rho) ** np.maximum(lag - 1, 0)
 
 
-def _check_correlation(R, k):
+def _correlation_matrix(R, k):
+    """R as floats; ValueError unless it is a (k, k) correlation matrix."""
     R = np.array(R)
     if R.shape != (k, k) or R.dtype.kind not in "fiu":
-        raise ValueError(
-            f"R: expected real numbers of shape (k, k) = ({k}, {k}), got {R.dtype} of shape "
-            f"{R.shape}")
+        raise ValueError(f"BlockModel: R: expected real numbers of shape (k, k) = ({k}, {k}), "
+                         f"got {R.dtype} of shape {R.shape}")
     R = R.astype(float)
     if not np.all(np.isfinite(R)) or not np.allclose(R, R.T, atol=1e-10):
-        raise ValueError("R: expected a finite and symmetric matrix")
+        raise ValueError("BlockModel: R: expected a finite and symmetric matrix")
     if not np.allclose(np.diag(R), 1, atol=1e-10):
-        raise ValueError("R: expected a unit diagonal (theta carries the scale)")
+        raise ValueError("BlockModel: R: expected a unit diagonal (theta carries the scale)")
     least = np.linalg.eigvalsh(R)[0]
     if least <= 1e-12:
-        raise ValueError(
-            f"R: expected a positive definite matrix, but its least eigenvalue is {least:.3g}")
+        raise ValueError("BlockModel: R: expected a positive definite matrix, but its least "
+                         f"eigenvalue is {least:.3g}")
     return (R + R.T) / 2
 
 
-def _check_draws(n, rng):
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
-    return whole_number("n", n, 2)
+def _numpy_rng(name, value):
+    """A rule: a generator of NumPy's, not `ldf_np.Generator`."""
+    if not isinstance(value, np.random.Generator):
+        raise TypeError(f"{name}: expected a numpy.random.Generator, got {type(value).__name__}")
+
+
+_RULES = {"k": integer(2), "d": integer(), "r": integer(), "theta": positive, "sigma": positive,
+          "seed": integer(0)}
 
 
 @dataclass(frozen=True, eq=False)
 class BlockModel:
     """The population of Section 3.2: k blocks of d numbers, r latent directions each, correlated
-    over blocks by R."""
+    over blocks by R.
+
+    Raises TypeError or ValueError that names the parameter.
+    """
 
     k: int = 5
     d: int = 60
@@ -174,30 +186,21 @@ class BlockModel:
     W: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self):
-        def put(name, value):
-            object.__setattr__(self, name, value)
-
-        put("k", whole_number("k", self.k, 2))
-        put("d", whole_number("d", self.d, 1))
-        put("r", whole_number("r", self.r, 1))
-        if self.r > self.d:
-            raise ValueError(f"r: expected at most d = {self.d}, got {self.r}")
-        for name in ("theta", "sigma"):
-            if not real_number(name, getattr(self, name)) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)!r}")
-            put(name, float(getattr(self, name)))
+        given = {name: rule(f"BlockModel: {name}", getattr(self, name))
+                 for name, rule in _RULES.items()}
+        k, d, r = given["k"], given["d"], given["r"]
+        if r > d:
+            raise ValueError(f"BlockModel: r: expected at most d = {d}, got {r}")
         if self.R is None:
-            if not -1 < real_number("rho", self.rho) < 1:
-                raise ValueError(f"rho: expected a number in (-1, 1), got {self.rho!r}")
-            put("rho", float(self.rho))
-            put("R", autoregressive(self.rho, self.k))
+            rho = float(between(-1, 1)("BlockModel: rho", self.rho))
+            R = autoregressive(rho, k)
         else:
-            put("R", _check_correlation(self.R, self.k))
-            put("rho", None)
-        rng = np.random.default_rng(whole_number("seed", self.seed, 0))
-        draws = 1 if self.shared else self.k
-        W = np.linalg.qr(rng.standard_normal((draws, self.d, self.r)))[0]
-        put("W", np.broadcast_to(W, (self.k, self.d, self.r)))
+            rho, R = None, _correlation_matrix(self.R, k)
+        rng = np.random.default_rng(given["seed"])
+        W = np.linalg.qr(rng.standard_normal((1 if self.shared else k, d, r)))[0]
+        # a frozen instance is filled through its dict
+        self.__dict__.update(k=k, d=d, r=r, theta=float(self.theta), sigma=float(self.sigma),
+                             rho=rho, R=R, W=np.broadcast_to(W, (k, d, r)))
 
     @property
     def p(self):
@@ -215,22 +218,22 @@ class BlockModel:
         return np.repeat(self.theta * self.mu / self.sigma**2, self.r)
 
     def covariance(self):
-        core = self.theta * np.kron(
-            self.R, np.eye(self.r)) + self.sigma**2 * np.eye(self.k * self.r)
-        return Covariance(block_diagonal(self.W), core, self.sigma**2)
+        signal = self.theta * np.kron(self.R, np.eye(self.r))
+        return Covariance(block_diagonal(self.W), signal + self.sigma**2 * np.eye(len(signal)),
+                          self.sigma**2)
 
+    @checked(n=integer(2), rng=_numpy_rng)
     def joint_samples(self, n, rng):
         """(n, k, d): whole objects, all blocks together."""
-        n = _check_draws(n, rng)
         root = np.linalg.cholesky(self.R)
         z = np.einsum("ij,njm->nim", root, rng.standard_normal((n, self.k, self.r)))
         x = self.sigma * rng.standard_normal((n, self.k, self.d))
         return x + np.sqrt(self.theta) * np.einsum("iam,nim->nia", self.W, z)
 
+    @checked(n=integer(2), rng=_numpy_rng)
     def frames(self, n, rng):
         """(1, n, d) frames if W is shared, else (k, n, d), n of each block: marginals, no two from
         one object."""
-        n = _check_draws(n, rng)
         W = self.W[:1] if self.shared else self.W
         z = rng.standard_normal((len(W), n, self.r))
         x = self.sigma * rng.standard_normal((len(W), n, self.d))
@@ -248,14 +251,3 @@ def block_diagonal(W):
     out = np.zeros((k, d, k, r))
     out[np.arange(k), :, np.arange(k), :] = W
     return out.reshape(k * d, k * r)
-
-
-# ---------------------------------------------------------- estimators that see only joint samples
-
-
-# ---------------------------------------------------------------- estimators that split the object
-
-
-# ------------------------------------------------------------------ experiments
-
-

@@ -6,78 +6,86 @@ import numpy as np
 from .. import nn
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, grad
-from ..nn.layers import generators
-from ..nn.module import Module, evaluation
 from ..nn.optim import Adam
-from ..runtime.checks import channels_last, numbers, one_of_type, whole
+from ..runtime.checks import channels_last_array, checked, instance, integer, real_array
 from ..runtime.device import asarray, concatenate
 from ..runtime.random import Generator
-from ..training.batches import Batches, apply_batched
-from ..training.loop import train
-from ..training.step import CompiledStep
+from ..training.batches import Batches
+from .base import Model
+from .nets import SIZES, dense, down, output
 
-SLOPE = 0.1
 FEATURES = 128
 
 
+@checked(logits=instance(Tensor))
 def log_softmax(logits):
     """log p_k = l_k - log sum_j e^l_j over the last axis, (n, classes) -> (n, classes).
 
     The largest logit is taken off first, so no exponential overflows. It is taken off as a
     constant: the result does not depend on it, and so neither does any derivative.
     """
-    shifted = one_of_type("logits", logits, Tensor) - logits.data.max(axis=-1, keepdims=True)
+    shifted = logits - logits.data.max(axis=-1, keepdims=True)
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 
 
+@checked(logits=instance(Tensor))
 def cross_entropy(logits, targets):
-    """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array (n,
-    classes) of rows that sum to 1. A Tensor without axes."""
-    if not one_of_type("logits", logits, Tensor).size or np.shape(targets) != logits.shape:
-        raise ValueError(
-            f"targets: expected one row for each of at least one row of logits {logits.shape}, "
-                         f"got shape {np.shape(targets)}")
+    """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array
+    (n, classes) of rows that sum to 1. A Tensor without axes."""
+    if not logits.size or np.shape(targets) != logits.shape:
+        raise ValueError("targets: expected one row for each of at least one row of logits "
+                         f"{logits.shape}, got shape {np.shape(targets)}")
     return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
 
 
+@checked(logits=instance(Tensor))
 def softmax_cross_entropy(logits, labels):
     """-mean_i log p_i[y_i], p = softmax(l): logits a Tensor (n, classes), labels y integers (n,). A
     Tensor without axes."""
-    if len(one_of_type("logits", logits, Tensor).shape) != 2:
+    if len(logits.shape) != 2:
         raise ValueError(f"logits: expected (n, classes), got shape {logits.shape}")
     n, classes = logits.shape
-    return cross_entropy(logits, asarray(one_hot(check_labels(labels, n, classes), classes),
-                                         dtype=logits.dtype))
+    targets = one_hot(check_labels(labels, n, classes), classes)
+    return cross_entropy(logits, asarray(targets, dtype=logits.dtype))
 
 
+@checked(classes=integer())
 def one_hot(labels, classes):
     """float32 (n, classes): 1 in the column of each label, 0 elsewhere."""
-    return np.eye(whole("classes", classes),
-                  dtype=np.float32)[check_labels(labels, np.size(labels), classes)]
+    return np.eye(classes, dtype=np.float32)[check_labels(labels, np.size(labels), classes)]
 
 
 def check_labels(labels, n, classes):
     """The labels as a NumPy array; ValueError unless they are n integers from 0 to classes - 1."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != (n,):
-        raise ValueError(
-            f"labels: expected {n} integers, one for each image, got {labels.dtype} of shape "
-            f"{labels.shape}")
+        raise ValueError(f"labels: expected {n} integers, one for each image, got {labels.dtype} "
+                         f"of shape {labels.shape}")
     if n and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"labels: expected integers from 0 to {classes - 1}, got {labels.min()} to "
-            f"{labels.max()}")
+        raise ValueError(f"labels: expected integers from 0 to {classes - 1}, got {labels.min()} "
+                         f"to {labels.max()}")
     return labels
 
 
-def _checked(images):
-    """Images (n, h, w, c), or vectors or whatever else a network takes; checked."""
-    return channels_last("images", images,
-                         "n, h, w, c") if np.ndim(
-                             images) == 4 else numbers("images", images, least=1)
+def _images(name, images):
+    """A rule: images (n, h, w, c), or vectors or whatever else a network takes."""
+    images_rule = channels_last_array("n, h, w, c") if np.ndim(images) == 4 else real_array(least=1)
+    return images_rule(name, images)
 
 
-class Classifier(Module):
+class _LabelledBatches(Batches):
+    """Batches whose rows are an image, flat, and its target."""
+
+    def __init__(self, images, targets, size, rng):
+        super().__init__(images, size, rng)
+        self.targets = targets
+
+    def take(self, indices):
+        x = super().take(indices)
+        return concatenate([x.reshape(len(x), -1), asarray(self.targets[indices])], axis=1)
+
+
+class Classifier(Model):
     """A network from images (n, h, w, c) to logits (n, classes), and its training by Adam on the
     cross-entropy.
 
@@ -93,8 +101,8 @@ class Classifier(Module):
     Images are uint8, or float32 in [-1, 1].
     """
 
+    @checked(classes=integer(2))
     def __init__(self, network, classes, lr=1e-3, betas=(0.9, 0.999), seed=0):
-        whole("classes", classes, 2)
         self.network, self.classes = network, classes
         self.rng = Generator(seed)
         self.optimizer = Adam(network, lr, betas)
@@ -102,63 +110,47 @@ class Classifier(Module):
     def forward(self, x):
         return self.network(x)
 
-    def fit(self, images, labels, *, steps=None, minutes=None, batch_size=64, progress=False,
-            callback=None, checkpoints=None):
-        """Train on images (N, h, w, c) with integer labels (N,); the budget is in steps or minutes
-        (see ``training.train``). Returns a History."""
-        _checked(images)
+    @checked(images=_images)
+    def fit(self, images, labels, **training):
+        """Train on images (N, h, w, c) with integer labels (N,); ``training``: see Model.fit."""
+        return super().fit(images, labels, **training)
+
+    def _batches(self, batch_size, images, labels):
         targets = one_hot(check_labels(labels, len(images), self.classes), self.classes)
-        batches, shape = Batches(images, batch_size, self.rng), images.shape[1:]
+        self._shape = images.shape[1:]
+        return {"batches": _LabelledBatches(images, targets, batch_size, self.rng)}
 
-        def advance(rows, share):
-            x, t = rows[:, :-self.classes], rows[:, -self.classes:]
-            loss = cross_entropy(self.network(Tensor(x.reshape(-1, *shape))), t)
-            self.optimizer.step(grad(loss, self.network.parameters()))
-            return {"loss": loss}
+    def _step(self, rows, progress):
+        images, targets = rows[:, :-self.classes], rows[:, -self.classes:]
+        logits = self.network(Tensor(images.reshape(-1, *self._shape)))
+        loss = cross_entropy(logits, targets)
+        self.optimizer.step(grad(loss, self.network.parameters()))
+        return {"loss": loss}
 
-        # which takes one array: each row an image and its target
-        step = CompiledStep(advance, generators(self.network), self)
-
-        def next_step(share):
-            here = batches.indices()
-            x = batches.take(here)
-            return step(concatenate([x.reshape(len(x), -1), asarray(targets[here])], axis=1), share)
-
-        return train(next_step, steps=steps, minutes=minutes, progress=progress,
-                     label=type(self).__name__, callback=callback, checkpoints=checkpoints,
-                     state={"model": self, "batches": batches})
-
+    @checked(images=_images)
     def predict(self, images):
         """Probabilities, NumPy float32 (n, classes), in evaluation mode."""
-        _checked(images)
-        with evaluation(self.network):
-            return apply_batched(lambda x: ops.exp(log_softmax(self.network(x))), images)
+        return self._apply(lambda x: ops.exp(log_softmax(self.network(x))), images)
 
+    @checked(images=_images)
     def features(self, images):
         """The input of the last layer, NumPy float32 (n, d), in evaluation mode."""
-        _checked(images)
-        with evaluation(self.network):
-            return apply_batched(self.network[:-1], images)
+        return self._apply(self.network[:-1], images)
 
+    @checked(images=_images)
     def accuracy(self, images, labels):
-        """The share of images whose most probable class is their label."""
-        labels = check_labels(labels, len(_checked(images)), self.classes)
+        """The part of the images whose most probable class is their label, in [0, 1]."""
+        labels = check_labels(labels, len(images), self.classes)
         return float((self.predict(images).argmax(axis=1) == labels).mean())
 
 
+@checked(SIZES)
 def small_classifier(classes, size=32, channels=3, width=32, seed=0, **settings):
     """A Classifier of images (n, size, size, channels), ``size`` a multiple of 8: three 4x4
     convolutions of stride two with batch normalisation, of ``width``, 2 and 4 times as many maps,
     then 128 features. ``settings``: of Classifier."""
-    for name, value in (("classes", classes), ("channels", channels), ("width", width)):
-        whole(name, value)
-    if whole("size", size) % 8:
-        raise ValueError(f"size: expected a multiple of 8, got {size}")
-    rng, network = Generator(seed), []
-    for c_in, c_out in ((channels, width), (width, 2 * width), (2 * width, 4 * width)):
-        network += [nn.Conv2d(c_in, c_out, 4, 2, 1, bias=False, init=nn.he(SLOPE), rng=rng),
-                    nn.BatchNorm(c_out), nn.LeakyReLU(SLOPE)]
-    network += [nn.Flatten(), nn.Linear((size // 8) ** 2 * 4 * width, FEATURES, init=nn.he(SLOPE),
-                                        rng=rng), nn.LeakyReLU(SLOPE),
-                nn.Linear(FEATURES, classes, init=nn.glorot(), rng=rng)]
-    return Classifier(nn.Sequential(*network), classes, seed=seed, **settings)
+    rng = Generator(seed)
+    network = nn.Sequential(
+        *down([channels, width, 2 * width, 4 * width], rng, True), nn.Flatten(),
+        *dense((size // 8) ** 2 * 4 * width, FEATURES, rng), *output(FEATURES, classes, rng))
+    return Classifier(network, classes, seed=seed, **settings)

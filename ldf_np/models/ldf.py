@@ -2,41 +2,40 @@
 gradient between them.
 
     object --split--> factors --level 0--> codes --split--> factors --level 1--> codes ...
-    --whitening--> top GAN
+                                                             ... codes --whitening--> top GAN
 
 All factors of a level share one ALI model. The codes of one level, as arrays without history, are
 the data of the next; the top is a GAN over all codes of an object, whitened. Sampling runs the same
 chain from right to left.
 """
 
-import time
-
 from ..nn.module import Module
-from ..runtime.checks import numbers, one_of_type
+from ..runtime.checks import between, checked, instance, one_of, several, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard, world
 from ..runtime.random import Generator
 from ..training.batches import Batches, as_batch
+from ..training.budget import Phases
 from ..training.loop import train
-from .ali import check_code
+from .base import MODULE
 
-# what an interrupted run still gives each level
-AFTER_INTERRUPT = {"steps": None, "minutes": 2 / 60}
+
+def _split(name, value):
+    """A rule: a split of objects into factors."""
+    if not all(hasattr(value, part) for part in ("split", "merge", "count")):
+        raise TypeError(f"{name}: expected Frames, Patches, Groups or their like, got "
+                        f"{type(value).__name__}")
 
 
 class Level:
-    """One level: an ALI ``model`` shared by all factors into which ``split`` cuts the level's data.
+    """One level: a ``model`` shared by all factors into which ``split`` cuts the level's data.
 
-    ``code``: "h" (the encoder's last hidden layer, decoded through the shortcut; the default and
-    the reading that works) or "z": what is handed to the level above.
+    ``code`` is what is handed to the level above: "h" (the encoder's last hidden layer, decoded
+    through the shortcut; the default and the reading that works) or "z".
     """
 
+    @checked(model=MODULE, split=_split, code=one_of("h", "z"))
     def __init__(self, model, split, code="h"):
-        check_code(code)
-        one_of_type("model", model, Module)
-        if not all(hasattr(split, name) for name in ("split", "merge", "count")):
-            raise TypeError(
-                f"split: expected Frames, Patches, Groups or their like, got {type(split).__name__}")
         self.model, self.split, self.code = model, split, code
 
     def factors(self, x):
@@ -49,13 +48,23 @@ class Level:
         codes = self.model.encode(self.factors(x), self.code)
         return codes.reshape(-1, self.split.count, *codes.shape[1:])
 
+    @checked(shaped("codes", "n", "split.count", "..."))
     def decode(self, codes):
         """The inverse of ``encode``, approximately: codes (n, count, ...) -> (n, ...)."""
-        if numbers("codes", codes).shape[1:2] != (self.split.count,):
-            raise ValueError(
-                f"codes: expected (n, {self.split.count}, ...), got shape {codes.shape}")
         factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), self.code)
         return self.split.merge(factors.reshape(-1, self.split.count, *factors.shape[1:]))
+
+
+def _levels_fit(name, self, x, **others):
+    """Whether the levels fit the data and the top fits the codes, before time is spent."""
+    codes, components = self.codes(x[:2]), self.whitening.components
+    if codes.shape[1:] != self.whitening.code_shape:
+        raise ValueError(f"{name}: whitening: expected a code_shape of {codes.shape[1:]}, the "
+                         f"codes of these levels, got {self.whitening.code_shape}")
+    made = self.top.sample(2, Generator(0)).shape[1:]
+    if made != (components,):
+        raise ValueError(f"{name}: top: expected a GAN on vectors of {components} components, but "
+                         f"it makes {made}")
 
 
 class LDF(Module):
@@ -71,16 +80,14 @@ class LDF(Module):
         Of the order of the batches.
     """
 
+    @checked(levels=several(instance(Level), what="Level"), top=MODULE, whitening=MODULE)
     def __init__(self, levels, top, whitening, seed=0):
-        if not isinstance(levels, (list, tuple)) or not levels:
-            raise TypeError(f"levels: expected a list of at least one Level, got {levels!r:.80}")
-        self.levels, self.top = [one_of_type("levels", level, Level)
-                                 for level in levels], one_of_type("top", top, Module)
-        one_of_type("whitening", whitening, Module)
+        self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]
         self.whitening = whitening
         self.rng = Generator(seed)
 
+    @checked(_levels_fit, schedule=one_of("bottom-first", "together"), bottom_share=between(0, 1))
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None,
             bottom_share=0.6, batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train all levels.
@@ -92,12 +99,11 @@ class LDF(Module):
         factors : array (M, ...), optional
             More local factors for the bottom level, which need not come from whole objects (paper,
             Section 3.2). By default those of ``x``.
-        schedule : "bottom-first" trains each level, freezes it, encodes the data once and goes on
-            to the next;
-            "together" takes one step of every level in turn (Fig. 3, "no pretraining").
-        steps, minutes : the budget of all levels together; in "bottom-first" the levels below the
-            top get
-            ``bottom_share`` of it, equally.
+        schedule : "bottom-first" or "together"
+            "bottom-first" trains each level, freezes it, encodes the data once and goes on to the
+            next. "together" takes one step of every level in turn (Fig. 3, "no pretraining").
+        steps, minutes : the budget of all levels together
+            In "bottom-first" the levels below the top have ``bottom_share`` of it, in equal parts.
         callback : callable, optional
             ``callback(history)`` after each step.
         checkpoints : checkpoint.Checkpoints, optional
@@ -109,76 +115,27 @@ class LDF(Module):
         {name of the level: History}. Ctrl-C ends the level being trained; those above it still get
         two seconds each, so that the model can be sampled (of which no checkpoint is kept).
         """
-        if schedule not in ("bottom-first", "together"):
-            raise ValueError(f'schedule: expected "bottom-first" or "together", got {schedule!r}')
-        if not 0 < bottom_share < 1:
-            raise ValueError(f"bottom_share: expected a number in (0, 1), got {bottom_share}")
-        self._check_shapes(x)
         if schedule == "together":
             return self._fit_together(x, factors, steps, minutes, batch_size, progress, callback,
                                       checkpoints)
-        return self._fit_bottom_first(x, factors, steps, minutes, bottom_share, batch_size,
-                                      progress, callback, checkpoints)
-
-    def _fit_bottom_first(self, x, factors, steps, minutes, bottom_share, batch_size, progress,
-                          callback, checkpoints):
-        # seconds, without those of the callback
-        used, histories, interrupted = 0.0, {}, False
-        part = bottom_share / len(self.levels)
-
-        def placed(history):
-            history.before = {"seconds": used, "steps": sum(h.steps for h in histories.values())}
-            return history
-
-        def kept(name, below):
-            return {"checkpoints": checkpoints.inside(name,
-                                                      self.models[
-                                                          :below])} if checkpoints and not interrupted else {}
-
-        watch = callback and (lambda history: callback(placed(history)))
+        run = Phases(steps, minutes, checkpoints, callback, progress=progress)
         for k, level in enumerate(self.levels):
-            data = level.factors(x) if factors is None or k > 0 else factors
-            history = placed(level.model.fit(data, batch_size=batch_size, progress=progress,
-                                             callback=watch, **kept(f"level {k}", k),
-                                             **(AFTER_INTERRUPT if interrupted
-                                                else _budget(steps, minutes, part))))
-            histories[f"level {k}"] = history
-            interrupted |= history.interrupted
-            start = time.perf_counter()
-            few = x[:max(batch_size, 4 * self.whitening.components)]
-            try:
-                # once: this level is frozen now
-                x = over_ranks(level.encode, few if interrupted else x)
-            except KeyboardInterrupt:
-                if world().size > 1:
-                    world().abort("interrupted while it encoded")
-                interrupted, x = True, over_ranks(level.encode, few)
-            used += history.spent + time.perf_counter() - start
-        start = time.perf_counter()
-        top = kept("top", len(self.levels))
-        if top:
-            checkpoints.inside(
-                "whitening", self.models).once(lambda: self.whiten(x), whitening=self.whitening)
-        else:
-            self.whiten(x)
-        white = self.whitening.apply(x)
-        used += time.perf_counter() - start
-        budget = _budget(steps, minutes, 1 - bottom_share)
-        if minutes is not None:         # encoding and whitening are part of the budget
-            budget["minutes"] = max(0.01, minutes - world().first(used) / 60)
-        histories["top"] = placed(self.top.fit(white, batch_size=min(batch_size, len(white)),
-                                               progress=progress, callback=watch, **top,
-                                               **(AFTER_INTERRUPT if interrupted else budget)))
-        return histories
+            own = level.factors(x) if factors is None or k > 0 else factors
+            run.fit(f"level {k}", level.model, own, bottom_share / len(self.levels),
+                    batch_size=batch_size)
+            x = run.encode(level.encode, x, few=max(batch_size, 4 * self.whitening.components))
+        run.once("whitening", lambda: self.whiten(x), whitening=self.whitening)
+        white = run.timed(self.whitening.apply, x)
+        run.fit("top", self.top, white, 1 - bottom_share, last=True,
+                batch_size=min(batch_size, len(white)))
+        return run.histories
 
     def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback,
                       checkpoints):
         objects = Batches(x, batch_size, self.rng)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
-        steps_of = [level.model.compiled_step() for level in self.levels]
-        top_step = self.top.compiled_step()
-
-        own = shard(batch_size)
+        level_steps = [level.model.compiled_step() for level in self.levels]
+        top_step, own = self.top.compiled_step(), shard(batch_size)
 
         def step(done):
             losses = {}
@@ -186,20 +143,18 @@ class LDF(Module):
             for k, level in enumerate(self.levels):
                 batch = next(local) if k == 0 and local else as_batch(
                     _some(level.factors(data), batch_size, self.rng))
-                losses |= _named(f"level {k}", steps_of[k], batch, done)
+                losses |= _named(f"level {k}", level_steps[k], batch, done)
                 data = over_ranks(level.encode, data)
-            # The basis follows the codes while they move: refitted at steps 0, 1, 3, 7, 15, ...
-            # ever more rarely.
+            # The whitening follows the codes while they move, ever more rarely: 0, 1, 3, 7 ...
             if objects.taken & (objects.taken - 1) == 0:
-                self.whiten(over_ranks(self.codes,
-                                       x[self.rng.permutation(
-                                           len(x))[:4 * self.whitening.components]]))
+                few = self.rng.permutation(len(x))[:4 * self.whitening.components]
+                self.whiten(over_ranks(self.codes, x[few]))
             white = self.whitening.apply(data)
             return losses | _named("top", top_step, as_batch(white[own]), done)
 
         history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF",
-                        callback=callback, checkpoints=checkpoints
-                        and checkpoints.inside("together"),
+                        callback=callback,
+                        checkpoints=checkpoints and checkpoints.inside("together"),
                         state={"model": self, "objects": objects, "factors": local})
         return {"together": history}
 
@@ -211,22 +166,6 @@ class LDF(Module):
             return self.whitening.state_dict()
 
         self.whitening.load_state_dict(world().from_first(fitted))
-
-    def _check_shapes(self, x):
-        """Whether the levels fit the data and the top fits the codes, before any time is spent on
-        training."""
-        codes = x[:2]
-        for level in self.levels:
-            codes = level.encode(codes)
-        if codes.shape[1:] != self.whitening.code_shape:
-            raise ValueError(
-                f"whitening: expected a code_shape of {codes.shape[1:]}, the codes of these "
-                "levels, "
-                             f"got {self.whitening.code_shape}")
-        made, components = self.top.sample(2, Generator(0)).shape[1:], self.whitening.components
-        if made != (components,):
-            raise ValueError(
-                f"top: expected a GAN on vectors of {components} components, but it makes {made}")
 
     @property
     def ready(self):
@@ -263,19 +202,14 @@ class LDF(Module):
         return x
 
 
-def _budget(steps, minutes, share):
-    return {"steps": None if steps is None else max(1, round(steps * share)),
-            "minutes": None if minutes is None else minutes * share}
-
-
-def _named(name, step, batch, share):
+def _named(name, step, batch, progress):
     """The losses of a level's step under its name."""
     try:
-        return {f"{name} {loss}": value for loss, value in step(batch, share).items()}
+        return {f"{name} {loss}": value for loss, value in step(batch, progress).items()}
     except FloatingPointError as error:
         raise FloatingPointError(f"{name}: {error}") from error
 
 
 def _some(rows, count, rng):
-    """This rank's share of ``count`` rows."""
+    """This rank's shard of ``count`` rows."""
     return rows[rng.permutation(len(rows))[:count][shard(count)]]

@@ -1,12 +1,13 @@
-"""Levels and factors apart: some ranks train the level of the factors while others train the top,
-and only codes pass between.
+"""Levels trained asynchronously: some ranks train the level of the factors while others train the
+top, and only codes pass between.
 
 No gradient of LDF crosses a level, so the two need to meet only now and then. In rounds:
 
-    bottom's ranks      train 1    train 2    train 3    ...
-    codes                      \\          \\          \\
-    top's ranks                    train 1    train 2    ...      on the newest codes, the whitening
-    fitted to them again
+    bottom's ranks    train 1    train 2    train 3    ...
+    codes                    \\          \\          \\
+    top's ranks                  train 1    train 2    ...
+
+In each round the top has the newest codes, and the whitening is fitted to them again.
 
 Each side keeps checkpoints of its own, and after a kill each goes on from its newest. So that they
 need not be of one moment, the top asks for the codes of a round by its number. The bottom gives
@@ -18,6 +19,7 @@ import sys
 
 import numpy as np
 
+from ..runtime.checks import checked
 from ..runtime.distributed import over_ranks, within, world
 from ..training.batches import Batches
 from ..training.checkpoint import KEPT
@@ -26,6 +28,17 @@ from ..training.loop import train
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
 
+def _budgets_fit(name, model, steps, top_steps, rounds, **others):
+    if len(model.levels) != 1:
+        raise ValueError(f"{name}: model: expected an LDF of one level and a top, got "
+                         f"{len(model.levels)} levels")
+    for what, value in (("steps", steps), ("top_steps", top_steps)):
+        if value < rounds or value % rounds:
+            raise ValueError(f"{name}: {what}: expected a multiple of {rounds} (rounds), got "
+                             f"{value}")
+
+
+@checked(_budgets_fit)
 def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1,
               progress=False, checkpoints=None):
     """Train an LDF of one level and a top on several ranks, each of which ends with the whole
@@ -40,7 +53,7 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
     codes : int
         How many objects, drawn anew in each round, are encoded for the top.
     top_ranks : int
-        How many of the ranks train the top; within either group each rank takes its share of every
+        How many of the ranks train the top; within either group each rank takes its shard of every
         batch.
     checkpoints : checkpoint.Checkpoints, optional
         In a folder for either side, with one at the end of each round besides. A training that goes
@@ -57,17 +70,9 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
     """
     ranks = world()
     if not 1 <= top_ranks < ranks.size:
-        raise ValueError(
-            f"top_ranks: expected at least 1, and fewer than the {ranks.size} there are, got "
-            f"{top_ranks}")
-    if len(model.levels) != 1:
-        raise ValueError(
-            f"model: expected an LDF of one level and a top, got {len(model.levels)} levels")
-    for name, value in (("steps", steps), ("top_steps", top_steps)):
-        if value < rounds or value % rounds:
-            raise ValueError(f"{name}: expected a multiple of {rounds} (rounds), got {value}")
-    last = ranks.size - 1
-    below = ranks.rank < ranks.size - top_ranks
+        raise ValueError("top_ranks: expected at least 1, and fewer than the "
+                         f"{ranks.size} there are, got {top_ranks}")
+    last, below = ranks.size - 1, ranks.rank < ranks.size - top_ranks
     name, side, own = ("level 0", _bottom, steps) if below else ("top", _top, top_steps)
     kept = checkpoints and checkpoints.inside(name, each=own // rounds, steps=steps,
                                               top_steps=top_steps, rounds=rounds, codes=codes)
@@ -77,18 +82,20 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
                                     "label": name})
     for part, root in ((model.levels[0].model, 0), (model.whitening, last), (model.top, last)):
         part.load_state_dict(ranks.from_rank(root, part.state_dict, "weights"))
-    histories = {name: ranks.from_rank(root, lambda: history, "histories") for name,
-                 root in (("level 0", 0), ("top", last))}
+    histories = {name: ranks.from_rank(root, lambda: history, "histories")
+                 for name, root in (("level 0", 0), ("top", last))}
     if any(h.interrupted for h in histories.values()) and ranks.rank == 0:
-        there = " and ".join(f"{name} after step {histories[name].steps} of {of}, in round "
-                             f"{min(histories[name].steps * rounds // of + 1, rounds)} of {rounds}"
-                             for name, of in (("level 0", steps), ("top", top_steps)))
-        print(f"interrupted: {there}; "
-              + (f"the same call goes on from the checkpoints in {checkpoints.folder}"
-                 if checkpoints
-                                           else "without checkpoints nothing goes on from there"),
-                                           file=sys.stderr, flush=True)
+        _say_how_far(histories, {"level 0": steps, "top": top_steps}, rounds, checkpoints)
     return histories
+
+
+def _say_how_far(histories, steps, rounds, checkpoints):
+    there = " and ".join(f"{name} after step {h.steps} of {steps[name]}, in round "
+                         f"{min(h.steps * rounds // steps[name] + 1, rounds)} of {rounds}"
+                         for name, h in histories.items())
+    then = ("without checkpoints nothing goes on from there" if checkpoints is None else
+            f"the same call goes on from the checkpoints in {checkpoints.folder}")
+    print(f"interrupted: {there}; {then}", file=sys.stderr, flush=True)
 
 
 class _Link:
@@ -139,11 +146,9 @@ class _Made:
     def find(self, number):
         """The codes of a round, None where they are not there yet."""
         if number <= self.round and number not in self._codes:
-            raise ValueError(
-                f"checkpoints: expected the top to go on from round {min(self._codes)} or later, "
-                f"got {number}: "
-                             "those of the two sides are not of one training; remove both folders "
-                             "to begin anew")
+            raise ValueError("checkpoints: expected the top to go on from round "
+                             f"{min(self._codes)} or later, got {number}: those of the two sides "
+                             "are not of one training; remove both folders to begin anew")
         return self._codes.get(number)
 
     @property
@@ -152,8 +157,8 @@ class _Made:
 
     @state.setter
     def state(self, state):
-        self.round, self._codes = state["round"], {int(number): a for number,
-                                                   a in state.items() if number != "round"}
+        self.round = state["round"]
+        self._codes = {int(number): a for number, a in state.items() if number != "round"}
 
 
 class _Received(Batches):
@@ -165,8 +170,8 @@ class _Received(Batches):
         self.round = 0          # none yet
 
     def renew(self, data):
-        self.data, self.order, self.at, self.round = data, self.rng.permutation(len(
-            data)), 0, self.round + 1
+        self.data, self.order = data, self.rng.permutation(len(data))
+        self.at, self.round = 0, self.round + 1
 
     @property
     def state(self):
@@ -180,25 +185,24 @@ class _Received(Batches):
 
 def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
     level, = model.levels
-    batches, step, made = Batches(level.factors(x), batch_size,
-                                  level.model.rng), level.model.compiled_step(), _Made()
+    batches = Batches(level.factors(x), batch_size, level.model.rng)
+    step, made = level.model.compiled_step(), _Made()
 
     def encode():
         made.add(over_ranks(level.encode, x[model.rng.permutation(len(x))[:codes]]))
 
-    def advance(share):
+    def advance(progress):
         if batches.taken == every * (made.round + 1):
             encode()
             asked = 0
-            # where the top had to go back, wait until it is here
-            while link.open and asked < made.round:
+            while link.open and asked < made.round:     # the top had to go back: wait for it
                 asked = link.answer(made.find)
             if link.interrupted:
                 return None
-        return step(next(batches), share)
+        return step(next(batches), progress)
 
-    history = train(advance, **budget, state={"model": level.model, "batches": batches, "order":
-                                              model.rng, "codes": made})
+    history = train(advance, **budget, state={"model": level.model, "batches": batches,
+                                              "order": model.rng, "codes": made})
     if not history.interrupted and made.round < rounds:
         encode()
     while link.open:
@@ -207,20 +211,19 @@ def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
 
 
 def _top(model, x, link, rounds, every, codes, batch_size, budget):
-    shape = codes, model.whitening.components
-    batches, step = _Received(shape, min(batch_size, codes),
-                              model.top.rng), model.top.compiled_step()
+    batches = _Received((codes, model.whitening.components), min(batch_size, codes), model.top.rng)
+    step = model.top.compiled_step()
 
-    def advance(share):
+    def advance(progress):
         if batches.taken == every * batches.round:
             received = link.ask(batches.round + 1)
             if received is None:
                 return None
             model.whiten(received)
             batches.renew(model.whitening.apply(received))
-        return step(next(batches), share)
+        return step(next(batches), progress)
 
-    history = train(advance, **budget, state={"model": model.top, "batches": batches, "whitening":
-                                              model.whitening})
+    history = train(advance, **budget, state={"model": model.top, "batches": batches,
+                                              "whitening": model.whitening})
     link.leave(INTERRUPTED if history.interrupted else FINISHED)
     return history

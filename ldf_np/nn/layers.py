@@ -1,50 +1,35 @@
-"""Modules: ordered, named parameters and buffers, and the layers built of them.
-
-A module's parameters and buffers are its attributes, in the order in which they were set.
-``flat()`` lays all parameters of a network in one array of which each parameter is a named view, so
-that an optimiser, a moving average or a gradient reduction is one operation on one array.
-"""
-
+"""The layers: modules with parameters and buffers, built on the operations of ``autodiff``."""
 
 import numpy as np
 
 from ..autodiff import conv, norm, ops
 from ..autodiff.engine import Tensor
 from ..kernels.conv import pair
-from ..runtime.checks import (
-    check_size,
-    function,
-    is_whole,
-    number,
-    one_of_type,
-    positive,
-    whole,
-)
+from ..kernels.size import check_size, is_whole
+from ..runtime.checks import between, checked, function, instance, integer, positive, real
 from ..runtime.device import xp
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
 from .init import he
 from .module import Buffer, Module, Parameter, seen
 
-# Initialisers: (rng, shape, fan_in, fan_out) -> array. The fans count connections per output and
-# per input.
-
 
 class Sequential(Module):
-    """Modules applied one after another. Indexing gives a module, a slice gives a Sequential of the
+    """Modules applied one after another. An index gives a module, a slice gives a Sequential of the
     same modules."""
 
     def __init__(self, *layers):
-        self.layers = [one_of_type(f"Sequential: layer {k}", layer, Module) for k,
-                       layer in enumerate(layers)]
+        self.layers = [instance(Module)(f"Sequential: layer {k}", layer)
+                       for k, layer in enumerate(layers)]
 
     def forward(self, x):
-        done = None         # an activation that the layer before it has done in its own pass
+        fused = False       # whether the layer before has done this leaky ReLU in its own pass
         for layer, after in zip(self.layers, [*self.layers[1:], None]):
-            if layer is done:
+            if fused:
                 seen(layer, x)
-            elif isinstance(layer, Activated) and isinstance(after, LeakyReLU):
-                x, done = layer(x, after.slope), after
+                fused = False
+            elif fused := isinstance(layer, Activated) and isinstance(after, LeakyReLU):
+                x = layer(x, after.slope)
             else:
                 x = layer(x)
         return x
@@ -61,26 +46,23 @@ class Activated(Module):
     slope)."""
 
 
-def _zeros(n):
-    return Parameter(xp().zeros(n, np.float32))
+def _constant(value, n):
+    return Parameter(xp().full(n, value, np.float32))
 
 
 def _drawn(layer, init, rng, shape, fan_in, fan_out):
-    """A weight of this shape as a Parameter, its sizes and the generator checked."""
-    kind = type(layer).__name__
-    for size in shape:
-        whole(f"{kind}: sizes {shape}", size)
-    check_size(kind, shape)
-    return Parameter(function(f"{kind}: init", init)(one_of_type(f"{kind}: rng", rng, Generator),
-                                                     shape, fan_in, fan_out))
+    """A weight of this shape; ValueError where it does not fit into memory."""
+    check_size(type(layer).__name__, shape)
+    return Parameter(init(rng, shape, fan_in, fan_out))
 
 
 class Linear(Activated):
     """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
 
+    @checked(n_in=integer(), n_out=integer(), init=function, rng=instance(Generator))
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
         self.weight = _drawn(self, init, rng, (n_in, n_out), n_in, n_out)
-        self.bias = _zeros(n_out) if bias else None
+        self.bias = _constant(0, n_out) if bias else None
 
     def forward(self, x, slope=1.0):
         return ops.linear(x, self.weight, self.bias, slope)
@@ -89,14 +71,14 @@ class Linear(Activated):
 class Conv2d(Activated):
     """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
 
+    @checked(c_in=integer(), c_out=integer(), init=function, rng=instance(Generator))
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
-        whole("Conv2d: c_in", c_in), whole("Conv2d: c_out", c_out)
         kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
-        self.stride, self.padding = pair(
-            stride, "Conv2d: stride", 1), pair(padding, "Conv2d: padding", 0)
+        self.stride = pair(stride, "Conv2d: stride", 1)
+        self.padding = pair(padding, "Conv2d: padding", 0)
         self.weight = _drawn(self, init, rng, (kh, kw, c_in, c_out), kh * kw * c_in,
                              kh * kw * c_out)
-        self.bias = _zeros(c_out) if bias else None
+        self.bias = _constant(0, c_out) if bias else None
 
     def forward(self, x, slope=1.0):
         return conv.conv2d(x, self.weight, self.stride, self.padding, self.bias, slope)
@@ -110,9 +92,9 @@ class ConvTranspose2d(Activated):
     smallest.
     """
 
+    @checked(c_in=integer(), c_out=integer(), init=function, rng=instance(Generator))
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True,
                  init=he(), *, rng):
-        whole("ConvTranspose2d: c_in", c_in), whole("ConvTranspose2d: c_out", c_out)
         kh, kw = pair(kernel_size, "ConvTranspose2d: kernel_size", 1)
         self.stride = sh, sw = pair(stride, "ConvTranspose2d: stride", 1)
         self.padding = pair(padding, "ConvTranspose2d: padding", 0)
@@ -121,7 +103,7 @@ class ConvTranspose2d(Activated):
         # Each output pixel is reached by kh * kw / stride^2 of the kernel's taps.
         fan_in = max(1, kh * kw * c_in // (sh * sw))
         self.weight = _drawn(self, init, rng, (kh, kw, c_out, c_in), fan_in, kh * kw * c_out)
-        self.bias = _zeros(c_out) if bias else None
+        self.bias = _constant(0, c_out) if bias else None
 
     def forward(self, x, slope=1.0):
         return conv.conv_transpose2d(x, self.weight, self.stride, self.padding, self.output_size,
@@ -133,26 +115,22 @@ class BatchNorm(Activated):
     2015).
 
     In training the batch's own statistics are used (where several ranks train, those of all their
-    rows) and the running ones move by ``momentum`` towards them (the variance unbiased, as
-    elsewhere); in evaluation the running ones are used. ``affine=False`` leaves out the learned
-    scale and shift. It couples the samples of a batch: keep it out of discriminators under a
-    penalty.
+    rows), and the running ones move by ``momentum`` towards them (the variance unbiased, as in
+    PyTorch). In evaluation the running ones are used. ``affine=False`` leaves out the learned scale
+    and shift. A batch normalisation couples the samples of a batch: keep it out of discriminators
+    under a penalty.
     """
 
+    @checked(channels=integer(), momentum=real(0, 1), eps=positive)
     def __init__(self, channels, affine=True, momentum=0.1, eps=1e-5):
-        whole("BatchNorm: channels", channels)
-        number("BatchNorm: momentum", momentum, 0, 1)
-        positive("BatchNorm: eps", eps)
-        self.weight = Parameter(xp().ones(channels, np.float32)) if affine else None
-        self.bias = _zeros(channels) if affine else None
+        self.weight = _constant(1, channels) if affine else None
+        self.bias = _constant(0, channels) if affine else None
         self.running_mean = Buffer(xp().zeros(channels, np.float32))
         self.running_var = Buffer(xp().ones(channels, np.float32))
         self.momentum, self.eps = momentum, eps
 
     def forward(self, x, slope=1.0):
-        channels = self.running_mean.data.size
-        if one_of_type("BatchNorm: x", x, Tensor).shape[-1:] != (channels,):
-            raise ValueError(f"BatchNorm: expected {channels} channels, got input {x.shape}")
+        channels = _check_channels(self, x, self.running_mean.data.size)
         if not self.training:
             scale = (self.running_var.data + self.eps) ** -0.5
             shift = -self.running_mean.data * scale
@@ -178,27 +156,31 @@ class LayerNorm(Module):
     """Each sample's last axis brought to mean 0 and variance 1, then scaled and shifted (Ba et al.
     2016)."""
 
+    @checked(channels=integer(), eps=positive)
     def __init__(self, channels, eps=1e-5):
-        whole("LayerNorm: channels", channels)
-        positive("LayerNorm: eps", eps)
-        self.weight = Parameter(xp().ones(channels, np.float32))
-        self.bias = _zeros(channels)
+        self.weight, self.bias = _constant(1, channels), _constant(0, channels)
         self.eps = eps
 
     def forward(self, x):
-        if one_of_type("LayerNorm: x", x, Tensor).shape[-1:] != self.weight.shape:
-            raise ValueError(
-                f"LayerNorm: expected {self.weight.size} channels, got input {x.shape}")
+        _check_channels(self, x, self.weight.size)
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         var = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         return centred * (var + self.eps) ** -0.5 * self.weight + self.bias
 
 
+def _check_channels(layer, x, channels):
+    name = type(layer).__name__
+    if instance(Tensor)(f"{name}: x", x).shape[-1:] != (channels,):
+        raise ValueError(f"{name}: expected {channels} channels, got input {x.shape}")
+    return channels
+
+
 class LeakyReLU(Module):
     """x where x > 0, slope * x elsewhere."""
 
+    @checked(slope=real(0, 1))
     def __init__(self, slope=0.01):
-        self.slope = number("LeakyReLU: slope", slope, 0, 1)
+        self.slope = slope
 
     def forward(self, x):
         return ops.leaky_relu(x, slope=self.slope)
@@ -222,8 +204,9 @@ class Maxout(Module):
     """The largest of each group of ``pieces`` neighbouring channels: (..., pieces * c) -> (...,
     c)."""
 
+    @checked(pieces=integer())
     def __init__(self, pieces=2):
-        self.pieces = whole("Maxout: pieces", pieces)
+        self.pieces = pieces
 
     def forward(self, x):
         return ops.maxout(x, self.pieces)
@@ -232,45 +215,41 @@ class Maxout(Module):
 class Dropout(Module):
     """In training each element is zeroed with probability p and the rest scaled by 1 / (1 - p)."""
 
+    @checked(p=between(0, 1, "["), rng=instance(Generator))
     def __init__(self, p=0.5, *, rng):
-        if not 0 <= number("Dropout: p", p) < 1:
-            raise ValueError(f"Dropout: p: expected a probability in [0, 1), got {p}")
-        self.p, self.rng = p, one_of_type("Dropout: rng", rng, Generator)
+        self.p, self.rng = p, rng
 
     def forward(self, x):
         if not self.training or self.p == 0:
             return x
-        one_of_type("Dropout: x", x, Tensor)
-        return x * ((rows(self.rng.random, x.shape) >= self.p)
-                    / np.float32(1 - self.p)).astype(x.dtype)
+        instance(Tensor)("Dropout: x", x)
+        kept = rows(self.rng.random, x.shape) >= self.p
+        return x * (kept / np.float32(1 - self.p)).astype(x.dtype)
 
 
 def generators(*modules):
     """The Generators that modules draw from when they are called: those of their Dropouts, each
     once."""
-    found = {id(m.rng): m.rng for module in modules for _,
-             m in module.named_modules() if isinstance(m, Dropout)}
-    return list(found.values())
-
-
-class Flatten(Module):
-    """(n, ...) -> (n, product of the rest)."""
-
-    def forward(self, x):
-        if not one_of_type("Flatten: x", x, Tensor).size or not x.shape:
-            raise ValueError(
-                f"Flatten: expected (n, ...) without an empty axis, got shape {x.shape}")
-        return ops.reshape(x, (x.shape[0], -1))
+    below = (m for module in modules for _, m in module.named_modules())
+    return list(dict.fromkeys(m.rng for m in below if isinstance(m, Dropout)))
 
 
 class Reshape(Module):
     """(n, ...) -> (n, *shape)."""
 
     def __init__(self, *shape):
-        self.shape = tuple(whole("Reshape: shape", n, -1 if is_whole(n) and n == -1 else 1)
+        self.shape = tuple(integer(-1 if is_whole(n) and n == -1 else 1)("Reshape: shape", n)
                            for n in shape)
 
     def forward(self, x):
-        if not one_of_type("Reshape: x", x, Tensor).shape:
-            raise ValueError(f"Reshape: expected (n, ...), got shape {x.shape}")
+        name = type(self).__name__
+        if not instance(Tensor)(f"{name}: x", x).shape or -1 in self.shape and not x.size:
+            raise ValueError(f"{name}: expected (n, ...) and no empty axis, got shape {x.shape}")
         return ops.reshape(x, (x.shape[0], *self.shape))
+
+
+class Flatten(Reshape):
+    """(n, ...) -> (n, product of the rest)."""
+
+    def __init__(self):
+        super().__init__(-1)

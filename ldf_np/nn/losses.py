@@ -12,25 +12,23 @@ from ..autodiff.conv import conv2d
 from ..autodiff.elementwise import sigmoid, square
 from ..autodiff.engine import Tensor, operation
 from ..autodiff.shapes import mean
+from ..autodiff.shapes import sum as sum_
 from ..kernels import elementwise
-from ..runtime.checks import channels_last, choice, finite, number, numbers, one_of_type
+from ..runtime import checks
+from ..runtime.checks import checked, finite_array, instance, one_of, optional, real_array
 from ..runtime.device import asarray
 
 KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
 
 
-def check_loss(kind):
-    """Raise ValueError unless ``kind`` is one of KINDS."""
-    choice("loss", kind, *KINDS)
+@checked(loss=one_of(*KINDS))
+def check_loss(loss):
+    """Raise ValueError unless ``loss`` is one of KINDS."""
 
 
-def _softplus_mean_second(h, _, g, logits, sign):
-    sigma = sigmoid(logits * sign)
-    return h * g * sigma * (1 - sigma) * (1 / logits.size)
-
-
-@operation(vjp=(lambda h, _, g, logits, sign: sum(h * sigmoid(logits * sign))
-                * (sign / logits.size), _softplus_mean_second))
+@operation(vjp=(
+    lambda h, _, g, l, sign: sum_(h * sigmoid(l * sign)) * (sign / l.size),
+    lambda h, _, g, l, sign: h * g * (s := sigmoid(l * sign)) * (1 - s) * (1 / l.size)))
 def _softplus_mean_vjp(g, logits, sign):
     return elementwise.softplus_mean_vjp(g, logits, sign)
 
@@ -39,12 +37,12 @@ def _softplus_mean_vjp(g, logits, sign):
 def softplus_mean(logits, sign=1.0):
     """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
     if sign not in (1, -1) or not logits.size:
-        raise ValueError(
-            f"expected at least one logit and a sign of 1 or -1, got shape {logits.shape} and "
-            f"{sign!r}")
+        raise ValueError("expected at least one logit and a sign of 1 or -1, got shape "
+                         f"{logits.shape} and {sign!r}")
     return elementwise.softplus_mean(logits, sign)
 
 
+@checked(kind=one_of(*KINDS))
 def discriminator_loss(real, fake, kind="non-saturating"):
     """The discriminator's loss from the logits of both batches.
 
@@ -52,12 +50,12 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     non-saturating and boundary-seeking generators alike; mean[(l_r - 1)^2 + l_f^2] / 2 for
     "least-squares" (Mao et al. 2017).
     """
-    check_loss(kind)
     if kind == "least-squares":
         return (mean(square(real - 1.0)) + mean(square(fake))) * 0.5
     return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
+@checked(kind=one_of(*KINDS))
 def generator_loss(fake, kind="non-saturating"):
     """The generator's loss from the logits of its samples.
 
@@ -65,7 +63,6 @@ def generator_loss(fake, kind="non-saturating"):
     itself. "least-squares": mean (l_f - 1)^2 / 2. "bgan": mean l_f^2 / 2, boundary seeking (Hjelm
     et al. 2018).
     """
-    check_loss(kind)
     if kind == "saturating":
         return -softplus_mean(fake)
     if kind == "least-squares":
@@ -75,39 +72,38 @@ def generator_loss(fake, kind="non-saturating"):
     return softplus_mean(fake, sign=-1.0)
 
 
+@checked(real=instance(Tensor), kind=one_of(*KINDS))
 def ali_loss(real, fake, kind="non-saturating"):
     """The loss of encoder and decoder together, which want the labels exchanged: L_GE =
     mean[softplus(l_r) + softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or
     its variant of another kind."""
-    one_of_type("real", real, Tensor)
-    return generator_loss(fake, kind) + (
-        mean(square(real)) * 0.5 if kind == "least-squares" else generator_loss(-real, kind))
+    of_real = mean(square(real)) * 0.5 if kind == "least-squares" else generator_loss(-real, kind)
+    return generator_loss(fake, kind) + of_real
 
 
+@checked(reconstruction=instance(Tensor), metric=optional(real_array("c, c")))
 def reconstruction_loss(x, reconstruction, metric=None):
     """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours
     times it (images only)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
-    if x.shape != one_of_type("reconstruction", reconstruction, Tensor).shape:
+    if x.shape != reconstruction.shape:
         raise ValueError(
             f"reconstruction: expected shape {x.shape}, that of x, got {reconstruction.shape}")
     difference = x - reconstruction
     if metric is not None:
-        difference = conv2d(
-            difference, Tensor(numbers("metric", metric, "c, c").reshape(1, 1, *metric.shape)))
+        difference = conv2d(difference, Tensor(metric.reshape(1, 1, *metric.shape)))
     return mean(square(difference))
 
 
-def check_metric(metric):
+@checked(colour_metric=optional(finite_array("c, c")))
+def check_metric(colour_metric):
     """None, or float32 (c, c); ValueError for another shape, NaN or infinity."""
-    if metric is None:
-        return None
-    shape = finite("colour_metric", numbers("colour_metric", metric)).shape
-    if len(shape) != 2 or shape[0] != shape[1]:
-        raise ValueError(f"colour_metric: expected shape (c, c), got {shape}")
-    return asarray(metric, np.float32)
+    if colour_metric is not None and colour_metric.shape[0] != colour_metric.shape[1]:
+        raise ValueError(f"colour_metric: expected shape (c, c), got {colour_metric.shape}")
+    return None if colour_metric is None else asarray(colour_metric, np.float32)
 
 
+@checked(images=finite_array(), strength=checks.real(0, 1))
 def colour_metric(images, strength=0.2):
     """A metric for ``reconstruction_loss``, float32 (c, c), under which rare colours count more.
 
@@ -120,10 +116,8 @@ def colour_metric(images, strength=0.2):
     ``images``: (n, ..., c), float32 or uint8. Raises ValueError for fewer than two pixels or a
     strength outside [0, 1].
     """
-    number("strength", strength, 0, 1)
-    finite("images", numbers("images", images))
     if images.ndim == 4:
-        channels_last("images", images, "n, h, w, c")
+        checks.channels_last_array("n, h, w, c")("images", images)
     pixels = np.asarray(images).reshape(-1, *images.shape[-1:]).astype(np.float64)
     if len(pixels) < 2 or pixels.ndim != 2 or not pixels.size:
         raise ValueError(f"images: expected at least two pixels, got shape {images.shape}")
@@ -131,5 +125,5 @@ def colour_metric(images, strength=0.2):
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 1e-6 * values.max() + 1e-12)
     metric = (vectors * values ** (-strength / 2)) @ vectors.T
-    return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance
-                                                     @ metric.T).clip(1e-12))).astype(np.float32)
+    variance = np.trace(metric @ covariance @ metric.T)
+    return (metric * np.sqrt(values.sum() / variance.clip(1e-12))).astype(np.float32)

@@ -1,13 +1,19 @@
-"""Modules: ordered, named parameters and buffers, and what may be done with all of them at once."""
+"""Modules: ordered, named parameters and buffers, and what can be done with all of them at once.
+
+A module's parameters and buffers are its attributes, in the order in which they were set.
+``flat()`` lays all parameters of a network in one array of which each parameter is a named view, so
+that an optimiser, a moving average or a gradient reduction is one operation on one array.
+"""
 
 import os
 import threading
 from contextlib import contextmanager
+from itertools import accumulate
 
 import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
-from ..runtime.checks import one_of_type
+from ..runtime.checks import checked, instance, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
 
@@ -49,22 +55,18 @@ class Module:
             if isinstance(value, Module):
                 yield name, value
             elif isinstance(value, (list, tuple)):
-                yield from ((f"{name}.{k}", v) for k,
-                            v in enumerate(value) if isinstance(v, Module))
+                yield from ((f"{name}.{k}", v) for k, v in enumerate(value)
+                            if isinstance(v, Module))
 
-    def named_modules(self):
+    def named_modules(self, prefix="", memo=None):
         """(name, module) for this module and all below it, outermost first; one that is held twice
-        comes once."""
-        seen, stack = set(), [("", self)]
-        while stack:
-            prefix, module = stack.pop()
-            if id(module) in seen:
-                continue
-            seen.add(id(module))
-            yield prefix, module
-            below = [(f"{prefix}.{name}" if prefix else name, child) for name,
-                     child in module.children()]
-            stack.extend(reversed(below))
+        comes once (``memo``: those that have come)."""
+        memo = set() if memo is None else memo
+        if self not in memo:
+            memo.add(self)
+            yield prefix, self
+            for name, child in self.children():
+                yield from child.named_modules(f"{prefix}.{name}" if prefix else name, memo)
 
     def _named(self, kind):
         for prefix, module in self.named_modules():
@@ -87,26 +89,22 @@ class Module:
     def flat(self):
         """All parameters as one flat array (size,), of which each parameter's data is a view.
 
-        The first call lays them out; changing the array changes the parameters.
+        The first call lays them out. Changing the array changes the parameters. Raises ValueError
+        for a module without parameters.
         """
         parameters = self.parameters()
         if not parameters:
             raise ValueError(f"{type(self).__name__} has no parameters to lay out")
-        base = parameters[0].data.base
-        start = _offset(parameters[0].data, base)
-        end = start
-        for p in parameters:
-            if base is None or base.ndim != 1 or p.data.base is not base or _offset(
-                p.data, base) != end:
-                break
-            end += p.size
-        else:
-            return base[start:end]
-        flat = array_module(
-            parameters[0].data).concatenate([p.data.reshape(-1) for p in parameters])
-        end = 0
-        for p in parameters:
-            p.data, end = flat[end:end + p.size].reshape(p.shape), end + p.size
+        arrays, ends = [p.data for p in parameters], [0, *accumulate(p.size for p in parameters)]
+        base, first = arrays[0].base, _address(arrays[0])
+        if base is not None and base.ndim == 1 and all(
+                a.base is base and _address(a) == first + end * a.itemsize
+                for a, end in zip(arrays, ends)):
+            start = (first - _address(base)) // base.itemsize
+            return base[start:start + ends[-1]]
+        flat = array_module(arrays[0]).concatenate([a.reshape(-1) for a in arrays])
+        for p, end in zip(parameters, ends):
+            p.data = flat[end:end + p.size].reshape(p.shape)
         return flat
 
     def train(self, mode=True):
@@ -119,38 +117,35 @@ class Module:
         """Put this module and all below it in evaluation mode; returns self."""
         return self.train(False)
 
+    def _state(self):
+        """{name: Parameter or Buffer}, the parameters first."""
+        return dict(self.named_parameters()) | dict(self.named_buffers())
+
     def state_dict(self):
         """{name: NumPy array}, copies of all parameters and buffers, in order."""
-        state = {name: p.data for name, p in self.named_parameters()}
-        state.update((name, b.data) for name, b in self.named_buffers())
-        return {name: np.array(to_numpy(data)) for name, data in state.items()}
+        return {name: np.array(to_numpy(held.data)) for name, held in self._state().items()}
 
+    @checked(state=instance(dict))
     def load_state_dict(self, state):
         """Take over the arrays of a state_dict. Everything is checked first: on an error nothing
         has changed.
 
-        Raises KeyError for missing or unexpected names, ValueError for wrong shapes.
+        Raises KeyError for missing or unexpected names, ValueError for wrong shapes and dtypes.
         """
-        targets = dict(self.named_parameters()) | dict(self.named_buffers())
-        one_of_type("state", state, dict)
-        missing, unexpected = sorted(
-            targets.keys() - state.keys()), sorted(state.keys() - targets.keys())
+        held, arrays = self._state(), {}
+        missing, unexpected = sorted(held.keys() - state.keys()), sorted(state.keys() - held.keys())
         if missing or unexpected:
             raise KeyError(
                 f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
-        arrays = {}
-        for name, target in targets.items():
-            if np.asarray(state[name]).dtype.kind not in "fiub":
-                raise ValueError(
-                    f"state: {name}: expected real numbers, got dtype "
-                    f"{np.asarray(state[name]).dtype}")
-            if np.shape(state[name]) != target.data.shape:
-                raise ValueError(
-                    f"state: {name}: expected shape {target.data.shape}, got "
-                    f"{np.shape(state[name])}")
-            arrays[name] = array_module(target.data).asarray(state[name], dtype=target.data.dtype)
-        for name, target in targets.items():
-            target.data[...] = arrays[name]
+        for name, own in held.items():
+            array, shape = np.asarray(state[name]), own.data.shape
+            if array.dtype.kind not in "fiub":
+                raise ValueError(f"state: {name}: expected real numbers, got dtype {array.dtype}")
+            if array.shape != shape:
+                raise ValueError(f"state: {name}: expected shape {shape}, got {array.shape}")
+            arrays[name] = array_module(own.data).asarray(array, dtype=own.data.dtype)
+        for name, own in held.items():
+            own.data[...] = arrays[name]
 
     def save(self, path):
         """Write the state_dict as a safetensors file (to a temporary name, then renamed)."""
@@ -163,8 +158,8 @@ class Module:
         try:
             self.load_state_dict(state)
         except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"{os.fspath(path)}: not the weights of this {type(self).__name__}: {error}") from error
+            raise ValueError(f"{os.fspath(path)}: not the weights of this {type(self).__name__}: "
+                             f"{error}") from error
         return self
 
     def summary(self, *input_shapes):
@@ -172,28 +167,24 @@ class Module:
 
         ``input_shapes``: the shape of each input without the batch, to have the shapes shown.
         """
-        for k, shape in enumerate(input_shapes):
-            one_of_type(f"input_shapes[{k}]", shape, tuple)
-        names = {id(module): name for name, module in self.named_modules()}
-        rows = [(name or type(self).__name__, m, "") for name,
-                m in self.named_modules() if not any(m.children())]
+        several(instance(tuple), 0)("input_shapes", input_shapes)
+        layers = {m: name or type(self).__name__ for name, m in self.named_modules()
+                  if not any(m.children())}
+        calls = [(m, "") for m in layers]
         if input_shapes:
-            calls = []
-            with watching(lambda m, y: calls.append((m, y.shape))), no_grad(), evaluation(self):
+            calls.clear()
+            with no_grad(), evaluation(self), watching(
+                    lambda m, y: calls.append((m, str(y.shape[1:])))):
                 self(*(Tensor(xp().zeros((1, *shape), np.float32)) for shape in input_shapes))
-            rows = [(names[id(m)] or type(self).__name__, m, str(shape[1:])) for m, shape in calls
-                    if id(m) in names and not any(m.children())]
-        lines = [f"{'layer':<20}{'kind':<18}{'output':<20}{'parameters':>12}"]
-        for name, module, shape in rows:
-            size = sum(p.size for p in module.parameters())
-            lines.append(f"{name:<20}{type(module).__name__:<18}{shape:<20}{size:>12,}")
-        lines.append(f"{'total':<58}{sum(p.size for p in self.parameters()):>12,}")
-        return "\n".join(lines)
+        rows = [("layer", "kind", "output", "parameters")]
+        rows += [(layers[m], type(m).__name__, shape, f"{_size(m):,}")
+                 for m, shape in calls if m in layers]
+        rows += [("total", "", "", f"{_size(self):,}")]
+        return "\n".join("{:<20}{:<18}{:<20}{:>12}".format(*row) for row in rows)
 
 
-def _offset(array, base):
-    """How many elements into ``base`` an array begins."""
-    return 0 if base is None else (_address(array) - _address(base)) // array.itemsize
+def _size(module):
+    return sum(p.size for p in module.parameters())
 
 
 def _address(array):
@@ -204,13 +195,13 @@ def _address(array):
 def evaluation(*modules):
     """A context in which the modules are in evaluation mode; each is put back as it was."""
     before = [(m, m.training) for module in modules for _, m in module.named_modules()]
-    for module in modules:
-        module.eval()
+    for m, _ in before:
+        m.training = False
     try:
         yield
     finally:
-        for module, mode in before:
-            module.training = mode
+        for m, mode in before:
+            m.training = mode
 
 
 def seen(source, result):

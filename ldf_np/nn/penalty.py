@@ -17,7 +17,8 @@ from ..autodiff.engine import Tensor, grad, immutable, operation
 from ..autodiff.shapes import mean, reshape
 from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
-from ..runtime.checks import choice, function, number, one_of_type
+from ..runtime import checks
+from ..runtime.checks import checked, function, instance, number_or_array, one_of
 from ..runtime.device import array_module, concatenate
 from ..runtime.distributed import joined, rows
 from ..runtime.random import Generator
@@ -25,10 +26,9 @@ from ..runtime.random import Generator
 KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
 
 
-def check_penalty(kind, gamma=0.0):
-    """Raise ValueError unless ``kind`` is one of KINDS and ``gamma`` not negative."""
-    choice("penalty", kind, *KINDS)
-    number("gamma", gamma, 0)
+@checked(penalty=one_of(*KINDS), gamma=checks.real(0))
+def check_penalty(penalty, gamma=0.0):
+    """Raise ValueError unless ``penalty`` is one of KINDS and ``gamma`` not negative."""
 
 
 # T(s, a, b) = sum_nm s_n a_nm b_nm is linear in each: put the cotangent in the hole.
@@ -62,27 +62,34 @@ def weighted_norms(logits, *grads, signs):
     return norms
 
 
-def _gradients(logits, inputs):
-    """d logit_n / d input_n for each of the inputs, differentiable; checked."""
+def _of_one_batch(name, logits, inputs, **_):
+    """A relation: ``inputs``, a Tensor or a list of them, has a row for each of the logits."""
+    instance(Tensor)(f"{name}: logits", logits)
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     if not isinstance(inputs, (list, tuple)) or not inputs:
-        raise TypeError(f"inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
-    if not one_of_type("logits", logits, Tensor).shape:
-        raise ValueError("logits: expected (n,) or (n, 1), got a scalar")
+        raise TypeError(
+            f"{name}: inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
     for k, x in enumerate(inputs):
-        if one_of_type(f"inputs[{k}]", x, Tensor).shape[:1] != logits.shape[:1]:
+        if instance(Tensor)(f"{name}: inputs[{k}]", x).shape[:1] != logits.shape[:1]:
             raise ValueError(
-                f"inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got shape "
-                f"{x.shape}")
+                f"{name}: inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got "
+                f"shape {x.shape}")
+
+
+def _gradients(logits, inputs):
+    """[d logit_n / d input_n for each of the inputs], differentiable."""
+    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     return grad(sum_(logits), inputs, create_graph=True)
 
 
+@checked(_of_one_batch)
 def squared_gradient_norms(logits, inputs):
     """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
     norms = [row_dots(g, g) for g in _gradients(logits, inputs)]
-    return norms[0] if len(norms) == 1 else sum(norms[1:], norms[0])
+    return sum(norms[1:], norms[0])
 
 
+@checked(_of_one_batch)
 def roth_penalty(logits, inputs, real):
     """The batch mean of weight^2 |grad logit|^2 (Roth et al. 2017), differentiable.
 
@@ -99,14 +106,32 @@ def roth_penalty(logits, inputs, real):
     xp = array_module(flat.data)
     real = xp.asarray(real)
     if real.dtype.kind != "b" or real.shape not in ((), flat.shape):
-        raise ValueError(
-            f"real: expected one boolean, or one a sample {flat.shape}, got {real.dtype} of shape "
-            f"{real.shape}")
+        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got "
+                         f"{real.dtype} of shape {real.shape}")
     # 1 - sigma(l) = sigma(-l)
     signs = xp.broadcast_to(1 - 2 * real.astype(flat.dtype), flat.shape)
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
 
 
+def _alike(name, real, fake, **_):
+    """A relation: two lists of arrays (n, ...), one for each input, of the same shapes."""
+    for what, arrays in (("real", real), ("fake", fake)):
+        if not isinstance(arrays, (list, tuple)) or not all(getattr(a, "shape", ())
+                                                            for a in arrays):
+            raise TypeError(f"{name}: {what}: expected a list of arrays (n, ...), one for each "
+                            f"input, got {arrays!r:.80}")
+    shapes = [a.shape for a in real], [a.shape for a in fake]
+    for fine, wanted in (
+            (0 < len(real) == len(fake),
+             "as many arrays, one for each input of the discriminator and at least one"),
+            (len({shape[0] for shape in sum(shapes, [])}) < 2, "arrays of one batch size"),
+            (shapes[0] == shapes[1], "arrays of the same shapes")):
+        if not fine:
+            raise ValueError(
+                f"{name}: real, fake: expected {wanted}, got shapes {shapes[0]} and {shapes[1]}")
+
+
+@checked(_alike, discriminator=function, kind=one_of(*KINDS))
 def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     """One pass of a discriminator over both batches, and its penalty.
 
@@ -115,42 +140,22 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     discriminator : callable
         Tensors (n, ...) to logits (n, 1), sample by sample (both batches go through it as one).
     real, fake : sequences of arrays (n, ...), one an input
-    kind : "roth", "unweighted" (every weight 1: what ALI's and Roth's released code ran; also R1 +
-        R2), "r1"
-        (Mescheder et al. 2018: real samples only), "wgan-gp" (Gulrajani et al. 2017: (|grad l| -
-        1)^2 between real and fake, with ``rng`` drawing the points), or "none".
+    kind : {"roth", "unweighted", "r1", "wgan-gp", "none"}
+        "unweighted": every weight is 1, which is what ALI's and Roth's released code ran (also R1 +
+        R2). "r1": real samples only (Mescheder et al. 2018). "wgan-gp": (|grad l| - 1)^2 between
+        real and fake (Gulrajani et al. 2017), with ``rng`` drawing the points.
 
     Returns
     -------
     logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or
     0.0).
     """
-    check_penalty(kind)
-    function("discriminator", discriminator)
-    for name, arrays in (("real", real), ("fake", fake)):
-        if not isinstance(arrays, (list, tuple)) or not all(getattr(a, "shape", ())
-                                                            for a in arrays):
-            raise TypeError(
-                f"{name}: expected a list of arrays (n, ...), one for each input, got "
-                f"{arrays!r:.80}")
-    if not real or not fake or len(real) != len(fake):
-        raise ValueError(
-            "real, fake: expected as many arrays, one for each input of the discriminator and at "
-            "least one, "
-                         f"got {len(real or ())} and {len(fake or ())}")
     n = len(real[0])
-    if any(len(array) != n for array in (*real, *fake)):
-        raise ValueError("real, fake: expected arrays of one batch size, "
-                         f"got shapes {[a.shape for a in real]} and {[a.shape for a in fake]}")
-    if any(r.shape != f.shape for r, f in zip(real, fake)):
-        raise ValueError("real, fake: expected arrays of the same shapes, "
-                         f"got {[a.shape for a in real]} and {[a.shape for a in fake]}")
-    xp = array_module(real[0])
-    inputs = [immutable(concatenate([r, f])) for r, f in zip(real, fake, strict=True)]
+    inputs = [immutable(concatenate([r, f])) for r, f in zip(real, fake)]
     with joined(2):
         logits = discriminator(*inputs)
-    is_real = xp.arange(2 * n) < n
     if kind == "roth":
+        is_real = array_module(real[0]).arange(2 * n) < n
         # two means over n, not one over 2n
         penalty = 2.0 * roth_penalty(logits, inputs, is_real)
     elif kind == "unweighted":
@@ -166,22 +171,21 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
 def _wgan_penalty(discriminator, real, fake, rng):
     if not isinstance(rng, Generator):
-        raise ValueError(
-            "penalty: wgan-gp draws points between real and fake: give rng, a Generator, not "
-            f"{rng!r:.80}")
+        raise ValueError("penalty: wgan-gp draws points between real and fake: give rng, a "
+                         f"Generator, not {rng!r:.80}")
     t = rows(rng.random, (len(real[0]),))
-    between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f)) for r,
-               f in zip(real, fake, strict=True)]
+    between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f))
+               for r, f in zip(real, fake)]
     norms = squared_gradient_norms(discriminator(*between), between)
     return mean(square(sqrt(norms + 1e-12) - 1.0))      # the root stays away from 0
 
 
+@checked(gamma=checks.real(0), progress=number_or_array, final=checks.real(0))
 def annealed(gamma, progress, final=0.01, dtype=np.float32):
     """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al.
     2017); a float, or an array of no axes and of ``dtype`` where ``progress`` is an array (1,) on
     the device."""
-    number("gamma", gamma, 0), number("final", final, 0)
-    if hasattr(progress, "shape") and progress.shape == (1,):
-        return (gamma * final ** array_module(
-            progress).clip(progress, 0, 1)).astype(dtype).reshape(())
-    return float(gamma * final ** float(np.clip(number("progress", progress), 0, 1)))
+    if getattr(progress, "shape", ()):
+        strength = gamma * final ** array_module(progress).clip(progress, 0, 1)
+        return strength.astype(dtype).reshape(())
+    return float(gamma * final ** float(np.clip(progress, 0, 1)))

@@ -5,8 +5,8 @@
 
 A *rule* is a function ``rule(name, value)`` that raises TypeError or ValueError with one sentence:
 the argument, what was expected and what came. It returns the value, so it can be called by itself,
-too: ``integer(1)("n", n)``. What arguments have to be to one another is a *relation*,
-``relation(name, **arguments)``, given to ``checked`` before the rules.
+too: ``integer(1)("n", n)``. What arguments have to be to one another, or to their object, is a
+*relation*, ``relation(name, **arguments)``, given to ``checked`` before the rules.
 """
 
 import functools
@@ -23,24 +23,32 @@ def checked(*relations, **rules):
     """A decorator: each rule is applied to the argument of its name where that is given (defaults
     are trusted), then each relation to all arguments.
 
-    The sentence begins with the name of the function, or of the class where it is a constructor.
+    A dict among the relations holds rules for several functions: those apply for whose names the
+    function has arguments. The sentence begins with the name of the function, or of the class where
+    it is a constructor.
     """
     def decorate(function):
         signature = inspect.signature(function)
-        names = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        known = signature.parameters
+        names = [p.name for p in known.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        if not rules.keys() <= known.keys():
+            raise TypeError(f"{function.__qualname__} has no {set(rules) - set(known)}")
+        shared = [some for some in relations if isinstance(some, dict)]
+        applied = {n: rule for some in shared for n, rule in some.items() if n in known} | rules
+        between = [some for some in relations if not isinstance(some, dict)]
         where = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
 
         @functools.wraps(function)
         def call(*args, **kwargs):
             given = dict(zip(names, args))
             given.update(kwargs)
-            for name, rule in rules.items():
+            for name, rule in applied.items():
                 if name in given:
                     rule(f"{where}: {name}", given[name])
-            if relations:
+            if between:
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
-                for relation in relations:
+                for relation in between:
                     relation(where, **bound.arguments)
             return function(*args, **kwargs)
 
@@ -75,7 +83,8 @@ def real(low=-math.inf, high=math.inf):
             raise TypeError(f"{name}: expected a number, got {value!r:.80}")
         if not (low <= value <= high and abs(value) < math.inf):
             least = f" of at least {low:g}" if low > -math.inf else ""
-            wanted = f"a number in [{low:g}, {high:g}]" if high < math.inf else f"a finite number{least}"
+            wanted = (f"a number in [{low:g}, {high:g}]" if high < math.inf
+                      else f"a finite number{least}")
             raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
         return value
 
@@ -86,9 +95,9 @@ def between(low, high, closed=""):
     """A number in (low, high); ``closed``: "[" or "]" where one of the bounds belongs to it."""
     def rule(name, value):
         real()(name, value)
-        if not (low < value < high or "[" in closed and value == low or "]" in closed and value
-                == high):
-            left, right = "[" if "[" in closed else "(", "]" if "]" in closed else ")"
+        left, right = "[" if "[" in closed else "(", "]" if "]" in closed else ")"
+        if not (low < value < high or value == low and left == "["
+                or value == high and right == "]"):
             raise ValueError(
                 f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r:.80}")
         return value
@@ -103,11 +112,19 @@ def positive(name, value):
     return real()(name, value)
 
 
+def number_or_array(name, value):
+    """A finite number, or an array (1,), which is not looked into: the host would wait for the
+    device."""
+    return value if getattr(value, "shape", None) == (1,) else real()(name, value)
+
+
 def one_of(*texts):
     """One of the texts."""
     def rule(name, value):
         if not isinstance(value, str) or value not in texts:
-            raise ValueError(f"{name}: expected one of {', '.join(texts)}, got {value!r:.80}")
+            wanted = " or ".join(f'"{text}"' for text in texts) if len(texts) < 3 else (
+                f"one of {', '.join(texts)}")
+            raise ValueError(f"{name}: expected {wanted}, got {value!r:.80}")
         return value
 
     return rule
@@ -136,11 +153,12 @@ def optional(rule):
     return lambda name, value: None if value is None else rule(name, value)
 
 
-def several(rule, least=1):
-    """A list or tuple of at least ``least`` things that ``rule`` allows."""
+def several(rule, least=1, what=""):
+    """A list or tuple of at least ``least`` things that ``rule`` allows; ``what``: their name."""
     def every(name, values):
         if not isinstance(values, (list, tuple)) or len(values) < least:
-            raise TypeError(f"{name}: expected a list of at least {least}, got {values!r:.80}")
+            wanted = f"a list of at least {'one' if least == 1 else least} {what}".rstrip()
+            raise TypeError(f"{name}: expected {wanted}, got {values!r:.80}")
         for k, value in enumerate(values):
             rule(f"{name}[{k}]", value)
         return values
@@ -154,8 +172,8 @@ def real_array(axes=None, least=0):
     def rule(name, x):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
         if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
-            came = f"dtype {x.dtype}" if hasattr(
-                x, "dtype") and not hasattr(x, "detach") else type(x).__name__
+            array = hasattr(x, "dtype") and not hasattr(x, "detach")
+            came = f"dtype {x.dtype}" if array else type(x).__name__
             raise TypeError(f"{name}: expected an array of real numbers, got {came}")
         if axes is not None and len(x.shape) != axes.count(",") + 1:
             raise ValueError(f"{name}: expected shape ({axes}), got {x.shape}")
@@ -172,8 +190,8 @@ def finite_array(axes=None, least=0):
     def rule(name, x):
         real_array(axes, least)(name, x)
         # NaN is the least and the largest of everything; and neither makes a second array.
-        if x.dtype.kind == "f" and x.size and not (math.isfinite(x.min())
-                                                   and math.isfinite(x.max())):
+        if x.dtype.kind == "f" and x.size and not (
+                math.isfinite(x.min()) and math.isfinite(x.max())):
             raise ValueError(
                 f"{name}: expected finite numbers, got NaN or infinity in an array of shape "
                 f"{x.shape}")
@@ -182,14 +200,14 @@ def finite_array(axes=None, least=0):
     return rule
 
 
-def channels_last_array(axes, least=1):
+def channels_last_array(axes=None, least=1):
     """Images (..., h, w, c): no axes that look like (..., c, h, w) or, of clips, like (n, h, w, c,
     t)."""
     def rule(name, x):
         shape = real_array(axes, least)(name, x).shape
         first = shape[-3] in (1, 3) and min(shape[-2:]) > 4
-        before_time = len(shape) == 5 and shape[-2] in (1,
-                                                        3) and shape[-1] > 3 and min(shape[1:3]) > 4
+        before_time = (len(shape) == 5 and shape[-2] in (1, 3) and shape[-1] > 3
+                       and min(shape[1:3]) > 4)
         if first or before_time:
             order = "(..., c, h, w)" if first else "(n, h, w, c, t)"
             raise ValueError(
@@ -198,6 +216,40 @@ def channels_last_array(axes, least=1):
         return x
 
     return rule
+
+
+def shaped(argument, *axes, what=""):
+    """A relation: the argument is an array of real numbers with these axes, ``what`` in one word.
+
+    An axis is a letter (any length of at least 1), the name of an attribute of the object, "*name"
+    for one that is a tuple of lengths, or, at the end, "..." for at least one further axis.
+    """
+    def relation(name, **arguments):
+        wanted = []
+        for axis in axes:
+            if len(axis) == 1 or axis == "...":
+                wanted.append(axis)
+            else:
+                found = functools.reduce(getattr, axis.lstrip("*").split("."), arguments["self"])
+                wanted += found if axis[0] == "*" else [found]
+        shape = real_array(least=1)(f"{name}: {argument}", arguments[argument]).shape
+        fits = len(shape) >= len(wanted) if wanted[-1] == "..." else len(shape) == len(wanted)
+        if not fits or any(w != length for w, length in zip(wanted, shape) if isinstance(w, int)):
+            expected = f"{what} ({', '.join(map(str, wanted))})".lstrip()
+            raise ValueError(f"{name}: {argument}: expected {expected}, got shape {shape}")
+
+    return relation
+
+
+def same_shape(*names):
+    """A relation: these arguments are arrays or Tensors of one shape."""
+    def relation(name, **arguments):
+        shapes = [tuple(arguments[n].shape) for n in names]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"{name}: {', '.join(names)}: expected one shape, got "
+                             f"{' and '.join(map(str, shapes))}")
+
+    return relation
 
 
 # TODO the imperative forms, until every room declares its checks

@@ -6,6 +6,7 @@ where *new* arrays (parameters, noise, batches) are made.
 
 import ctypes
 import sys
+from functools import cache
 
 import numpy as np
 
@@ -27,37 +28,31 @@ def use(device="auto"):
     Raises ValueError for another name, RuntimeError when "cuda" is asked for and cannot be had.
     """
     global _module
-    if device == "cpu":
-        _module = np
-        _keep_freed_memory()
-    elif device == "cuda":
-        _module = load_cupy()
-    elif device == "auto":
+    if device not in ("cpu", "cuda", "auto"):
+        raise ValueError(f'device: expected "cpu", "cuda" or "auto", got {device!r}')
+    if device != "cpu":
         try:
             _module = load_cupy()
+            return "cuda"
         except RuntimeError as error:
+            if device == "cuda":
+                raise
             _say_once(f"ldf_np runs on NumPy: {error}")
-            return use("cpu")
-    else:
-        raise ValueError(f'device: expected "cpu", "cuda" or "auto", got {device!r}')
-    return "cpu" if _module is np else "cuda"
+    _module = np
+    _keep_freed_memory()
+    return "cpu"
 
 
-_said = set()
-
-
+@cache
 def _say_once(sentence):
-    if sentence not in _said:
-        _said.add(sentence)
-        print(sentence, file=sys.stderr)
+    print(sentence, file=sys.stderr)
 
 
 def _keep_freed_memory():
     """Have glibc keep freed memory for the next array, where it is glibc.
 
     By default it hands large arrays back to the system at once, and taking them again costs a page
-    fault for every 4 kB: measured at a third to a half of a training step. No effect elsewhere; set
-    once for the process.
+    fault for every 4 kB. No effect elsewhere; set once for the process.
     """
     # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
     trim_threshold, mmap_threshold = -1, -3
@@ -90,8 +85,7 @@ def device():
 def asarray(array, dtype=None):
     """``array`` on the current device; no copy where it is there already in that dtype."""
     module = xp()
-    if module is np and not isinstance(array,
-                                       np.ndarray) and type(array).__module__.startswith("cupy"):
+    if module is np and type(array).__module__.startswith("cupy"):
         array = array.get()
     return module.asarray(array, dtype=dtype)
 
@@ -103,8 +97,8 @@ def to_numpy(array):
 
 
 def concatenate(parts, axis=0):
-    """Arrays joined along an axis. On a device piece by piece: CuPy's own function reads a list of
-    addresses from the host, which a captured CUDA graph may not."""
+    """Arrays joined along an axis. On a device one after another: CuPy's own function reads a list
+    of addresses from the host, which a captured CUDA graph may not."""
     module = array_module(parts[0])
     if module is np:
         return np.concatenate(parts, axis=axis)
@@ -112,7 +106,6 @@ def concatenate(parts, axis=0):
     shape[axis] = sum(part.shape[axis] for part in parts)
     out = module.empty(shape, module.result_type(*parts))
     for part in parts:
-        place = [slice(None)] * out.ndim
-        place[axis], end = slice(end, end + part.shape[axis]), end + part.shape[axis]
-        out[tuple(place)] = part
+        start, end = end, end + part.shape[axis]
+        module.moveaxis(out, axis, 0)[start:end] = module.moveaxis(part, axis, 0)
     return out

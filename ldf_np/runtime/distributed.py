@@ -1,13 +1,13 @@
 """Several processes that train one model as one process would: MPI, which mpirun starts, behind a
 small class.
 
-Every process (a *rank*) holds the same weights and takes its share of the rows of each batch. What
+Every process (a *rank*) holds the same weights and takes a shard of the rows of each batch. What
 couples the rows is summed over the ranks: gradients, the statistics of batch normalisation, losses.
 Random numbers are drawn for all rows by every rank, and each takes its own, so that the result does
 not depend on the number of ranks but for rounding. (There is one exception: dropout in JointGAN's
 discriminator of single frames, which come in another order.)
 
-Nothing here is imported, waited for or changed until ``start`` is called in a process that mpirun
+MPI is not imported, and nothing is waited for, until ``start`` is called in a process that mpirun
 has started.
 """
 
@@ -109,17 +109,25 @@ class MPIWorld(World):
             host = np.ascontiguousarray(to_numpy(array))
             total = np.empty_like(host)
             self._comm.Allreduce(host, total, MPI.SUM)
-            return total.reshape(array.shape) if array_module(array) is np else asarray(
-                total.reshape(array.shape))
+            total = total.reshape(array.shape)
+            return total if array_module(array) is np else asarray(total)
 
     def _communicator(self):
-        """NCCL's communicator, made at the first call; False where a rank has no CUDA device to
-        itself, for which NCCL has no use: then sums go through the host. (Written after CuPy's
-        documentation; it has not run on several GPUs.)"""
+        """CuPy's communicator over NCCL, made at the first call; False where ranks share a device
+        or CuPy has no NCCL: then sums go through the host.
+
+        The ranks find one another at an address of their own, not over MPI, which CuPy only uses
+        for all processes that mpirun has started. Where they are on several machines, the name of
+        rank 0's has to be known to the others. Written after the source of CuPy 14; the tests run
+        it with a stand-in for CuPy, and it has not run on several GPUs.
+        """
         if self._nccl is None:
-            alone = not self.any(not cuda.nccl_usable())
-            key = self.from_first(lambda: cuda.nccl_key() if alone else None)
-            self._nccl = cuda.nccl_communicator(self.size, key, self.rank) if alone else False
+            devices = self._comm.allgather(cuda.nccl_device())
+            self._nccl = None not in devices and len(set(devices)) == self.size
+            if self._nccl:
+                local = len({machine for machine, _ in devices}) == 1
+                host, port = self.from_first(lambda: _free_address(local))
+                self._nccl = cuda.nccl_communicator(self.size, self.rank, host, port)
         return self._nccl
 
     def gather(self, array, what="codes"):
@@ -160,6 +168,14 @@ class MPIWorld(World):
         self._comm.Abort(1)
 
 
+def _free_address(local):
+    """(host, port) of this machine, or of its own network alone, at which nobody listens."""
+    host = "127.0.0.1" if local else socket.gethostbyname(socket.gethostname())
+    with socket.socket() as listener:
+        listener.bind((host, 0))
+        return host, listener.getsockname()[1]
+
+
 def _bytes(count):
     """A type of MPI's for rows of ``count`` bytes, so that as many rows can be sent as an int can
     count."""
@@ -195,10 +211,8 @@ def start():
         try:
             from mpi4py import MPI
         except ImportError as error:
-            raise ImportError(
-                f'{launched()} processes were started, which need mpi4py ({error}): pip install '
-                '"ldf_np[mpi]"'
-                              ) from error
+            raise ImportError(f"{launched()} processes were started, which need mpi4py ({error}): "
+                              'pip install "ldf_np[mpi]"') from error
         enter(MPIWorld(MPI.COMM_WORLD))
 
         def ended(kind, error, trace):

@@ -11,8 +11,12 @@ import math
 import numpy as np
 
 from ..kernels import random as kernel
-from .checks import check_size, is_whole, whole
+from .checks import check_size, checked, integer, is_whole
 from .device import asarray, on_device, xp
+
+# what the state of a numpy.random.Philox consists of: arrays and their lengths, and numbers
+_WORDS = {"counter": 4, "key": 2, "buffer": 4}
+_NUMBERS = ("buffer_pos", "has_uint32", "uinteger")
 
 
 class Generator:
@@ -25,55 +29,58 @@ class Generator:
     """
 
     def __init__(self, seed=0):
-        if not isinstance(seed, np.random.SeedSequence) and (not is_whole(seed) or seed < 0):
-            raise ValueError(f"seed: expected a non-negative integer, got {seed!r:.80}")
-        self._sequence = seed if isinstance(seed,
-                                            np.random.SeedSequence) else np.random.SeedSequence(int(
-                                                seed))
-        self._generator = np.random.Generator(np.random.Philox(self._sequence))
+        if not isinstance(seed, np.random.SeedSequence):
+            if not is_whole(seed) or seed < 0:
+                raise ValueError(f"seed: expected a non-negative integer, got {seed!r:.80}")
+            seed = np.random.SeedSequence(int(seed))
+        self._sequence, self._generator = seed, np.random.Generator(np.random.Philox(seed))
         # the device's state, and the host's state that it agrees with
         self._device, self._pushed = None, None
         self.drawn = None       # while a step is captured: the (count, dtype) of each draw in it
 
+    @checked(count=integer(0, 2 ** 20))
     def spawn(self, count):
         """``count`` independent generators, each with a stream of its own (as NumPy's
         ``spawn``)."""
-        return [Generator(
-            sequence) for sequence in self._sequence.spawn(whole("count", count, 0, 2 ** 20))]
+        return [Generator(sequence) for sequence in self._sequence.spawn(count)]
 
     def standard_normal(self, size=None, dtype=np.float32):
         """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
-        count = _count(size, dtype)
+        shape = _shape(size, dtype)
         if on_device():
-            return self._draw("normal", count, dtype).reshape(_shape(size))
+            return self._draw("normal", shape, dtype)
+        count = math.prod(shape)
         drawn = kernel.box_muller(self._generator.random(count + count % 2, dtype))
-        return asarray(drawn[:count].reshape(_shape(size)))
+        return asarray(drawn[:count].reshape(shape))
 
     def random(self, size=None, dtype=np.float32):
         """Uniform draws from [0, 1)."""
+        shape = _shape(size, dtype)
         if on_device():
-            return self._draw("uniform", _count(size, dtype), dtype).reshape(_shape(size))
-        _count(size, dtype)
-        return asarray(self._generator.random(_shape(size), dtype))
+            return self._draw("uniform", shape, dtype)
+        return asarray(self._generator.random(shape, dtype))
 
+    @checked(low=integer(-2 ** 63))
     def integers(self, low, high, size=None):
         """Uniform integers from [low, high), as a NumPy array: they index data on the host."""
-        _count(size), whole("low", low, -2 ** 63), whole("high", high, low + 1)
+        integer(low + 1)("high", high)
+        _shape(size)
         return self._generator.integers(low, high, size)
 
+    @checked(n=integer(0, 2 ** 62))
     def permutation(self, n):
         """The integers 0 ... n-1 in random order, as a NumPy array."""
-        return self._generator.permutation(whole("n", n, 0, 2 ** 62))
+        return self._generator.permutation(n)
 
-    def _draw(self, kind, count, dtype):
-        dtype = np.dtype(dtype)
+    def _draw(self, kind, shape, dtype):
+        count, dtype = math.prod(shape), np.dtype(dtype)
         self.push()
         out = kernel.launch_draws(kind, self._device, count, xp().empty(0, dtype))
         draws = count + count % 2 if kind == "normal" else count
         self.follow([(draws, dtype)])
         if self.drawn is not None:
             self.drawn.append((draws, dtype))
-        return out
+        return out.reshape(shape)
 
     def push(self):
         """Bring the device's counter up to the host's, where the host has drawn by itself since (a
@@ -106,46 +113,37 @@ class Generator:
         """The whole state as a dict of plain integers and lists; assign it to go back to that
         point."""
         state = self._generator.bit_generator.state
-        return {"counter": [int(i) for i in state["state"]["counter"]],
-                "key": [int(i) for i in state["state"]["key"]],
-                "buffer": [int(i) for i in state["buffer"]],
-                "buffer_pos": int(state["buffer_pos"]),
-                "has_uint32": int(state["has_uint32"]), "uinteger": int(state["uinteger"])}
+        words = state["state"] | {"buffer": state["buffer"]}
+        return {name: words[name].tolist() for name in _WORDS} | {
+            name: int(state[name]) for name in _NUMBERS}
 
     @state.setter
     def state(self, state):
         try:
-            arrays = {name: np.array(state[name], np.uint64).reshape(length)
-                      for name, length in (("counter", 4), ("key", 2), ("buffer", 4))}
+            words = {name: np.array(state[name], np.uint64).reshape(length)
+                     for name, length in _WORDS.items()}
             self._generator.bit_generator.state = {
-                "bit_generator": "Philox", "state":
-                {"counter": arrays["counter"], "key": arrays["key"]}, "buffer": arrays["buffer"],
-                "buffer_pos": state["buffer_pos"], "has_uint32": state["has_uint32"],
-                "uinteger": state["uinteger"]}
+                "bit_generator": "Philox", "state": words, "buffer": words["buffer"],
+                **{name: state[name] for name in _NUMBERS}}
         except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
-            raise ValueError(
-                f"state: expected what Generator.state gave, got {state!r:.80} ({error})") from error
+            raise ValueError(f"state: expected what Generator.state gave, got {state!r:.80} "
+                             f"({error})") from error
 
 
-def _shape(size):
-    """A size (None, an int or a tuple) as a shape."""
-    shape = () if size is None else tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    if not all(map(is_whole, shape)):
-        raise TypeError(f"size: expected a whole number, several of them or None, got {size!r:.80}")
-    if shape and min(shape) < 0:
-        raise ValueError(f"size: expected lengths of at least 0, got {shape}")
-    return shape
-
-
-def _count(size, dtype=np.float32):
-    """How many numbers are drawn; TypeError for a dtype in which none are."""
+def _shape(size, dtype=np.float32):
+    """A size (None, an int or a tuple) as a shape; TypeError for a dtype in which nothing is
+    drawn."""
     try:
         known = np.dtype(dtype) in (np.float32, np.float64)
     except TypeError:
         known = False
     if not known:
         raise TypeError(f"dtype: expected float32 or float64, got {dtype!r:.80}")
-    count = math.prod(shape := _shape(size))
-    if count > 2 ** 28:         # below a gigabyte nothing needs to be looked up
+    shape = () if size is None else tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    if not all(map(is_whole, shape)):
+        raise TypeError(f"size: expected a whole number, several of them or None, got {size!r:.80}")
+    if shape and min(shape) < 0:
+        raise ValueError(f"size: expected lengths of at least 0, got {shape}")
+    if math.prod(shape) > 2 ** 28:          # below a gigabyte nothing needs to be looked up
         check_size("size", shape)
-    return count
+    return shape

@@ -6,10 +6,27 @@ import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
 from ..data.clips import to_float
-from ..runtime.checks import finite, numbers, whole
+from ..runtime.checks import checked, finite_array, integer
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
 from ..runtime.threads import side_by_side
+
+
+def _trainable(name, data):
+    """A rule: finite float32, or uint8 images."""
+    if finite_array(least=1)(name, data).dtype not in (np.uint8, np.float32):
+        raise ValueError(f"{name}: expected float32, or uint8 images, got {data.dtype}")
+
+
+def _batch_size(name, value):
+    """A rule: a whole number, under the name that a user gave it."""
+    integer(-math.inf)("batch_size", value)
+
+
+def _fits(name, data, size, **others):
+    if not 2 <= size <= len(data):
+        raise ValueError(f"{name}: batch_size: expected 2 to {len(data)} (the number of samples), "
+                         f"got {size}")
 
 
 class Batches:
@@ -22,20 +39,15 @@ class Batches:
     data : array (N, ...)
         float32, or uint8 images, which become float32 in [-1, 1] a batch at a time.
     size : int
-        Rows in a batch, at most N. Where several ranks train, each takes its share of them.
+        Rows in a batch, at least 2 and at most N. Where several ranks train, each has a shard.
     rng : Generator
     """
 
+    @checked(_fits, data=_trainable, size=_batch_size)
     def __init__(self, data, size, rng):
-        if whole("batch_size", size, -math.inf) < 2 or len(numbers("data", data, least=1)) < size:
-            raise ValueError(
-                f"batch_size: expected 2 to {len(data)} (the number of samples), got {size}")
-        if data.dtype not in (np.uint8, np.float32):
-            raise ValueError(f"data: expected float32, or uint8 images, got {data.dtype}")
-        self.data, self.size, self.rng = finite("data", data), size, rng
+        self.data, self.size, self.rng = data, size, rng
         self._own = shard(size)
-        # taken: batches so far
-        self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0
+        self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0   # taken: batches so far
 
     def __next__(self):
         return self.take(self.indices())
@@ -52,6 +64,10 @@ class Batches:
         self.taken += 1
         return self.order[self.at - self.size:self.at]
 
+    def take(self, indices):
+        """These rows as float32 on the current device."""
+        return as_batch(self.data[indices])
+
     @property
     def state(self):
         """Where it stands; assign it to go back to that point. (``rng`` has a state of its own.)"""
@@ -61,24 +77,16 @@ class Batches:
     def state(self, state):
         self.order, self.at, self.taken = state["order"], state["at"], state["taken"]
 
-    def take(self, indices):
-        """These rows as float32 on the current device."""
-        return as_batch(self.data[indices])
-
 
 def as_batch(rows):
-    """Rows of data as float32 on the current device; uint8 is taken as images, [0, 255] to [-1,
-    1]."""
-    if rows.dtype == np.uint8:
-        rows = to_float(rows)
-    return asarray(rows, dtype=np.float32)
+    """Rows of data as float32 on the current device; uint8 images go from [0, 255] to [-1, 1]."""
+    return asarray(to_float(rows) if rows.dtype == np.uint8 else rows, dtype=np.float32)
 
 
+@checked(x=finite_array(least=1))
 def apply_batched(function, x, size=256):
     """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a
     time: a NumPy array."""
-    finite("x", numbers("x", x, least=1))
-
     def over(starts):
         with no_grad():
             return [to_numpy(function(Tensor(as_batch(x[k:k + size]))).data) for k in starts]

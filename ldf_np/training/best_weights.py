@@ -11,17 +11,17 @@ class BestWeights:
     """A callback that scores a model while it trains and keeps its best weights. Its own time does
     not count as training.
 
-    Where the budget is in steps it should look by steps, too: then nothing that it picks depends on
+    Where the budget is in steps it should look by steps, too. Then nothing that it picks depends on
     the clock.
 
     Parameters
     ----------
     model : Module with ``sample``; LDF is passed over until its whitening is there
-    score : callable, model -> number, the lower the better, or a tuple of it and others, which the
-        curve holds too. For a
-        fair pick it must not look at the test set.
-    times : sequence of float, how far the training is when to look, in ``unit``, "seconds" or
-        "steps"
+    score : callable, model -> number, the lower the better
+        Or a tuple of it and others, which the curve holds too. For a fair pick it must not look at
+        the test set.
+    times : sequence of float
+        How far the training is when to look, in ``unit``, "seconds" or "steps".
     """
 
     def __init__(self, model, score, times, unit="seconds"):
@@ -38,9 +38,8 @@ class BestWeights:
         value, *others = np.atleast_1d(self.score(self.model)).tolist()
         self.curve.append([elapsed, value, *others])
         if value < self.best:
-            self.best = value
-            self._weights = {name: np.array(to_numpy(a)) for name,
-                             a in self.model.state_dict().items()}
+            state = self.model.state_dict()
+            self.best, self._weights = value, {k: np.array(to_numpy(a)) for k, a in state.items()}
 
     @property
     def state(self):
@@ -50,10 +49,10 @@ class BestWeights:
 
     @state.setter
     def state(self, state):
-        self.times, self.curve, self.best = list(state["times"]), list(state["curve"]), state[
-            "least"]
-        self._weights = {name[len("best "):]: a for name,
-                         a in state.items() if name.startswith("best ")} or None
+        self.times, self.curve = list(state["times"]), list(state["curve"])
+        self.best = state["least"]
+        self._weights = {name.removeprefix("best "): array for name, array in state.items()
+                         if name.startswith("best ")} or None
 
     def finish(self, history):
         """Look once more, at the end, and give the model the best weights seen. Returns the curve,

@@ -1,10 +1,11 @@
 """Checkpoints: all that a training's next step depends on, in two files, from which it goes on bit
 for bit.
 
-    FOLDER/step-000000120.safetensors      the arrays: weights, running statistics, optimisers,
-    averages, data order, losses FOLDER/step-000000120.json             the rest, a description of
-    the model, and the checksum of the file above FOLDER/metrics.jsonl                   the losses,
-    to look at while it runs (records.py)
+    FOLDER/step-000000120.safetensors   the arrays: weights, running statistics, optimisers,
+                                        averages, data order, losses
+    FOLDER/step-000000120.json          the rest, a description of the model, and the checksum of
+                                        the file above
+    FOLDER/metrics.jsonl                the losses, to look at while it runs (log.py)
 
 The JSON is written last: with it the checkpoint exists. The two newest are kept, and where one is
 damaged the other serves. What has a state of its own says so: a property ``state``, a dict of
@@ -21,13 +22,15 @@ import numpy as np
 
 from ..nn.module import Module
 from ..nn.optim import Optimizer
-from ..runtime.checks import whole
+from ..runtime.checks import checked, integer, one_of, optional, real
 from ..runtime.distributed import world
 from ..runtime.files import checksum, load_tensors, replacing, save_tensors
 from .batches import Batches
 from .log import NAME, Records
 
-FORMAT = 1
+FORMAT = 2          # 1: of version 0.1, whose models had other names for their optimisers
+OLD_OPTIMIZERS = {"_maker": "generator_optimizer", "_autoencoder": "generator_optimizer",
+                  "_critic": "discriminator_optimizer", "_adam": "optimizer"}
 KEPT = 2            # checkpoints in a folder
 HALVINGS = 5        # of the learning rates, before a training that backs off gives up
 _OURS = ("step-", ".step-")         # a file being written begins with a dot
@@ -48,9 +51,8 @@ class Checkpoints:
     each : int, optional
         Besides, there is one after each so many steps.
     on_nan : "stop" raises an error; "back-off" goes back to the last checkpoint and halves the
-        learning rates, at most
-        HALVINGS times. (What it then learns depends on when checkpoints were written, so on the
-        clock.)
+        learning rates, at most HALVINGS times. (What it then learns depends on when checkpoints
+        were written, so on the clock.)
     settings : dict, optional
         Of plain values: what else the training depends on. A checkpoint with other settings is
         refused.
@@ -59,13 +61,8 @@ class Checkpoints:
         callback, say.
     """
 
+    @checked(every=real(0), each=optional(integer()), on_nan=one_of("stop", "back-off"))
     def __init__(self, folder, *, every=60.0, each=None, on_nan="stop", settings=None, also=None):
-        if not every >= 0:
-            raise ValueError(f"every: expected a non-negative number of seconds, got {every}")
-        if each is not None:
-            whole("each", each)
-        if on_nan not in ("stop", "back-off"):
-            raise ValueError(f'on_nan: expected "stop" or "back-off", got {on_nan!r}')
         self.folder, self.every, self.each, self.on_nan = os.fspath(folder), every, each, on_nan
         self.settings, self.also = json.loads(json.dumps(settings or {})), dict(also or {})
 
@@ -90,8 +87,8 @@ class Checkpoints:
                 writer.write(first=True)
             writer.start_log()
         except OSError as error:
-            raise OSError(
-                f"{self.folder}: checkpoints cannot be written there: {error.strerror or error}") from error
+            raise OSError(f"{self.folder}: checkpoints cannot be written there: "
+                          f"{error.strerror or error}") from error
         return writer
 
     def once(self, make, **state):
@@ -119,10 +116,9 @@ class CheckpointWriter:
     def __init__(self, checkpoints, state, history=None):
         self._of, self._history, self.log = checkpoints, history, None
         self._parts, self._models = _parts(state)
-        self._settings = checkpoints.settings | {name: f"{part.size} of {len(part.data)} samples"
-                                                 for name,
-                                                 part in self._parts.items()
-                                                 if isinstance(part, Batches)}
+        self._settings = checkpoints.settings | {
+            name: f"{part.size} of {len(part.data)} samples"
+            for name, part in self._parts.items() if isinstance(part, Batches)}
         self._written = self._seconds = None        # the step and the time of the last checkpoint
 
     @property
@@ -154,27 +150,24 @@ class CheckpointWriter:
         except OSError as error:
             if first:
                 raise
-            warnings.warn(
-                f"{self._of.folder}: the checkpoint of step {self._step} cannot be written: "
-                f"{error.strerror or error}"
-                          f"; the training goes on, and that of step {self._written} stays",
-                          RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{self._of.folder}: the checkpoint of step {self._step} cannot be "
+                          f"written: {error.strerror or error}; the training goes on, and that of "
+                          f"step {self._written} stays", RuntimeWarning, stacklevel=2)
         self._seconds = self._history.spent if self._history else 0.0
 
     def _write(self):
         arrays, plain = self._state()
         path = self._path(self._step)
-        found = {"format": FORMAT, "step": self._step, "settings": self._settings, "model":
-                 self._description(arrays), "plain": plain, "tensors":
-                 save_tensors(f"{path}.safetensors", arrays)}
+        found = {"format": FORMAT, "step": self._step, "settings": self._settings,
+                 "model": self._description(arrays), "plain": plain,
+                 "tensors": save_tensors(f"{path}.safetensors", arrays)}
         with replacing(f"{path}.json") as temporary, open(temporary, "w", encoding="utf-8") as file:
             json.dump(found | {"checksum": _signature(found)}, file)
         stay = {f"{os.path.basename(self._path(step))}.{end}"
                 for step in [s for s in self._steps() if s <= self._step][:KEPT]
                 for end in ("json", "safetensors")}
         for name in os.listdir(self._of.folder):
-            # older, damaged, or left by one that was killed
-            if name.startswith(_OURS) and name not in stay:
+            if name.startswith(_OURS) and name not in stay:     # older, damaged, or half-written
                 os.unlink(os.path.join(self._of.folder, name))
 
     def restore(self):
@@ -184,9 +177,10 @@ class CheckpointWriter:
             return False
         step, plain, arrays = newest
         for name, part in self._parts.items():
-            part.state = plain.get(name, {}) | {
-                key[len(name) + 1:]: array for key,
-                array in arrays.items() if key.startswith(f"{name}/")}
+            own = f"{name}/"
+            part.state = plain.get(name, {}) | {key.removeprefix(own): array
+                                                for key, array in arrays.items()
+                                                if key.startswith(own)}
         self._written, self._seconds = step, self._history.spent if self._history else 0.0
         return True
 
@@ -203,17 +197,13 @@ class CheckpointWriter:
             self._check(step, found, arrays)
             if damaged:
                 newest, error = damaged[0]
-                warnings.warn(
-                    f"{self._of.folder}: the training goes on from step {step}, and "
-                    f"{newest - step} steps are lost, "
-                              f"for the checkpoint of step {newest} cannot be used: {error}",
-                              RuntimeWarning, stacklevel=6)
+                warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and "
+                              f"{newest - step} steps are lost, for the checkpoint of step "
+                              f"{newest} cannot be used: {error}", RuntimeWarning, stacklevel=6)
             return step, found["plain"], arrays
         if damaged:
-            raise ValueError(
-                f"{self._of.folder}: none of its checkpoints can be used: {damaged[0][1]}; remove "
-                "the folder to "
-                             "begin anew")
+            raise ValueError(f"{self._of.folder}: none of its checkpoints can be used: "
+                             f"{damaged[0][1]}; remove the folder to begin anew")
         return None
 
     def back_off(self, wrong):
@@ -227,10 +217,8 @@ class CheckpointWriter:
         for optimizer, scale in zip(optimizers, scales):
             optimizer.scale[...] = scale
         self.start_log()
-        warnings.warn(
-            f"{wrong}; the training goes back to step {self._step}, with the learning rates times "
-            f"{scales[0]:g}",
-                      RuntimeWarning, stacklevel=3)
+        warnings.warn(f"{wrong}; the training goes back to step {self._step}, with the learning "
+                      f"rates times {scales[0]:g}", RuntimeWarning, stacklevel=3)
         return True
 
     def _path(self, step):
@@ -255,11 +243,11 @@ class CheckpointWriter:
     def _description(self, arrays):
         """{name: class, or dtype and shape} of all modules and of the arrays in them and their
         optimisers."""
-        classes = {f"{root}.{name}".rstrip("."): type(module).__name__ for root,
-                   model in self._models.items()
+        classes = {f"{root}.{name}".rstrip("."): type(module).__name__
+                   for root, model in self._models.items()
                    for name, module in model.named_modules()}
-        return classes | {name: f"{array.dtype} {list(array.shape)}" for name,
-                          array in arrays.items()
+        return classes | {name: f"{array.dtype} {list(array.shape)}"
+                          for name, array in arrays.items()
                           if name.startswith(tuple(self._models))}
 
     def _read(self, step):
@@ -267,28 +255,38 @@ class CheckpointWriter:
             found = json.load(file)
         signature = found.pop("checksum")
         if signature != _signature(found):
-            raise ValueError(
-                f"{file.name}: its text is not what was written: it is damaged or was altered")
-        if found["format"] != FORMAT:
+            raise ValueError(f"{file.name}: its text is not what was written: it is damaged or was "
+                             "altered")
+        if found["format"] not in (1, FORMAT):
             return found, {}
-        return found, load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
+        arrays = load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
+        return (found, arrays) if found["format"] == FORMAT else _from_format_1(found, arrays)
 
     def _check(self, step, found, arrays):
         """Raise ValueError where a whole checkpoint is of another format, training or model."""
         where = f"{self._path(step)}.json"
         if found["format"] != FORMAT:
-            raise ValueError(
-                f"{where}: expected format {FORMAT}, got {found['format']!r}: another version of "
-                "ldf_np wrote it")
+            raise ValueError(f"{where}: expected format {FORMAT}, got {found['format']!r}: another "
+                             "version of ldf_np wrote it")
         for what, old, new in (("training", found["settings"], self._settings),
                                ("model", found["model"], self._description(self._state()[0]))):
             for key in [*new, *old]:
                 if old.get(key) != new.get(key):
-                    raise ValueError(
-                        f"{where}: a checkpoint of another {what}: {key} was "
-                        f"{old.get(key, 'not there')}, and is "
+                    raise ValueError(f"{where}: a checkpoint of another {what}: {key} was "
+                                     f"{old.get(key, 'not there')}, and is "
                                      f"{new.get(key, 'not there')} here; remove the folder, or use "
                                      "another, to begin anew")
+
+
+def _from_format_1(found, arrays):
+    """A checkpoint of version 0.1 with the names that optimisers have now."""
+    def renamed(items):
+        return {".".join(f"{OLD_OPTIMIZERS.get(part, part)}{slash}{rest}" for part, slash, rest in (
+            part.partition("/") for part in name.split("."))): value
+                for name, value in items.items()}
+
+    return found | {"format": FORMAT, "model": renamed(found["model"]),
+                    "plain": renamed(found["plain"])}, renamed(arrays)
 
 
 class _Weights:

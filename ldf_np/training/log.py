@@ -15,8 +15,8 @@ NAME = "metrics.jsonl"
 
 
 class Records:
-    """A log of a History: {"step": n, "seconds": s, "losses": {name: mean over the last EVERY
-    steps}} in a line.
+    """A log of a History, a line for each EVERY steps: {"step": n, "seconds": s, "losses": {name:
+    mean over those steps}}.
 
     What the history holds is written at once, whatever the file held, so that a training that goes
     on has each record once.
@@ -36,14 +36,12 @@ class Records:
                 file.write(self._line(self._history.steps))
         except OSError as error:
             self._ended = True          # a record after half a record could not be read
-            warnings.warn(
-                f"{self._path}: the log of the losses ends here: {error.strerror or error}",
-                RuntimeWarning,
-                          stacklevel=3)
+            warnings.warn(f"{self._path}: the log of the losses ends here: "
+                          f"{error.strerror or error}", RuntimeWarning, stacklevel=3)
 
     def _line(self, step):
-        losses = {name: float(np.mean(values[step - EVERY:step])) for name,
-                  values in self._history.losses.items()}
+        losses = {name: float(np.mean(values[step - EVERY:step]))
+                  for name, values in self._history.losses.items()}
         return json.dumps({"step": step, "seconds": round(self._history.seconds[step - 1], 3),
                            "losses": losses}) + "\n"
 
@@ -64,6 +62,6 @@ def read_records(path):
             for name, value in record["losses"].items():
                 found.losses.setdefault(name, []).append(float(value))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{os.fspath(path)}: line {number}: expected a record of losses, got {line[:60]!r}") from error
+            raise ValueError(f"{os.fspath(path)}: line {number}: expected a record of losses, got "
+                             f"{line[:60]!r}") from error
     return found

@@ -1,5 +1,4 @@
-"""The training loop: batches, a budget in steps or minutes, a progress bar, and a calm stop on
-Ctrl-C."""
+"""The training loop: steps until a budget is spent, a progress bar, and a calm stop on Ctrl-C."""
 
 import math
 import signal
@@ -10,18 +9,21 @@ from contextlib import contextmanager
 import numpy as np
 from tqdm import tqdm
 
-from ..runtime.checks import positive, whole
+from ..runtime.checks import checked, function, integer, optional, positive
 from ..runtime.distributed import world
 
 
 class History:
-    """What a training run did: ``losses`` {name: one number a step}, ``seconds`` since its start at
-    each step, whether it was ``interrupted``, and {"seconds", "steps"} of the same model's training
-    ``before`` it (the levels below, say)."""
+    """What a training did.
+
+    ``losses`` {name: one number a step}; ``seconds`` since its start, at each step; whether it was
+    ``interrupted``; and {"seconds", "steps"} of the same model's training ``before`` it (that of
+    the levels below, say).
+    """
 
     def __init__(self):
-        self.losses, self.seconds, self.interrupted, self.before = {}, [], False, {
-            "seconds": 0.0, "steps": 0}
+        self.losses, self.seconds, self.interrupted = {}, [], False
+        self.before = {"seconds": 0.0, "steps": 0}
 
     @property
     def steps(self):
@@ -33,20 +35,20 @@ class History:
         return self.seconds[-1] if self.seconds else 0.0
 
     def passed(self, unit):
-        """"seconds" or "steps" of the model's training so far, those ``before`` this one too."""
+        """"seconds" or "steps" of the model's training so far, with those ``before`` this one."""
         return self.before[unit] + {"seconds": self.spent, "steps": self.steps}[unit]
 
     @property
     def state(self):
         """The losses and seconds as arrays; assign it to go back to that point."""
-        return {"seconds": np.array(self.seconds)} | {f"loss {name}": np.array(v) for name,
-                                                      v in self.losses.items()}
+        losses = {f"loss {name}": np.array(values) for name, values in self.losses.items()}
+        return {"seconds": np.array(self.seconds)} | losses
 
     @state.setter
     def state(self, state):
         self.seconds = state["seconds"].tolist()
-        self.losses = {name[len("loss "):]: v.tolist() for name,
-                       v in state.items() if name != "seconds"}
+        self.losses = {name.removeprefix("loss "): values.tolist()
+                       for name, values in state.items() if name != "seconds"}
 
     def append(self, losses, seconds):
         for name, value in losses.items():
@@ -54,16 +56,29 @@ class History:
         self.seconds.append(seconds)
 
 
+def _some_budget(name, steps, minutes, **others):
+    if steps is None and minutes is None:
+        raise ValueError(f"{name}: steps, minutes: expected at least one of them as the budget of "
+                         "the training")
+
+
+def _checkpoints(name, value):
+    """A rule: Checkpoints, or what takes their place."""
+    if not hasattr(value, "begin"):
+        raise TypeError(f"{name}: expected a checkpoint.Checkpoints, got {value!r:.80}")
+
+
+@checked(_some_budget, steps=optional(integer()), minutes=optional(positive),
+         callback=optional(function), checkpoints=optional(_checkpoints))
 def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None,
           checkpoints=None, state=None):
-    """Call ``step(t)`` until the budget is spent; t in [0, 1] is the share of it that has been, for
-    annealing.
+    """Call ``step(t)`` until the budget is spent; t in [0, 1] is the progress, for annealing.
 
     Parameters
     ----------
     step : callable
-        Takes one training step and returns {name: loss}; or None where it took none, for the
-        training is to end as by Ctrl-C.
+        Takes one training step and returns {name: loss}. It returns None where it took none,
+        because the training is to end as by Ctrl-C.
     steps, minutes : the budget; at least one, and the first to run out ends the training.
     progress : bool
         Show a bar with the losses and the time left.
@@ -72,32 +87,21 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     checkpoints : checkpoint.Checkpoints, optional
         Where to keep the training's state, and from where to go on; the time that takes is not
         counted either. With a budget in steps, a training that goes on gives the same bits as one
-        that was never ended; with one in minutes the time spent counts, but the annealing follows
-        the clock, which never strikes twice alike.
+        that was never ended. With one in minutes the time spent counts, but the annealing follows
+        the clock, which is never the same twice.
     state : dict, for ``checkpoints``: {name: model, batches or whatever else has a ``state``}
 
     Returns
     -------
     History. Ctrl-C ends the training after its step, and everything that was learned is still
-    there; a second one ends it at once, within the step, and then the last checkpoint stays as it
-    was. SIGTERM is the same where a program takes it as Ctrl-C.
+    there. A second one ends it at once, within the step; then the last checkpoint stays as it was.
+    SIGTERM is the same where a program takes it as Ctrl-C.
 
     Raises
     ------
     ValueError for a missing or negative budget; FloatingPointError naming the step and the loss
     that is not finite.
     """
-    if steps is None and minutes is None:
-        raise ValueError(
-            "steps, minutes: expected at least one of them as the budget of the training")
-    if steps is not None:
-        whole("steps", steps)
-    if minutes is not None:
-        positive("minutes", minutes)
-    if checkpoints is not None and not hasattr(checkpoints, "begin"):
-        raise TypeError(f"checkpoints: expected a checkpoint.Checkpoints, got {checkpoints!r:.80}")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback: expected a function, got {callback!r:.80}")
     limit = math.inf if minutes is None else minutes * 60
     history, ranks = History(), world()
     writer = None if checkpoints is None else checkpoints.begin(history, **(state or {}))
@@ -119,7 +123,8 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                         break
                     _check_finite(losses)
                 except FloatingPointError as error:
-                    said = f"{label}: step {history.steps + 1}: {error}; a lower learning rate or a stronger penalty may help"
+                    said = (f"{label}: step {history.steps + 1}: {error}; a lower learning rate or "
+                            "a stronger penalty may help")
                     if writer is None or not writer.back_off(said):
                         raise FloatingPointError(said) from error
                     clock = Clock(history.spent)
@@ -152,8 +157,8 @@ def _check_finite(losses):
 
 
 class Clock:
-    """Seconds of training: ``spent`` before it was made, and those since then in which it was not
-    stopped."""
+    """Seconds of training: those ``spent`` before it was made, and those since then in which it was
+    not stopped."""
 
     def __init__(self, spent):
         self._start = time.perf_counter() - spent

@@ -119,20 +119,20 @@ def test_shapes_that_do_not_fit(x, w, message):
 
 
 def test_the_gradients_dtype_is_the_inputs():
-    x, w = Tensor(values(
-        9, 8, 8, 8, dtype=np.float32)), Tensor(values(3, 3, 8, 8, dtype=np.float32))
+    x = Tensor(values(9, 8, 8, 8, dtype=np.float32))
+    w = Tensor(values(3, 3, 8, 8, dtype=np.float32))
     y = ldf.conv2d(x, w, padding=1)
     gx, gw = grad(ldf.square(y).sum(), [x, w], create_graph=True)
-    assert {t.dtype for t in (y, gx, gw, *grad(gx.sum() + gw.sum(),
-                                               [x, w]))} == {np.dtype(np.float32)}
+    second = grad(gx.sum() + gw.sum(), [x, w])
+    assert {t.dtype for t in (y, gx, gw, *second)} == {np.dtype(np.float32)}
 
 
 def test_single_precision_is_close_to_double():
     """The fast float32 products (batch 8 and more, thick enough) through two orders of
     differentiation."""
     def second(dtype):
-        x, w = Tensor(
-            values(16, 8, 8, 8, dtype=dtype)), Tensor(values(4, 4, 8, 8, seed=1, dtype=dtype) / 8)
+        x = Tensor(values(16, 8, 8, 8, dtype=dtype))
+        w = Tensor(values(4, 4, 8, 8, seed=1, dtype=dtype) / 8)
         y = ldf.leaky_relu(ldf.conv2d(x, w, stride=2, padding=1))
         gx = grad(ldf.square(y).sum(), x, create_graph=True)
         return [y, gx, *grad(ldf.square(gx).sum(), [x, w])]

@@ -1,5 +1,5 @@
-"""The tape: what grad returns and refuses, dtypes, broadcasting, and graphs that reference counting
-alone frees."""
+"""The tape: what grad returns and refuses, dtypes, broadcasting, and graphs that are freed by
+reference counting alone."""
 
 import gc
 import threading
@@ -210,11 +210,11 @@ def un_broadcast(cotangent, shape):
 
 
 def check_broadcasting(function, slope_a, slope_b, shapes):
-    a, b = (values(*shape, seed=k) for k, shape in enumerate(ops.input_shapes))
-    v = values(*ops.result_shape, seed=2)
+    a, b = (values(*shape, seed=k) for k, shape in enumerate(shapes.input_shapes))
+    v = values(*shapes.result_shape, seed=2)
     ta, tb = Tensor(a), Tensor(b)
     y = function(ta, tb)
-    assert y.shape == ops.result_shape
+    assert y.shape == shapes.result_shape
     ga, gb = grad(y, [ta, tb], v)
     np.testing.assert_allclose(ga.data, un_broadcast(v * slope_a(a, b), a.shape), atol=1e-12)
     np.testing.assert_allclose(gb.data, un_broadcast(v * slope_b(a, b), b.shape), atol=1e-12)
@@ -294,8 +294,7 @@ def test_no_grad_and_enable_grad():
         assert grad(y, x, create_graph=True).node is not None           # what is asked for by name
     with pytest.raises(ZeroDivisionError), ldf.no_grad():
         raise ZeroDivisionError
-    # an error leaves the context too
-    assert (x * x).node is not None
+    assert (x * x).node is not None         # an error leaves the context too
 
 
 def test_no_grad_is_of_one_thread():

@@ -166,12 +166,13 @@ def test_gradients_to_the_third_order(name, function, expected, args):
 
 
 LINEAR = {"add", "astype", "broadcast_to", "concatenate", "getitem", "mean", "negative", "pad",
-          "reshape", "split",
-          "stack", "subtract", "sum", "sum_to", "swapaxes", "transpose", "where"}
+          "reshape", "split", "stack", "subtract", "sum", "sum_to", "swapaxes", "transpose",
+          "where"}
 
 
 def test_every_operation_has_its_case():
-    assert {name for name, *_ in CASES} == set(ops.__all__)
+    # softplus_mean is an operation of nn
+    assert {name for name, *_ in CASES} == {*ops.__all__, "softplus_mean"}
 
 
 def test_the_public_operations_are_these():

@@ -10,9 +10,9 @@ from ldf_np.gaussian import curves, estimators, model, networks, theory
 # name: (call, error, a part of its message)
 CASES = {
     "linear_ali": (lambda: networks.linear_ali(None, 1), TypeError, "d: expected a whole number"),
-    "model rho": (lambda: model.BlockModel(rho="a"), ValueError, "rho: expected a finite number"),
+    "model rho": (lambda: model.BlockModel(rho="a"), TypeError, "rho: expected a number"),
     "model theta": (lambda: model.BlockModel(theta=None),
-                    ValueError, "theta: expected a finite number"),
+                    TypeError, "theta: expected a number"),
     "model R": (lambda: model.BlockModel(k=2, R=np.eye(2) * 1j),
                 ValueError, "R: expected real numbers"),
     "model rng": (lambda: model.BlockModel().frames(4, None),
@@ -26,17 +26,17 @@ CASES = {
               ValueError, "gamma: expected finite numbers of at least 0"),
     "theta nan": (lambda: theory.spike_cosine2([1.0, float("nan")], 0.5),
                   ValueError, "theta: expected finite numbers"),
-    "wishart": (lambda: theory.wishart_kl(10, 2.5), ValueError, "p: expected a whole number"),
+    "wishart": (lambda: theory.wishart_kl(10, 2.5), TypeError, "p: expected a whole number"),
     "quantile": (lambda: theory.tracy_widom_quantile(1.5),
                  ValueError, "probability: expected a number in (0, 1)"),
     "autoregressive": (lambda: model.autoregressive(0.5, 2.5),
-                       ValueError, "k: expected a whole number"),
+                       TypeError, "k: expected a whole number"),
     "power p": (lambda: theory.detection_power(1.0, 20, None),
-                ValueError, "p: expected a whole number"),
+                TypeError, "p: expected a whole number"),
     "power theta": (lambda: theory.detection_power(-1.0, 20, 10),
                     ValueError, "theta: expected finite numbers"),
     "level none": (lambda: theory.critical_eigenvalue(20, 10, None),
-                   ValueError, "level: expected a finite number"),
+                   TypeError, "level: expected a number"),
 }
 
 

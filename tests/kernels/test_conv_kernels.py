@@ -59,8 +59,8 @@ def check_faces(x, w, y, stride, padding, bound, module=conv):
     rights = loop_faces(x, w, y, stride, padding)
     for name, result, like, right in zip("yxw", results, (y, x, w), rights, strict=True):
         assert result.shape == like.shape and result.dtype == np.result_type(x, w, y), name
-        assert error(result,
-                     right) < bound, f"dT/d{name}: error {error(result, right):.1e}, allowed {bound:.0e}"
+        found = error(result, right)
+        assert found < bound, f"dT/d{name}: error {found:.1e}, allowed {bound:.0e}"
 
 
 def is_fast(x, w, stride, padding):
@@ -105,14 +105,14 @@ def test_any_geometry_in_float32(geometry, n, c, o, seed):
 
 
 @pytest.mark.parametrize("size, kernel, stride, padding, c", [
-    ((17, 9), (5, 3), (1, 1), (0, 1), 8),           # rectangular, two sizes of tile
-    ((13, 15), (4, 4), (2, 2), (0, 1), 2),          # ragged: no window covers the last row
-    ((12, 12), (5, 5), (2, 2), (1, 1), 3),          # phases with different numbers of taps
-    ((9, 8), (3, 3), (1, 1), (3, 4), 9),            # padding >= kernel: outputs that see no input at all
-    ((2, 3), (2, 2), (1, 1), (8, 8), 8),            # whole tiles of nothing but padding
-    ((16, 12), (7, 7), (3, 3), (2, 3), 1),          # three phases
-    ((14, 14), (7, 7), (1, 1), (0, 0), 8),          # as many taps as there are points
-    ((10, 20), (3, 4), (1, 2), (1, 1), 4),          # a different algorithm on each axis
+    ((17, 9), (5, 3), (1, 1), (0, 1), 8),       # rectangular, two sizes of tile
+    ((13, 15), (4, 4), (2, 2), (0, 1), 2),      # ragged: no window covers the last row
+    ((12, 12), (5, 5), (2, 2), (1, 1), 3),      # phases with different numbers of taps
+    ((9, 8), (3, 3), (1, 1), (3, 4), 9),        # padding >= kernel: outputs that see no input
+    ((2, 3), (2, 2), (1, 1), (8, 8), 8),        # whole tiles of nothing but padding
+    ((16, 12), (7, 7), (3, 3), (2, 3), 1),      # three phases
+    ((14, 14), (7, 7), (1, 1), (0, 0), 8),      # as many taps as there are points
+    ((10, 20), (3, 4), (1, 2), (1, 1), 4),      # a different algorithm on each axis
 ])
 def test_fast_lowering(size, kernel, stride, padding, c):
     x, w, y = make(0, 8, size, c, 5, kernel, stride, padding, np.float32)
@@ -206,8 +206,8 @@ def test_any_strides(dtype):
 def test_results_have_the_batch_innermost(dtype):
     x, w, y = make(5, 8, (8, 8), 4, 6, (4, 4), (2, 2), (1, 1), dtype)
     of_y, of_x, of_w = faces(x, w, y, (2, 2), (1, 1))
-    assert of_y.transpose(
-        1, 2, 3, 0).flags.c_contiguous and of_x.transpose(1, 2, 3, 0).flags.c_contiguous
+    assert of_y.transpose(1, 2, 3, 0).flags.c_contiguous
+    assert of_x.transpose(1, 2, 3, 0).flags.c_contiguous
     assert of_w.flags.c_contiguous
     assert np.shares_memory(of_y.reshape(8, -1), of_y)
 

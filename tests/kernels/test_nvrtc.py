@@ -25,8 +25,8 @@ VARIANTS = {
                                           "random.cu")}}
 # Registers a thread: four blocks of tiles to a multiprocessor of 65,536 (three in float64), eight
 # of the others.
-BUDGETS = {"float": {"conv.cu": 128, "matmul.cu": 128}, "double":
-           {"conv.cu": 168, "matmul.cu": 168}}
+BUDGETS = {"float": {"conv.cu": 128, "matmul.cu": 128},
+           "double": {"conv.cu": 168, "matmul.cu": 168}}
 OTHERS = 48
 
 
@@ -36,8 +36,8 @@ def test_no_file_is_left_out():
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("file, macros", [(f, m) for f,
-                                          variants in VARIANTS.items() for m in variants],
+@pytest.mark.parametrize("file, macros",
+                         [(f, m) for f, variants in VARIANTS.items() for m in variants],
                          ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v.values())))
 def test_it_compiles(file, macros, arch):
     text = cuda.source(file)

@@ -112,11 +112,11 @@ def tiny_joint(seed=0, **settings):
 def test_a_clip_becomes_an_image_and_back():
     model = tiny_joint()
     clips = np.random.default_rng(0).standard_normal((4, 3, 8, 8, 2)).astype(np.float32)
-    image = model._to_network(clips)
+    image = model._as_images(clips)
     assert image.shape == (4, 8, 8, 6)
     # the second frame's channels
     np.testing.assert_array_equal(image[..., 2:4], clips[:, 1])
-    np.testing.assert_array_equal(model._from_network(image), clips)
+    np.testing.assert_array_equal(model._as_clips(image), clips)
 
 
 def test_the_joint_gan_trains_and_samples_clips():

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 import ldf_np as ldf
 from ldf_np.autodiff.engine import Tensor, grad
-from ldf_np.models import ldf as hierarchy
 from ldf_np.models import nets
 from ldf_np.models.factors import Frames, Groups, Patches
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.whitening import SharedAndLocal, Whitening
+from ldf_np.training import budget
 from ldf_np.training import loop as training
 
 SIZES = st.integers(1, 3)
@@ -352,7 +352,7 @@ def test_saved_and_loaded_it_does_the_same(tmp_path):
 
 
 def test_ctrl_c_still_leaves_a_model_that_samples(monkeypatch):
-    monkeypatch.setattr("ldf_np.hierarchy.AFTER_INTERRUPT", {"steps": 2, "minutes": None})
+    monkeypatch.setattr("ldf_np.training.budget.AFTER_INTERRUPT", {"steps": 2, "minutes": None})
     model = three_levels()
 
     def callback(history):
@@ -376,10 +376,8 @@ def test_a_callback_is_told_of_the_time_before():
                          for name in dict.fromkeys(s[0] for s in seen))
     assert {s[1] for s in bottom} == {0.0} and not any(s[3] for s in bottom)
     assert all(s[1] >= bottom[-1][2] for s in top_level) and all(s[3] for s in top_level)
-    assert [s[4] for s in seen] == list(range(1,
-                                              len(seen)
-                                              + 1)) and histories["top"].passed("steps") == len(
-                                                  seen)
+    assert [s[4] for s in seen] == list(range(1, len(seen) + 1))
+    assert histories["top"].passed("steps") == len(seen)
     assert histories["top"].passed("seconds") == top_level[-1][1] + top_level[-1][2]
 
 
@@ -392,7 +390,7 @@ def test_a_callback_does_not_eat_the_budget(monkeypatch):
             return self.now
 
     clock = Clock()
-    for module in (hierarchy, training):
+    for module in (budget, training):
         monkeypatch.setattr(module, "time", clock)
 
     def slow(history):

@@ -78,6 +78,17 @@ def test_gradients_to_the_second_order(name, training):
                     [values(*x), *(p.data + 0.2 for p in layer.parameters())], order=2)
 
 
+def test_a_leaky_relu_is_done_by_the_layer_before_it_and_once():
+    """In that layer's own pass over memory; and the same module a second time is applied again."""
+    linear, leaky = nn.Linear(3, 5, rng=ldf.Generator(0)), nn.LeakyReLU(0.1)
+    x = Tensor(values(4, 3))
+    expected = leaky(linear(x)).data
+    assert (expected < 0).any()
+    np.testing.assert_allclose(nn.Sequential(linear, leaky)(x).data, expected)
+    np.testing.assert_allclose(nn.Sequential(linear, leaky, leaky)(x).data,
+                               leaky(Tensor(expected)).data)
+
+
 def test_a_module_without_forward():
     with pytest.raises(TypeError, match="Bare defines no forward"):
         type("Bare", (nn.Module,), {})()(Tensor(1.0))
@@ -184,7 +195,7 @@ def test_dropout():
     assert (layer(x).data != layer(x).data).any()
     assert layer.eval()(x) is x and nn.Dropout(0.0, rng=ldf.Generator(0))(x) is x
     for p in (1.0, -0.1):
-        with pytest.raises(ValueError, match="p: expected a probability"):
+        with pytest.raises(ValueError, match="p: expected a number in .0, 1."):
             nn.Dropout(p, rng=ldf.Generator(0))
 
 
@@ -332,7 +343,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         os.truncate(file, 4)
         raise OSError("disk full")
 
-    monkeypatch.setattr("ldf_np.files.os.fsync", fail)
+    monkeypatch.setattr("ldf_np.runtime.files.os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         net.save(path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]

@@ -9,6 +9,7 @@ from helpers import values
 
 import ldf_np as ldf
 from ldf_np.autodiff.engine import Tensor, grad
+from ldf_np.nn import losses
 from ldf_np.nn.losses import (
     KINDS,
     ali_loss,
@@ -62,6 +63,16 @@ def test_the_sign_slip_of_the_paper_is_found(kind):
     """Negative control: real and fake exchanged."""
     with pytest.raises(AssertionError):
         check_kind(kind, lambda r, f, k: discriminator_loss(f, r, k), generator_loss, ali_loss)
+
+
+def test_the_cotangent_of_a_mean_is_one_number():
+    """The rule of the losses' own rule sums over all logits at once, whatever their shape."""
+    logits = Tensor(REAL)
+    y = losses.softplus_mean(logits)
+    cotangent = Tensor(np.ones(()))
+    first = grad(y, logits, cotangent, create_graph=True)
+    rule = first.node.operation.vjp(0, first, first, *first.node.inputs, **first.node.params)
+    assert rule.shape == ()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -179,5 +190,5 @@ def test_what_is_taken_as_a_metric_and_as_images():
     lambda k: discriminator_loss(Tensor(REAL), Tensor(FAKE), k),
     lambda k: generator_loss(Tensor(FAKE), k), lambda k: ali_loss(Tensor(REAL), Tensor(FAKE), k)])
 def test_an_unknown_kind(function):
-    with pytest.raises(ValueError, match="loss: expected one of non-saturating, .*, got 'hinge'"):
+    with pytest.raises(ValueError, match="kind: expected one of non-saturating, .*, got 'hinge'"):
         function("hinge")

@@ -194,18 +194,20 @@ def test_ema_follows_weights_that_move():
 # ---------------------------------------------------------------------------------------- schedule
 
 def test_the_rates_fall_in_the_second_half():
-    assert [falling(share, 0.2) for share in (0, 0.3, 0.5)] == [1, 1, 1]
+    assert [falling(progress, 0.2) for progress in (0, 0.3, 0.5)] == [1, 1, 1]
     np.testing.assert_allclose([falling(0.75, 0.2), falling(1.0, 0.2), falling(1.0, 0.0)],
                                [0.6, 0.2, 0.0], atol=1e-12)
     assert falling(0.9, 1.0) == 1
+    for progress in (0.3, 0.75):                # on the device the progress is an array
+        np.testing.assert_array_equal(falling(np.array([progress]), 0.2), falling(progress, 0.2))
 
 
 @pytest.mark.parametrize("make", [lambda n: SGD(n, 0.1), lambda n: Adam(n, 0.1)])
-def test_a_share_of_the_rate_takes_a_share_of_the_step(make):
+def test_a_scaled_rate_takes_a_scaled_step(make):
     steps = []
-    for share in (1.0, 0.25):
+    for lr_scale in (1.0, 0.25):
         network = net()
         before = network.flat().copy()
-        make(network).step(gradients(network, 0), share)
+        make(network).step(gradients(network, 0), lr_scale)
         steps.append(network.flat() - before)
     np.testing.assert_allclose(steps[1], 0.25 * steps[0], rtol=1e-7, atol=1e-14)

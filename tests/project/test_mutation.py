@@ -1,10 +1,12 @@
 """The mutation check itself: the alterations of a small source, and one fatal mutant that the real
 suite notices."""
 
+import re
 import tempfile
+from collections import Counter
 
 import pytest
-from mutants import FILES, Mutant, mutants_of
+from mutants import FILES, Mutant, mutants_of, python_mutants
 from mutation import EXPLAINED, ROOT, TESTS, Copy
 
 RULES = '''"""A docstring with 1 + 1."""
@@ -22,6 +24,27 @@ def untouched(x):
 divide.defvjp(lambda g, y, a, b: g / b, None)
 product.defvjp(lambda g, y, a: matmul(g, swapaxes(a, -1, -2)))
 shift.defvjp(lambda g, y, x: _shift(g, 3))
+
+@operation(vjp=(lambda g, y, a, b: g * b, None))
+def multiply(a, b):
+    return a * b
+
+def _parts_vjp(k, c, y, *parts):
+    return c - k
+
+@operation(vjp_all=_parts_vjp)
+def join(*parts):
+    return parts[0] + 1
+
+class Scale:
+    def by(self, c):
+        return c * 2
+
+class Shift:
+    def by(self, c):
+        if c:
+            return [c
+                    - 2]    # wrapped
 '''
 
 KERNEL = '''// out[i] = x[i] + 1
@@ -56,7 +79,11 @@ def test_the_alterations_of_rules():
         (14, "operands swapped", "matmul(swapaxes(a, -1, -2), g)"),
         (14, "transposition left out", "a"), (14, "constant", "2"), (14, "constant", "3"),
         (15, "sign flipped", "-(_shift(g, 3))"), (15, "cotangent dropped", "(g * 0 + 1)"),
-        (15, "operands swapped", "_shift(3, g)"), (15, "constant", "4")}
+        (15, "operands swapped", "_shift(3, g)"), (15, "constant", "4"),
+        (17, "sign flipped", "-(g * b)"), (17, "operator", "((g) / (b))"),
+        (17, "cotangent dropped", "(g * 0 + 1)"), (22, "sign flipped", "-(c - k)"),
+        (22, "operator", "((c) + (k))"), (22, "operands swapped", "((k) - (c))"),
+        (22, "cotangent dropped", "(c * 0 + 1)")}
 
 
 def test_the_alterations_of_a_kernel():
@@ -65,24 +92,60 @@ def test_the_alterations_of_a_kernel():
         (5, "sign flipped", "")}
 
 
+def test_every_function_is_altered_where_all_are_asked_for():
+    """Two methods of one name, too."""
+    mutants = python_mutants("rules.py", RULES, ["*"])
+    assert {m.function for m in mutants} == {
+        "_shift", "untouched", "divide", "product", "shift", "multiply", "_parts_vjp", "join",
+        "Scale.by", "Shift.by"}
+
+
+def places(file, text, *names):
+    """What names the mutants of a text."""
+    found = python_mutants(file, text, names) if names else mutants_of(file, text)
+    return Counter(m.place(text) for m in found)
+
+
+def test_the_name_of_a_mutant_survives_what_moves_and_is_wrapped():
+    assert ("rules.py", "_shift", "return c[k - 1]") in places("rules.py", RULES)
+    assert ("rules.py", "product", "lambda g, y, a: matmul(g, a)") in places("rules.py", RULES)
+    assert ("rules.py", "multiply", "lambda g, y, a, b: g / b") in places("rules.py", RULES)
+    assert ("rules.py", "Shift.by", "return [c + 2]") in places("rules.py", RULES, "*")
+    moved = RULES.replace("class Scale", "# a line\n\nclass Scale").replace(
+        "return c * 2", "return (c  # two\n                * 2)").replace(
+        "lambda g, y, a, b: g * b", "\n    lambda g, y, a, b:\n    g * b")
+    assert moved != RULES and places("rules.py", moved, "*") == places("rules.py", RULES, "*")
+    # negative control
+    assert places("rules.py", RULES.replace("* 2", "* 3"), "*") != places("rules.py", RULES, "*")
+
+
+def test_the_name_of_a_mutant_of_a_kernel():
+    expected = {("kernel.cu", "kernel", name) for name in (
+        "int i = blockIdx.y + 2", "int i = blockIdx.x - 2", "int i = blockIdx.x + 3",
+        "if (i <= size) out[i] = -x[i]", "if (i < size) out[i] = x[i]")}
+    assert set(places("kernel.cu", KERNEL)) == expected
+    wrapped = KERNEL.replace("blockIdx.x + 2", "blockIdx.x        // the block\n        + 2")
+    assert set(places("kernel.cu", wrapped)) == expected
+
+
 def test_every_file_is_altered_and_has_tests():
     for file in FILES:
         assert mutants_of(file, (ROOT / file).read_text()), file
         for name in TESTS[file]:
             module, _, test = name.partition("::")
             assert f"def {test}(" in (ROOT / "tests" / f"{module}.py").read_text() or not test, name
-    sources = {f"ldf_np/{p.name}" for p in (ROOT / "ldf_np").glob("*.py")
-               if ".defvjp" in p.read_text()}
+    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "ldf_np").rglob("*.py")
+               if re.search(r"^@operation|\.defvjp\(", p.read_text(), re.MULTILINE)}
     sources |= {f"kernels/{p.name}" for p in (ROOT / "kernels").glob("*.cu")}
-    assert sources <= set(FILES), "rules or kernels that nobody alters"
+    assert len(sources) > 10 and sources <= set(FILES), "rules or kernels that are not altered"
 
 
 def test_what_is_explained_is_there():
-    places = set()
-    for file in {file for file, _ in EXPLAINED}:
-        text = (ROOT / file).read_text()
-        places |= {(file, m.altered_line(text)) for m in mutants_of(file, text)}
-    assert EXPLAINED.keys() <= places
+    found = Counter()
+    for file in {file for file, *_ in EXPLAINED}:
+        found += places(file, (ROOT / file).read_text())
+    # Each reason is for one mutant: two of one name would both be taken as explained.
+    assert {place: found[place] for place in EXPLAINED} == dict.fromkeys(EXPLAINED, 1)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +161,7 @@ def find(file, before, after, what):
 
 
 def test_a_fatal_mutant_is_noticed_and_none_is_not(copy):
-    mutant = find("ldf_np/losses.py", "-softplus_mean(fake)", "(softplus_mean(fake))",
+    mutant = find("ldf_np/nn/losses.py", "-softplus_mean(fake)", "(softplus_mean(fake))",
                   "sign flipped")
     assert copy.notices(mutant, 300)
     # negative control: unaltered again
@@ -112,6 +175,6 @@ def test_the_copys_own_kernels_run(copy):
 
 
 def test_a_hang_is_noticed(copy):
-    start = (ROOT / "ldf_np/losses.py").read_text().index("KINDS =")
-    assert copy.notices(Mutant("ldf_np/losses.py", 1, "hang", "", "while True: pass\n", start,
+    start = (ROOT / "ldf_np/nn/losses.py").read_text().index("KINDS =")
+    assert copy.notices(Mutant("ldf_np/nn/losses.py", 1, "hang", "", "while True: pass\n", start,
                                start), 3)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from devices import DEVICES, Device, close
 from emulator import Replay, kernel_names
-from helpers import tiny_ali, values, weights
-from test_ops import CASES, IDS
+from helpers import load_program, tiny_ali, values, weights
 
 import ldf_np as ldf
 from ldf_np import nn
@@ -23,6 +22,7 @@ from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
 from ldf_np.nn.penalty import KINDS, row_dots, scale_rows, weighted_norms
 from ldf_np.training import step as graph
 
+OPERATIONS = load_program("tests/autodiff/test_ops.py")     # its cases: (name, function, _, args)
 pytestmark = pytest.mark.parametrize("device", DEVICES, indirect=True)
 
 
@@ -54,7 +54,7 @@ def agree(device, function, *arguments, bound=1e-10):
         close(one, other, bound)
 
 
-@pytest.mark.parametrize("name, function, _, args", CASES, ids=IDS)
+@pytest.mark.parametrize("name, function, _, args", OPERATIONS.CASES, ids=OPERATIONS.IDS)
 def test_every_operation(device, name, function, _, args):
     agree(device, function, *args)
 
@@ -171,9 +171,8 @@ def test_the_gans(device, make):
     def fit():
         model = make()
         history = model.fit(x, steps=4, batch_size=6)
-        return weights(model), model.sample(3,
-                                            ldf.Generator(
-                                                3)), np.array([v for v in history.losses.values()])
+        return (weights(model), model.sample(3, ldf.Generator(3)),
+                np.array([v for v in history.losses.values()]))
 
     expected = fit()
     with device.active():

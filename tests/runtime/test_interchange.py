@@ -99,7 +99,7 @@ def test_cuda_that_cannot_be_used(name, monkeypatch, capsys):
     with pytest.raises(RuntimeError, match=sentence):
         ldf.use("cuda")
     assert ldf.device() == "cpu"
-    monkeypatch.setattr(backend, "_said", set())
+    backend._say_once.cache_clear()
     assert ldf.use("auto") == ldf.use("auto") == "cpu"
     said = capsys.readouterr().err
     assert said.startswith("ldf_np runs on NumPy: ") and said.count("\n") == 1         # once
@@ -119,8 +119,7 @@ def test_out_of_memory_names_the_operation():
 
     with pytest.raises(MemoryError,
                        match=r"hungry\(float64\[2\]\): out of memory \(Out of memory allocating 8 "
-                             r"bytes\): "
-                                          "use a smaller batch"):
+                             r"bytes\): use a smaller batch"):
         ldf.engine.operation(hungry)(ldf.Tensor(np.ones(2)))
 
 
@@ -138,5 +137,6 @@ def test_the_precision_has_pytorchs_names():
 
 
 def test_import_and_use_do_not_load_cupy():
-    source = "import sys, ldf_np; ldf_np.use('cpu'); ldf_np.Tensor([1.0]); assert 'cupy' not in sys.modules"
+    source = ("import sys, ldf_np; ldf_np.use('cpu'); ldf_np.Tensor([1.0]); "
+              "assert 'cupy' not in sys.modules")
     subprocess.run([sys.executable, "-c", source], check=True)

@@ -55,7 +55,7 @@ def read(folder, what):
 
 def distance(one, other):
     """The largest difference between two results."""
-    one, other = ({k: a for k, a in found.items() if k != "apart" and not k.startswith("log ")}
+    one, other = ({k: a for k, a in found.items() if k != "difference" and not k.startswith("log ")}
                   for found in (one, other))
     assert set(one) == set(other)
     return max(float(np.abs(one[k] - other[k]).max()) for k in one)
@@ -65,7 +65,7 @@ def distance(one, other):
 def by_two(tmp_path_factory):
     """The folder in which two ranks have done everything that comes to its end."""
     folder = tmp_path_factory.mktemp("ranks")
-    ended = mpirun(2, folder, *TRAININGS, "normalized", "apart")
+    ended = mpirun(2, folder, *TRAININGS, "normalized", "asynchronous")
     assert ended.returncode == 0, ended.stderr
     return folder
 
@@ -73,7 +73,7 @@ def by_two(tmp_path_factory):
 @pytest.mark.parametrize("what", TRAININGS)
 def test_two_ranks_train_as_one_process_does(by_two, tmp_path, what):
     found = read(by_two, what)
-    assert found["apart"] == 0
+    assert found["difference"] == 0
     assert distance(found, ranks.compute(what, tmp_path)) < BOUND
 
 
@@ -81,9 +81,20 @@ def test_normalisation_over_ranks_to_the_second_derivative(by_two, tmp_path):
     assert distance(read(by_two, "normalized"), ranks.compute("normalized", tmp_path)) < 1e-12
 
 
-def test_levels_apart_exchange_only_codes(by_two):
-    found = read(by_two, "apart")
-    assert found["apart"] == 0
+def test_sums_on_devices_go_through_cupys_communicator(tmp_path):
+    """With a stand-in for CuPy, where each rank has a device to itself."""
+    ended = mpirun(2, tmp_path, "on_devices")
+    assert ended.returncode == 0, ended.stderr
+    found, expected = read(tmp_path, "on_devices"), values(4, 3) + values(4, 3, seed=1)
+    np.testing.assert_array_equal(found["sums"], [expected] * 3)
+    np.testing.assert_array_equal(found["through host"], expected)
+    # one communicator for each set of ranks, each at an address of its own
+    assert found["difference"] == 0 and len(set(found["ports"])) == 2
+
+
+def test_asynchronous_levels_exchange_only_codes(by_two):
+    found = read(by_two, "asynchronous")
+    assert found["difference"] == 0
     model, x = tiny_ali(
         6, hidden=5, stochastic=True, final_lr=0.1), values(41, 4, 6, dtype=np.float32)
     model.fit(x.reshape(-1, 6), steps=12, batch_size=16)
@@ -112,7 +123,8 @@ def test_statistics_that_are_not_shared_are_noticed(tmp_path):
 def test_an_error_on_one_rank_ends_all_with_its_name(tmp_path):
     ended = mpirun(2, tmp_path, "raises")
     assert ended.returncode != 0
-    assert "rank 1 of 2, on " in ended.stderr and "ValueError: this rank has had enough; all ranks end" in ended.stderr
+    assert "rank 1 of 2, on " in ended.stderr
+    assert "ValueError: this rank has had enough; all ranks end" in ended.stderr
 
 
 @pytest.mark.parametrize("before, after", [(2, 1), (1, 2)])
@@ -120,14 +132,15 @@ def test_what_a_killed_rank_leaves_goes_on_with_another_number(tmp_path, before,
     ended = mpirun(before, tmp_path, "dies")
     assert ended.returncode != 0
     # mpirun's words
-    assert f"process rank {before - 1} with PID" in ended.stderr and "signal 9 (Killed)" in ended.stderr
+    assert f"process rank {before - 1} with PID" in ended.stderr
+    assert "signal 9 (Killed)" in ended.stderr
     begun = max(int(p.stem[5:]) for p in (tmp_path / "run" / "level 0").glob("step-*.json"))
     assert begun in (6, 7)
     whole = ranks.hierarchy("bottom-first", steps=40)
     ended = mpirun(after, tmp_path, "resumed")
     assert ended.returncode == 0, ended.stderr
     found = read(tmp_path, "resumed")
-    assert found["apart"] == 0
+    assert found["difference"] == 0
     assert distance(found, whole) < 10 * BOUND      # after 40 steps, not 6
 
 
@@ -138,15 +151,15 @@ def checkpoints(folder, side):
 
 @pytest.fixture(scope="module")
 def gone_on(by_two, tmp_path_factory):
-    """A folder of trainings by sides that are apart, which went on after a rank of the top had been
+    """A folder of trainings by asynchronous levels, which went on after a rank of the top had been
     killed or one was told to end: {name: the result}; {name: {side: steps of checkpoints before
     that}}; what was said."""
-    folder = tmp_path_factory.mktemp("apart")
+    folder = tmp_path_factory.mktemp("asynchronous")
     for count in (2, 3):
-        ended = mpirun(count, folder / f"killed by {count}", "apart_dies")
+        ended = mpirun(count, folder / f"killed by {count}", "asynchronous_dies")
         assert ended.returncode != 0 and f"process rank {count - 1} with PID" in ended.stderr
-    for name, killed in {"same": 2, "top": 2, "level 0": 2, "forgetful": 2, "3 to 2": 3, "2 to 3":
-                         2, "other way": 2}.items():
+    for name, killed in {"same": 2, "top": 2, "level 0": 2, "forgetful": 2, "3 to 2": 3,
+                         "2 to 3": 2, "other way": 2}.items():
         shutil.copytree(folder / f"killed by {killed}", folder / name)
     before = {path.name: {side: checkpoints(path, side) for side in ("level 0", "top")}
               for path in folder.iterdir()}
@@ -154,70 +167,70 @@ def gone_on(by_two, tmp_path_factory):
         (folder / side / "run" / side
          / f"step-{before[side][side][-1]:09d}.safetensors").write_bytes(b"nothing")
     stops = [f"{what}@{name}" for name in ("stop 0", "stop 1", "stop all")
-             for what in ("apart_stopped", "apart_resumed")]
-    ended = [mpirun(2, folder, *[f"apart_resumed@{name}"
-                                 for name in ("same", "top", "level 0", "3 to 2")], *stops,
-                                 "forgetful",
-                    "apart_resumed@forgetful"),
-             mpirun(3, folder, "apart_resumed@2 to 3", "apart_by_two@other way",
-                    "apart_resumed@same")]
+             for what in ("asynchronous_stopped", "asynchronous_resumed")]
+    resumed = [f"asynchronous_resumed@{name}" for name in ("same", "top", "level 0", "3 to 2")]
+    ended = [mpirun(2, folder, *resumed, *stops, "forgetful", "asynchronous_resumed@forgetful"),
+             mpirun(3, folder, "asynchronous_resumed@2 to 3", "asynchronous_by_two@other way",
+                    "asynchronous_resumed@same")]
     said = "".join(e.stderr for e in ended)
     assert [e.returncode for e in ended] == [0, 0], said
     return folder, before, said
 
 
-def test_sides_that_are_apart_go_on_bit_for_bit(by_two, gone_on):
+def test_asynchronous_levels_go_on_bit_for_bit(by_two, gone_on):
     """From their newest checkpoints, or from the one before where that is damaged on one side."""
     folder, before, said = gone_on
     # which has made what the top asks for
     assert before["same"]["top"] == [0, 6] and before["same"]["level 0"][-1] >= 8
     for name in ("same", "top", "level 0"):
-        found = read(folder / name, "apart_resumed")
-        assert found["apart"] == distance(found, read(by_two, "apart")) == 0
+        found = read(folder / name, "asynchronous_resumed")
+        assert found["difference"] == distance(found, read(by_two, "asynchronous")) == 0
         logs = [(folder / name / "run" / side / "metrics.jsonl").read_text().splitlines()
                 for side in ("level 0", "top")]
         assert [[json.loads(line)["step"] for line in log] for log in logs] == [[10], [10]]
     for side in ("level 0", "top"):
         older, newest = before[side][side]
-        assert f"run/{side}: the training goes on from step {older}, and {newest - older} steps are lost" in said
+        assert (f"run/{side}: the training goes on from step {older}, and {newest - older} steps "
+                "are lost") in said
 
 
-@pytest.mark.parametrize("name, what", [("2 to 3", "apart_resumed"), ("other way", "apart_by_two"),
-                                        ("3 to 2", "apart_resumed")])
-def test_sides_that_are_apart_go_on_with_another_number_of_ranks(by_two, gone_on, name, what):
+@pytest.mark.parametrize("name, what", [
+    ("2 to 3", "asynchronous_resumed"), ("other way", "asynchronous_by_two"),
+    ("3 to 2", "asynchronous_resumed")])
+def test_asynchronous_levels_go_on_with_another_number_of_ranks(by_two, gone_on, name, what):
     found = read(gone_on[0] / name, what)
-    assert found["apart"] == 0 and distance(found, read(by_two, "apart")) < BOUND
+    assert found["difference"] == 0 and distance(found, read(by_two, "asynchronous")) < BOUND
 
 
-def test_what_a_checkpoint_of_sides_that_are_apart_lacks_is_noticed(by_two, gone_on):
+def test_what_a_checkpoint_of_asynchronous_levels_lacks_is_noticed(by_two, gone_on):
     """Negative control."""
-    assert distance(read(gone_on[0] / "forgetful", "apart_resumed"),
-                    read(by_two, "apart")) > 100 * BOUND
+    assert distance(read(gone_on[0] / "forgetful", "asynchronous_resumed"),
+                    read(by_two, "asynchronous")) > 100 * BOUND
 
 
 @pytest.mark.parametrize("who, bottom, top", [("0", 5, 6), ("1", 8, 5), ("all", 5, 5)])
-def test_sides_that_are_apart_end_calmly_and_go_on(by_two, gone_on, who, bottom, top):
+def test_asynchronous_levels_end_calmly_and_go_on(by_two, gone_on, who, bottom, top):
     """The rank that gets SIGTERM ends after its step, with a checkpoint of it, and the other with
     its round."""
     folder, _, said = gone_on
-    assert distance(read(folder / f"stop {who}", "apart_resumed"), read(by_two, "apart")) == 0
+    found = read(folder / f"stop {who}", "asynchronous_resumed")
+    assert distance(found, read(by_two, "asynchronous")) == 0
     assert (
         f"interrupted: level 0 after step {bottom} of 12, in round {bottom // 4 + 1} of 3 and top "
-        f"after step {top} of 18, "
-            f"in round {top // 6 + 1} of 3; the same call goes on from the checkpoints in "
-            f"{folder}/stop {who}/run") in said
+        f"after step {top} of 18, in round {top // 6 + 1} of 3; the same call goes on from the "
+        f"checkpoints in {folder}/stop {who}/run") in said
 
 
 @pytest.mark.kill
-def test_sides_that_are_apart_are_killed_at_random_moments(by_two, tmp_path):
-    """An eighth as often as LDF_KILLS says, which is for tests/test_kill.py."""
+def test_asynchronous_levels_are_killed_at_random_moments(by_two, tmp_path):
+    """An eighth as often as LDF_KILLS says, which is for tests/training/test_kill.py."""
     wanted, kills, runs = int(os.environ.get("LDF_KILLS", 25)) // 8, 0, 0
     for moment in itertools.count():
-        what = "apart_killed" if kills < wanted else "apart_resumed"
+        what = "asynchronous_killed" if kills < wanted else "asynchronous_resumed"
         if mpirun(2, tmp_path / f"{runs}", what, MOMENT=str(moment)).returncode:
             kills += 1
         else:
-            assert distance(read(tmp_path / f"{runs}", what), read(by_two, "apart")) == 0
+            assert distance(read(tmp_path / f"{runs}", what), read(by_two, "asynchronous")) == 0
             runs += 1
             if kills >= wanted:
                 break

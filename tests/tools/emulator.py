@@ -2,12 +2,10 @@
 cuda_on_cpu.h.
 
     with cuda.emulated(Emulator()):     # NumPy arrays now stand for arrays on the device
-        kernels.conv.conv2d(x, w)       # the launcher's grid, blocks and arguments; the kernel's
-        code
+        kernels.conv.conv2d(x, w)       # runs the launcher and the kernel's code
 
-Arguments are copied to memory that ends at a page nobody may touch, so an access out of bounds is
-caught where it happens. Libraries are kept in build/emulator and compiled once for each set of
-macros.
+Arguments are copied to memory that ends at a protected page, so an access out of bounds is caught
+where it happens. Libraries are kept in build/emulator and compiled once for each set of macros.
 """
 
 import ctypes
@@ -57,8 +55,8 @@ class Emulator:
     """
 
     def __init__(self, order="forwards", edit=None, races=False):
-        self.order, self.edit, self.races, self.launched, self.libraries = ORDERS[
-            order], edit, races, {}, {}
+        self.order, self.edit, self.races = ORDERS[order], edit, races
+        self.launched, self.libraries = {}, {}
 
     def launch(self, file, name, grid, block, arguments, shared_bytes, macros):
         library = self._library(file, macros)
@@ -72,8 +70,7 @@ class Emulator:
         if np.prod(block) > most or shared_bytes > 227 * 1024:
             raise EmulationError(
                 f"{name}: {np.prod(block)} threads and {shared_bytes} bytes of shared memory a "
-                "block, "
-                                 f"expected at most {most} and {227 * 1024}")
+                f"block, expected at most {most} and {227 * 1024}")
         fenced, held, packed = {}, [], []
         for a in arguments:
             if isinstance(a, np.ndarray):
@@ -98,8 +95,8 @@ class Emulator:
                 ctypes.memmove(array.ctypes.data, address, array.nbytes)
             library.emulator_unmap(ctypes.c_void_p(start), ctypes.c_size_t(room))
         if failed:
-            places = "; ".join(f"argument of {a.shape} at {s:#x} to {s + a.nbytes:#x}" for a,
-                               (_, s, _) in fenced.values())
+            places = "; ".join(f"argument of {a.shape} at {s:#x} to {s + a.nbytes:#x}"
+                               for a, (_, s, _) in fenced.values())
             raise EmulationError(
                 f"{file}: {name}: {library.emulator_message().decode()} ({places})")
         if beside:
@@ -112,8 +109,8 @@ class Emulator:
 
     @staticmethod
     def _fenced(library, array, fenced):
-        """The address of a copy of the array that ends at a fence (to 16 bytes, for it is aligned
-        as the array is)."""
+        """The address of a copy of the array that ends at a protected page (to 16 bytes, for it is
+        aligned as the array is)."""
         key = array.ctypes.data, array.nbytes
         if key not in fenced:
             lead = array.ctypes.data % 16
@@ -141,9 +138,11 @@ class Emulator:
 
 
 class Replay:
-    """What stands for a CUDA graph on the emulator: the recording does the work, and each later
-    replay does it again into the recorded results. (A card records without doing it, and its first
-    replay does what the recording did here.)"""
+    """What stands for a CUDA graph on the emulator.
+
+    The recording does the work, and each later replay does it again into the recorded results. (A
+    card records without doing the work; its first replay does what the recording does here.)
+    """
 
     def __init__(self):
         self.replays = 0
@@ -159,7 +158,7 @@ class Replay:
         self.replays += 1
         if self.replays == 1:
             return
-        # of a replay the host's counters know nothing
+        # A replay does not change the host's counters.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Generator, "push", lambda *_: None)
             patch.setattr(Generator, "follow", lambda *_: None)
@@ -170,11 +169,10 @@ class Replay:
 def _load(text, options, races):
     """The kernels of a source as a library, from the folder or compiled into it."""
     wrappers = "\n".join(
-        f'extern "C" int launch_{name}(int given, void** arguments, const unsigned* grid, const '
-        'unsigned* block, '
-        f"size_t shared_bytes, int order) {{ return emulator::launch({name}, given, arguments, "
-        "grid, block, "
-        "shared_bytes, order); }" for name in kernel_names(text))
+        f'extern "C" int launch_{name}(int given, void** arguments, const unsigned* grid, '
+        "const unsigned* block, size_t shared_bytes, int order) { return emulator::launch("
+        f"{name}, given, arguments, grid, block, shared_bytes, order); }}"
+        for name in kernel_names(text))
     options = [o.replace("--std", "-std") for o in options] + [
         "-O2", "-c", "-fPIC", "-x", "c++", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-w",
         "-fsanitize=bounds", "-fsanitize-undefined-trap-on-error"]
@@ -188,8 +186,8 @@ def _load(text, options, races):
     if not path.exists():
         temporary = FOLDER / f"{digest}-{os.getpid()}"
         whole = f'#include "{HEADER}"\n{text}\n{wrappers}\n'
-        # Linked apart, for with -fsanitize=thread g++ would link its own answers to the calls that
-        # this makes. -Bsymbolic: glibc has an advance() of its own.
+        # Linked separately, because with -fsanitize=thread g++ would link its own answers to the
+        # calls that this makes. -Bsymbolic: glibc has an advance() of its own.
         for command in ([COMPILER, *options, "-o", f"{temporary}.o", "-"],
                         [COMPILER, "-shared", "-Wl,-Bsymbolic", "-o", f"{temporary}.so",
                          f"{temporary}.o"]):

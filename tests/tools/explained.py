@@ -1,272 +1,387 @@
-"""The mutants of tests/tools/mutation.py that no test can notice, looked at one by one: {(file, the
-altered line): why}."""
+"""The mutants of tests/tools/mutation.py that no test can notice, looked at one by one.
+
+{reason: {file: {function: [altered statement, or rule]}}}. How a statement is wrapped, and which
+line it is on, does not matter.
+"""
+
+from mutants import on_one_line
 
 REASONS = {
-    "the same number: the function is symmetric in what was exchanged, or the sign is squared, or "
-    "is +1 or -1": {
-        "ldf_np/norm.py": [
-            "return kernel.normalize_vjp_x(g, h, y, r, _over_ranks())",
-            "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved))"],
-        "ldf_np/ops.py": [
-            "sigma = sigmoid(((logits) / (sign)))",
-            "_softplus_mean_vjp.defvjp(lambda h, _, g, logits, sign: sum(h * sigmoid(((logits) / "
-            "(sign)))) * "
-            "(sign / logits.size),"],
-        "kernels/elementwise.py": ["x = ((logits) / (np.asarray(sign, logits.dtype)))"],
-        "kernels/penalty.py": [
-            "return _launch_row_dots(a, b, signs, logits, before)",
-            "return _launch_row_dots(b, a, logits, signs, before)",
-            'sums = np.einsum("nm,nm->n", b.reshape(len(b), -1), a.reshape(len(a), -1))',
-            "sums *= sigmoid(((logits) / (signs))) ** 2",
-            "a, b, logits, signs, before = cuda.same_dtype(a, b, signs, logits, before)",
-            "a, b, logits, signs, before = cuda.same_dtype(b, a, logits, signs, before)"],
-        "ldf_np/penalty.py": [
-            "return c * norms * (1 - sigma) * (((2) / (signs)))",
-            "sigma = sigmoid(((logits) / (signs)))",
-            "return mean(square(((1.0) - (sqrt(norms + 1e-12)))))      # the root stays away from 0"],
-        "ldf_np/losses.py": [
-            "return mean(square(((1.0) - (fake)))) * 0.5",
-            "return (mean(square(((1.0) - (real)))) + mean(square(fake))) * 0.5",
-            "difference = ((reconstruction) - (x))"]},
-    "the same draws: a counter never equals the one that it follows, and the parity of i + kept is "
-    "that of i - kept": {
-        "kernels/random.cu": [
-            "u64 c0 = block, c1 = block <= state[2] ? 1 : 0, c2 = 0, c3 = 0;",
-            "unsigned bits = i < kept ? (unsigned)state[4] : (unsigned)(word(state, state[3] + (i "
-            "- kept) / 2) >> (i + kept) "
-            "% 2 * 32);"]},
-    "any mark beside the 32 bits that are kept says that they are; without one they are lost where "
-    "all are 0, once in 2^32": {
-        "kernels/random.py":
-        ['kept = 2 ** 33 + int(state["uinteger"]) if state["has_uint32"] else 0'],
-        "kernels/random.cu": [
-            "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) - (1ull << 32) : 0;",
-            "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull >> 32) : 0;",
-            "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull << 33) : 0;"]},
-    "the metric is symmetric and commutes with the covariance, and a trace is that of the factors "
-    "in turn": {
-        "ldf_np/losses.py": [
-            "return (metric * np.sqrt(values.sum() / np.trace(((metric.T) @ (metric @ "
-            "covariance))).clip(1e-12)))"
-            ".astype(np.float32)",
-            "return (metric * np.sqrt(values.sum() / np.trace(((covariance) @ (metric)) @ "
-            "metric.T).clip(1e-12)))"
-            ".astype(np.float32)",
-            "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ "
-            "metric).clip(1e-12)))"
-            ".astype(np.float32)"]},
+    "the same number: the function is symmetric in what was exchanged, or the sign is "
+    "squared, or is +1 or -1": {
+        "ldf_np/nn/losses.py": {
+            "_softplus_mean_vjp": [
+                "lambda h, _, g, logits, sign: sum(h * sigmoid(logits / sign)) * (sign / "
+                "logits.size)"],
+            "discriminator_loss": [
+                "return (mean(square(1.0 - real)) + mean(square(fake))) * 0.5"],
+            "generator_loss": [
+                "return mean(square(1.0 - fake)) * 0.5"],
+            "reconstruction_loss": [
+                "difference = reconstruction - x"],
+            "_softplus_mean_second": [
+                "sigma = sigmoid(logits / sign)"]},
+        "ldf_np/autodiff/norm.py": {
+            "_normalize_vjp_x": [
+                "return kernel.normalize_vjp_x(g, h, y, r, _over_ranks())"],
+            "_normalize_vjp": [
+                "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved)"]},
+        "ldf_np/nn/penalty.py": {
+            "_wgan_penalty": [
+                "return mean(square(1.0 - sqrt(norms + 1e-12)))"],
+            "_weighted_norms_vjp": [
+                "sigma = sigmoid(logits / signs)",
+                "return c * norms * (1 - sigma) * (2 / signs)"]},
+        "kernels/elementwise.py": {
+            "softplus_mean": [
+                "x = logits / np.asarray(sign, logits.dtype)"],
+            "softplus_mean_vjp": [
+                "x = logits / np.asarray(sign, logits.dtype)"]},
+        "kernels/penalty.py": {
+            "row_dots": [
+                "return _launch_row_dots(a, b, signs, logits, before)",
+                "return _launch_row_dots(b, a, logits, signs, before)",
+                "sums = np.einsum('nm,nm->n', b.reshape(len(b), -1), a.reshape(len(a), -1))",
+                "sums *= sigmoid(logits / signs) ** 2"],
+            "_launch_row_dots": [
+                "a, b, logits, signs, before = cuda.same_dtype(a, b, signs, logits, before)",
+                "a, b, logits, signs, before = cuda.same_dtype(b, a, logits, signs, before)"]}},
+    "the same draws: a counter never equals the one that it follows, and the parity of i + "
+    "kept is that of i - kept": {
+        "kernels/random.cu": {
+            "word": [
+                "u64 c0 = block, c1 = block <= state[2] ? 1 : 0, c2 = 0, c3 = 0"],
+            "draw": [
+                "unsigned bits = i < kept ? (unsigned)state[4] : (unsigned)(word(state, "
+                "state[3] + (i - kept) / 2) >> (i + kept) % 2 * 32)"]}},
+    "any mark beside the 32 bits that are kept says that they are; without one they are lost "
+    "where all are 0, once in 2^32": {
+        "kernels/random.py": {
+            "to_device": [
+                "kept = 2 ** 33 + int(state['uinteger']) if state['has_uint32'] else 0"]},
+        "kernels/random.cu": {
+            "advance": [
+                "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) - (1ull << "
+                "32) : 0",
+                "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull >> "
+                "32) : 0",
+                "state[4] = fresh % 2 ? (word(state, state[3] + words - 1) >> 32) + (1ull << "
+                "33) : 0"]}},
+    "the metric is symmetric and commutes with the covariance, and a trace is that of the "
+    "factors in turn": {
+        "ldf_np/nn/losses.py": {
+            "colour_metric": [
+                "return (metric * np.sqrt(values.sum() / np.trace(covariance @ metric @ "
+                "metric.T).clip(1e-12))).astype(np.float32)",
+                "return (metric * np.sqrt(values.sum() / np.trace(metric.T @ (metric @ "
+                "covariance)).clip(1e-12))).astype(np.float32)",
+                "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ "
+                "metric).clip(1e-12))).astype(np.float32)"]}},
     "the same sum by another way, at most more slowly": {
-        "kernels/matmul.py": [
-            "if (a.ndim != 3) and b.ndim == 2:             # one matrix for all: the batch is but "
-            "more rows",
-            "if a.ndim == 4 and b.ndim == 2:             # one matrix for all: the batch is but "
-            "more rows",
-            "if (array.flags.c_contiguous) and array.swapaxes(-1, -2).flags.c_contiguous:",
-            "if not array.flags.c_contiguous and array.flags.c_contiguous:",
-            "if not array.flags.c_contiguous and array.swapaxes(-2, -2).flags.c_contiguous:",
-            "batch = np.broadcast_shapes(right.shape[:-2], left.shape[:-2])",
-            "if array.size == ((array.shape[-2]) / (array.shape[-1])):",
-            "return array.reshape(array.shape[-3:])"],
-        "kernels/conv.py": [
-            "thick = weight_shape[2] * stride[1] * stride[1] >= 8 and len(a) >= 8",
-            "W = W + (product.sum(1) if (product.shape[1] >= 1) else product[:, 0])"],
-        "ldf_np/engine.py": [
-            "if len(shape) == 1 and (x.ndim >= 1) and x.shape[-1] == shape[0] and x.size:",
-            "if len(shape) == 1 and x.ndim > 2 and x.shape[-1] == shape[0] and x.size:"],
-        "ldf_np/ops.py": [
-            "return (g * _slopes(of, slope) if on_device(g, of.data) else "
-            "elementwise.leaky_relu_vjp(g, of.data, slope))"],
-        "kernels/tile.py": [
-            "if slope != 2:",
-            "most = 17 // array.dtype.itemsize",
-            "return most if neighbours % most == 0 and ((address) // (16)) == 0 else 1",
-            "return most if neighbours % most == 0 and address % 16 == 1 else 1",
-            "return most if neighbours % most == 0 and address % 17 == 0 else 1"],
-        "kernels/lowering.py": [
-            "return plain, fast if (fast.work <= 0.6 * plain.work) else None",
-            "return plain, fast if fast.work < 1.6 * plain.work else None",
-            "m = min(range(2, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m + r - 1))",
-            "m = min(range(1, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (((m + r) + "
-            "(1))))",
-            "for e, rows, cols in _blocks(matrix, 1, self.points, stride)]",
-            "rows = slice(int(used[k]), int(used[k:k + chunk][-1]) + 2, row_step)",
-            "yield e, rows, slice(int(cols[0]), int(cols[-1]) + 2, col_step)"],
-        "kernels/norm.py": [
-            "order = sorted(range(x.ndim), key=lambda k: (x.strides[k]))",
-            "means = np.stack([channel_sum(a) for a in arrays]) / (arrays[1].size // "
-            "arrays[0].shape[-1])"]},
+        "ldf_np/autodiff/engine.py": {
+            "sum_to": [
+                "if len(shape) == 1 and x.ndim >= 1 and (x.shape[-1] == shape[0]) and x.size:",
+                "if len(shape) == 1 and x.ndim > 2 and (x.shape[-1] == shape[0]) and x.size:"]},
+        "kernels/conv.py": {
+            "conv2d_weight": [
+                "W = W + (product.sum(1) if product.shape[1] >= 1 else product[:, 0])"],
+            "_plan": [
+                "thick = weight_shape[2] * stride[1] * stride[1] >= 8 and len(a) >= 8"]},
+        "kernels/lowering.py": {
+            "lowerings": [
+                "return (plain, fast if fast.work <= 0.6 * plain.work else None)",
+                "return (plain, fast if fast.work < 1.6 * plain.work else None)"],
+            "_axis": [
+                "m = min(range(2, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m "
+                "+ r - 1))",
+                "m = min(range(1, len(_POINTS) + 3 - r), key=lambda m: -(-outputs // m) * (m "
+                "+ r + 1))"],
+            "_Map.__init__": [
+                "self.lower = [(e, rows, cols, matrix[e, rows, cols].astype(np.float32)) for "
+                "e, rows, cols in _blocks(matrix, 1, self.points, stride)]"],
+            "_blocks": [
+                "rows = slice(int(used[k]), int(used[k:k + chunk][-1]) + 2, row_step)",
+                "(yield (e, rows, slice(int(cols[0]), int(cols[-1]) + 2, col_step)))"]},
+        "kernels/matmul.py": {
+            "matmul": [
+                "batch = np.broadcast_shapes(right.shape[:-2], left.shape[:-2])"],
+            "_flat": [
+                "if array.size == array.shape[-2] / array.shape[-1]:",
+                "return array.reshape(array.shape[-3:])"],
+            "_launch": [
+                "if a.ndim != 3 and b.ndim == 2:",
+                "if a.ndim == 4 and b.ndim == 2:"],
+            "_laid_out": [
+                "if array.flags.c_contiguous and array.swapaxes(-1, -2).flags.c_contiguous:",
+                "if not array.flags.c_contiguous and array.flags.c_contiguous:",
+                "if not array.flags.c_contiguous and array.swapaxes(-2, "
+                "-2).flags.c_contiguous:"]},
+        "kernels/norm.py": {
+            "channel_sum": [
+                "order = sorted(range(x.ndim), key=lambda k: x.strides[k])"],
+            "_means": [
+                "means = np.stack([channel_sum(a) for a in arrays]) / (arrays[1].size // "
+                "arrays[0].shape[-1])"]},
+        "kernels/tile.py": {
+            "activate": [
+                "if slope != 2:"],
+            "_vector": [
+                "most = 17 // array.dtype.itemsize",
+                "return most if neighbours % most == 0 and address // 16 == 0 else 1",
+                "return most if neighbours % most == 0 and address % 17 == 0 else 1",
+                "return most if neighbours % most == 0 and address % 16 == 1 else 1"]}},
     "at 0 both branches have the same value": {
-        "kernels/elementwise.py": ["return xp.where((x > 0), 1 / (1 + e), e / (1 + e))"],
-        "kernels/elementwise.cu": [
-            "y[i] = value >= 0 ? value : slope * value;",
-            "sum += (x >= 0 ? x : 0) + log1p(exp(x > 0 ? -x : x));",
-            "sum += (x > 0 ? x : 0) + log1p(exp(x >= 0 ? -x : x));",
-            "REAL x = sign * l[i], e = exp(x >= 0 ? -x : x);",
-            "out[i] = g[0] * sign * (x >= 0 ? 1 : e) / (1 + e) / size;"],
-        "kernels/tile.cu": ["return value >= 0 ? value : slope * value;"]},
+        "kernels/elementwise.py": {
+            "sigmoid": [
+                "return xp.where(x > 0, 1 / (1 + e), e / (1 + e))"]},
+        "kernels/elementwise.cu": {
+            "scale_shift": [
+                "y[i] = value >= 0 ? value : slope * value"],
+            "softplus_mean": [
+                "sum += (x >= 0 ? x : 0) + log1p(exp(x > 0 ? -x : x))",
+                "sum += (x > 0 ? x : 0) + log1p(exp(x >= 0 ? -x : x))"],
+            "softplus_mean_vjp": [
+                "REAL x = sign * l[i], e = exp(x >= 0 ? -x : x)",
+                "out[i] = g[0] * sign * (x >= 0 ? 1 : e) / (1 + e) / size"]},
+        "kernels/tile.cu": {
+            "activated": [
+                "return value >= 0 ? value : slope * value"]}},
     "one more slab is fetched: beyond the end come zeros, or the same slab comes twice": {
-        "kernels/tile.cu": [
-            "const int steps = (end + begin + DEPTH - 1) / DEPTH;",
-            "const int steps = (end - begin + DEPTH + 1) / DEPTH;",
-            "for (int step = 0; step <= STAGES - 1; step++) {",
-            "if (ahead <= steps) {"]},
+        "kernels/tile.cu": {
+            "tile_product": [
+                "const int steps = (end + begin + DEPTH - 1) / DEPTH",
+                "const int steps = (end - begin + DEPTH + 1) / DEPTH",
+                "for (int step = 0; step <= STAGES - 1; step++)",
+                "if (ahead <= steps)"]}},
     "the first row, or chunk, takes the place of what the sum began with": {
-        "kernels/norm.cu": ["REAL count = 0, mean = 1, square = 0;",
-                            "REAL count = 0, middle = 1, square = 0;"]},
+        "kernels/norm.cu": {
+            "moments": [
+                "REAL count = 0, mean = 1, square = 0"],
+            "join_moments": [
+                "REAL count = 0, middle = 1, square = 0"]}},
     "the rows, or the elements, are cut into other blocks, some perhaps empty, or an array is "
     "longer than it has to be": {
-        "kernels/random.cu": ["u64 four[5] = {c0, c1, c2, c3};"],
-        "kernels/tile.cu": [
-            "float sums[2][5][4] = {};",
-            "REAL sums[8][5] = {};",
-            "int slabs = (length + DEPTH + 1) / DEPTH, each = (slabs + splits - 1) / splits * "
-            "DEPTH;",
-            "int slabs = (length + DEPTH - 1) * DEPTH, each = (slabs + splits - 1) / splits * "
-            "DEPTH;",
-            "int slabs = (length + DEPTH - 1) / DEPTH, each = (slabs + splits + 1) / splits * "
-            "DEPTH;",
-            "int slabs = (length + DEPTH - 1) / DEPTH, each = (slabs + splits - 1) * splits * "
-            "DEPTH;"],
-        "kernels/norm.cu": [
-            "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x + 1) / "
-            "gridDim.x;",
-            "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) * "
-            "gridDim.x;",
-            "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x - 1) / "
-            "gridDim.y;",
-            "REAL sums[6] = {};"],
-        "kernels/elementwise.py":
-        ["logits.dtype.type(sign)), 257 * logits.dtype.itemsize, REAL=cuda.real(logits))"],
-        "kernels/optim.py": [
-            "rates = array_module(parameters).empty(3, np.float64)",
-            'cuda.launch("optim.cu", "adam", (256,), (cuda.blocks(parameters.size, 256),), '
-            '(parameters, gradient, m, v, rates, '
-            "np.int32(parameters.size), *map(np.float64, (b1, b2, eps))), "
-            "REAL=cuda.real(parameters))",
-            "rates = array_module(pairs[0][0]).empty(2, np.float64)",
-            'cuda.launch("optim.cu", "moving_average", (256,), (cuda.blocks(average.size, 256),), '
-            '(average, live, rates, '
-            "np.int32(average.size)), REAL=real)"],
-        "kernels/random.py": [
-            'count = ((draws) * (2)) if kernel == "normal" else size',
-            'cuda.launch("random.cu", kernel, (256,), (cuda.blocks(count, 256),), (state, out, '
-            'np.int32(size)), REAL=real)'],
-        "kernels/tile.py": [
-            "slab = 33 if tf32 else 16",
-            "slab = 32 if tf32 else 17",
-            "elements = sum(TILE * (slab + 5) if along_k else slab * (TILE + 8) for along_k in "
-            "(a_along_k, b_along_k))",
-            "elements = sum(TILE * (slab + 4) if along_k else slab * (TILE + 9) for along_k in "
-            "(a_along_k, b_along_k))",
-            'cuda.launch(file, "sum_splits", (256,), (cuda.blocks(out.size, 256),), (parts, bias, '
-            'out, *map(np.int32, '
-            "(out.size, shape[-1], splits)), slope), **macros)"],
-        "kernels/norm.py": [
-            'parts, _ = _over_rows("column_sums", [x], 2)',
-            "grid = min(CHUNKS, cuda.blocks(4 * LANES, rows)) or 1, cuda.blocks(channels, CHANNELS)",
-            "grid = min(CHUNKS, cuda.blocks(rows, 5 * LANES)) or 1, cuda.blocks(channels, CHANNELS)",
-            "grid = min(CHUNKS, cuda.blocks(rows, 4 * LANES)) or 2, cuda.blocks(channels, CHANNELS)",
-            'parts, x = _over_rows("moments", [x], 4)',
-            'cuda.launch("norm.cu", "join_moments", (256,), (cuda.blocks(channels, 256),), (parts, '
-            'mean, var, '
-            "np.int32(len(parts)), np.int32(channels)), REAL=cuda.real(x))",
-            'parts, g, y, h = _over_rows("products", [g, y, h[0] if h else None], 6)']},
+        "kernels/elementwise.py": {
+            "softplus_mean": [
+                "cuda.launch('elementwise.cu', 'softplus_mean', (1,), (256,), (logits, out, "
+                "np.int32(logits.size), logits.dtype.type(sign)), 257 * "
+                "logits.dtype.itemsize, REAL=cuda.real(logits))"]},
+        "kernels/norm.py": {
+            "channel_sum": [
+                "parts, _ = _over_rows('column_sums', [x], 2)"],
+            "_over_rows": [
+                "grid = (min(CHUNKS, cuda.blocks(4 * LANES, rows)) or 1, "
+                "cuda.blocks(channels, CHANNELS))",
+                "grid = (min(CHUNKS, cuda.blocks(rows, 5 * LANES)) or 1, "
+                "cuda.blocks(channels, CHANNELS))",
+                "grid = (min(CHUNKS, cuda.blocks(rows, 4 * LANES)) or 2, "
+                "cuda.blocks(channels, CHANNELS))"],
+            "_launch_normalize": [
+                "parts, x = _over_rows('moments', [x], 4)",
+                "cuda.launch('norm.cu', 'join_moments', (256,), (cuda.blocks(channels, "
+                "256),), (parts, mean, var, np.int32(len(parts)), np.int32(channels)), "
+                "REAL=cuda.real(x))"],
+            "_launch_vjp": [
+                "parts, g, y, h = _over_rows('products', [g, y, h[0] if h else None], 6)"]},
+        "kernels/optim.py": {
+            "adam": [
+                "rates = array_module(parameters).empty(3, np.float64)",
+                "cuda.launch('optim.cu', 'adam', (256,), (cuda.blocks(parameters.size, "
+                "256),), (parameters, gradient, m, v, rates, np.int32(parameters.size), "
+                "*map(np.float64, (b1, b2, eps))), REAL=cuda.real(parameters))"],
+            "moving_average": [
+                "rates = array_module(pairs[0][0]).empty(2, np.float64)",
+                "cuda.launch('optim.cu', 'moving_average', (256,), (cuda.blocks(average.size, "
+                "256),), (average, live, rates, np.int32(average.size)), REAL=real)"]},
+        "kernels/random.py": {
+            "launch_draws": [
+                "count = draws * 2 if kernel == 'normal' else size",
+                "cuda.launch('random.cu', kernel, (256,), (cuda.blocks(count, 256),), (state, "
+                "out, np.int32(size)), REAL=real)"]},
+        "kernels/tile.py": {
+            "launch": [
+                "slab = 33 if tf32 else 16",
+                "slab = 32 if tf32 else 17",
+                "elements = sum((TILE * (slab + 5) if along_k else slab * (TILE + 8) for "
+                "along_k in (a_along_k, b_along_k)))",
+                "elements = sum((TILE * (slab + 4) if along_k else slab * (TILE + 9) for "
+                "along_k in (a_along_k, b_along_k)))",
+                "cuda.launch(file, 'sum_splits', (256,), (cuda.blocks(out.size, 256),), "
+                "(parts, bias, out, *map(np.int32, (out.size, shape[-1], splits)), slope), "
+                "**macros)"]},
+        "kernels/norm.cu": {
+            "moments": [
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "+ 1) / gridDim.x",
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "- 1) * gridDim.x",
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "- 1) / gridDim.y"],
+            "products": [
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "+ 1) / gridDim.x",
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "- 1) * gridDim.x",
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "- 1) / gridDim.y",
+                "REAL sums[6] ="],
+            "column_sums": [
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "+ 1) / gridDim.x",
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "- 1) * gridDim.x",
+                "int channel = blockIdx.y * CHANNELS + threadIdx.x, chunk = (rows + gridDim.x "
+                "- 1) / gridDim.y"]},
+        "kernels/random.cu": {
+            "word": [
+                "u64 four[5] ="]},
+        "kernels/tile.cu": {
+            "tile_product": [
+                "float sums[2][5][4] =",
+                "REAL sums[8][5] ="],
+            "share": [
+                "int slabs = (length + DEPTH + 1) / DEPTH, each = (slabs + splits - 1) / "
+                "splits * DEPTH",
+                "int slabs = (length + DEPTH - 1) * DEPTH, each = (slabs + splits - 1) / "
+                "splits * DEPTH",
+                "int slabs = (length + DEPTH - 1) / DEPTH, each = (slabs + splits + 1) / "
+                "splits * DEPTH",
+                "int slabs = (length + DEPTH - 1) / DEPTH, each = (slabs + splits - 1) * "
+                "splits * DEPTH"]}},
     "blocks that have nothing to do are let in: what they would store is outside, and that is "
     "looked at again": {
-        "kernels/conv.cu": ["if ((int)blockIdx.x * TILE > part.y)"]},
+        "kernels/conv.cu": {
+            "conv_transpose2d": [
+                "if ((int)blockIdx.x * TILE > part.y) return"]}},
     "into how many parts a product is cut changes nothing but rounding": {
-        "kernels/tile.py": [
-            "splits = max(2, min(ENOUGH // (grid[0] * grid[1] * classes), depth // (4 * slab)))",
-            "splits = max(1, min(((ENOUGH) * (grid[0] * grid[1] * classes)), depth // (4 * slab)))",
-            "splits = max(1, min(ENOUGH // (((grid[0]) / (grid[1])) * classes), depth // (4 * "
-            "slab)))",
-            "splits = max(1, min(ENOUGH // (((grid[0] * grid[1]) / (classes))), depth // (4 * "
-            "slab)))",
-            "splits = max(1, min(ENOUGH // (grid[1] * grid[1] * classes), depth // (4 * slab)))",
-            "splits = max(1, min(ENOUGH // (grid[0] * grid[1] * classes), ((depth) * (4 * slab))))",
-            "splits = max(1, min(ENOUGH // (grid[0] * grid[1] * classes), depth // (5 * slab)))",
-            "if (splits != 1):",
-            "if splits == 2:"]},
-    "conv2d has one class, so where it begins is not read; the last column is written later; zeros "
-    "are zeros in any order": {
-        "kernels/conv.py": [
-            "return _Tables(module, [positions], [taps], [(1, len(positions), 0, len(taps))])",
-            "return _Tables(module, [positions], [taps], [(0, len(positions), 1, len(taps))])",
-            "return np.stack([place, _places(images * 0, rows, cols * 0), _places(rows * 0, images "
-            "* 0, cols), place * 0], "
-            "axis=1)",
-            "return np.stack([place, _places(images * 0, rows, cols * 0), _places(images * 0, rows "
-            "* 0, cols), place * 1], "
-            "axis=1)",
-            "return np.stack([place, _places(rows, zero, cols * 0), _places(rows * 0, cols, zero), "
-            "place * 0], axis=1)",
-            "return np.stack([place, _places(rows, cols * 0, zero), _places(rows * 0, cols, zero), "
-            "place * 1], axis=1)"]},
+        "kernels/tile.py": {
+            "launch": [
+                "splits = max(2, min(ENOUGH // (grid[0] * grid[1] * classes), depth // (4 * "
+                "slab)))",
+                "splits = max(1, min(ENOUGH * (grid[0] * grid[1] * classes), depth // (4 * "
+                "slab)))",
+                "splits = max(1, min(ENOUGH // (grid[0] / grid[1] * classes), depth // (4 * "
+                "slab)))",
+                "splits = max(1, min(ENOUGH // (grid[0] * grid[1] / classes), depth // (4 * "
+                "slab)))",
+                "splits = max(1, min(ENOUGH // (grid[1] * grid[1] * classes), depth // (4 * "
+                "slab)))",
+                "splits = max(1, min(ENOUGH // (grid[0] * grid[1] * classes), depth * (4 * "
+                "slab)))",
+                "splits = max(1, min(ENOUGH // (grid[0] * grid[1] * classes), depth // (5 * "
+                "slab)))",
+                "if splits != 1:",
+                "if splits == 2:"]}},
+    "conv2d has one class, so where it begins is not read; the last column is written later; "
+    "zeros are zeros in any order": {
+        "kernels/conv.py": {
+            "_tables": [
+                "return _Tables(module, [positions], [taps], [(1, len(positions), 0, "
+                "len(taps))])",
+                "return _Tables(module, [positions], [taps], [(0, len(positions), 1, "
+                "len(taps))])"],
+            "_positions": [
+                "return np.stack([place, _places(images * 0, rows, cols * 0), _places(rows * "
+                "0, images * 0, cols), place * 0], axis=1)",
+                "return np.stack([place, _places(images * 0, rows, cols * 0), _places(images "
+                "* 0, rows * 0, cols), place * 1], axis=1)"],
+            "_taps": [
+                "return np.stack([place, _places(rows, zero, cols * 0), _places(rows * 0, "
+                "cols, zero), place * 0], axis=1)",
+                "return np.stack([place, _places(rows, cols * 0, zero), _places(rows * 0, "
+                "cols, zero), place * 1], axis=1)"]}},
     "NumPy takes any negative number for the axis that is to be found": {
-        "kernels/conv.py": ["total = (total[:, None] + axis).reshape(-2)"],
-        "kernels/matmul.py": [
-            "a, m, count = a.reshape(-2, k), count * m, 1",
-            "left, right = a.reshape(1, -2) if a.ndim == 1 else a, b.reshape(-1, 1) if b.ndim == 1 "
-            "else b",
-            "left, right = a.reshape(1, -1) if a.ndim == 1 else a, b.reshape(-2, 1) if b.ndim == 1 "
-            "else b",
-            "return array_module(array).broadcast_to(array, (*batch, "
-            "*array.shape[-2:])).reshape(-2, *array.shape[-2:])",
-            "return out.reshape(*batch, -2, n)"],
-        "ldf_np/losses.py":
-        ["pixels = np.asarray(images).reshape(-2, *images.shape[-1:]).astype(np.float64)"],
-        "ldf_np/penalty.py": [
-            "between = [Tensor(f + t.reshape(-2, *[1] * (r.ndim - 1)) * (r - f)) for r, f in "
-            "zip(real, fake, strict=True)]"],
-        "kernels/lowering.py": [
-            "return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points, -2, n)",
-            "full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, rows.phases, "
-            "cols.phases, -2)",
-            "array = array.reshape(rows.size, cols.size, -2, n)",
-            "matrix = matrix.reshape(self.phases, -2, self.size)"],
-        "kernels/penalty.py": [
-            'sums = np.einsum("nm,nm->n", a.reshape(len(a), -2), b.reshape(len(b), -1))',
-            'sums = np.einsum("nm,nm->n", a.reshape(len(a), -1), b.reshape(len(b), -2))',
-            "return x * s.reshape(-2, *[1] * (x.ndim - 1))"],
-        "kernels/random.py":
-        ["return np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1).reshape(-2)"],
-        "kernels/norm.py": [
-            "sums = x.transpose(order).reshape(-2, inner)                        # (a * c, b)",
-            "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-2, x.shape[-1]) if "
-            "before else "
-            "sums.reshape(-1)",
-            "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1]) if "
-            "before else "
-            "sums.reshape(-2)"]},
+        "ldf_np/nn/penalty.py": {
+            "_wgan_penalty": [
+                "between = [Tensor(f + t.reshape(-2, *[1] * (r.ndim - 1)) * (r - f)) for r, f "
+                "in zip(real, fake, strict=True)]"]},
+        "ldf_np/nn/losses.py": {
+            "colour_metric": [
+                "pixels = np.asarray(images).reshape(-2, "
+                "*images.shape[-1:]).astype(np.float64)"]},
+        "kernels/conv.py": {
+            "_places": [
+                "total = (total[:, None] + axis).reshape(-2)"]},
+        "kernels/lowering.py": {
+            "CookToom.lower": [
+                "return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points, -2, n)"],
+            "CookToom.lift": [
+                "full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, "
+                "rows.phases, cols.phases, -2)",
+                "array = array.reshape(rows.size, cols.size, -2, n)"],
+            "_Map.__init__": [
+                "matrix = matrix.reshape(self.phases, -2, self.size)"]},
+        "kernels/matmul.py": {
+            "matmul": [
+                "left, right = (a.reshape(1, -2) if a.ndim == 1 else a, b.reshape(-1, 1) if "
+                "b.ndim == 1 else b)",
+                "left, right = (a.reshape(1, -1) if a.ndim == 1 else a, b.reshape(-2, 1) if "
+                "b.ndim == 1 else b)"],
+            "_launch": [
+                "a, m, count = (a.reshape(-2, k), count * m, 1)",
+                "return out.reshape(*batch, -2, n)"],
+            "_flat": [
+                "return wide.reshape(-2, *array.shape[-2:])"]},
+        "kernels/norm.py": {
+            "channel_sum": [
+                "sums = x.transpose(order).reshape(-2, inner)",
+                "return sums.reshape(-2)",
+                "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-2, "
+                "x.shape[-1])"]},
+        "kernels/penalty.py": {
+            "row_dots": [
+                "sums = np.einsum('nm,nm->n', a.reshape(len(a), -2), b.reshape(len(b), -1))",
+                "sums = np.einsum('nm,nm->n', a.reshape(len(a), -1), b.reshape(len(b), -2))"],
+            "scale_rows": [
+                "return x * s.reshape(-2, *[1] * (x.ndim - 1))"]},
+        "kernels/random.py": {
+            "box_muller": [
+                "return np.stack([radius * np.cos(turn), radius * np.sin(turn)], "
+                "axis=1).reshape(-2)"]}},
     "only the shape and dtype of this argument are used, and they are the other's, too": {
-        "kernels/elementwise.py": [
-            'return cuda.over_elements("elementwise.cu", "leaky_relu_vjp", (g * 0 + 1), (g, y), '
-            'g.dtype.type(slope))',
-            'return cuda.over_elements("elementwise.cu", "tanh_vjp", (g * 0 + 1), (g, y))',
-            'return cuda.over_elements("elementwise.cu", "sigmoid_vjp", (g * 0 + 1), (g, y))'],
-        "kernels/optim.py": ["real = cuda.real(pairs[0][1])"]},
-    "NumPy's Philox: from place 4 on a buffer is empty, a counter has four words, and the last "
-    "word's block is made again": {
-        "kernels/random.py": [
-            'state["buffer_pos"] = 5',
-            'state["state"]["counter"] = np.array([counter >> 64 * k & 2 ** 64 - 1 for k in '
-            'range(5)], np.uint64)',
-            "if (words >= rest):"]},
-    "a value that is not used: it is multiplied by 0, an error follows, or a product in parts has "
-    "yet to be added": {
-        "kernels/matmul.py": [
-            "a, m, count = a.reshape(k, -1), count * m, 1",
-            "strides = (m * k if a.ndim == 3 else 0), (k * n if b.ndim == 3 else 1)"],
-        "kernels/tile.py": [
-            "whole = left.dtype.type(2)          # bias and slope come after the sum",
-            "cuda.launch(file, name, (*grid, classes * splits), (THREADS,), arguments(parts, "
-            "whole, None, out.size, splits), "
-            "bytes_,"],
-        "kernels/norm.cu": ["REAL a = g[i], b = y[i], c = h ? h[i] : 1;"],
-        "ldf_np/ops.py": [
-            "return 2 if isinstance(b, (int, float)) and b == 0 else b - 1",
-            'channels = (_shape("maxout", x) or (2,))[-1]'],
-        "ldf_np/conv.py": ["return arguments if arguments[-2] is not None else arguments[:-1]"]},
+        "kernels/elementwise.py": {
+            "leaky_relu_vjp": [
+                "return cuda.over_elements('elementwise.cu', 'leaky_relu_vjp', g * 0 + 1, (g, "
+                "y), g.dtype.type(slope))"],
+            "tanh_vjp": [
+                "return cuda.over_elements('elementwise.cu', 'tanh_vjp', g * 0 + 1, (g, y))"],
+            "sigmoid_vjp": [
+                "return cuda.over_elements('elementwise.cu', 'sigmoid_vjp', g * 0 + 1, (g, y))"]},
+        "kernels/optim.py": {
+            "moving_average": [
+                "real = cuda.real(pairs[0][1])"]}},
+    "NumPy's Philox: from place 4 on a buffer is empty, a counter has four words, and the "
+    "last word's block is made again": {
+        "kernels/random.py": {
+            "_skip_words": [
+                "if words >= rest:",
+                "state['state']['counter'] = np.array([counter >> 64 * k & 2 ** 64 - 1 for k "
+                "in range(5)], np.uint64)",
+                "state['buffer_pos'] = 5"]}},
+    "a value that is not used: it is multiplied by 0, an error follows, or a product in parts "
+    "has yet to be added": {
+        "ldf_np/autodiff/elementwise.py": {
+            "_one_less": [
+                "return 2 if isinstance(b, (int, float)) and b == 0 else b - 1"]},
+        "ldf_np/autodiff/conv.py": {
+            "_given": [
+                "return arguments if arguments[-2] is not None else arguments[:-1]"]},
+        "kernels/matmul.py": {
+            "_launch": [
+                "a, m, count = (a.reshape(k, -1), count * m, 1)",
+                "strides = (m * k if a.ndim == 3 else 0, k * n if b.ndim == 3 else 1)"]},
+        "kernels/norm.cu": {
+            "products": [
+                "REAL a = g[i], b = y[i], c = h ? h[i] : 1"]},
+        "ldf_np/autodiff/shapes.py": {
+            "maxout": [
+                "channels = (x.shape or (2,))[-1]"]},
+        "kernels/tile.py": {
+            "launch": [
+                "linear = left.dtype.type(2)",
+                "cuda.launch(file, name, (*grid, classes * splits), (THREADS,), "
+                "arguments(parts, linear, None, out.size, splits), bytes_, **macros)"]}},
 }
-EXPLAINED = {(file, line): why for why, files in REASONS.items() for file,
-             lines in files.items() for line in lines}
+EXPLAINED = {(file, function, on_one_line(file, statement)): why
+             for why, files in REASONS.items() for file, functions in files.items()
+             for function, statements in functions.items() for statement in statements}

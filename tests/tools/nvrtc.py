@@ -13,7 +13,7 @@ from pathlib import Path
 # A line of ptxas's report on each function, and one on each kernel's registers and spills.
 FUNCTION = re.compile(
     r"Function properties for (\w+)\n\D*(\d+) bytes stack frame, (\d+) bytes spill stores, "
-                      r"(\d+) bytes spill loads\n.*?Used (\d+) registers")
+    r"(\d+) bytes spill loads\n.*?Used (\d+) registers")
 
 
 @lru_cache(maxsize=1)
@@ -25,14 +25,13 @@ def library():
     if not found:
         return None
     builtins, = [p for p in found[0].parent.glob("libnvrtc-builtins.so.*")]
-    # first: NVRTC looks for it by name alone
-    ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)
+    ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)     # first: NVRTC looks for it by name
     return ctypes.CDLL(str(found[0]))
 
 
 def compile_source(text, options):
-    """{kernel: (registers, bytes spilled)} of CUDA source. Raises AssertionError with NVRTC's words
-    where it fails."""
+    """{kernel: (registers, bytes spilled)} of CUDA source. Raises AssertionError with NVRTC's
+    message where it fails."""
     nvrtc, program = library(), ctypes.c_void_p()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None,
                                     None) == 0

@@ -1,19 +1,22 @@
-"""Small trainings, the same in one process and in several: tests/test_mpi.py runs them both ways
-and compares.
+"""Small trainings, the same in one process and in several: tests/runtime/test_mpi.py runs them both
+ways and compares.
 
     mpirun -n 2 python tests/tools/ranks.py FOLDER WHAT ...
 
 WHAT: names of functions below, each of which gives arrays; rank 0 writes those of WHAT to
-FOLDER/WHAT.npz, with the largest difference between the ranks as "apart". WHAT@NAME does so in
-FOLDER/NAME. After "unsynchronised" each rank has a batch normalisation of its own, after
+FOLDER/WHAT.npz, with the largest difference between the ranks as "difference". WHAT@NAME does so
+in FOLDER/NAME. After "unsynchronised" each rank has a batch normalisation of its own, after
 "forgetful" checkpoints lack the order of the data.
 """
 
 import os
 import random
 import signal
+import socket
 import sys
 import threading
+import time
+import types
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,10 +30,9 @@ from helpers import tiny_ali, values
 import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff import norm
-from ldf_np.models import nets
+from ldf_np.models import ldf_async, nets
 from ldf_np.models.factors import Frames
 from ldf_np.models.ldf import LDF, Level
-from ldf_np.models.ldf_async import fit_async
 from ldf_np.models.whitening import Whitening
 from ldf_np.runtime import distributed as parallel
 from ldf_np.training import checkpoint
@@ -54,11 +56,12 @@ def joint(folder):
     rng = ldf.Generator(3)
     generator = nn.Sequential(nn.Linear(3, 12, bias=False, rng=rng), nn.BatchNorm(12),
                               nn.Reshape(2, 2, 3))
-    critics = [nn.Sequential(nn.Flatten(), nn.Linear(4 * c, 8, rng=rng), nn.LeakyReLU(0.1),
-                             nn.Dropout(p, rng=rng.spawn(1)[0]),
-                            nn.Linear(8, 1, rng=rng))
-               for c, p in ((3, 0.3), (1, 0.0))]
-    model = ldf.JointGAN(generator, critics[0], 3, frames=3, frame_discriminator=critics[1])
+    discriminators = [
+        nn.Sequential(nn.Flatten(), nn.Linear(4 * c, 8, rng=rng), nn.LeakyReLU(0.1),
+                      nn.Dropout(p, rng=rng.spawn(1)[0]), nn.Linear(8, 1, rng=rng))
+        for c, p in ((3, 0.3), (1, 0.0))]
+    model = ldf.JointGAN(generator, discriminators[0], 3, frames=3,
+                         frame_discriminator=discriminators[1])
     return results(model, model.fit(values(40, 3, 2, 2, 1, dtype=np.float32), steps=6,
                                     batch_size=10))
 
@@ -94,12 +97,12 @@ def together(folder):
 def by_sides(**settings):
     """All ranks but the last, or the last two, train the bottom, those the top."""
     model = small_ldf()
-    histories = fit_async(model, values(41, 4, 6, dtype=np.float32), steps=12, top_steps=18,
-                          rounds=3, codes=32, batch_size=16, **settings)
+    histories = ldf_async.fit_async(model, values(41, 4, 6, dtype=np.float32), steps=12,
+                                    top_steps=18, rounds=3, codes=32, batch_size=16, **settings)
     return results(model, *histories.values())
 
 
-def apart(folder):
+def asynchronous(folder):
     """With all that rank 0 has given the others."""
     parallel.world().log.clear()
     found = by_sides()
@@ -107,23 +110,23 @@ def apart(folder):
     return found | {f"log {what}": np.array(entry[:2]) for what, entry in log.items()}
 
 
-def apart_resumed(folder):
+def asynchronous_resumed(folder):
     return by_sides(checkpoints=Checkpoints(folder / "run"))
 
 
-def apart_by_two(folder):
+def asynchronous_by_two(folder):
     """Two ranks train the top, the others the bottom."""
     return by_sides(checkpoints=Checkpoints(folder / "run"), top_ranks=2)
 
 
-def apart_dies(folder):
+def asynchronous_dies(folder):
     """The last rank, which trains the top, is killed in its second round; checkpoints are those of
     the rounds."""
     with ends_at(10, signal.SIGKILL, parallel.world().size - 1):
         return by_sides(checkpoints=Checkpoints(folder / "run"))
 
 
-def apart_stopped(folder):
+def asynchronous_stopped(folder):
     """The rank that ends the folder's name, or all of them, are told to end after their fifth
     step."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -132,7 +135,7 @@ def apart_stopped(folder):
         return by_sides(checkpoints=Checkpoints(folder / "run"))
 
 
-def apart_killed(folder):
+def asynchronous_killed(folder):
     """Some rank is killed some time after its training began."""
     chance = random.Random(os.environ["MOMENT"])
     who, when = chance.randrange(parallel.world().size), chance.uniform(0, 0.4)
@@ -143,13 +146,13 @@ def apart_killed(folder):
 
 @contextmanager
 def ends_at(step, number, rank):
-    """A context in which a rank that trains apart from others gets a signal after a step."""
+    """A context in which a rank of one of the asynchronous levels gets a signal after a step."""
     def callback(history):
         if history.steps == step and hit:
             os.kill(os.getpid(), number)
 
     hit = parallel.world().rank == rank
-    with patch.object(ldf.apart, "train", partial(ldf.apart.train, callback=callback)):
+    with patch.object(ldf_async, "train", partial(ldf_async.train, callback=callback)):
         yield
 
 
@@ -185,9 +188,62 @@ def normalized(folder):
                                          for k, a in enumerate((y, first, *second))}
 
 
+def on_devices(folder):
+    """Sums of arrays on a device, by CuPy's communicator: a stand-in, whose ranks find one another
+    as CuPy's do. Then of ranks that share a device, and go through the host."""
+    from mpi4py import MPI
+
+    class Communicator:
+        made = []
+
+        def __init__(self, size, rank, host, port):
+            self.made.append((size, rank, host, port))
+            if rank == 0:
+                with socket.create_server((host, port)) as server:
+                    self.others = [server.accept() for _ in range(size - 1)]
+            for _ in range(100 * (rank > 0)):
+                try:
+                    self.first = socket.create_connection((host, port), 10)
+                    break
+                except ConnectionRefusedError:      # rank 0 does not listen yet
+                    time.sleep(0.05)
+
+        def all_reduce(self, array, out):
+            MPI.COMM_WORLD.Allreduce(array.host, out.host)
+
+        def stop(self):
+            self.others = self.first = None
+
+    class Array:
+        __module__ = "cupy"
+        nbytes = property(lambda self: self.host.nbytes)
+        shape = property(lambda self: self.host.shape)
+
+        def __init__(self, host):
+            self.host = host
+
+    world, bus = parallel.world(), [str(parallel.world().rank)]
+    cupy, distributed = types.ModuleType("cupy"), types.ModuleType("cupyx.distributed")
+    cupy.asnumpy, cupy.ascontiguousarray = (lambda array: array.host), (lambda array: array)
+    cupy.empty_like = lambda array: Array(np.empty_like(array.host))
+    cupy.cuda = types.SimpleNamespace(nccl=types.SimpleNamespace(available=True),
+                                      Device=lambda: types.SimpleNamespace(pci_bus_id=bus[0]))
+    distributed.init_process_group = Communicator
+    x = values(4, 3, seed=world.rank)
+    with patch.dict(sys.modules, {"cupy": cupy, "cupyx": types.ModuleType("cupyx"),
+                                  "cupyx.distributed": distributed}):
+        part = world.split(True)        # other ranks, another communicator
+        sums = [w.sum(Array(x)).host for w in (world, world, part)]
+        bus[0] = "shared"
+        through_host = world.split(True).sum(Array(x))
+    assert [made[:3] for made in Communicator.made] == [(world.size, world.rank, "127.0.0.1")] * 2
+    return {"sums": np.stack(sums), "through host": through_host,
+            "ports": np.array([made[3] for made in Communicator.made])}
+
+
 def results(model, *histories):
-    losses = {f"{k} {name}": np.array(v) for k, history in enumerate(histories) for name,
-              v in history.losses.items()}
+    losses = {f"{k} {name}": np.array(v) for k, history in enumerate(histories)
+              for name, v in history.losses.items()}
     return model.state_dict() | losses
 
 
@@ -197,7 +253,7 @@ def compute(what, folder):
     found = globals()[what](folder)
     flat = np.concatenate([np.ravel(a).astype(np.float64) for a in found.values()])
     of_all = parallel.world().gather(flat[None])
-    return found | {"apart": np.abs(of_all - of_all[0]).max()}
+    return found | {"difference": np.abs(of_all - of_all[0]).max()}
 
 
 def main(folder, *names):
@@ -207,9 +263,8 @@ def main(folder, *names):
             norm.world = parallel.World
         elif name == "forgetful":
             parts = checkpoint._parts
-            checkpoint._parts = lambda state: ({k: v for k,
-                                                v in parts(state)[0].items() if k != "order"},
-                                                parts(state)[1])
+            checkpoint._parts = lambda state: (
+                {k: v for k, v in parts(state)[0].items() if k != "order"}, parts(state)[1])
         else:
             what, _, inside = name.partition("@")
             place = Path(folder, inside)

@@ -287,7 +287,7 @@ def test_they_are_written_as_often_as_asked(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="each: expected"):
         Checkpoints(tmp_path, each=0)
     with pytest.raises(ValueError,
-                       match="every: expected a non-negative number of seconds, got -1"):
+                       match="every: expected a finite number of at least 0, got -1"):
         Checkpoints(tmp_path, every=-1)
     with pytest.raises(ValueError, match='on_nan: expected "stop" or "back-off", got .ignore.'):
         Checkpoints(tmp_path, on_nan="ignore")
@@ -342,7 +342,7 @@ def other_format(folder):
     for path in folder.glob("*.json"):
         found = json.loads(path.read_text())
         del found["checksum"]
-        found["format"] = 2
+        found["format"] = 3
         path.write_text(json.dumps(found | {"checksum": checkpoint._signature(found)}))
     return {}
 
@@ -357,7 +357,7 @@ def other_format(folder):
      "of another training: minutes was not there, and is 4 here; remove the folder, or use "
      "another, to begin anew"),
     (other_format,
-     "step-000000012.json: expected format 1, got 2: another version of ldf_np wrote it"),
+     "step-000000012.json: expected format 2, got 3: another version of ldf_np wrote it"),
     (lambda d: {"size": 5},
      "of another training: batches was 8 of 64 samples, and is 5 of 64 samples here")])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, other, message):

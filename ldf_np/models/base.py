@@ -1,0 +1,118 @@
+"""What all models share: one ``fit``, and encoding and decoding batch by batch."""
+
+from ..nn import losses, penalty
+from ..nn.layers import generators
+from ..nn.module import Module, evaluation
+from ..runtime.checks import checked, instance, integer, one_of, optional, positive, real
+from ..runtime.device import concatenate
+from ..runtime.random import Generator
+from ..training.batches import Batches, apply_batched
+from ..training.loop import train
+from ..training.step import CompiledStep
+
+MODULE = instance(Module)
+RULES = {       # of arguments that many models have
+    "latent_size": integer(), "n": integer(), "rng": optional(instance(Generator)),
+    "loss": one_of(*losses.KINDS), "penalty": one_of(*penalty.KINDS), "gamma": real(0),
+    "final_gamma": real(0), "final_lr": real(0), "shortcut_weight": real(0),
+    "latent_weight": real(0), "kl_weight": real(0), "variance": optional(positive),
+    "encoder": MODULE, "decoder": MODULE, "generator": MODULE, "discriminator": MODULE}
+
+
+class Model(Module):
+    """Something that is trained. A subclass has a Generator ``rng`` and says what one step is:
+
+    ``_step(x, progress)`` takes it on the batch x, an array (n, ...), and returns {name: loss}.
+    ``progress``, the part of the training that is done, anneals penalties and learning rates.
+    """
+
+    def fit(self, x, *more, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
+            checkpoints=None):
+        """Train on x (N, ...), float32 or uint8 images.
+
+        Parameters
+        ----------
+        steps, minutes, progress, callback, checkpoints : the budget and what goes with it
+            See ``training.loop.train``.
+        batch_size : int
+
+        Returns
+        -------
+        History.
+
+        Raises
+        ------
+        ValueError or TypeError for data that cannot be trained on, FloatingPointError naming the
+        step, the loss and the layer where something is not finite.
+        """
+        batches = self._batches(batch_size, x, *more)
+        step = self.compiled_step()
+
+        def next_step(progress):
+            parts = [next(some) for some in batches.values()]
+            return step(parts[0] if len(parts) == 1 else concatenate(parts, axis=-1), progress)
+
+        return train(next_step, steps=steps, minutes=minutes, progress=progress,
+                     label=type(self).__name__, callback=callback, checkpoints=checkpoints,
+                     state={"model": self} | batches)
+
+    def _batches(self, batch_size, x):
+        """{name: Batches}. A step takes one array: several go into it as further channels."""
+        return {"batches": Batches(x, batch_size, self.rng)}
+
+    def step(self, x, progress=0.0):
+        """One step on the batch x (n, ...). Returns {name: loss}."""
+        return self.compiled_step().eager_step(x, progress)
+
+    def compiled_step(self):
+        """A ``CompiledStep``: on a CUDA device it records such steps as a graph."""
+        return CompiledStep(self._step, [self.rng, *generators(self)], self)
+
+    stepper = compiled_step         # its name in version 0.1
+
+    def _apply(self, function, x):
+        """``function`` over the rows of x in evaluation mode: a NumPy array (n, ...)."""
+        with evaluation(self):
+            return apply_batched(function, x)
+
+
+class LatentModel(Model):
+    """A model that makes x of z ~ N(0, I), (n, latent_size), by ``_generate(z, rng)``."""
+
+    @checked(RULES)
+    def sample(self, n, rng=None):
+        """n samples, drawn with ``rng`` (by default the model's own): a NumPy array (n, ...)."""
+        rng = self.rng if rng is None else rng
+        return self._generate(rng.standard_normal((n, self.latent_size)), rng)
+
+
+class Coder(Model):
+    """A model that encodes and decodes: ``_codes()`` gives {code: (x to code, code to x)}.
+
+    The code named first is the default.
+    """
+
+    @property
+    def code(self):
+        """The name of the default code."""
+        return next(iter(self._codes()))
+
+    def encode(self, x, code=None):
+        """The codes of x (n, ...), float32 or uint8 images: a NumPy array (n, ...)."""
+        return self._apply(self._code(code)[0], x)
+
+    def decode(self, codes, code=None):
+        """x from codes: a NumPy array (n, ...)."""
+        return self._apply(self._code(code)[1], codes)
+
+    def reconstruct(self, x, code=None):
+        """x encoded and decoded again."""
+        return self.decode(self.encode(x, code), code)
+
+    def _code(self, code):
+        codes, code = self._codes(), self.code if code is None else code
+        if not isinstance(code, str) or code not in codes:
+            known = " or ".join(f'"{name}"' for name in codes)
+            only = f", the only code of this {type(self).__name__}" if len(codes) == 1 else ""
+            raise ValueError(f"code: expected {known}{only}, got {code!r}")
+        return codes[code]

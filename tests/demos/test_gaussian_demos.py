@@ -1,0 +1,91 @@
+"""demos/gaussian_blocks.py and demos/gaussians25.py: what they write and print, and bad options."""
+
+import json
+from concurrent.futures import Future
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+from helpers import load_program
+
+from ldf_np.gaussian import experiments, pictures
+from ldf_np.gaussian.curves import ESTIMATORS
+
+
+@pytest.fixture
+def blocks():
+    return load_program("demos/gaussian_blocks.py")
+
+
+@pytest.fixture
+def few(blocks, monkeypatch):
+    """Little of everything, and all of it in this process: a fork would not like pytest's
+    threads."""
+    class Pool:
+        def submit(self, function, *inputs):
+            future = Future()
+            future.set_result(function(*inputs))
+            return future
+
+    monkeypatch.setattr(blocks, "ProcessPoolExecutor", lambda *_, **__: nullcontext(Pool()))
+    effort = replace(experiments.QUICK, steps={"frames": 20, "top": 20, "joint": 20},
+                     transition_repeats=4, null_draws=50, draws=10, curve_points=2, case_repeats=2,
+                     crossing_points=3, crossing_repeats=2)
+    monkeypatch.setattr(experiments, "QUICK", effort)
+    monkeypatch.setattr(experiments, "CASES", experiments.CASES[:2])
+    monkeypatch.setattr(experiments, "SPREAD", {"k": 3, "d": 10, "theta": 0.5, "rho": 0.9})
+
+
+SETTINGS = "--quick --k 2 --d 6 --n-joint 20 40 --frames 100 --repeats 3".split()
+
+
+def test_blocks_writes_what_it_says(blocks, few, tmp_path, capsys):
+    out = tmp_path / "pictures"
+    assert blocks.main([*SETTINGS, "--rho", "0.5", "--out", str(out)]) == 0
+    figures = {file for file, _, _ in pictures.FIGURES}
+    assert len(figures) == 4
+    assert {p.name for p in out.iterdir()} == figures | {"results.json"}
+    results = json.loads((out / "results.json").read_text())
+    assert results["seed"] == 0 and results["options"]["k"] == 2 and results["parts"]["total"] > 0
+    points = results["errors"]["rho = 0.5"]["points"]
+    assert {q["estimator"] for q in points} == set(ESTIMATORS)
+    assert results["trained"]["rho = 0.5"][0]["LDF"]["frobenius"] > 0
+    printed = capsys.readouterr().out
+    assert "H-full" in printed and "joint GAN" in printed
+
+
+def test_blocks_with_a_matrix_and_own_networks(blocks, few, tmp_path, capsys):
+    """Without the shared W that LDF needs nothing is trained."""
+    matrix = tmp_path / "R.csv"
+    matrix.write_text("1,0.3\n0.3,1\n")
+    out = tmp_path / "out"
+    assert blocks.main([*SETTINGS, "--R", str(matrix), "--unshared", "--out", str(out)]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert results["trained"] == {"R as given": []}
+    assert results["transition"]["setting"] == "R as given"
+    assert "joint GAN" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, name", [
+    (["--rho", "1"], "rho"),
+    (["--r", "99"], "r: expected at most"),
+    (["--n-joint", "1"], "n-joint"),
+    (["--theta", "-1"], "theta"),
+    (["--R", "missing.npy"], "missing.npy"),
+    (["--repeats", "1"], "repeats"),
+    (["--seed", "-1"], "seed"),
+])
+def test_blocks_names_bad_options_in_one_line(blocks, tmp_path, capsys, arguments, name):
+    assert blocks.main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and name in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_25_gaussians_writes_a_picture_and_counts_modes(tmp_path, capsys):
+    picture = tmp_path / "new" / "modes.png"
+    load_program("demos/gaussians25.py").main(["--seeds", "0", "1", "--steps", "2",
+                                               "--out", str(picture)])
+    printed = capsys.readouterr().out
+    assert printed.count("of 25 modes hit") == 2 and "2 seeds: " in printed
+    assert picture.stat().st_size > 5000
