@@ -5,7 +5,6 @@ tests/tools/old_names.txt lists them: a module, and the names defined in it (for
 offers). How arguments are checked was never meant for callers, and has changed.
 """
 
-import json
 import re
 import subprocess
 import sys
