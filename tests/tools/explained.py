@@ -11,16 +11,15 @@ REASONS = {
     "squared, or is +1 or -1": {
         "ldf_np/nn/losses.py": {
             "_softplus_mean_vjp": [
-                "lambda h, _, g, logits, sign: sum(h * sigmoid(logits / sign)) * (sign / "
-                "logits.size)"],
+                "lambda h, _, g, l, sign: sum_(h * sigmoid(l / sign)) * (sign / l.size)",
+                "lambda h, _, g, l, sign: h * g * (s := sigmoid(l / sign)) * (1 - s) * (1 / "
+                "l.size)"],
             "discriminator_loss": [
                 "return (mean(square(1.0 - real)) + mean(square(fake))) * 0.5"],
             "generator_loss": [
                 "return mean(square(1.0 - fake)) * 0.5"],
             "reconstruction_loss": [
-                "difference = reconstruction - x"],
-            "_softplus_mean_second": [
-                "sigma = sigmoid(logits / sign)"]},
+                "difference = reconstruction - x"]},
         "ldf_np/autodiff/norm.py": {
             "_normalize_vjp_x": [
                 "return kernel.normalize_vjp_x(g, h, y, r, _over_ranks())"],
@@ -71,12 +70,9 @@ REASONS = {
     "factors in turn": {
         "ldf_np/nn/losses.py": {
             "colour_metric": [
-                "return (metric * np.sqrt(values.sum() / np.trace(covariance @ metric @ "
-                "metric.T).clip(1e-12))).astype(np.float32)",
-                "return (metric * np.sqrt(values.sum() / np.trace(metric.T @ (metric @ "
-                "covariance)).clip(1e-12))).astype(np.float32)",
-                "return (metric * np.sqrt(values.sum() / np.trace(metric @ covariance @ "
-                "metric).clip(1e-12))).astype(np.float32)"]}},
+                "variance = np.trace(covariance @ metric @ metric.T)",
+                "variance = np.trace(metric.T @ (metric @ covariance))",
+                "variance = np.trace(metric @ covariance @ metric)"]}},
     "the same sum by another way, at most more slowly": {
         "ldf_np/autodiff/engine.py": {
             "sum_to": [
@@ -294,7 +290,7 @@ REASONS = {
         "ldf_np/nn/penalty.py": {
             "_wgan_penalty": [
                 "between = [Tensor(f + t.reshape(-2, *[1] * (r.ndim - 1)) * (r - f)) for r, f "
-                "in zip(real, fake, strict=True)]"]},
+                "in zip(real, fake)]"]},
         "ldf_np/nn/losses.py": {
             "colour_metric": [
                 "pixels = np.asarray(images).reshape(-2, "
