@@ -1,8 +1,8 @@
 """The convolution trio of kernels/conv.py, layer by layer on one thread, beside PyTorch where it is
 installed.
 
-    python benchmarks/conv.py                                 # the CPU recipe's layers, then ALI's
-    CIFAR-10 nets python benchmarks/conv.py --layers recipe --batch 128 --json conv.json
+    python benchmarks/conv.py       # the CPU recipe's layers, then those of ALI's CIFAR-10 nets
+    python benchmarks/conv.py --layers recipe --batch 128 --json conv.json
 
 Without PyTorch only our own times are printed. Every layer is timed in rounds: in each round each
 candidate runs once, so that whatever else the machine does hits all of them alike; the medians are
@@ -25,9 +25,9 @@ import time
 # Before NumPy is imported: its BLAS reads these once.
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from ldf_np.kernels import conv  # noqa: E402
+from ldf_np.kernels import conv
 
 try:
     import torch
@@ -77,18 +77,18 @@ def torch_faces(x, w, y, stride, padding, channels_last):
             [*wanted, False])
 
     dx, dw, _ = backward(True, True)
-    for theirs, order, ours in ((forward(), (0, 2, 3, 1), conv.conv2d(x, w, stride, padding)),
-                                (dx, (0, 2, 3, 1),
-                                 conv.conv_transpose2d(y, w, stride, padding, x.shape[1:3])),
-                                (dw, (2, 3, 1, 0),
-                                 conv.conv2d_weight(x, y, w.shape[:2], stride, padding))):
+    images, kernels = (0, 2, 3, 1), (2, 3, 1, 0)
+    for theirs, order, ours in (
+            (forward(), images, conv.conv2d(x, w, stride, padding)),
+            (dx, images, conv.conv_transpose2d(y, w, stride, padding, x.shape[1:3])),
+            (dw, kernels, conv.conv2d_weight(x, y, w.shape[:2], stride, padding))):
         theirs = theirs.permute(order).numpy()
         if np.abs(theirs - ours).max() > 1e-4 * np.abs(theirs).max():
-            raise SystemExit(
-                f"the results differ at x {x.shape}, w {w.shape}, stride {stride}, padding "
-                f"{padding}")
-    return {"forward": forward, "dx": lambda: backward(True, False), "dw": lambda:
-            backward(False, True), "layer": lambda: (forward(), backward(True, True))}
+            raise SystemExit(f"the results differ at x {x.shape}, w {w.shape}, stride {stride}, "
+                             f"padding {padding}")
+    return {"forward": forward, "dx": lambda: backward(True, False),
+            "dw": lambda: backward(False, True),
+            "layer": lambda: (forward(), backward(True, True))}
 
 
 def medians(candidates, rounds):
@@ -144,31 +144,30 @@ def main():
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)
 
-    print(f"NumPy {np.__version__}, " + (f"PyTorch {torch.__version__} ({options.format})" if torch
-                                         else "no PyTorch")
-          + ", one thread, medians in ms")
+    theirs = f"PyTorch {torch.__version__} ({options.format})" if torch else "no PyTorch"
+    print(f"NumPy {np.__version__}, {theirs}, one thread, medians in ms")
     print(f"{'layer':24} {'face':8} {'ours':>9}"
           + (f" {'PyTorch':>9} {'ratio':>7}" if torch else ""))
     rows = []
     for net in LAYERS if options.layers == "all" else [options.layers]:
+        batch = options.batch or BATCH[net]
         measured = [row for layer in LAYERS[net]
-                    for row in measure(layer, options.batch or BATCH[net], options.rounds,
-                                                                    options.format == "nhwc")]
+                    for row in measure(layer, batch, options.rounds, options.format == "nhwc")]
         for face in FACES:
             ours, theirs = (sum(row[key] or 0 for row in measured if row["face"] == face)
                             for key in ("ours_ms", "torch_ms"))
-            measured.append({"layer": f"{net}: sum", "batch": measured[0]["batch"], "face": face,
-                             "ours_ms": ours,
-                             "torch_ms": theirs or None})
+            measured.append({"layer": f"{net}: sum", "batch": batch, "face": face,
+                             "ours_ms": ours, "torch_ms": theirs or None})
         for row in measured:
             show(row)
         rows += measured
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"python": sys.version.split()[0], "numpy": np.__version__,
-                       "torch": torch.__version__ if torch else None, "torch_format":
-                       options.format if torch else None, "machine": platform.machine(), "rounds":
-                       options.rounds, "rows": rows}, file, indent=1)
+                       "torch": torch.__version__ if torch else None,
+                       "torch_format": options.format if torch else None,
+                       "machine": platform.machine(), "rounds": options.rounds, "rows": rows},
+                      file, indent=1)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """This library on a CUDA device beside PyTorch: every convolution, the penalty's sums, whole steps,
 the demo, memory.
 
-    python benchmarks/gpu.py                       # all parts; writes
-    benchmarks/results/gpu-<card>.json python benchmarks/gpu.py --parts faces steps --repeats 50
+    python benchmarks/gpu.py                # all parts; writes benchmarks/results/gpu-<card>.json
+    python benchmarks/gpu.py --parts faces steps --repeats 50
 
 Needs CuPy; what PyTorch is needed for is left out where it is missing. Every kernel is checked
 against NumPy in float64 on fresh random data before it is timed, and the program stops where it is
@@ -10,12 +10,11 @@ wrong. Candidates take turns within one run, each timed by events on the device,
 their medians are what counts.
 
     faces   each face at the shapes of ALI's CIFAR-10 nets (batch 100) and of the small networks
-    (batch 64), TF32 against
-            TF32 and float32 against float32, with PyTorch's cuDNN in channels_last
+            (batch 64), TF32 against TF32 and float32 against float32, with PyTorch's cuDNN in
+            channels_last
     penalty the per-sample weighted squared norm against a copy of the same array
     steps   a whole bottom and top step: ours as one CUDA graph, PyTorch's eager, compiled with
-    reduce-overhead, and as a
-            CUDA graph made by hand; and the most memory each holds
+            reduce-overhead, and as a CUDA graph made by hand; and the most memory each holds
     demo    steps a second of demos/pacman.py --device cuda
 """
 
@@ -93,9 +92,8 @@ def check(name, actual, exact, bound):
     actual, exact = ldf.to_numpy(actual).astype(np.float64), ldf.to_numpy(exact)
     error = float(np.abs(actual - exact).max() / np.abs(exact).max())
     if not error <= bound:
-        raise SystemExit(
-            f"{name}: wrong by {error:.1e} of the largest element, more than {bound:.0e}: nothing "
-            "is timed")
+        raise SystemExit(f"{name}: wrong by {error:.1e} of the largest element, more than "
+                         f"{bound:.0e}: nothing is timed")
     return error
 
 
@@ -110,10 +108,11 @@ def faces(repeats, timer, torch=None, batches=None, layers=None):
             out = (size + 2 * padding - kernel) // stride + 1
             y = rng.standard_normal((batch, out, out, o)).astype(np.float32)
             x, w, y = map(ldf.asarray, (x, w, y))
-            ours = {"conv2d": lambda x, w, y: conv.conv2d(x, w, stride, padding),                       # noqa: B023
-                    "conv_transpose2d": lambda x, w, y: conv.conv_transpose2d(                          # noqa: B023
-                        y, w, stride, padding, (size, size)),                                           # noqa: B023
-                    "conv2d_weight": lambda x, w, y: conv.conv2d_weight(x, y, kernel, stride, padding)}     # noqa: B023
+            ours = {"conv2d": lambda x, w, y: conv.conv2d(x, w, stride, padding),
+                    "conv_transpose2d": lambda x, w, y: conv.conv_transpose2d(
+                        y, w, stride, padding, (size, size)),
+                    "conv2d_weight": lambda x, w, y: conv.conv2d_weight(
+                        x, y, kernel, stride, padding)}
             theirs = torch_faces(torch, x, w, y, stride, padding) if torch else {}
             flop = 2 * batch * out * out * kernel * kernel * c * o
             for precision, bound in BOUNDS.items():
@@ -122,17 +121,15 @@ def faces(repeats, timer, torch=None, batches=None, layers=None):
                     torch.backends.cudnn.allow_tf32 = precision == "high"
                 for face, function in ours.items():
                     name = f"{network} {size}x{size}x{c} {kernel}/{stride} {o} {face} {precision}"
-                    # by NumPy
-                    exact = function(*(ldf.to_numpy(a).astype(np.float64) for a in (x, w, y)))
-                    error = check(name, function(x, w, y), exact, bound)
-                    # noqa: B023
+                    double = (ldf.to_numpy(a).astype(np.float64) for a in (x, w, y))
+                    error = check(name, function(x, w, y), function(*double), bound)
                     candidates = {"ours": lambda: function(x, w, y)}
                     if theirs:
                         candidates["PyTorch"] = theirs[face]
                     took = medians(candidates, repeats, timer)
+                    rate = took["PyTorch"] / took["ours"] if theirs else None
                     record = {"name": name, "error": error, "gflops": flop / took["ours"] / 1e6,
-                              "rate over cuDNN's":
-                              took["PyTorch"] / took["ours"] if theirs else None, "ms": took}
+                              "rate over cuDNN's": rate, "ms": took}
                     records.append(record)
                     print_record(record)
     ldf.set_float32_matmul_precision("highest")
@@ -151,8 +148,8 @@ def torch_faces(torch, x, w, y, stride, padding):
 
     torch.backends.cudnn.benchmark = True
     return {"conv2d": lambda: torch.nn.functional.conv2d(tx, tw, None, stride, padding),
-            "conv_transpose2d": lambda: backward(True, False), "conv2d_weight": lambda:
-            backward(False, True)}
+            "conv_transpose2d": lambda: backward(True, False),
+            "conv2d_weight": lambda: backward(False, True)}
 
 
 def penalty_sums(repeats, timer, rows=1024, columns=15360):
@@ -256,13 +253,11 @@ def demo(minutes):
     with tempfile.TemporaryDirectory() as out:
         program = Path(__file__).parents[1] / "demos" / "pacman.py"
         subprocess.run([sys.executable, program, "--device", ldf.device(), "--model", "ldf",
-                        "--minutes", str(minutes),
-                        "--seeds", "0", "--out", out], check=True)
-        training = json.loads((Path(out)
-                               / "results.json").read_text())["models"]["LDF"]["0"]["training"]
-    record = {"name": f"demos/pacman.py, {minutes} minutes",
-              "steps a second": {name: part["steps"] / part["seconds"] for name,
-                                 part in training.items()}}
+                        "--minutes", str(minutes), "--seeds", "0", "--out", out], check=True)
+        results = json.loads((Path(out) / "results.json").read_text())
+    rates = {name: part["steps"] / part["seconds"]
+             for name, part in results["models"]["LDF"]["0"]["training"].items()}
+    record = {"name": f"demos/pacman.py, {minutes} minutes", "steps a second": rates}
     print_record(record)
     return [record]
 
@@ -284,8 +279,8 @@ def card():
 
     properties = cupy.cuda.runtime.getDeviceProperties(0)
     return {"name": properties["name"].decode(), "cupy": cupy.__version__,
-            "driver": cupy.cuda.runtime.driverGetVersion(), "runtime":
-            cupy.cuda.runtime.runtimeGetVersion()}
+            "driver": cupy.cuda.runtime.driverGetVersion(),
+            "runtime": cupy.cuda.runtime.runtimeGetVersion()}
 
 
 def main():
@@ -314,13 +309,14 @@ def main():
             print("this PyTorch cannot use the device: it is left out")
             torch = None
     results = {"card": card() | ({"torch": torch.__version__} if torch else {}),
-               "date": datetime.date.today().isoformat(), "repeats":
-               options.repeats} | environment()
+               "date": datetime.date.today().isoformat(), "repeats": options.repeats}
+    results |= environment()
     parts = {"faces": lambda: faces(options.repeats, Events(), torch),
              "penalty": lambda: penalty_sums(options.repeats, Events()),
-             "steps": lambda: steps(options.repeats, torch), "demo": lambda:
-             demo(options.demo_minutes)}
-    path = options.json or RESULTS / f"gpu-{re.sub(r'[^a-z0-9]+', '-', results['card']['name'].lower())}.json"
+             "steps": lambda: steps(options.repeats, torch),
+             "demo": lambda: demo(options.demo_minutes)}
+    name = re.sub(r"[^a-z0-9]+", "-", results["card"]["name"].lower())
+    path = options.json or RESULTS / f"gpu-{name}.json"
     for part in options.parts:
         results[part] = parts[part]()
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

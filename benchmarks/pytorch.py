@@ -37,14 +37,15 @@ def bottom_step(batch, device="cpu", capturable=False):
     decoder = nn.Sequential(nn.Conv2d(32, 96, 3, 1, 1, bias=False), nn.BatchNorm2d(96),
                             nn.LeakyReLU(SLOPE), *up(96, 48), *up(48, 24),
                             nn.ConvTranspose2d(24, 3, 4, 2, 1), nn.Tanh())
-    critic_x = nn.Sequential(*down(False), nn.Flatten(), nn.Linear(1536, 256), nn.LeakyReLU(SLOPE))
-    critic_z = nn.Sequential(nn.Linear(64, 256), nn.LeakyReLU(SLOPE))
+    discriminator_x = nn.Sequential(*down(False), nn.Flatten(), nn.Linear(1536, 256),
+                                    nn.LeakyReLU(SLOPE))
+    discriminator_z = nn.Sequential(nn.Linear(64, 256), nn.LeakyReLU(SLOPE))
     joint = nn.Sequential(nn.Linear(512, 256), nn.LeakyReLU(SLOPE), nn.Linear(256, 1))
-    d_parameters, d_adam = _adam(4e-4, capturable, device, critic_x, critic_z, joint)
+    d_parameters, d_adam = _adam(4e-4, capturable, device, discriminator_x, discriminator_z, joint)
     _, g_adam = _adam(2e-3, capturable, device, encoder, encoder_head, decoder_head, decoder)
 
-    def critic(x, z):
-        return joint(torch.cat([critic_x(x), critic_z(z)], 1))
+    def discriminator(x, z):
+        return joint(torch.cat([discriminator_x(x), discriminator_z(z)], 1))
 
     def step(images):
         z = torch.randn(batch, 64, device=device)
@@ -54,15 +55,15 @@ def bottom_step(batch, device="cpu", capturable=False):
 
         xs = torch.cat([images, x_tilde.detach()]).requires_grad_()
         zs = torch.cat([z_hat.detach(), z]).requires_grad_()
-        d_loss = _critic_loss(critic(xs, zs), (xs, zs), batch)
+        d_loss = _discriminator_loss(discriminator(xs, zs), (xs, zs), batch)
 
-        def makers_loss():
-            return (F.softplus(critic(images, z_hat)).mean()
-                    + F.softplus(-critic(x_tilde, z)).mean()
-                    + 1000 * F.mse_loss(decoder(h), images) + 100
-                    * F.mse_loss(decoder(decoder_head(z_hat)), images))
+        def generator_loss():
+            return (F.softplus(discriminator(images, z_hat)).mean()
+                    + F.softplus(-discriminator(x_tilde, z)).mean()
+                    + 1000 * F.mse_loss(decoder(h), images)
+                    + 100 * F.mse_loss(decoder(decoder_head(z_hat)), images))
 
-        return _simultaneous(d_loss, d_parameters, d_adam, makers_loss, g_adam)
+        return _simultaneous(d_loss, d_parameters, d_adam, generator_loss, g_adam)
 
     return step
 
@@ -76,18 +77,18 @@ def top_step(batch, size, device="cpu", capturable=False):
         return [nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.LeakyReLU(SLOPE)]
 
     generator = nn.Sequential(*linear(128, 512), *linear(512, 512), nn.Linear(512, size))
-    critic = nn.Sequential(nn.Linear(size, 512), nn.LeakyReLU(SLOPE), nn.Linear(512, 512),
+    discriminator = nn.Sequential(nn.Linear(size, 512), nn.LeakyReLU(SLOPE), nn.Linear(512, 512),
                            nn.LeakyReLU(SLOPE), nn.Linear(512, 1))
-    d_parameters, d_adam = _adam(1e-3, capturable, device, critic)
+    d_parameters, d_adam = _adam(1e-3, capturable, device, discriminator)
     g_parameters, g_adam = _adam(5e-4, capturable, device, generator)
     average = [p.detach().clone() for p in g_parameters]
 
     def step(codes):
         fake = generator(torch.randn(batch, 128, device=device))
         xs = torch.cat([codes, fake.detach()]).requires_grad_()
-        d_loss = _critic_loss(critic(xs), (xs,), batch)
+        d_loss = _discriminator_loss(discriminator(xs), (xs,), batch)
         losses = _simultaneous(d_loss, d_parameters, d_adam,
-                               lambda: F.softplus(-critic(fake)).mean(), g_adam)
+                               lambda: F.softplus(-discriminator(fake)).mean(), g_adam)
         with torch.no_grad():
             torch._foreach_lerp_(average, [p.detach() for p in g_parameters], 0.002)
         return losses
@@ -101,13 +102,13 @@ def _adam(lr, capturable, device, *modules):
     return parameters, torch.optim.Adam(parameters, lr, (0.5, 0.99), capturable=capturable)
 
 
-def _simultaneous(d_loss, d_parameters, d_adam, makers_loss, g_adam):
+def _simultaneous(d_loss, d_parameters, d_adam, generator_loss, g_adam):
     """Both sides' gradients at one point, then both updates; the losses."""
     d_adam.zero_grad()
     d_loss.backward()
     for p in d_parameters:
         p.requires_grad_(False)
-    g_loss = makers_loss()
+    g_loss = generator_loss()
     g_adam.zero_grad()
     g_loss.backward()
     d_adam.step()
@@ -117,7 +118,7 @@ def _simultaneous(d_loss, d_parameters, d_adam, makers_loss, g_adam):
     return d_loss.detach(), g_loss.detach()
 
 
-def _critic_loss(logits, inputs, batch):
+def _discriminator_loss(logits, inputs, batch):
     """The discriminator's loss with Roth's regularizer, gamma = 1/2; the first half of the batch is
     real."""
     grads = torch.autograd.grad(logits.sum(), inputs, create_graph=True)

@@ -6,8 +6,8 @@ model for up to 1024.
 Measured: a step of the bottom (ALI, 32 x 32 frames) and of the top (a GAN over codes) at one global
 batch, and of both with such a batch on each rank, every rank on one thread; for each step what the
 ranks give each other, in calls, bytes and seconds; and the bytes of codes where the levels are
-trained apart. All numbers of ranks take their steps in turns, in one run, for what a machine
-manages drifts over minutes: while fewer take theirs the others sleep.
+trained asynchronously. All numbers of ranks take their steps in turns, in one run, for what a
+machine manages drifts over minutes: while fewer take theirs the others sleep.
 
 The model: a step on one process takes a part that is there for any batch and a part that grows with
 it; a line is laid through the batch, half and a quarter of it. The ranks divide the second part
@@ -48,7 +48,7 @@ WARM_UP = 2
 BOTTOM, TOP, EACH, TOP_EACH = "bottom", "top", "bottom, a batch each", "top, a batch each"
 # of the batch, on one process: the line through them says what a batch of none would take
 PARTS = (1, 2, 4)
-# levels apart: so many clips' codes after so many steps of the bottom
+# asynchronous levels: the codes of so many clips after so many steps of the bottom
 EVERY, CLIPS = 250, 1024
 
 
@@ -89,8 +89,8 @@ def measure(options):
     for count in options.ranks:
         group = ranks.split(ranks.rank < count)
         with parallel.within(group):
-            bottom, top, own = nets.small_ali(), nets.mlp_gan(160), parallel.shard(
-                batch) if ranks.rank < count else slice(0)
+            bottom, top = nets.small_ali(), nets.mlp_gan(160)
+            own = parallel.shard(batch) if ranks.rank < count else slice(0)
         for name, model, data in ((BOTTOM, bottom, frames[own]), (TOP, top, codes[own]),
                                   (EACH, bottom, frames), (TOP_EACH, top, codes)):
             jobs.append((count, name, group, partial(model.step, data), []))
@@ -99,9 +99,9 @@ def measure(options):
                      for part in PARTS[1:]]
     found = in_turns(jobs, ranks, options.steps)
     if ranks.size > 1:
-        found[ranks.size]["codes"] = bytes_apart()
-        found[ranks.size]["allreduce"] = {size:
-                                          allreduce(ranks, size) for size in (64, 2 ** 16, 2 ** 22)}
+        found[ranks.size]["codes"] = bytes_of_codes()
+        found[ranks.size]["allreduce"] = {size: allreduce(ranks, size)
+                                          for size in (64, 2 ** 16, 2 ** 22)}
     if ranks.rank == 0:
         print(json.dumps(found))
 
@@ -123,13 +123,13 @@ def in_turns(jobs, ranks, steps):
                 if k >= WARM_UP:
                     times.append(time.perf_counter() - start)
                     for what, entry in group.log.items():
-                        sums[what] = [a + b / steps for a,
-                                      b in zip(sums.get(what, (0, 0, 0)), entry)]
+                        before = sums.get(what, (0, 0, 0))
+                        sums[what] = [a + b / steps for a, b in zip(before, entry)]
     found = {}
     for (count, name, _, _, times), sums in zip(jobs, exchanged):
         if times:
-            found.setdefault(count, {})[name] = {"seconds": statistics.median(times), "least":
-                                                 min(times), "exchanged": sums}
+            found.setdefault(count, {})[name] = {"seconds": statistics.median(times),
+                                                 "least": min(times), "exchanged": sums}
     return found
 
 
@@ -153,7 +153,7 @@ def allreduce(ranks, size):
     return statistics.median(times)
 
 
-def bytes_apart():
+def bytes_of_codes():
     """Bytes a clip that the bottom's rank gives the top's."""
     clips = np.random.default_rng(0).integers(0, 256, (256, 5, 32, 32, 3), dtype=np.uint8)
     ranks = parallel.world()
@@ -174,11 +174,10 @@ def measured(options):
     ended = subprocess.run(
         [mpirun, "-n", str(max(options.ranks)), sys.executable, __file__, "--measure", "--steps",
          str(options.steps), "--batch", str(options.batch), "--ranks", *map(str, options.ranks)],
-         env=os.environ | settings, stdout=subprocess.PIPE, text=True)
+        env=os.environ | settings, stdout=subprocess.PIPE, text=True)
     if ended.returncode:
-        sys.exit(
-            f"scaling.py: {max(options.ranks)} ranks ended with {ended.returncode} (their words "
-            "are above)")
+        sys.exit(f"scaling.py: {max(options.ranks)} ranks ended with {ended.returncode} (their "
+                 "words are above)")
     return {int(count): each for count, each in json.loads(ended.stdout).items()}
 
 
@@ -197,17 +196,18 @@ def tree(size, ranks, latency, bandwidth):
 def exchanges(exchanged, small, ranks, latency, bandwidth):
     """Seconds that a step's exchanges take: gradients around the ring, everything else by
     ``small``."""
-    return sum(calls * (
-        ring if what == "gradients" else small)(size / calls, ranks, latency, bandwidth)
-               for what, (calls, size, _) in exchanged.items())
+    total = 0.0
+    for what, (calls, size, _) in exchanged.items():
+        one = ring if what == "gradients" else small
+        total += calls * one(size / calls, ranks, latency, bandwidth)
+    return total
 
 
 def line(alone, batch):
     """(seconds of any step, seconds more for each sample) of the bottom on one process, from whole
     and smaller batches."""
-    sizes = [batch // part for part in PARTS]
-    slope, start = np.polyfit(sizes, [alone[BOTTOM if part == 1 else str(part)]["seconds"]
-                                      for part in PARTS], 1)
+    seconds = [alone[BOTTOM if part == 1 else str(part)]["seconds"] for part in PARTS]
+    slope, start = np.polyfit([batch // part for part in PARTS], seconds, 1)
     return float(start), float(slope)
 
 
@@ -220,12 +220,12 @@ def modelled(start, slope, exchanged, options):
         for small in (ring, tree):
             points = []
             for ranks in RANKS:
-                taken = exchanges(exchanged, small, ranks, options.latency,
-                                  options.bandwidth) if ranks > 1 else 0.0
-                own = options.batch / (1 if each else ranks)
-                whole = start + slope * options.batch
-                points.append([ranks, whole / (start + slope * own + taken)
-                               / (1 if each else ranks)])
+                taken = 0.0 if ranks == 1 else exchanges(exchanged, small, ranks,
+                                                         options.latency, options.bandwidth)
+                parts = 1 if each else ranks        # of the batch: a rank takes one
+                alone = start + slope * options.batch
+                points.append([ranks, alone / (start + slope * options.batch / parts + taken)
+                               / parts])
             curves[f"{title}, small sums by {small.__name__}"] = points
     return curves
 
@@ -260,18 +260,16 @@ def main():
     most = max(options.ranks)
     real, best = ({count: {name: found[1][name][which] / each[name][which]
                            * (count if name in (EACH, TOP_EACH) else 1)
-                           for name in (BOTTOM, TOP, EACH, TOP_EACH)} for count,
-                           each in found.items()}
+                           for name in (BOTTOM, TOP, EACH, TOP_EACH)}
+                   for count, each in found.items()}
                   for which in ("seconds", "least"))
-    print(
-        f"load of the machine before it began: {before:.1f} on {os.cpu_count()} cores; batch "
-        f"{options.batch} in all")
+    print(f"load of the machine before it began: {before:.1f} on {os.cpu_count()} cores; batch "
+          f"{options.batch} in all")
     for count, each in found.items():
         for name in real[count]:
-            print(
-                f"{count} ranks, {name:20}: {1e3 * each[name]['seconds']:8.1f} ms a step, speed-up "
-                f"{real[count][name]:.2f}; "
-                  f"fastest step {1e3 * each[name]['least']:.1f} ms, {best[count][name]:.2f}")
+            print(f"{count} ranks, {name:20}: {1e3 * each[name]['seconds']:8.1f} ms a step, "
+                  f"speed-up {real[count][name]:.2f}; fastest step "
+                  f"{1e3 * each[name]['least']:.1f} ms, {best[count][name]:.2f}")
     result = {"measured": found, "speed_up": real, "speed_up_of_the_fastest": best, "load": before,
               "options": vars(options)}
     if most > 1:
@@ -284,34 +282,31 @@ def report(found, most, real, options):
     """Print what is exchanged, and draw the model; returns both."""
     for name in (BOTTOM, TOP):
         for what, (calls, size, seconds) in found[most][name]["exchanged"].items():
-            print(
-                f"  {name} step, {what:10} {calls:5.0f} calls {size:12,.0f} bytes "
-                f"{1e3 * seconds:8.2f} ms, with waiting")
-    together = sum(size for name in (BOTTOM, TOP) for _, size,
-                   _ in found[most][name]["exchanged"].values())
-    apart = found[most]["codes"] * CLIPS / EVERY
-    print(
-        f"a step of both levels, data-parallel: {together:,.0f} bytes from each rank; levels "
-        f"apart, codes of {CLIPS} clips "
-          f"every {EVERY} steps: {apart:,.0f} bytes, {together / apart:,.0f} times fewer")
+            print(f"  {name} step, {what:10} {calls:5.0f} calls {size:12,.0f} bytes "
+                  f"{1e3 * seconds:8.2f} ms, with waiting")
+    together = sum(size for name in (BOTTOM, TOP)
+                   for _, size, _ in found[most][name]["exchanged"].values())
+    asynchronous = found[most]["codes"] * CLIPS / EVERY
+    print(f"a step of both levels, data-parallel: {together:,.0f} bytes from each rank; "
+          f"asynchronous levels, codes of {CLIPS} clips every {EVERY} steps: "
+          f"{asynchronous:,.0f} bytes, {together / asynchronous:,.0f} times fewer")
     for size, seconds in found[most]["allreduce"].items():
         print(f"Allreduce of {int(size):,} bytes here: {1e6 * seconds:,.0f} microseconds")
     start, slope = line(found[1], options.batch)
     curves = modelled(start, slope, found[most][BOTTOM]["exchanged"], options)
     assumptions = (f"Bottom step of {1e3 * start:.0f} ms + {1e3 * slope:.2f} ms a sample; latency "
-                   f"{1e6 * options.latency:g} us, bandwidth "
-                   f"{options.bandwidth / 1e9:g} GB/s;\nring: 2 (R-1)/R b/bandwidth + 2 (R-1) "
-                   "latency; "
+                   f"{1e6 * options.latency:g} us, bandwidth {options.bandwidth / 1e9:g} GB/s;\n"
+                   "ring: 2 (R-1)/R b/bandwidth + 2 (R-1) latency; "
                    "no waiting for slower ranks, all links alike")
     print(f"Model: {assumptions}".replace("\n", " "))
     for title, points in curves.items():
-        print(f"  {title:45} " + " ".join(f"{ranks}: {value:.2f}" for ranks,
-                                          value in points if ranks >= 8))
+        print(f"  {title:45} " + " ".join(f"{ranks}: {value:.2f}"
+                                          for ranks, value in points if ranks >= 8))
     draw(os.path.join(options.out, "scaling.png"), curves,
          {name: [(count, each[name] / count) for count, each in real.items()]
           for name in (BOTTOM, EACH)}, assumptions)
-    return {"bytes": {"together": together, "apart": apart}, "model": curves, "assumptions":
-            assumptions}
+    return {"bytes": {"together": together, "asynchronous": asynchronous}, "model": curves,
+            "assumptions": assumptions}
 
 
 if __name__ == "__main__":

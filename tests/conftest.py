@@ -2,18 +2,27 @@
 hypothesis tries the same examples each time."""
 
 import os
+import site
+import tempfile
+from pathlib import Path
 
-# before NumPy loads: the tests' matrices are small
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+BUILD = Path(__file__).parents[1] / "build"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: the matrices are small
+# What takes long to make again is kept from run to run; what pip put into the home folder is found.
+os.environ["MPLCONFIGDIR"] = str(BUILD / "matplotlib")
+os.environ["CUPY_CACHE_DIR"] = str(BUILD / "cupy")
+os.environ["PYTHONUSERBASE"] = site.getuserbase()
 
 import hypothesis
 import pytest
+from watch_files import Watch
 
 import ldf_np as ldf
 
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50,
                                      database=None)
 hypothesis.settings.load_profile("tests")
+hypothesis.configuration.set_hypothesis_home_dir(BUILD / "hypothesis")
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +31,27 @@ def on_the_cpu():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_folder(tmp_path_factory):
-    """Paths that tests give as relative lie in a folder of this run, which starts empty."""
-    os.chdir(tmp_path_factory.mktemp("folder"))
+def watch(tmp_path_factory):
+    """The temporary folder, the home folder and the cache of data, of this process and of those
+    that it starts, are empty folders of the test run. Returns the Watch of the files that are
+    used."""
+    watch = Watch(own=[tmp_path_factory.getbasetemp(), BUILD])
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("TMPDIR", "HOME", "LDF_CACHE")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in folders.items():
+            patch.setenv(name, str(folder))
+        patch.delenv("XDG_CACHE_HOME", raising=False)
+        patch.setattr(tempfile, "tempdir", str(folders["TMPDIR"]))
+        patch.chdir(tmp_path_factory.mktemp("between_tests"))
+        watch.on = True
+        yield watch
+        watch.on = False
+
+
+@pytest.fixture(autouse=True)
+def own_folder(watch, tmp_path, monkeypatch):
+    """A test starts in an empty folder, and uses no file outside the folders it may use."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    seen = watch.take()
+    assert not seen, "files outside the folders of the test run: " + ", ".join(seen)

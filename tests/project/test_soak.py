@@ -49,14 +49,13 @@ def test_nothing_stays(name):
 
 
 def leaking(name, what):
-    """A model whose steps keep ``what`` (a callable) of the batch they are given; it, and its
-    data."""
+    """A model whose steps keep ``what(batch)`` of each batch, and its data."""
     model, x = models(0)[name]
-    kept, advance = [], model._step
+    kept, step = [], model._step
 
-    def leak(batch, share):
+    def leak(batch, progress):
         kept.append(what(batch))
-        return advance(batch, share)
+        return step(batch, progress)
 
     model._step = leak
     return model, x

@@ -1,5 +1,5 @@
-"""What several test files share: programs as modules, made-up numbers, nets as functions of their
-parameters, a tiny ALI."""
+"""What several test files share: programs as modules, random numbers, networks as functions of
+their parameters, a tiny ALI."""
 
 import importlib.util
 import signal
@@ -62,13 +62,13 @@ def values(*shape, seed=0, dtype=np.float64):
 
 
 def in_parts(function, parts, *arrays):
-    """What ``function(*arrays, over_ranks)`` makes of each of ``parts`` equal shares of the arrays'
+    """What ``function(*arrays, over_ranks)`` makes of each of ``parts`` equal shards of the arrays'
     rows, with one exchange of means between them: a list."""
-    shares = list(zip(*(np.split(a, parts) for a in arrays), strict=True))
+    shards = list(zip(*(np.split(a, parts) for a in arrays), strict=True))
     own = []
-    for some in shares:
-        function(*some, lambda means: own.append(means) or means)
-    return [function(*some, lambda _: sum(own) / parts) for some in shares]
+    for shard in shards:
+        function(*shard, lambda means: own.append(means) or means)
+    return [function(*shard, lambda _: sum(own) / parts) for shard in shards]
 
 
 def doubled(module):
@@ -81,12 +81,12 @@ def doubled(module):
 def of_parameters(module, compute):
     """``compute(*inputs)``, which uses the module, as a function f(*inputs, *parameters) for
     check_grads."""
-    places = [(m, n, p) for _, m in module.named_modules() for n,
-              p in vars(m).items() if isinstance(p, nn.Parameter)]
+    places = [(owner, name, value) for _, owner in module.named_modules()
+              for name, value in vars(owner).items() if isinstance(value, nn.Parameter)]
 
     def function(*tensors):
-        inputs, stand_ins = tensors[
-            :len(tensors) - len(places)], tensors[len(tensors) - len(places):]
+        count = len(tensors) - len(places)
+        inputs, stand_ins = tensors[:count], tensors[count:]
         try:
             for (owner, name, _), stand_in in zip(places, stand_ins, strict=True):
                 setattr(owner, name, stand_in)
@@ -102,17 +102,16 @@ def tiny_ali(size=4, hidden=6, latent=2, stochastic=False, seed=0, **settings):
     """ALI on vectors of ``size`` numbers."""
     rng = ldf.Generator(seed)
     numbers = 2 * latent if stochastic else latent
-    encoder = Encoder(nn.Sequential(nn.Linear(size, hidden, bias=False, rng=rng),
-                                    nn.BatchNorm(hidden)),
-                      nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, numbers, rng=rng)),
-                      stochastic)
-    decoder = Decoder(nn.Sequential(nn.Linear(latent, hidden, bias=False, rng=rng),
-                                    nn.BatchNorm(hidden)),
-                      nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, size, rng=rng)))
+    encoder = Encoder(
+        nn.Sequential(nn.Linear(size, hidden, bias=False, rng=rng), nn.BatchNorm(hidden)),
+        nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, numbers, rng=rng)), stochastic)
+    decoder = Decoder(
+        nn.Sequential(nn.Linear(latent, hidden, bias=False, rng=rng), nn.BatchNorm(hidden)),
+        nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(hidden, size, rng=rng)))
     discriminator = Discriminator(
         nn.Sequential(nn.Linear(size, 8, rng=rng), nn.LeakyReLU(0.1)),
-        nn.Linear(latent, 8, rng=rng), nn.Sequential(nn.Linear(16, 8, rng=rng), nn.LeakyReLU(0.1),
-                                                     nn.Linear(8, 1, rng=rng)))
+        nn.Linear(latent, 8, rng=rng),
+        nn.Sequential(nn.Linear(16, 8, rng=rng), nn.LeakyReLU(0.1), nn.Linear(8, 1, rng=rng)))
     return ALI(encoder, decoder, discriminator, latent, seed=seed + 1, **settings)
 
 

@@ -76,8 +76,8 @@ def training(folder, every):
                 Whitening((4, 5), 7))
     histories = model.fit(clips, steps=50, bottom_share=0.5, batch_size=16,
                           checkpoints=Checkpoints(folder, every=every))
-    found = model.state_dict() | {f"{name} {k}": v for name, h in histories.items() for k,
-                                  v in h.losses.items()}
+    found = model.state_dict() | {f"{name} {k}": v for name, history in histories.items()
+                                  for k, v in history.losses.items()}
     for k, adam in enumerate((bottom.discriminator_optimizer, bottom.generator_optimizer,
                               model.top.discriminator_optimizer, model.top.generator_optimizer)):
         found |= {f"Adam {k} {name}": array for name, array in adam.state.items()}
@@ -112,13 +112,13 @@ def child(folder, every, limit=None):
 
 def same(a, b):
     with np.load(a / "final.npz") as one, np.load(b / "final.npz") as other:
-        return set(one.files) == set(other.files) and all(np.array_equal(one[k], other[k])
-                                                          for k in one.files)
+        return (set(one.files) == set(other.files)
+                and all(np.array_equal(one[k], other[k]) for k in one.files))
 
 
 def main(folder, kills, left_out=None):
-    folder, rng, seen = Path(folder), random.Random(0), {"kills": 0, "in_write": 0, "resumed": 0,
-                                                         "finished": 0, "equal": 0}
+    folder, rng = Path(folder), random.Random(0)
+    seen = dict.fromkeys(("kills", "in_write", "resumed", "finished", "equal"), 0)
     instrument(left_out)
     start = time.perf_counter()
     child(folder / "whole", 0)

@@ -1,13 +1,13 @@
 """Does a long training stay as small and as fast as it began? 20,000 steps of ALI and of the GAN,
 tiny ones.
 
-    python tests/tools/soak.py                                        two minutes on one core (make
-    soak) python tests/tools/soak.py --steps 5000 --json out/soak.json
+    python tests/tools/soak.py                                  two minutes on one core (make soak)
+    python tests/tools/soak.py --steps 5000 --json out/soak.json
 
 After a warm-up, resident memory may grow by at most BYTES_A_STEP a step and SLACK, and the median
 time of the last tenth of the steps may be at most SLOWER times that of the first. The exit status
 is 1 where it is more. The suite has a short form that counts what is alive and measures no time,
-tests/test_soak.py.
+tests/project/test_soak.py.
 """
 
 import argparse
@@ -65,16 +65,14 @@ def judged(memory, seconds, steps):
     ratio = float(np.median(seconds[-tenth:]) / np.median(seconds[1:1 + tenth]))
     faults = []
     if growth > allowed:
-        faults.append(
-            f"memory grew by {growth / 2**20:.1f} MiB in {steps} steps, at most "
-            f"{allowed / 2**20:.1f} was expected")
+        faults.append(f"memory grew by {growth / 2**20:.1f} MiB in {steps} steps, at most "
+                      f"{allowed / 2**20:.1f} was expected")
     if ratio > SLOWER:
-        faults.append(
-            f"the last steps took {ratio:.2f} times as long as the first, at most {SLOWER} was "
-            "expected")
-    return {"steps": steps, "memory_bytes": memory, "growth_bytes": growth, "growth_allowed_bytes":
-            allowed, "seconds_a_step": seconds, "last_by_first": ratio, "last_by_first_allowed":
-            SLOWER}, faults
+        faults.append(f"the last steps took {ratio:.2f} times as long as the first, at most "
+                      f"{SLOWER} was expected")
+    return {"steps": steps, "memory_bytes": memory, "growth_bytes": growth,
+            "growth_allowed_bytes": allowed, "seconds_a_step": seconds, "last_by_first": ratio,
+            "last_by_first_allowed": SLOWER}, faults
 
 
 def main():
@@ -89,18 +87,17 @@ def main():
         parser.error(f"--steps: expected at least {WINDOWS}, got {options.steps}")
     ldf.use("cpu")
     ldf.set_num_threads(1)
-    result = {"seed": options.seed, "machine": platform.processor() or platform.machine(), "cores":
-              psutil.cpu_count(), "python": platform.python_version(), "numpy": np.__version__}
+    result = {"seed": options.seed, "machine": platform.processor() or platform.machine(),
+              "cores": psutil.cpu_count(), "python": platform.python_version(),
+              "numpy": np.__version__}
     wrong = False
     for name, (model, x) in models(options.seed).items():
         values, seconds = soak(model, x, options.steps, lambda: psutil.Process().memory_info().rss,
                                sys.stderr.isatty())
         result[name], faults = judged(values, seconds, options.steps)
-        print(
-            f"{name}: {options.steps} steps, {np.median(seconds) * 1e3:.2f} ms each; memory "
-            f"{values[0] / 2**20:.1f} MiB "
-              f"after the first {1 / WINDOWS:.0%}, {values[-1] / 2**20:.1f} at the end; time a "
-              "step, last tenth by first: "
+        print(f"{name}: {options.steps} steps, {np.median(seconds) * 1e3:.2f} ms each; memory "
+              f"{values[0] / 2**20:.1f} MiB after the first {1 / WINDOWS:.0%}, "
+              f"{values[-1] / 2**20:.1f} at the end; time a step, last tenth by first: "
               f"{result[name]['last_by_first']:.2f}", *faults, sep="\n  ", flush=True)
         wrong |= bool(faults)
     if options.json:
