@@ -8,6 +8,14 @@ from ..runtime.checks import between, checked, finite_array, function, integer, 
 from ..runtime.random import Generator
 
 
+def half_width(values, level=0.95):
+    """Half of Student's interval of the mean of two or more values, an array."""
+    from scipy.stats import t
+
+    quantile = t.ppf((1 + level) / 2, len(values) - 1)
+    return float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
+
+
 def _one_a_seed(name, values):
     if finite_array()(name, np.asarray(values)).ndim != 1 or not len(values):
         raise ValueError(f"{name}: expected at least one number, one for each seed, got shape "
@@ -24,14 +32,11 @@ def over_seeds(values, level=0.95):
     seed has an effect at all is for other tests. Raises ValueError for NaN and infinity: a model
     without a score is left out before, and said to be.
     """
-    from scipy.stats import t
-
     values = np.asarray(values, np.float64)
     middle = float(values.mean())
     if len(values) == 1:
         return [middle, None, None]
-    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1)
-                 / math.sqrt(len(values)))
+    half = half_width(values, level)
     return [middle, middle - half, middle + half]
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
 from scipy.stats import norm
-from scipy.stats import t as student
 
+from ..experiments.statistics import half_width
 from . import theory
 from .curves import ESTIMATORS, block_limit, pca_limit, predict
 from .estimators import measure
@@ -42,8 +42,7 @@ def interval(values):
     values = np.asarray(values)
     if not np.all(np.isfinite(values)):
         return float("inf"), float("inf")
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(half)
+    return float(values.mean()), half_width(values)
 
 
 # ----------------------------------------------------- 1. error against the number of joint samples

@@ -231,7 +231,7 @@ def test_parts_that_do_not_fit_are_refused_before_any_training():
                        match=r"code_shape of \(4, 5\), the codes of these levels, got \(4, 6\)"):
         LDF([bottom], top(7), Whitening((4, 6), 7)).fit(clips(), steps=4)
     with pytest.raises(ValueError,
-                       match=r"top: expected a GAN on vectors of 7 components, but it makes \(9,\)"):
+                       match=r"expected a GAN on vectors of 7 components, but it makes \(9,\)"):
         LDF([bottom], top(9), Whitening((4, 5), 7)).fit(clips(), steps=4)
     np.testing.assert_array_equal(weights(bottom.model), before)
     with pytest.raises(ValueError, match='code: expected "h" or "z"'):

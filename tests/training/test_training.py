@@ -207,4 +207,5 @@ def test_the_bar_shows_losses(capfd):
 
 def test_a_new_history_is_empty():
     history = History()
-    assert history.steps == 0 and history.losses == {} and history.seconds == [] and not history.interrupted
+    assert history.steps == 0 and history.losses == {} and history.seconds == []
+    assert not history.interrupted
