@@ -35,7 +35,7 @@ soak: $(STAMP)
 	$(PY) tests/tools/soak.py --json out/soak.json
 
 figures: $(STAMP)
-	$(PY) demos/figures.py
+	$(PY) demos/paper/report.py
 
 setup: $(STAMP)
 

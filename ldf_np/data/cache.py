@@ -3,9 +3,7 @@ from it."""
 
 import hashlib
 import json
-import math
 import os
-import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,21 +11,40 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.files import replacing
-from .clips import SHAPE, Clips
 
 FORMAT = 1
-ARRAYS = ("train", "test", "train_episode", "test_episode")
+CALLER = 5      # of load_pacman and load_games, for warnings: those are checked, and call cached()
 
 
 def cache_folder():
-    """The folder that data sets are kept in: $LDF_CACHE, or ldf_np in the place the system has for
-    such things."""
-    if os.environ.get("LDF_CACHE"):
-        return Path(os.environ["LDF_CACHE"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData"
-                    / "Local") / "ldf_np" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldf_np"
+    """The folder that data sets are kept in: $LDF_CACHE, or ldf_np in the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    own = os.environ.get("LDF_CACHE")
+    return Path(own) if own else user_cache_path("ldf_np", appauthor=False)
+
+
+def cached(cache, file, names, facts, check, most, make):
+    """The arrays of these names, {name: array}: read from ``file`` in the folder ``cache`` (None:
+    cache_folder()) as load_arrays does, or else made by ``make()`` and kept there. ``cache`` False:
+    made, and not kept."""
+    path = cache is not False and os.path.join(cache_folder() if cache is None else cache, file)
+    arrays = load_arrays(path, names, facts, check, most) if path else None
+    if arrays is None:
+        made = make()
+        arrays = {name: made[name] for name in names}
+        if path:
+            save_arrays(path, arrays, facts)
+    return arrays
+
+
+def check_rows(arrays, shape, labels):
+    """ValueError unless train and test have rows of this shape, and ``labels`` ("episode", say) one
+    for each."""
+    for name in ("train", "test"):
+        wanted = (len(arrays[f"{name}_{labels}"]), *shape)
+        if arrays[name].shape != wanted:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, expected {wanted}")
 
 
 def digest(arrays, about):
@@ -39,28 +56,7 @@ def digest(arrays, about):
     return hashed.hexdigest()
 
 
-def save_cached(path, data):
-    """Write Clips as save_arrays does."""
-    arrays = {name: getattr(data, name) for name in ARRAYS}
-    save_arrays(path, arrays, {"seed": data.seed, "settings": data.settings}, stacklevel=4)
-
-
-def load_cached(path, seed, settings):
-    """Read what save_cached wrote -> Clips, or None as load_arrays."""
-    most = (settings["clips"] + settings["test_clips"]) * (math.prod(SHAPE) + 4)
-    arrays = load_arrays(path, ARRAYS, {"seed": seed, "settings": settings}, check_clips, most,
-                         stacklevel=4)
-    return None if arrays is None else Clips(**arrays, seed=seed, settings=settings)
-
-
-def check_clips(arrays):
-    for name in ("train", "test"):
-        n = len(arrays[f"{name}_episode"])
-        if arrays[name].shape != (n, *SHAPE):
-            raise ValueError(f"{name} has shape {arrays[name].shape}, expected {(n, *SHAPE)}")
-
-
-def save_arrays(path, arrays, facts, stacklevel=3):
+def save_arrays(path, arrays, facts):
     """Write {name: array}, and the plain facts that they were made with, to one .npz, whole or not
     at all.
 
@@ -69,8 +65,7 @@ def save_arrays(path, arrays, facts, stacklevel=3):
     about = json.dumps({"format": FORMAT, **facts})
     everything = {"about": np.array(about), "checksum": np.array(digest(arrays, about)), **arrays}
     try:
-        # As np.savez_compressed, but with zlib's level 3 in place of 6: half the time, 8 MB in
-        # place of 5.
+        # as np.savez_compressed, but with zlib's level 3 in place of 6, which takes half the time
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED,
                                                            compresslevel=3) as to:
             for name, array in everything.items():
@@ -79,10 +74,10 @@ def save_arrays(path, arrays, facts, stacklevel=3):
     except OSError as error:
         warnings.warn(
             f"the data set could not be kept in {path} and is made anew next time: {error}",
-            stacklevel=stacklevel)
+            stacklevel=CALLER)
 
 
-def load_arrays(path, names, facts, check, most, stacklevel=3):
+def load_arrays(path, names, facts, check, most):
     """Read the arrays of these names that save_arrays wrote, {name: array}, or None where there is
     no such file.
 
@@ -111,6 +106,6 @@ def load_arrays(path, names, facts, check, most, stacklevel=3):
     # a damaged zip raises almost anything; each of them means: make it anew
     except Exception as error:
         warnings.warn(f"the data set kept in {path} cannot be used and is made anew: {error}",
-                      stacklevel=stacklevel)
+                      stacklevel=CALLER)
         return None
     return arrays

@@ -20,7 +20,8 @@ LARGEST = 64 * 2**20  # bytes of one file; the real ones have 31 million
 LARGEST_ARCHIVE = 2**30
 OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
 VALUES = 3 * SIZE * SIZE
-EXPECTED = "expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the folder that is packed in one of them"
+EXPECTED = ("expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the folder that is "
+            "packed in one of them")
 
 
 def load_cifar10(path):
@@ -28,9 +29,8 @@ def load_cifar10(path):
     out.
 
     path: the archive as it was downloaded (a .tar is as good as a .tar.gz), the unpacked folder
-    cifar-10-batches-py or
-        cifar-10-batches-bin, or a folder that holds one of these. The python version is taken where
-        both are there.
+        cifar-10-batches-py or cifar-10-batches-bin, or a folder that holds one of these. The python
+        version is taken where both are there.
 
     Nothing is unpacked to the disk: only members of the known names are read, and links and files
     above 64 MB are refused. From a pickle come numbers, texts, lists and arrays of bytes; one that
@@ -50,9 +50,8 @@ def load_cifar10(path):
     if missing:
         raise ValueError(
             f"{path}: {', '.join(missing)} is missing, expected all of {', '.join(names)}")
-    python = names is PYTHON
-    read_batch, read_names = (
-        python_batch, python_names) if python else (binary_batch, binary_names)
+    read_batch, read_names = ((python_batch, python_names) if names is PYTHON
+                              else (binary_batch, binary_names))
     batches = [read_batch(f"{path}: {name}", files[name]) for name in names[:-1]]
     rows, labels = (np.concatenate(parts) for parts in zip(*batches[:-1], strict=True))
     classes = read_names(f"{path}: {names[-1]}", files[names[-1]])
@@ -88,16 +87,15 @@ def read_folder(folder):
 def read_tar(path):
     """{name: bytes} of the files of CIFAR-10 in a tar archive, which may be compressed."""
     # A name is known or not; so one that is absolute or holds '..' is never looked at.
-    known = {f"{start}{name}": name for folder,
-             names in FOLDERS.items() for name in names for start in ("", f"{folder}/")}
+    known = {f"{start}{name}": name for folder, names in FOLDERS.items() for name in names
+             for start in ("", f"{folder}/")}
     files = {}
     with Limited(path) as stream:
         try:
             archive = tarfile.open(fileobj=stream, mode="r:")
         except Exception as error:
-            raise ValueError(
-                f"{path}: not a tar archive ({error.__class__.__name__}: {error!s:.300}), "
-                f"{EXPECTED}") from error
+            raise ValueError(f"{path}: not a tar archive ({type(error).__name__}: {error!s:.300}), "
+                             f"{EXPECTED}") from error
         for member in members(archive, path):
             where = f"{path}: {member.name}"
             check_size(where, member.size)  # of any member: to pass over it takes decompressing it
@@ -160,8 +158,8 @@ def content(archive, member, where):
     try:
         data = archive.extractfile(member).read()
     except Exception as error:
-        raise ValueError(
-            f"{where}: the archive is damaged here ({error!s:.300}), expected {member.size:,} bytes") from error
+        raise ValueError(f"{where}: the archive is damaged here ({error!s:.300}), expected "
+                         f"{member.size:,} bytes") from error
     if len(data) != member.size:
         raise ValueError(
             f"{where}: the archive ends after {len(data):,} bytes of it, expected {member.size:,}")
@@ -174,17 +172,16 @@ def check_labels(where, labels, count):
         raise ValueError(f"{where}: {len(labels)} labels for {count} images, expected one for each")
     for k, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < CLASSES:
-            raise ValueError(
-                f"{where}: label {k} is {shown(label)}, expected an integer from 0 to {CLASSES - 1}")
+            raise ValueError(f"{where}: label {k} is {shown(label)}, expected an integer from 0 to "
+                             f"{CLASSES - 1}")
     return np.array(labels, np.int64)
 
 
 def binary_batch(where, data):
     """(rows uint8 (n, 3072), labels int64 (n,)) of records of 3073 bytes, the label first."""
     if not data or len(data) % (1 + VALUES):
-        raise ValueError(
-            f"{where}: {len(data):,} bytes, expected records of {1 + VALUES} (30,730,000 bytes in "
-            "all)")
+        raise ValueError(f"{where}: {len(data):,} bytes, expected records of {1 + VALUES} "
+                         "(30,730,000 bytes in all)")
     records = np.frombuffer(data, np.uint8).reshape(-1, 1 + VALUES)
     return records[:, 1:], check_labels(where, records[:, 0].tolist(), len(records))
 
@@ -195,12 +192,11 @@ def binary_names(where, data):
 
 
 def check_names(where, names):
-    good = isinstance(names, list) and all(isinstance(name, bytes) and name and name.isascii()
-                                           for name in names)
+    good = isinstance(names, list) and all(
+        isinstance(name, bytes) and name and name.isascii() for name in names)
     if not good or not len(set(names)) == len(names) == CLASSES:
-        raise ValueError(
-            f"{where}: the names of the classes are {shown(names)}, expected {CLASSES} different "
-            "words")
+        raise ValueError(f"{where}: the names of the classes are {shown(names)}, expected "
+                         f"{CLASSES} different words")
     return tuple(name.decode("ascii") for name in names)
 
 
@@ -209,9 +205,8 @@ def unpickle(where, data):
     try:
         found = read_pickle(data)
     except Exception as error:  # a damaged pickle raises almost anything
-        raise ValueError(
-            f"{where}: cannot be read ({error!s:.300}), expected a pickle as in "
-            "cifar-10-python.tar.gz") from error
+        raise ValueError(f"{where}: cannot be read ({error!s:.300}), expected a pickle as in "
+                         "cifar-10-python.tar.gz") from error
     if not isinstance(found, dict):
         raise ValueError(f"{where}: a {type(found).__name__}, expected a dict")
     return found
@@ -220,9 +215,8 @@ def unpickle(where, data):
 def entry(where, found, key, kind):
     if not isinstance(found.get(key), kind):
         came = f"a {type(found[key]).__name__}" if key in found else "missing"
-        raise ValueError(
-            f"{where}: {key.decode()} is {came}, expected "
-            f"{'a list' if kind is list else 'an array'}")
+        wanted = "a list" if kind is list else "an array"
+        raise ValueError(f"{where}: {key.decode()} is {came}, expected {wanted}")
     return found[key]
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..runtime.checks import channels_last, check_size, is_whole, numbers, one_of_type, whole
+from ..kernels.size import check_size, is_whole
+from ..runtime.checks import channels_last_array, checked, instance, integer, real_array
 
 FRAMES = 5  # adjacent frames of a clip
 SIZE = 32  # rows and columns of a clip
@@ -19,7 +20,7 @@ TRIES = 200  # places looked at per clip wanted before a recording is called mot
 
 @dataclass(frozen=True)
 class Clips:
-    """Clips apart from held-out clips: no episode has clips in both.
+    """Clips to train on and held-out ones: no episode has clips in both.
 
     The clips are in an order drawn by chance, so the first n of them are a fair sample.
 
@@ -37,24 +38,46 @@ class Clips:
     settings: dict
 
 
+def at_least(least):
+    """A rule: a whole number of at least ``least``; ValueError for whatever else comes."""
+    def rule(name, value):
+        if not is_whole(value) or value < least:
+            raise ValueError(f"{name} is {value!r}, expected a whole number of at least {least}")
+        return value
+
+    return rule
+
+
+def fit_memory(shape, *names):
+    """A relation: as many uint8 arrays of ``shape`` as the arguments of these names say together
+    (None: not known yet) fit into the memory."""
+    def relation(name, **given):
+        total = sum(int(given[count] or 0) for count in names)
+        check_size(f"{name}: {' and '.join(names)}", (total, *shape), 1)
+
+    return relation
+
+
+@checked(clips=real_array())
 def to_float(clips):
     """uint8 of any shape, 0 to 255 -> float32 of that shape, -1 to 1. Works on NumPy and CuPy
     arrays.
 
     Four times the memory: convert a batch, not a data set. ValueError for another dtype.
     """
-    if numbers("to_float: clips", clips).dtype != np.uint8:
+    if clips.dtype != np.uint8:
         raise ValueError(f"to_float: clips has dtype {clips.dtype}, expected uint8")
     return clips.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
+@checked(x=real_array())
 def to_uint8(x):
     """Floats of any shape, -1 to 1 -> uint8 of that shape, 0 to 255: rounded, what lies outside is
     clipped.
 
     The inverse of to_float. ValueError for another dtype and for NaN.
     """
-    if numbers("to_uint8: x", x).dtype.kind != "f":
+    if x.dtype.kind != "f":
         raise ValueError(f"to_uint8: x has dtype {x.dtype}, expected floats")
     if (x != x).any():
         raise ValueError(f"to_uint8: x of shape {x.shape} holds NaN, expected numbers from -1 to 1")
@@ -63,21 +86,23 @@ def to_uint8(x):
     return ((x + 1) * 127.5).clip(0, 255).round().astype(np.uint8)
 
 
+@checked(clips=real_array())
 def motion(clips):
     """Sum of squared differences of adjacent frames, in units where pixels go from -1 to 1.
 
     clips: uint8 (..., t, h, w, c) -> float64 (...).
     """
-    if numbers("motion: clips", clips).dtype != np.uint8 or clips.ndim < 4:
-        raise ValueError(
-            f"motion: clips: expected uint8 (..., t, h, w, c), got {clips.dtype} of shape "
-            f"{clips.shape}")
+    if clips.dtype != np.uint8 or clips.ndim < 4:
+        raise ValueError("motion: clips: expected uint8 (..., t, h, w, c), got "
+                         f"{clips.dtype} of shape {clips.shape}")
     if clips.ndim == 5:
-        channels_last("motion: clips", clips, "n, t, h, w, c")
+        channels_last_array("n, t, h, w, c")("motion: clips", clips)
     step = np.diff(clips.astype(np.int32), axis=-4)
     return (step**2).sum(axis=(-4, -3, -2, -1)) / 127.5**2
 
 
+@checked(frames=channels_last_array("f, h, w, c"), count=integer(0),
+         rng=instance(np.random.Generator))
 def cut_clips(frames, count, rng, name="frames"):
     """Cut `count` clips out of one recording, at random times and places, each with motion above
     100.
@@ -86,15 +111,13 @@ def cut_clips(frames, count, rng, name="frames"):
     5, 32, 32, 3). ValueError, naming `name`, when frames has another shape or too little moves in
     it.
     """
-    f, h, w, c = channels_last(name, frames, "f, h, w, c").shape
+    f, h, w, c = frames.shape
     if frames.dtype != np.uint8:
         raise ValueError(f"{name}: {frames.dtype}, expected uint8")
-    check_size("count", (whole("count", count, 0), *SHAPE), 1)
-    one_of_type("rng", rng, np.random.Generator)
     if f < FRAMES or h < SIZE or w < SIZE or c != 3:
-        raise ValueError(
-            f"{name}: shape {frames.shape}, expected at least {FRAMES} frames of at least "
-            f"{SIZE}x{SIZE}x3")
+        raise ValueError(f"{name}: shape {frames.shape}, expected at least {FRAMES} frames of at "
+                         f"least {SIZE}x{SIZE}x3")
+    check_size("count", (int(count), *SHAPE), 1)
     # moved[t, i, j]: how much the pixel (i, j) changes from frame t to t+1. Whole numbers, so the
     # sums are exact.
     moved = np.empty((f - 1, h, w), np.int32)
@@ -114,15 +137,12 @@ def cut_clips(frames, count, rng, name="frames"):
             kept += 1
     if kept == count:
         return clips
-    raise ValueError(
-        f"{name}: only {kept} of {count} clips in which something moves (sum of squared frame "
-        "differences over "
-        f"{MIN_MOTION:g}) were found in {f} frames"
-    )
+    raise ValueError(f"{name}: only {kept} of {count} clips in which something moves (sum of "
+                     f"squared frame differences over {MIN_MOTION:g}) were found in {f} frames")
 
 
-def share(count, parts):
-    """Split `count` as evenly as whole numbers go: share(10, 4) == [3, 3, 2, 2]."""
+def evenly(count, parts):
+    """Split `count` as evenly as whole numbers go: evenly(10, 4) == [3, 3, 2, 2]."""
     return [count // parts + (k < count % parts) for k in range(parts)]
 
 
@@ -146,7 +166,7 @@ def cut_data_set(record, names, held_out, settings, seed, progress, what):
             # Each clip's place is drawn first: to shuffle a large data set afterwards would take a
             # second copy.
             places = shuffle.permutation(count)
-            for k, n in zip(episodes, share(count, len(episodes)), strict=True):
+            for k, n in zip(episodes, evenly(count, len(episodes)), strict=True):
                 # Chance of its own for each episode: what is cut from it does not depend on those
                 # before it.
                 rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, k))))
@@ -160,20 +180,6 @@ def cut_data_set(record, names, held_out, settings, seed, progress, what):
         close()
     (train, train_episode), (test, test_episode) = parts
     return Clips(train, test, train_episode, test_episode, seed, settings)
-
-
-def check_counts(function, clips, test_clips, seed):
-    """ValueError, naming `function`, for numbers no data set can have; else the number of clips to
-    hold out."""
-    if test_clips is None and is_whole(clips):
-        test_clips = math.ceil(clips / 10)
-    for name, value, least in (("clips", clips, 1), ("test_clips", test_clips, 0),
-                               ("seed", seed, 0)):
-        if not is_whole(value) or value < least:
-            raise ValueError(
-                f"{function}: {name} is {value!r}, expected a whole number of at least {least}")
-    check_size(f"{function}: clips and test_clips", (clips + test_clips, *SHAPE), 1)
-    return test_clips
 
 
 def open_progress(progress, total, what, unit="clip"):

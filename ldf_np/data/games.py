@@ -1,13 +1,13 @@
 """Ten Atari games as ten classes of real colour images of 32 x 32, where CIFAR-10 is absent."""
 
 import math
-import os
+from functools import partial
 
 import numpy as np
 
-from ..runtime.checks import check_size, is_whole
-from .cache import cache_folder, load_arrays, save_arrays
-from .clips import open_progress, share
+from ..runtime.checks import checked
+from .cache import cached, check_rows
+from .clips import at_least, evenly, fit_memory, open_progress
 from .images import CLASSES, SHAPE, SIZE, Images
 from .pacman import STEPS_PER_FRAME, open_game
 
@@ -25,51 +25,38 @@ TRIES = 10  # places looked at per image wanted before a game is called empty
 ARRAYS = ("train", "train_labels", "test", "test_labels")
 
 
+@checked(fit_memory(SHAPE, "train", "test"), train=at_least(1), test=at_least(0), seed=at_least(0))
 def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
     """Real images of ten classes: screens of ten Atari 2600 games, from the cache or, in half a
     minute, from the games.
 
-    train, test: how many to train on and to hold out, spread evenly over the classes, in random
-    order. The held-out ones
-        come from games of their own, which do not depend on ``train``. seed: one seed, one data
-        set.
-    cache: the folder to keep the data set in (default: cache_folder()); False to keep nothing.
-    progress: True for a progress bar, or a function called as progress(images_done, images_in_all).
+    Parameters
+    ----------
+    train, test : int
+        How many to train on and to hold out, spread evenly over the classes, in random order. The
+        held-out ones come from games of their own, which do not depend on ``train``.
+    seed : int
+        One seed, one data set.
+    cache : path, None or False
+        The folder to keep the data set in (default: cache_folder()); False to keep nothing.
+    progress : bool or function
+        True for a progress bar, or a function called as progress(images_done, images_in_all).
 
     Each game is played by a random walk over the actions it knows, which leaves out the first
     seconds of a game. From every third frame a window of 128 x 128 at a random place is taken,
     averaged over 4 x 4 pixels, unless nearly all of it is one colour. Returns Images. ImportError
     when the data set is not cached and ale-py is missing; ValueError for wrong numbers.
     """
-    for name, value, least in (("train", train, 1), ("test", test, 0), ("seed", seed, 0)):
-        if not is_whole(value) or value < least:
-            raise ValueError(
-                f"load_games: {name} is {value!r}, expected a whole number of at least {least}")
-    check_size("load_games: train and test", (train + test, *SHAPE), 1)
     settings = {
-        "name": "games", "games": list(GAMES), "train": int(train), "test": int(test), "seed":
-        int(seed), "window": WINDOW, "size": SIZE, "steps_per_frame": STEPS_PER_FRAME, "start":
-        list(START), "every": EVERY, "hold_frames": list(HOLD), "min_deviation": MIN_DEVIATION,
-        "images_per_recording": IMAGES_PER_RECORDING,
+        "name": "games", "games": list(GAMES), "train": int(train), "test": int(test),
+        "seed": int(seed), "window": WINDOW, "size": SIZE, "steps_per_frame": STEPS_PER_FRAME,
+        "start": list(START), "every": EVERY, "hold_frames": list(HOLD),
+        "min_deviation": MIN_DEVIATION, "images_per_recording": IMAGES_PER_RECORDING,
     }
-    arrays, keep = None, cache is not False
-    if keep:
-        path = os.path.join(cache_folder() if cache is None else cache,
-                            f"games_{train}_{test}_seed{seed}.npz")
-        arrays = load_arrays(path, ARRAYS, {"settings": settings}, check_arrays,
-                             (train + test) * (math.prod(SHAPE) + 8))
-    if arrays is None:
-        arrays = make_games(settings, progress)
-        if keep:
-            save_arrays(path, arrays, {"settings": settings})
+    arrays = cached(cache, f"games_{train}_{test}_seed{seed}.npz", ARRAYS, {"settings": settings},
+                    partial(check_rows, shape=SHAPE, labels="labels"),
+                    (train + test) * (math.prod(SHAPE) + 8), lambda: make_games(settings, progress))
     return Images(**arrays, classes=GAMES, settings=settings)
-
-
-def check_arrays(arrays):
-    for name in ("train", "test"):
-        n = len(arrays[f"{name}_labels"])
-        if arrays[name].shape != (n, *SHAPE):
-            raise ValueError(f"{name} has shape {arrays[name].shape}, expected {(n, *SHAPE)}")
 
 
 def make_games(settings, progress):
@@ -84,7 +71,7 @@ def make_games(settings, progress):
             # came before it.
             order = stream(settings["seed"], part, CLASSES, 0).permutation(count)
             images, labels = np.empty((count, *SHAPE), np.uint8), np.empty(count, np.int64)
-            for label, n in enumerate(share(count, CLASSES)):
+            for label, n in enumerate(evenly(count, CLASSES)):
                 for k, start in enumerate(range(0, n, IMAGES_PER_RECORDING)):
                     here = order[done:done + min(IMAGES_PER_RECORDING, n - start)]
                     rng = stream(settings["seed"], part, label, k)

@@ -11,7 +11,7 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled images apart from held-out ones.
+    """Labelled images to train on and held-out ones.
 
     train: uint8 (n, 32, 32, 3), channels RGB, values 0 to 255; test: the same, held out.
     train_labels, test_labels: int64 (n,), the place of each image's class in ``classes``.

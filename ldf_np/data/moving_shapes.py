@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..runtime.checks import channels_last, check_size, numbers, whole
+from ..runtime.checks import channels_last_array, check_size, checked, integer, real_array
 
 BOX = 21
 STEPS = np.array([(r, c) for r in range(-2, 3) for c in range(-2, 3) if (r, c) != (0, 0)])
@@ -43,8 +43,9 @@ TOLERANCE = 10.5
 class ShapeClips:
     """Clips and the factors that they were rendered from.
 
-    clips : uint8 (n, t, size, size, 3);  shape : int (n,), which of SHAPES;  positions : int (n, t,
-        2), row and column
+    clips : uint8 (n, t, size, size, 3)
+    shape : int (n,), which of SHAPES
+    positions : int (n, t, 2), row and column
     """
 
     clips: np.ndarray
@@ -52,19 +53,25 @@ class ShapeClips:
     positions: np.ndarray
 
 
+def _can_move(name, count, frames, size, **_):
+    """A relation: at least one clip and frame, which fit into memory and hold the longest step."""
+    check_size(f"{name}: count, frames, size", [*map(int, (count, frames, size, size)), 3], 1)
+    if count < 1 or frames < 1:
+        raise ValueError(
+            f"{name}: count, frames: expected at least 1 of each, got {count} and {frames}")
+    if size < BOX + 2:
+        raise ValueError(
+            f"{name}: size: expected at least {BOX + 2}, so that a shape can move, got {size}")
+
+
+@checked(_can_move, count=integer(0), frames=integer(0), size=integer(0), seed=integer(0))
 def make_shapes(count, frames=5, size=32, seed=0):
     """``count`` clips by the rule of motion above: ShapeClips. Equal seeds give equal clips.
 
     Raises ValueError for fewer than one clip or frame, and for a size too small for the longest
     step to stay inside.
     """
-    sizes = whole("count", count, 0), whole("frames", frames, 0), whole("size", size, 0), size, 3
-    check_size("count, frames, size", sizes, 1)
-    if count < 1 or frames < 1:
-        raise ValueError(f"count, frames: expected at least 1 of each, got {count} and {frames}")
-    if size < BOX + 2:
-        raise ValueError(f"size: expected at least {BOX + 2}, so that a shape can move, got {size}")
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(whole("seed", seed, 0))))
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     places = size - BOX + 1
     shape = rng.integers(0, len(SHAPES), count)
     positions = np.empty((count, frames, 2), np.int64)
@@ -77,6 +84,30 @@ def make_shapes(count, frames=5, size=32, seed=0):
     return ShapeClips(render(shape[:, None], positions, size), shape, positions)
 
 
+def _inside(name, shape, position, size):
+    """A relation: shapes that there are, at positions inside the picture, in arrays that
+    broadcast."""
+    shape, position = np.asarray(shape), np.asarray(position)
+    for what, value in (("shape", shape), ("position", position)):
+        if value.dtype.kind not in "iu":
+            raise ValueError(f"{name}: {what}: expected whole numbers, got {value.dtype}")
+    if position.shape[-1:] != (2,):
+        raise ValueError(f"{name}: position: expected rows and columns (..., 2), got shape "
+                         f"{position.shape}")
+    for what, value, most in (
+            ("shape", shape, len(SHAPES) - 1), ("position", position, size - BOX)):
+        if value.size and not (0 <= value.min() and value.max() <= most):
+            raise ValueError(
+                f"{name}: {what}: expected 0 to {most}, got {value.min()} to {value.max()}")
+    try:
+        count = np.broadcast(shape, position[..., 0]).size
+    except ValueError:
+        raise ValueError(f"{name}: shape, position: expected shapes that broadcast, got "
+                         f"{shape.shape} and {position.shape[:-1]}") from None
+    check_size(f"{name}: shape, size", (count, size, size, 3), 1)
+
+
+@checked(_inside, size=integer(BOX))
 def render(shape, position, size=32):
     """The pictures of these factors: shape (...) and position (..., 2), which broadcast -> uint8
     (..., size, size, 3).
@@ -84,35 +115,17 @@ def render(shape, position, size=32):
     Raises ValueError for an unknown shape and for a position at which the box is not inside the
     picture.
     """
-    shape, position = np.asarray(shape), np.asarray(position)
-    whole("size", size, BOX)
-    for name, value in (("shape", shape), ("position", position)):
-        if value.dtype.kind not in "iu":
-            raise ValueError(f"{name}: expected whole numbers, got {value.dtype}")
-    if position.shape[-1:] != (2,):
-        raise ValueError(
-            f"position: expected rows and columns (..., 2), got shape {position.shape}")
-    if shape.size and not (0 <= shape.min() and shape.max() < len(SHAPES)):
-        raise ValueError(
-            f"shape: expected 0 to {len(SHAPES) - 1}, got {shape.min()} to {shape.max()}")
-    if position.size and not (0 <= position.min() and position.max() <= size - BOX):
-        raise ValueError(
-            f"position: expected 0 to {size - BOX}, got {position.min()} to {position.max()}")
-    try:
-        shape, row, column = np.broadcast_arrays(shape, position[..., 0], position[..., 1])
-    except ValueError:
-        raise ValueError(
-            f"shape, position: expected shapes that broadcast, got {shape.shape} and "
-            f"{position.shape}") from None
-    check_size("shape, size", (shape.size, size, size, 3), 1)
+    position = np.asarray(position)
+    shape, row, column = np.broadcast_arrays(shape, position[..., 0], position[..., 1])
     pictures = np.zeros((shape.size, size, size, 3), np.uint8)
     rows = row.reshape(-1, 1, 1) + np.arange(BOX)[:, None]
     columns = column.reshape(-1, 1, 1) + np.arange(BOX)
-    pictures[np.arange(shape.size)[:, None, None], rows, columns] = 255 * _MASKS[
-        shape.reshape(-1), :, :, None]
+    masks = _MASKS[shape.reshape(-1), :, :, None]
+    pictures[np.arange(shape.size)[:, None, None], rows, columns] = 255 * masks
     return pictures.reshape(*shape.shape, size, size, 3)
 
 
+@checked(clips=channels_last_array("n, t, size, size, c"), batch=integer())
 def read_shapes(clips, batch=1024):
     """The factors of uint8 clips (n, t, size, size, 3), generated ones say: (shape (n, t),
     positions (n, t, 2), error (n, t)).
@@ -122,11 +135,9 @@ def read_shapes(clips, batch=1024):
     and the mean over colours: what one pixel of wrong brightness costs is 1. Below TOLERANCE no
     other rendering can be as near.
     """
-    whole("batch", batch)
-    channels_last("clips", clips, "n, t, size, size, c")
     if clips.dtype != np.uint8 or clips.shape[2] != clips.shape[3] or clips.shape[4] != 3:
-        raise ValueError(
-            f"clips: expected uint8 (n, t, size, size, 3), got {clips.dtype} of shape {clips.shape}")
+        raise ValueError("clips: expected uint8 (n, t, size, size, 3), got "
+                         f"{clips.dtype} of shape {clips.shape}")
     n, t, size = clips.shape[:3]
     if size < BOX:
         raise ValueError(f"clips: expected pictures of at least {BOX} x {BOX}, got {size} x {size}")
@@ -134,8 +145,8 @@ def read_shapes(clips, batch=1024):
     shapes, rows, columns = (a.reshape(-1) for a in np.indices((len(SHAPES), places, places)))
     positions = np.stack([rows, columns], axis=-1)
     # (k, size^2)
-    pictures = render(
-        shapes, positions, size)[..., 0].reshape(len(shapes), -1).astype(np.float32) / 255
+    pictures = render(shapes, positions, size)[..., 0].reshape(len(shapes), -1)
+    pictures = pictures.astype(np.float32) / 255
     half_norms = np.square(pictures).sum(axis=1) / 2
     frames = clips.reshape(n * t, -1, 3)
     found, error = np.empty(n * t, np.int64), np.empty(n * t)
@@ -147,14 +158,12 @@ def read_shapes(clips, batch=1024):
     return shapes[found].reshape(n, t), positions[found].reshape(n, t, 2), error.reshape(n, t)
 
 
+@checked(positions=real_array())
 def allowed_steps(positions):
     """Which steps of positions (n, t, 2) obey the rule of motion: bool (n, t - 1)."""
-    if numbers("positions", positions).shape[-1:] != (2,
-                                                      ) or positions.ndim != 3 or positions.dtype.kind not in "iu":
-        raise ValueError(
-            f"positions: expected rows and columns, whole numbers (n, t, 2), got {positions.dtype} "
-            "of shape "
-                         f"{positions.shape}")
+    if positions.ndim != 3 or positions.shape[-1] != 2 or positions.dtype.kind not in "iu":
+        raise ValueError("positions: expected rows and columns, whole numbers (n, t, 2), got "
+                         f"{positions.dtype} of shape {positions.shape}")
     # of unsigned ones it would wrap around
     step = abs(np.diff(positions.astype(np.int64), axis=1)).max(axis=-1)
     return (step >= 1) & (step <= 2)

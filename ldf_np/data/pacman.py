@@ -2,35 +2,45 @@
 are cut out of it."""
 
 import math
-import os
+from functools import partial
 
 import numpy as np
 
-from .cache import cache_folder, load_cached, save_cached
-from .clips import FRAMES, MIN_MOTION, ROWS, SIZE, check_counts, cut_data_set
+from ..runtime.checks import checked, optional
+from .cache import cached, check_rows
+from .clips import FRAMES, MIN_MOTION, ROWS, SHAPE, SIZE, Clips, at_least, cut_data_set, fit_memory
 
 STEPS_PER_FRAME = 4  # emulator steps, each 1/60 s
 READY_FRAMES = 67  # the pause before the game begins
 HOLD = (2, 16)  # frames that the walk keeps a direction, least and most
 MOST_FRAMES = 1500  # of one episode; few games of a random walk last as long
 CLIPS_PER_EPISODE = 400
+ARRAYS = ("train", "test", "train_episode", "test_episode")
 
 
+@checked(fit_memory(SHAPE, "clips", "test_clips"),
+         clips=at_least(1), test_clips=optional(at_least(0)), seed=at_least(0))
 def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False):
     """Clips of Ms. Pac-Man (Atari 2600), from the cache or, in half a minute, from the game.
 
-    clips, test_clips: how many to train on and to hold out (default: a tenth); about 15 kB each.
-    The held-out ones
-        come from games of their own. seed: one seed, one data set.
-    cache: the folder to keep the data set in (default: cache_folder()); False to keep nothing.
-    progress: True for a progress bar, or a function called as progress(clips_done, clips_in_all).
+    Parameters
+    ----------
+    clips, test_clips : int
+        How many to train on and to hold out (default: a tenth); about 15 kB each. The held-out ones
+        come from games of their own.
+    seed : int
+        One seed, one data set.
+    cache : path, None or False
+        The folder to keep the data set in (default: cache_folder()); False to keep nothing.
+    progress : bool or function
+        True for a progress bar, or a function called as progress(clips_done, clips_in_all).
 
     The game is run without sticky actions, four emulator steps a frame, and the screen is taken as
     the console draws it: it shows some ghosts on even steps and others on odd ones, so one clip
     rarely shows all four. Returns Clips, uint8 (n, 5, 32, 32, 3). ImportError when the data set is
     not cached and ale-py is missing; ValueError for wrong numbers.
     """
-    test_clips = check_counts("load_pacman", clips, test_clips, seed)
+    test_clips = math.ceil(clips / 10) if test_clips is None else test_clips
     settings = {
         "game": "ms_pacman",
         "clips": int(clips),
@@ -46,15 +56,12 @@ def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False
         "most_frames": MOST_FRAMES,
         "clips_per_episode": CLIPS_PER_EPISODE,
     }
-    if cache is False:
-        return make_pacman(settings, int(seed), progress)
-    folder = cache_folder() if cache is None else os.fspath(cache)
-    path = os.path.join(folder, f"ms_pacman_{clips}_{test_clips}_seed{seed}.npz")
-    data = load_cached(path, int(seed), settings)
-    if data is None:
-        data = make_pacman(settings, int(seed), progress)
-        save_cached(path, data)
-    return data
+    arrays = cached(cache, f"ms_pacman_{clips}_{test_clips}_seed{seed}.npz", ARRAYS,
+                    {"seed": int(seed), "settings": settings},
+                    partial(check_rows, shape=SHAPE, labels="episode"),
+                    (clips + test_clips) * (math.prod(SHAPE) + 4),
+                    lambda: vars(make_pacman(settings, int(seed), progress)))
+    return Clips(**arrays, seed=int(seed), settings=settings)
 
 
 def make_pacman(settings, seed, progress):

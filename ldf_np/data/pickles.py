@@ -12,15 +12,13 @@ import reprlib
 
 OPCODES = 2**18  # in one pickle; one of CIFAR-10 has 120,000 in protocol 0, and fewer in others
 VALUES = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "BINFLOAT", "UNICODE",
-          "SHORT_BINUNICODE", "BINUNICODE",
-          "SHORT_BINBYTES", "BINBYTES", "BYTEARRAY8"}
+          "SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES", "BYTEARRAY8"}
 STRINGS = {"STRING", "SHORT_BINSTRING", "BINSTRING"}  # of Python 2: bytes
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 # How many things an opcode takes from the stack; None for all above the last mark.
 TAKEN = {"EMPTY_LIST": 0, "EMPTY_DICT": 0, "EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3,
-         "TUPLE": None, "LIST": None,
-         "DICT": None, "APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None,
-         "STACK_GLOBAL": 2, "REDUCE": 2, "BUILD": 1}
+         "TUPLE": None, "LIST": None, "DICT": None, "APPEND": 1, "APPENDS": None, "SETITEM": 2,
+         "SETITEMS": None, "STACK_GLOBAL": 2, "REDUCE": 2, "BUILD": 1}
 
 
 class Repr(reprlib.Repr):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..runtime.checks import checked, optional
 from .clips import (
     FRAMES,
     MIN_MOTION,
@@ -17,8 +18,9 @@ from .clips import (
     SHAPE,
     SIZE,
     Clips,
-    check_counts,
+    at_least,
     cut_data_set,
+    fit_memory,
     open_progress,
     to_uint8,
 )
@@ -28,31 +30,31 @@ LARGEST_PNG = 2**22  # bytes of a screen's file; its pixels have 134,400
 LARGEST = 2**20  # bytes of arr_0.npy; the widest floats make 245,760
 LAYOUTS = (
     "expected one folder of PNG frames for each episode (EPISODE/0.png, EPISODE/1.png, ...; such "
-    "folders may also lie "
-    "in Train/ and Test/), or clips as .npz files (0.npz, 1.npz, ...)"
+    "folders may also lie in Train/ and Test/), or clips as .npz files (0.npz, 1.npz, ...)"
 )
 
 
+@checked(fit_memory(SHAPE, "clips", "test_clips"), clips=optional(at_least(1)),
+         test_clips=optional(at_least(0)), seed=at_least(0))
 def read_clips(folder, clips=None, test_clips=None, seed=0, progress=False):
     """Read a folder in one of the two layouts of the paper's original collection. Which one is seen
     from the files.
 
     Episodes of PNG frames: FOLDER/EPISODE/N.png, screens of 210 x 160, in the order of their
-    numbers, each taken as
-        the next frame of the one before. Clips are cut as load_pacman does (rows 0 to 170, motion
-        above 100), the same number from each episode: `clips` to train on (default 20,000) and
-        `test_clips` to hold out (default: a tenth). The held-out ones come from the last tenth of
-        the episodes. Where FOLDER holds Train/ and Test/, the episodes lie in those, and Test/ is
-        what is held out.
+        numbers, each taken as the next frame of the one before. Clips are cut as load_pacman does
+        (rows 0 to 170, motion above 100), the same number from each episode: `clips` to train on
+        (default 20,000) and `test_clips` to hold out (default: a tenth). The held-out ones come
+        from the last tenth of the episodes. Where FOLDER holds Train/ and Test/, the episodes lie
+        in those, and Test/ is what is held out.
     Clips: FOLDER/N.npz with one array `arr_0`, floats (32, 32, 15) from -1 to 1; channels 3t to
-    3t+2 are frame t.
-        The last tenth of the files is held out. `clips` and `test_clips` are the most to read,
-        drawn by chance (default: all). They become uint8: 256 levels, which is what the screens
-        had.
+        3t+2 are frame t. The last tenth of the files is held out. `clips` and `test_clips` are the
+        most to read, drawn by chance (default: all). They become uint8: 256 levels, which is what
+        the screens had.
 
     progress: True for a progress bar, or a function called as progress(clips_done, clips_in_all).
     Returns Clips, uint8 (n, 5, 32, 32, 3). FileNotFoundError when there is no such folder;
     ValueError, naming the file, what came and what was expected, for everything else that is wrong.
+    The arguments are checked before the folder is looked at.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -75,14 +77,18 @@ def by_number(path):
     return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", path.name)]
 
 
-def files_in(folder, suffix):
-    paths = (path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file())
+def in_order(paths):
+    """The paths that are not hidden, 9.png before 10.png."""
     return sorted((path for path in paths if not path.name.startswith(".")), key=by_number)
+
+
+def files_in(folder, suffix):
+    return in_order(path for path in folder.iterdir()
+                    if path.suffix.lower() == suffix and path.is_file())
 
 
 def folders_in(folder):
-    paths = (path for path in folder.iterdir() if path.is_dir())
-    return sorted((path for path in paths if not path.name.startswith(".")), key=by_number)
+    return in_order(path for path in folder.iterdir() if path.is_dir())
 
 
 def hold_out(items, what):
@@ -98,7 +104,7 @@ def hold_out(items, what):
 
 def read_png_folder(folder, episodes, clips, test_clips, seed, progress):
     clips = 20000 if clips is None else clips
-    test_clips = check_counts("read_clips", clips, test_clips, seed)
+    test_clips = math.ceil(clips / 10) if test_clips is None else test_clips
     names = {path.name: path for path in episodes}
     train, test = episodes, []
     if "Train" in names:
@@ -109,20 +115,10 @@ def read_png_folder(folder, episodes, clips, test_clips, seed, progress):
     if test_clips and not test:
         train, test = hold_out(train, f"{folder}: {len(train)} episode")
     paths = train + test
-    settings = {
-        "layout": "png",
-        "clips": clips,
-        "test_clips": test_clips,
-        "episodes": [path.name for path in paths],
-        "rows": ROWS,
-        "min_motion": MIN_MOTION,
-    }
-
-    def record(k, rng):
-        return read_episode(paths[k])[:, :ROWS]
-
-    names = [str(path) for path in paths]
-    return cut_data_set(record, names, len(test), settings, seed, progress, "cutting clips")
+    settings = {"layout": "png", "clips": clips, "test_clips": test_clips,
+                "episodes": [path.name for path in paths], "rows": ROWS, "min_motion": MIN_MOTION}
+    return cut_data_set(lambda k, rng: read_episode(paths[k])[:, :ROWS], list(map(str, paths)),
+                        len(test), settings, seed, progress, "cutting clips")
 
 
 def read_episode(folder):
@@ -197,13 +193,10 @@ def read_png(path):
                 return np.asarray(image.convert("RGB"))
             (columns, rows), mode = image.size, image.mode
     except Exception as error:  # Pillow raises almost anything for a damaged file
-        raise ValueError(
-            f"{path}: cannot be read ({error!s:.300}), expected a PNG of {SCREEN[0]} rows") from error
-    raise ValueError(
-        f"{path}: {rows} rows, {columns} columns, mode {mode}; expected a screen of {SCREEN[0]} "
-        "rows and "
-        f"{SCREEN[1]} columns in colour (mode RGB, RGBA or P)"
-    )
+        raise ValueError(f"{path}: cannot be read ({error!s:.300}), expected a PNG of "
+                         f"{SCREEN[0]} rows") from error
+    raise ValueError(f"{path}: {rows} rows, {columns} columns, mode {mode}; expected a screen of "
+                     f"{SCREEN[0]} rows and {SCREEN[1]} columns in colour (mode RGB, RGBA or P)")
 
 
 # ----------------------------------------------------------------------------------- clips as .npz
@@ -211,27 +204,26 @@ def read_png(path):
 
 def read_npz_folder(folder, files, clips, test_clips, seed, progress):
     train, test = hold_out(files, f"{folder}: {len(files)} .npz file")
-    clips = len(train) if clips is None else clips
-    check_counts("read_clips", clips, test_clips, seed)
-    test_clips = len(test) if test_clips is None else test_clips
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     a_file = rng.permutation(len(train))[:clips].astype(np.int32)
     b_file = len(train) + rng.permutation(len(test))[:test_clips].astype(np.int32)
     report, close = open_progress(progress, len(a_file) + len(b_file), "reading clips")
     try:
-        a, b = (np.empty((len(chosen), *SHAPE), np.uint8) for chosen in (a_file, b_file))
+        clips = np.empty((len(a_file) + len(b_file), *SHAPE), np.uint8)
         for k, number in enumerate([*a_file, *b_file]):
-            (a if k < len(a) else b)[k if k < len(a) else k - len(a)] = read_npz(files[number])
+            clips[k] = read_npz(files[number])
             report(k + 1)
     finally:
         close()
+    a, b = np.split(clips, [len(a_file)])
     return Clips(a, b, a_file, b_file, seed, {"layout": "npz", "files": len(files)})
 
 
 def read_npz(path):
     """One clip, uint8 (5, 32, 32, 3), of a file with `arr_0`: floats (32, 32, 15) from -1 to 1.
     ValueError if not."""
-    expected = f"expected an .npz file with arr_0, floats of shape {(SIZE, SIZE, 3 * FRAMES)} from -1 to 1"
+    expected = ("expected an .npz file with arr_0, floats of shape "
+                f"{(SIZE, SIZE, 3 * FRAMES)} from -1 to 1")
     try:
         x = read_array(path, "arr_0")
     except Exception as error:  # a damaged zip raises almost anything
@@ -265,8 +257,8 @@ def read_array(path, name):
                 f"{name} has {member.file_size:,} bytes, over the limit of {LARGEST:,}")
         data = io.BytesIO(file.read(member))
     version = np.lib.format.read_magic(data)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0):
-                   np.lib.format.read_array_header_2_0}.get(version)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0,
+                   (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read_header is None:
         raise ValueError(f"{name} is in version {version} of the .npy format")
     shape, columns_first, dtype = read_header(data)
@@ -276,6 +268,6 @@ def read_array(path, name):
     raw = data.read()
     if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"{name} is {dtype} of shape {shape}, but holds {len(raw):,} bytes")
-    return np.frombuffer(raw, dtype).reshape(shape,
-                                             order="F" if columns_first
-                                             else "C") if raw else np.empty(shape, dtype)
+    if not raw:
+        return np.empty(shape, dtype)
+    return np.frombuffer(raw, dtype).reshape(shape, order="F" if columns_first else "C")

@@ -1,2 +1,2 @@
-"""From trained models to claims: scores, runs that are kept, intervals over seeds, verdicts, tables
+"""From trained models to claims: runs that are kept, scores, intervals over seeds, verdicts, tables
 and pictures."""

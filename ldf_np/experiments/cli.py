@@ -1,7 +1,5 @@
-"""What all experiments share: options, pieces that are kept and go on, intervals over seeds,
-verdicts, results.json."""
-
-
+"""The command line of an experiment: the options that all of them take, and a main that ends with
+a sentence instead of a traceback."""
 
 import argparse
 import math
@@ -12,10 +10,8 @@ import sys
 from ..runtime.distributed import start, world
 from .runs import FOLDERS
 
-# ----------------------------------------------------------------------------------------- options
 
-
-def positive(text):
+def positive_float(text):
     """An argparse type: a finite number above 0."""
     try:
         value = float(text)
@@ -26,7 +22,7 @@ def positive(text):
     return value
 
 
-def whole(least):
+def integer_from(least):
     """An argparse type: an integer of at least ``least``."""
     def of(text):
         try:
@@ -47,13 +43,13 @@ def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 
     made = argparse.ArgumentParser(description=doc,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
     budgets = made.add_mutually_exclusive_group()
-    budgets.add_argument("--minutes", type=positive, default=minutes,
+    budgets.add_argument("--minutes", type=positive_float, default=minutes,
                          help=f"{of} (default {minutes:g})")
     if steps is not None:
-        budgets.add_argument("--steps", type=whole(2), metavar="N", help=steps)
-    made.add_argument("--seeds", type=whole(0), nargs="+", default=list(seeds), metavar="SEED",
-                      help="the experiment is run once with each (default "
-                           f"{' '.join(map(str, seeds))})")
+        budgets.add_argument("--steps", type=integer_from(2), metavar="N", help=steps)
+    made.add_argument("--seeds", type=integer_from(0), nargs="+", default=list(seeds),
+                      metavar="SEED", help="the experiment is run once with each (default "
+                                           f"{' '.join(map(str, seeds))})")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     made.add_argument("--out", default=out, help=f"folder for what it writes (default {out})")
     return made
@@ -65,39 +61,38 @@ def budget(options):
 
 
 def add_checkpoints(parser):
-    """Give an ArgumentParser what trainings that survive take: --resume, --no-resume and
+    """Add to an ArgumentParser the options of trainings with checkpoints: --resume, --no-resume and
     --on-nan."""
     parser.add_argument("--resume", action=argparse.BooleanOptionalAction,
                         help="go on with trainings that were ended (so it is anyway, but with "
-                             "--resume it is an error where "
-                             "none was begun), or begin them anew (--no-resume)")
+                             "--resume it is an error where none was begun), or begin them anew "
+                             "(--no-resume)")
     parser.add_argument("--on-nan", choices=("stop", "back-off"), default="stop",
                         help="where a loss or gradient is not finite: end with what it was "
-                             "(default), or go back to the last "
-                             "checkpoint with half the learning rates")
+                             "(default), or go back to the last checkpoint with half the learning "
+                             "rates")
 
 
 def settings(options, *less):
-    """{name: value} of all options on which what an experiment finds depends, and not of those in
+    """{name: value} of all options on which the results of an experiment depend, without those in
     ``less``."""
     return {k: v for k, v in vars(options).items()
             if k not in ("out", "seeds", "resume", "on_nan", *less)}
 
 
 def main(run, options, ranks=False):
-    """``run(options)``, with one sentence in place of a traceback for whatever a user can cause;
-    SIGTERM is taken as Ctrl-C.
+    """``run(options)``, with one sentence in place of a traceback for every error that a user can
+    cause. SIGTERM is taken as Ctrl-C.
 
-    ``ranks``: whether it may be started by mpirun, as several processes; then an error on any of
-    them ends all.
+    ``ranks``: whether mpirun may start it as several processes; then an error in any of them ends
+    all.
     """
-    name = os.path.basename(sys.argv[0])
+    name, seeds = os.path.basename(sys.argv[0]), getattr(options, "seeds", [])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if len(set(getattr(options, "seeds", []))) < len(getattr(options, "seeds", [])):
-        sys.exit(
-            f"{name}: --seeds: expected different seeds, got {' '.join(map(str, options.seeds))}")
-    if getattr(options, "resume", None) and not any(os.path.isdir(os.path.join(options.out, some))
-                                                    for some in FOLDERS):
+    if len(set(seeds)) < len(seeds):
+        sys.exit(f"{name}: --seeds: expected different seeds, got {' '.join(map(str, seeds))}")
+    if getattr(options, "resume", None) and not any(
+            os.path.isdir(os.path.join(options.out, folder)) for folder in FOLDERS):
         sys.exit(f"{name}: --resume: nothing was begun in {options.out}")
     end = sys.exit
     try:
@@ -112,11 +107,3 @@ def main(run, options, ranks=False):
     except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError,
             MemoryError) as error:
         end(f"{name}: {error}")
-
-
-# ------------------------------------------------------------------------------------------ pieces
-
-
-# -------------------------------------------------------------------------- intervals and verdicts
-
-

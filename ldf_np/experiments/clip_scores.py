@@ -1,25 +1,38 @@
-"""Scores of generated clips beside real ones, taken apart into frames, whole clips and motion."""
+"""Scores of generated clips beside real ones, by frames, by whole clips and by motion.
+
+The frames of one clip are not independent, so a set of frames takes one from each clip
+(``one_frame``). A score means little by itself: ``anchors`` makes the sets between which it is
+read, and ``relative`` places it there.
+"""
 
 import numpy as np
 
-from ..runtime.checks import channels_last, function, number, numbers
+from ..runtime.checks import between, channels_last_array, checked, function, real, real_array
 from ..runtime.random import Generator
 from .metrics import CLIPS, _floats, features, kid
 
 
+@checked(clips=channels_last_array(CLIPS))
 def one_frame(clips, seed=0):
     """One frame of each clip, (n, t, h, w, c) -> (n, h, w, c): which one is drawn from ``seed``."""
-    channels_last("clips", clips, CLIPS)
     chosen = Generator(seed).integers(0, clips.shape[1], len(clips))
     return clips[np.arange(len(clips)), chosen]
 
 
+@checked(clips=channels_last_array(CLIPS))
 def as_channels(clips):
     """A clip's frames as the channels of one image: (n, t, h, w, c) -> (n, h, w, t * c)."""
-    n, t, h, w, c = channels_last("clips", clips, CLIPS).shape
+    n, t, h, w, c = clips.shape
     return clips.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
 
 
+def _at_least_two_frames(name, clips):
+    if channels_last_array(CLIPS)(name, clips).shape[1] < 2:
+        raise ValueError(
+            f"{name}: expected at least two frames (n, t, h, w, c), got shape {clips.shape}")
+
+
+@checked(clips=_at_least_two_frames)
 def differences(clips):
     """The differences of neighbouring frames as the channels of one image, float32: (n, t, h, w, c)
     -> (n, h, w, (t-1) * c)."""
@@ -28,15 +41,18 @@ def differences(clips):
 
 def _steps(clips):
     """The differences of neighbouring frames, (n, t, h, w, c) -> float32 (n, t-1, h, w, c)."""
-    if channels_last("clips", clips, CLIPS, 1).shape[1] < 2:
-        raise ValueError(
-            f"clips: expected at least two frames (n, t, h, w, c), got shape {clips.shape}")
     return np.diff(_floats(clips), axis=1)
 
 
+@checked(clips=_at_least_two_frames)
 def motion(clips):
     """The sum of squared frame differences of each clip, on values in [-1, 1] (by which the paper
-    chose its clips): (n,)."""
+    chose its clips): (n,).
+
+    Of floats or uint8, with differences rounded to float32, as generated clips are. The exact sum
+    of uint8 clips, by which the data sets choose them, is ``data.motion``; the two differ by about
+    1e-7 of their value.
+    """
     return np.square(_steps(clips)).sum(axis=(1, 2, 3, 4), dtype=np.float64)
 
 
@@ -52,23 +68,22 @@ def _wasserstein(x, y):
     return float(wasserstein_distance(x, y))
 
 
+@checked(clips=channels_last_array(CLIPS), share=between(0, 1, "]"))
 def background_drift(clips, share=0.5):
     """How much stands still badly: the root mean square, over clips, of the temporal deviation of
     the ``share`` of pixels that vary least within each clip. 0 for real clips, whose background is
     exactly constant; values in [-1, 1]."""
-    if not 0 < number("share", share) <= 1:
-        raise ValueError(f"share: expected a number in (0, 1], got {share}")
-    channels_last("clips", clips, CLIPS, 1)
     variance = _floats(clips).var(axis=1).mean(axis=-1).reshape(len(clips), -1)
     still = np.sort(variance, axis=1)[:, :max(1, int(share * variance.shape[1]))]
     return float(np.sqrt(still.mean()))
+
 
 VIEWS = {"frames": one_frame, "clips": as_channels, "differences": differences}
 
 
 class ClipScores:
-    """What clips (n, t, h, w, c) look like beside held-out ``real`` ones, taken apart: called with
-    clips, {name: number}.
+    """Scores of clips (n, t, h, w, c) beside held-out ``real`` ones: called with clips, {name:
+    number}.
 
     "KID frames" (single frames, one of each clip), "KID clips" (all frames as channels) and "KID
     differences" (of neighbouring frames), each x 1000; "motion W1" (Wasserstein-1 of ``motion``)
@@ -76,18 +91,30 @@ class ClipScores:
     of the real clips are made once.
     """
 
+    @checked(real=channels_last_array(CLIPS, 2), features=function)
     def __init__(self, real, features=features):
-        channels_last("real", real, CLIPS, 2), function("features", features)
         self.features, self._motion = features, motion(real)
         self.real = {name: features(view(real)) for name, view in VIEWS.items()}
 
     def __call__(self, clips):
-        found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name]) for name,
-                 view in VIEWS.items()}
-        return found | {"motion W1": _wasserstein(self._motion, motion(clips)), "background drift":
-                        background_drift(clips)}
+        found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name])
+                 for name, view in VIEWS.items()}
+        return found | {"motion W1": _wasserstein(self._motion, motion(clips)),
+                        "background drift": background_drift(clips)}
 
 
+def _uint8_clips(name, real, train, **_):
+    if real.dtype != np.uint8 or real.ndim != 5 or len(real) < 4:
+        raise ValueError(f"{name}: real: expected at least 4 clips (n, t, h, w, c) of uint8, got "
+                         f"{real.dtype} of shape {real.shape}")
+    channels_last_array(CLIPS)(f"{name}: real", real)
+    if train.shape[1:] != real.shape[1:] or train.dtype != np.uint8:
+        raise ValueError(f"{name}: train: expected clips of uint8 like those of real, (n, "
+                         f"{', '.join(map(str, real.shape[1:]))}), got {train.dtype} of shape "
+                         f"{train.shape}")
+
+
+@checked(_uint8_clips, real=real_array(), train=real_array(CLIPS))
 def anchors(real, train, seed=0):
     """The sets between which a score of clips is read, {name: clips}, made of ``real`` held-out
     clips (n, t, h, w, c), uint8, and of the training clips:
@@ -96,16 +123,6 @@ def anchors(real, train, seed=0):
     "shuffled" (the clip's own frames in another order), "frozen" (its first frame repeated),
     "noised" (pixel noise of deviation 8 of 255), "memorised" (training clips).
     """
-    if numbers("real", real).dtype != np.uint8 or real.ndim != 5 or len(real) < 4:
-        raise ValueError(
-            f"real: expected at least 4 clips (n, t, h, w, c) of uint8, got {real.dtype} of shape "
-            f"{real.shape}")
-    channels_last("real", real, CLIPS)
-    if numbers("train", train, CLIPS).shape[1:] != real.shape[1:] or train.dtype != np.uint8:
-        raise ValueError(
-            "train: expected clips of uint8 like those of real, (n, "
-            f"{', '.join(map(str, real.shape[1:]))}), "
-                         f"got {train.dtype} of shape {train.shape}")
     rng, n, t = Generator(seed), len(real) // 2, real.shape[1]
     base = real[n:2 * n]
     orders = np.stack([_another_order(rng, t) for _ in range(n)])
@@ -128,13 +145,11 @@ def _another_order(rng, t):
             return order
 
 
+@checked(score=real(), real=real(), independent=real())
 def relative(score, real, independent):
     """(M - M_real) / (M_independent - M_real): 0 as good as other real clips, 1 as bad as
     independent frames."""
-    for name, value in (("score", score), ("real", real), ("independent", independent)):
-        number(name, value)
     if independent == real:
-        raise ValueError(
-            f"independent: expected a score other than that of real clips, {real}: the metric sees "
-            "no difference")
+        raise ValueError(f"independent: expected a score other than that of real clips, {real}: "
+                         "the metric sees no difference")
     return (score - real) / (independent - real)

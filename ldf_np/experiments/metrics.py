@@ -1,12 +1,11 @@
-"""Scores of generated images and clips, on NumPy arrays: each with its formula, its source and what
-it cannot see.
+"""Scores of generated samples, on NumPy arrays: each with its formula, its source and what it
+cannot see.
 
 Distances between two sets of samples take features, (n, d) arrays: ``features`` makes them by
-convolutions with fixed random filters, never by a network that a scored model was trained with. The
-frames of one clip are not independent, so a set of frames takes one from each clip (``one_frame``).
-A score means little by itself: ``anchors`` makes the sets between which it is read, and
-``relative`` places it there.
+convolutions with fixed random filters, never by a network that a scored model was trained with.
 """
+
+import math
 
 import numpy as np
 
@@ -14,13 +13,14 @@ from .. import nn
 from ..autodiff.shapes import concatenate
 from ..data.clips import to_float
 from ..runtime.checks import (
-    channels_last,
+    channels_last_array,
     check_size,
-    finite,
+    checked,
+    finite_array,
     function,
-    numbers,
+    integer,
     positive,
-    whole,
+    real_array,
 )
 from ..runtime.random import Generator
 from ..training.batches import apply_batched
@@ -30,6 +30,7 @@ IMAGES, CLIPS = "n, h, w, c", "n, t, h, w, c"
 # ---------------------------------------------------------------------------------------- features
 
 
+@checked(images=channels_last_array(IMAGES), width=integer(4))
 def features(images, seed=0, width=64):
     """Features (n, d) of images (n, h, w, c), float32 or uint8: means and deviations of random
     convolutions' maps.
@@ -38,8 +39,7 @@ def features(images, seed=0, width=64):
     deviation over the image. Random filters see edges, colours and textures, and no model can have
     been trained to please them.
     """
-    whole("width", width, 4)
-    if min(channels_last("images", images, IMAGES, 1).shape[1:3]) < 2:
+    if min(images.shape[1:3]) < 2:
         raise ValueError(f"images: expected at least 2 x 2 pixels, got shape {images.shape}")
     rng, maps = Generator(seed), images.shape[-1]
     convs = []
@@ -69,13 +69,12 @@ class PrincipalFeatures:
     training images' mean square is 1.
     """
 
+    @checked(images=real_array(least=2), components=integer(-math.inf))
     def __init__(self, images, components=64):
-        numbers("images", images, least=2), whole("components", components, -np.inf)
         flat = _floats(images).reshape(len(images), -1)
-        if not 1 <= components < len(flat) or components > flat.shape[1]:
-            raise ValueError(
-                f"components: expected 1 to {min(len(flat) - 1, flat.shape[1])} (fewer than "
-                "images, at most the "
+        most = min(len(flat) - 1, flat.shape[1])
+        if not 1 <= components <= most:
+            raise ValueError(f"components: expected 1 to {most} (fewer than images, at most the "
                              f"numbers in one), got {components}")
         self.mean, self.shape = flat.mean(axis=0), images.shape[1:]
         centred = flat - self.mean
@@ -88,58 +87,72 @@ class PrincipalFeatures:
         scale = np.sqrt(values.sum() / (components * len(flat)))
         self.basis = centred.T @ (vectors / np.sqrt(values)) / scale
 
+    @checked(images=real_array(least=1))
     def __call__(self, images):
-        if numbers("images", images, least=1).shape[1:] != self.shape:
-            raise ValueError(
-                f"images: expected shape (n, {', '.join(map(str, self.shape))}), got {images.shape}")
+        if images.shape[1:] != self.shape:
+            raise ValueError(f"images: expected shape (n, {', '.join(map(str, self.shape))}), got "
+                             f"{images.shape}")
         return (_floats(images).reshape(len(images), -1) - self.mean) @ self.basis
 
 
 def _floats(images):
+    """Images or clips as float32, uint8 ones in [-1, 1]."""
     return to_float(images) if images.dtype == np.uint8 else np.asarray(
-        finite("images", images), np.float32)
+        finite_array()("images", images), np.float32)
 
 
 # ------------------------------------------------------------------- distances between two samples
 
 
-def _pair(x, y, least=2):
-    """Both as float64, checked."""
-    for name, a in (("x", x), ("y", y)):
-        if np.ndim(a) != 2 or len(numbers(name, a)) < least or not np.shape(a)[1]:
-            raise ValueError(
-                f"{name}: expected features (n, d) of at least {least} samples, got shape "
-                f"{np.shape(a)}")
-        if not np.isfinite(a).all():
-            raise ValueError(f"{name}: expected finite features, got NaN or infinity")
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(
-            f"x, y: expected features of one length, got {x.shape[1]} and {y.shape[1]}")
-    check_size("x, y", (len(x), len(y)), 8)        # of what they are compared by
-    return np.asarray(x, np.float64), np.asarray(y, np.float64)
+def samples(*names, least=2):
+    """A relation: the arguments of these names are features (n, d), finite, of one length, of at
+    least ``least`` samples each: a number, or a function of the arguments."""
+    def relation(where, **arguments):
+        arrays = [arguments[name] for name in names]
+        fewest = least(**arguments) if callable(least) else least
+        for name, x in zip(names, arrays):
+            name = f"{where}: {name}"
+            if np.ndim(x) != 2 or len(real_array()(name, x)) < fewest or not x.shape[1]:
+                raise ValueError(f"{name}: expected features (n, d) of at least {fewest} samples, "
+                                 f"got shape {np.shape(x)}")
+            if not np.isfinite(x).all():
+                raise ValueError(f"{name}: expected finite features, got NaN or infinity")
+        together, lengths = f"{where}: {', '.join(names)}", [x.shape[1] for x in arrays]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"{together}: expected features of one length, got "
+                             f"{' and '.join(map(str, lengths))}")
+        for x, y in zip(arrays, arrays[1:]):
+            check_size(together, (len(x), len(y)), 8)       # of what they are compared by
+
+    return relation
 
 
+def _float64(*arrays):
+    return [np.asarray(x, np.float64) for x in arrays]
+
+
+@checked(samples("x", "y"))
 def kid(x, y):
     """Kernel Inception Distance (Binkowski et al. 2018): the unbiased estimate of MMD^2 with k(a,
     b) = (a.b / d + 1)^3.
 
-        sum_{i != j} k(x_i, x_j) / (n (n - 1)) + sum_{i != j} k(y_i, y_j) / (m (m - 1)) - 2 sum_{i,
-        j} k(x_i, y_j) / (n m)
+        sum_{i != j} k(x_i, x_j) / (n (n - 1)) + sum_{i != j} k(y_i, y_j) / (m (m - 1))
+        - 2 sum_{i, j} k(x_i, y_j) / (n m)
 
     Its mean is 0 for two samples of one distribution, at any size; single values may be negative.
     """
-    x, y = _pair(x, y)
+    x, y = _float64(x, y)
     n, m, d = len(x), len(y), x.shape[1]
 
     def kernel(a, b):
         return (a @ b.T / d + 1) ** 3
 
     xx, yy = kernel(x, x), kernel(y, y)
-    return float((xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy))
-                 / (m * (m - 1))
-                 - 2 * kernel(x, y).mean())
+    return float((xx.sum() - np.trace(xx)) / (n * (n - 1))
+                 + (yy.sum() - np.trace(yy)) / (m * (m - 1)) - 2 * kernel(x, y).mean())
 
 
+@checked(samples("x", "y"))
 def frechet(x, y):
     """Frechet distance of two normal distributions fitted to the samples (Dowson and Landau 1982;
     Heusel et al. 2017):
@@ -148,16 +161,17 @@ def frechet(x, y):
 
     It is biased upwards by about a constant over the sample size: see ``frechet_unbiased``.
     """
-    x, y = _pair(x, y)
+    x, y = _float64(x, y)
     gap = x.mean(0) - y.mean(0)
     x, y = (x - x.mean(0)) / np.sqrt(len(x) - 1), (y - y.mean(0)) / np.sqrt(len(y) - 1)
     # For C = X^T X, tr (C_x C_y)^(1/2) is the sum of the singular values of X Y^T: those of R_x
     # R_y^T, with X = Q R.
     root = np.linalg.qr(x, mode="r") @ np.linalg.qr(y, mode="r").T
-    return float(gap @ gap + np.square(x).sum() + np.square(y).sum() - 2
-                 * np.linalg.svd(root, compute_uv=False).sum())
+    return float(gap @ gap + np.square(x).sum() + np.square(y).sum()
+                 - 2 * np.linalg.svd(root, compute_uv=False).sum())
 
 
+@checked(samples("x", "y", least=4), halvings=integer())
 def frechet_unbiased(x, y, halvings=4, seed=0):
     """``frechet`` extrapolated to infinite samples (as Chong and Forsyth 2020 do, here from two
     sizes).
@@ -165,8 +179,7 @@ def frechet_unbiased(x, y, halvings=4, seed=0):
     Its bias is a/n to first order, so F(n) = F + a/n and F(n/2) = F + 2a/n give F = 2 F(n) -
     F(n/2); F(n/2) is the mean over both halves of ``halvings`` random cuts of each sample.
     """
-    x, y = _pair(x, y, 4)
-    whole("halvings", halvings)
+    x, y = _float64(x, y)
     rng, halves = Generator(seed), []
     for _ in range(halvings):
         a, b = x[rng.permutation(len(x))], y[rng.permutation(len(y))]
@@ -176,6 +189,7 @@ def frechet_unbiased(x, y, halvings=4, seed=0):
     return 2 * frechet(x, y) - float(np.mean(halves))
 
 
+@checked(classifier=function, images=real_array(least=1), splits=integer(-math.inf))
 def inception_score(classifier, images, splits=10):
     """Inception Score (Salimans et al. 2016): exp(mean_x KL(p(y|x) | p(y))), p(y) the mean of
     p(y|x) over the split.
@@ -184,14 +198,12 @@ def inception_score(classifier, images, splits=10):
     standard deviation) over ``splits`` equal parts. It lies between 1 and the number of classes, is
     biased by the parts' size, and sees no real images.
     """
-    p = np.asarray(function("classifier", classifier)(numbers("images", images, least=1)),
-                   np.float64)
-    if p.ndim != 2 or len(
-        p) != len(images) or (p < 0).any() or not np.allclose(p.sum(1), 1, atol=1e-3):
-        raise ValueError(
-            "classifier: expected probabilities (n, classes) that sum to 1, got an array of shape "
-            f"{p.shape}")
-    if not 1 <= whole("splits", splits, -np.inf) <= len(p):
+    p = np.asarray(classifier(images), np.float64)
+    sums_to_one = p.ndim == 2 and not (p < 0).any() and np.allclose(p.sum(1), 1, atol=1e-3)
+    if not sums_to_one or len(p) != len(images):
+        raise ValueError("classifier: expected probabilities (n, classes) that sum to 1, got an "
+                         f"array of shape {p.shape}")
+    if not 1 <= splits <= len(p):
         raise ValueError(f"splits: expected 1 to {len(p)} (the number of images), got {splits}")
     scores = []
     for part in np.array_split(p, splits):
@@ -201,13 +213,12 @@ def inception_score(classifier, images, splits=10):
     return float(np.mean(scores)), float(np.std(scores))
 
 
+@checked(samples("x", "y", least=lambda folds, **_: folds), folds=integer(2), ridge=positive)
 def classifier_two_sample(x, y, folds=5, ridge=1e-2, seed=0):
     """Classifier two-sample test (Lopez-Paz and Oquab 2017): the accuracy, on held-out folds, of a
     linear classifier told to tell x from y. 0.5: it cannot; 1: it always can. The classifier is
     least squares on standardised features with a ridge."""
-    x, y = _pair(x, y, whole("folds", folds, 2))
-    positive("ridge", ridge)
-    data = np.concatenate([x, y])
+    data = np.concatenate(_float64(x, y))
     data = (data - data.mean(0)) / (data.std(0) + 1e-12)
     data = np.concatenate([data, np.ones((len(data), 1))], axis=1)
     labels = np.concatenate([np.ones(len(x)), -np.ones(len(y))])
@@ -225,22 +236,24 @@ def classifier_two_sample(x, y, folds=5, ridge=1e-2, seed=0):
     return float((right * weights).sum())
 
 
+@checked(samples("x", "y"))
 def nearest_neighbour_two_sample(x, y):
     """Leave-one-out nearest-neighbour accuracy (Xu et al. 2018): (accuracy on x, accuracy on y) of
     calling each sample what its nearest neighbour among all others is. Both 0.5: cannot be told
     apart; x near 0: y holds copies of x; both near 1: they lie apart."""
-    x, y = _pair(x, y)
+    x, y = _float64(x, y)
     xx, yy, xy = _distances(x, x), _distances(y, y), _distances(x, y)
     np.fill_diagonal(xx, np.inf)
     np.fill_diagonal(yy, np.inf)
     return float((xx.min(1) < xy.min(1)).mean()), float((yy.min(1) < xy.min(0)).mean())
 
 
+@checked(samples("real", "generated", least=lambda k, **_: k + 1), k=integer())
 def precision_recall(real, generated, k=3):
     """Improved precision and recall (Kynkaanniemi et al. 2019): the share of generated samples that
     lie within some real sample's distance to its k-th nearest real neighbour, and the same with the
     roles exchanged."""
-    real, generated = _pair(real, generated, whole("k", k) + 1)
+    real, generated = _float64(real, generated)
     across = _distances(real, generated)
 
     def radius(x):
@@ -251,11 +264,12 @@ def precision_recall(real, generated, k=3):
             float((across <= radius(generated)[None, :]).any(1).mean()))
 
 
+@checked(samples("generated", "train", "held_out", least=1))
 def memorisation(generated, train, held_out):
     """The median distance from a generated sample to its nearest in the training set, over that
     from a held-out real sample: about 1 where nothing is copied, 0 where everything is. Features or
     flattened samples, (n, d) each."""
-    (generated, train), (held_out, _) = _pair(generated, train, 1), _pair(held_out, train, 1)
+    generated, train, held_out = _float64(generated, train, held_out)
     apart = float(np.median(_distances(held_out, train).min(1)))
     if apart == 0:
         raise ValueError(
@@ -269,11 +283,3 @@ def _distances(x, y):
     if x is y:
         np.fill_diagonal(squared, 0)
     return np.sqrt(np.maximum(squared, 0))
-
-
-# ------------------------------------------------------------------------------------------ motion
-
-
-# --------------------------------------------------------------------------- intervals and anchors
-
-

@@ -1,4 +1,4 @@
-"""Pictures of clips and curves of losses. Nothing here is needed for training; matplotlib is loaded
+"""Pictures of clips, scores and losses. Nothing here is needed for training; matplotlib is loaded
 on first use."""
 
 from pathlib import Path
@@ -6,17 +6,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..runtime.checks import channels_last, check_size, one_of_type, whole
+from ..runtime.checks import channels_last_array, check_size, checked, instance, integer
 from ..runtime.files import replacing
 from ..training.log import NAME, read_records
+from .metrics import CLIPS
 from .statistics import over_seeds
 
+# ------------------------------------------------------------------------------------------- clips
 
+
+@checked(clips=channels_last_array(CLIPS), columns=integer(), scale=integer(), gap=integer(0))
 def clip_sheet(clips, columns=1, scale=3, gap=1):
     """Clips (n, t, h, w, 3) uint8 as one picture: a row is a clip, its frames from left to right;
     ``columns`` clips beside each other. A NumPy array (height, width, 3) uint8."""
-    whole("columns", columns), whole("scale", scale), whole("gap", gap, 0)
-    n, t, h, w, c = channels_last("clips", clips, "n, t, h, w, c", 1).shape
+    n, t, h, w, c = clips.shape
     if clips.dtype != np.uint8:
         raise ValueError(f"clips: expected uint8, got {clips.dtype}")
     rows = -(-n // columns)
@@ -37,14 +40,55 @@ def save_clips(path, clips, columns=1, scale=3):
         Image.fromarray(clip_sheet(clips, columns, scale)).save(temporary, format="PNG")
 
 
+@checked(clips=channels_last_array(CLIPS), frame_ms=integer())
 def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
     """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat."""
-    channels_last("clips", clips, "n, t, h, w, c", 1), whole("frame_ms", frame_ms)
     sheets = [Image.fromarray(clip_sheet(clips[:, t:t + 1], columns, scale))
               for t in range(clips.shape[1])]
     with replacing(path) as temporary:
         sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:],
                        duration=frame_ms, loop=0)
+
+
+def save_sheets(path, groups, shape, size, columns=2, scale=2):
+    """Write a PNG of {title: clips}: the ``clip_sheet`` of each under its title, in a grid of
+    ``shape`` (rows, columns) and ``size`` inches."""
+    figure, panels = subplots(*shape, size)
+    for axes, (title, clips) in zip(panels, groups.items(), strict=True):
+        axes.imshow(clip_sheet(clips, columns, scale))
+        axes.set_title(title, fontsize=10)
+        axes.axis("off")
+    save_figure(path, figure)
+
+
+def save_rows(path, rows, labels=None):
+    """Write a PNG of {name: clips (n, t, h, w, 3)}, as many of each: a row for each name, which
+    stands on its left, with its clips beside each other; ``labels`` stand below the t frames of
+    every clip."""
+    clips = np.concatenate(list(rows.values()))
+    n, t, h, w = len(clips) // len(rows), *clips.shape[1:4]
+    sheet = clip_sheet(clips, columns=n, scale=2)
+    figure, (axes,) = subplots(size=(0.2 + 0.1 * max(map(len, rows)) + 0.008 * sheet.shape[1],
+                                     0.5 + 0.008 * sheet.shape[0]))
+    axes.imshow(sheet)
+    axes.set_yticks(2 * (h + 1) * (0.5 + np.arange(len(rows))), rows, fontsize=9)
+    places = np.add.outer(2 * (t * (w + 1) + 3) * np.arange(n), 2 * (w + 1) * (0.5 + np.arange(t)))
+    axes.set_xticks(places.ravel() if labels else [], [str(k) for k in labels or []] * n,
+                    fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    save_figure(path, figure)
+
+
+# ----------------------------------------------------------------------------------------- figures
+
+
+def subplots(rows=1, columns=1, size=(6.5, 4), **settings):
+    """(figure, its axes row by row, as a list): a matplotlib Figure of ``size`` inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **settings).flat)
 
 
 def save_figure(path, figure, dpi=110):
@@ -53,6 +97,7 @@ def save_figure(path, figure, dpi=110):
         figure.savefig(temporary, dpi=dpi, format="png")
 
 
+@checked(panels=instance(dict))
 def save_intervals(path, panels, marks=None, better="lower is better"):
     """Write a PNG with a panel for each metric: a row for each model, a dot for each seed, a bar
     for the mean's interval.
@@ -60,14 +105,12 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
     panels : {metric: {model: values over seeds}}
     marks : {metric: {name: value}}, dotted lines: real clips, say
     """
-    from matplotlib.figure import Figure
-
-    if not one_of_type("panels", panels, dict):
+    if not panels:
         raise ValueError("panels: expected at least one metric, got none")
-    names = list(next(iter(panels.values())))
-    figure = Figure(figsize=(1.6 + 3 * len(panels), 1.4 + 0.34 * len(names)), layout="constrained")
-    for axes, (metric, models) in zip(figure.subplots(1, len(panels), squeeze=False,
-                                                      sharey=True)[0], panels.items()):
+    names, marks = list(next(iter(panels.values()))), marks or {}
+    figure, shown = subplots(1, len(panels), (1.6 + 3 * len(panels), 1.4 + 0.34 * len(names)),
+                             sharey=True)
+    for axes, (metric, models) in zip(shown, panels.items()):
         for row, values in enumerate(models.values()):
             middle, low, high = over_seeds(values)
             if low is not None:
@@ -75,26 +118,24 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
                           solid_capstyle="butt")
             axes.plot([middle], [row], "|", color="C0", markersize=14, markeredgewidth=2)
             axes.plot(values, [row] * len(values), "o", color="C0", markersize=4)
-        for colour, (name, value) in zip(("C2", "C3", "C1"), (marks or {}).get(metric, {}).items()):
+        for colour, (name, value) in zip(("C2", "C3", "C1"), marks.get(metric, {}).items()):
             axes.axvline(value, color=colour, linestyle=":", label=name)
         axes.set(title=metric, yticks=range(len(names)), yticklabels=names,
                  ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="x", alpha=0.3)
-        if (marks or {}).get(metric):
+        if marks.get(metric):
             axes.legend(fontsize=7)
     figure.supxlabel(f"{better}; dots: seeds, ticks: means, bars: 95% intervals of the means",
                      fontsize=8)
     save_figure(path, figure)
 
 
+@checked(curves=instance(dict))
 def save_lines(path, curves, x, y):
     """Write a PNG of {name: curves over seeds}, a curve being points (x, y): a thin line for each
     seed, labelled axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.5, 4), layout="constrained")
-    axes = figure.subplots()
-    for k, (name, lines) in enumerate(one_of_type("curves", curves, dict).items()):
+    figure, (axes,) = subplots()
+    for k, (name, lines) in enumerate(curves.items()):
         for j, line in enumerate(lines):
             axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, "o-", color=f"C{k}",
                       linewidth=1, markersize=3, label=None if j else name)
@@ -108,12 +149,10 @@ def save_curves(path, histories):
     """Write the losses of {title: History, or what ``read_records`` gives} as a PNG: a panel each,
     over minutes, a thin line for every value and a thick one for the mean of a fiftieth of the
     run."""
-    from matplotlib.figure import Figure
-
     histories = {title: history for title, history in histories.items() if history.steps}
-    figure = Figure(figsize=(5 * max(1, len(histories)), 3.5), layout="constrained")
-    for axes, (title, history) in zip(figure.subplots(1, max(1, len(histories)), squeeze=False)[0],
-                                      histories.items()):
+    count = max(1, len(histories))
+    figure, panels = subplots(1, count, (5 * count, 3.5))
+    for axes, (title, history) in zip(panels, histories.items()):
         minutes = np.array(history.seconds) / 60
         window = max(1, len(minutes) // 50)
         for name, values in history.losses.items():
@@ -130,9 +169,10 @@ def save_metrics(path, folder):
     """``save_curves`` of every log of losses in and below a folder of checkpoints, while their
     trainings go on or afterwards.
 
-    Raises ValueError where there is none."""
+    Raises ValueError where there is none.
+    """
     logs = sorted(Path(folder).rglob(NAME), key=lambda log: log.stat().st_mtime)
     if not logs:
         raise ValueError(f"{folder}: expected a folder with logs of losses, {NAME}, and found none")
-    save_curves(path, {str(log.parent.relative_to(Path(folder).parent)):
-                       read_records(log) for log in logs})
+    save_curves(path, {str(log.parent.relative_to(Path(folder).parent)): read_records(log)
+                       for log in logs})

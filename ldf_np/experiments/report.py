@@ -1,5 +1,5 @@
-"""What a program writes beside its pictures: its numbers as JSON, with the machine and the versions
-that made them."""
+"""What an experiment writes beside its pictures: claims and tables as results.json, with the
+machine and the versions that made them."""
 
 import json
 import os
@@ -7,15 +7,17 @@ import platform
 import shlex
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 from ..runtime.files import replacing
+from .statistics import verdict
 
 
 def environment():
     """The machine and the versions of what ran: a dict for results.json."""
     versions = {name: version(name) for name in ("ldf_np", "numpy", "scipy")}
-    return {"machine": {"system": platform.platform(), "processor": _processor(), "cpus":
-                        os.cpu_count()},
+    return {"machine": {"system": platform.platform(), "processor": _processor(),
+                        "cpus": os.cpu_count()},
             "versions": {"python": platform.python_version()} | versions}
 
 
@@ -29,11 +31,23 @@ def _processor():
         return platform.processor() or platform.machine()
 
 
+def command():
+    """The command line of this program, as one would type it in the checkout."""
+    program = Path(sys.argv[0]).resolve()
+    parts = program.parts
+    # demos/paper/memory.py, wherever the checkout lies; a program elsewhere with its own folder
+    first = len(parts) - 1 - parts[::-1].index("demos") if "demos" in parts else -2
+    return shlex.join(["python", "/".join(parts[first:]), *sys.argv[1:]])
+
+
 def save_json(path, results):
     """Write ``results`` as JSON (to a temporary name, then renamed)."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(results, file, indent=2)
         file.write("\n")
+
+
+# ------------------------------------------------------------------------------- tables and claims
 
 
 def cell(value):
@@ -42,12 +56,13 @@ def cell(value):
     if not triple and not isinstance(value, (str, int, float, type(None))):
         raise TypeError(
             f"value: expected a number, [value, low, high], a text or None, got {value!r:.80}")
-    middle, low, high = value if isinstance(value, (list, tuple)) else (value, None, None)
+    if isinstance(value, str):
+        return value
+    middle, low, high = value if triple else (value, None, None)
     if middle is None:
         return "-"
-    if isinstance(value, (list, tuple)):
-        return f"{_number(middle)} ({_number(low)} to {_number(high)})" if low is not None else _number(middle)
-    return value if isinstance(value, str) else _number(value)
+    bounds = "" if low is None else f" ({_number(low)} to {_number(high)})"
+    return _number(middle) + bounds
 
 
 def _number(x):
@@ -57,38 +72,44 @@ def _number(x):
 def text_table(table, title=""):
     """A table, {"columns": names, "rows": {name: cells}}, as aligned text."""
     if not isinstance(table, dict) or not isinstance(title, str):
-        raise TypeError(
-            f"table, title: expected a dict and a text, got {type(table).__name__} and "
-            f"{type(title).__name__}")
-    lines = [[title, *table["columns"]], *([name, *map(cell, cells)] for name,
-                                           cells in table["rows"].items())]
+        raise TypeError("table, title: expected a dict and a text, got "
+                        f"{type(table).__name__} and {type(title).__name__}")
+    lines = [[title, *table["columns"]],
+             *([name, *map(cell, cells)] for name, cells in table["rows"].items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip()
                      for line in lines)
 
 
+def steps_text(runs):
+    """The steps of {level: steps} of each seed as a table's cell: "level 0 70/71, top 30/30"."""
+    return ", ".join(f"{level} {'/'.join(str(steps[level]) for steps in runs)}"
+                     for level in runs[0])
+
+
+def claim(text, paper, quantity, interval, expected, than=0.0):
+    """A claim for ``save_results``: what was tested, the paper's sentence (with its section), what
+    ``interval`` ([value, low, high]) is an interval of, and the verdict on its lying ``expected``
+    ("below" or "above") ``than``."""
+    return {"claim": text, "paper": paper, "quantity": quantity, "interval": interval,
+            "verdict": verdict(interval, expected, than)}
+
+
 def print_claims(claims):
     """Print each claim with its number and verdict."""
     for entry in claims:
-        print(
-            f"{entry['verdict'].upper()}: {entry['claim']}\n    {entry['quantity']}: "
-            f"{cell(entry['interval'])}")
+        print(f"{entry['verdict'].upper()}: {entry['claim']}\n"
+              f"    {entry['quantity']}: {cell(entry['interval'])}")
 
 
-def command():
-    """The command line of this program, as one would type it."""
-    program = sys.argv[0]
-    folder = os.path.basename(os.path.dirname(os.path.abspath(program)))
-    return shlex.join(["python", f"{folder}/{os.path.basename(program)}", *sys.argv[1:]])
+# ----------------------------------------------------------------------------------------- results
 
 
 def save_results(options, *, title, claims, tables, figures, seconds, **more):
     """Write results.json into ``options.out``: what the report shows, and the machine, versions and
     settings it came from.
 
-    claims : dicts with ``claim`` (what was tested), ``paper`` (its sentence, with the section),
-        ``quantity`` (what value is),
-        ``interval`` ([value, low, high]) and ``verdict``
+    claims : list of ``claim``
     tables : {title: {"columns": names, "rows": {name: cells}}}; a cell is a number, [value, low,
         high] or a text
     figures : [(file in the folder, caption, alternative text), ...]
@@ -98,9 +119,9 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
     full = []
     for entry in claims:
         value, low, high = entry["interval"]
-        full.append({"claim": entry["claim"], "paper": entry["paper"], "quantity":
-                     entry["quantity"], "value": value, "low": low, "high": high, "verdict":
-                     entry["verdict"], "command": line, "seconds": seconds})
+        full.append({"claim": entry["claim"], "paper": entry["paper"],
+                     "quantity": entry["quantity"], "value": value, "low": low, "high": high,
+                     "verdict": entry["verdict"], "command": line, "seconds": seconds})
     save_json(os.path.join(options.out, "results.json"),
               {"title": title, "command": line, "options": vars(options), "seconds": seconds,
                "claims": full, "tables": tables,

@@ -1,4 +1,4 @@
-"""Finished runs of an experiment, kept in a folder so that one that was ended goes on."""
+"""Finished runs of an experiment, kept in a folder so that an experiment that was ended goes on."""
 
 import json
 import os
@@ -7,48 +7,50 @@ import warnings
 import zipfile
 
 import numpy as np
-from tqdm import tqdm
 
 from ..runtime.distributed import world
 from ..runtime.files import replacing
+from ..runtime.progress import progress_bar
 from ..training.checkpoint import Checkpoints
 from .report import save_json
 
-FOLDERS = "pieces", "checkpoints"       # in an experiment's own
+FOLDERS = "pieces", "checkpoints"       # of an experiment: its finished runs, and those that go on
 
 
 class CachedRuns:
-    """Finished pieces of an experiment (one model with one seed, say), kept in a folder so that a
-    run that was ended continues.
+    """Finished runs of an experiment (one model with one seed, say), kept in a folder so that an
+    experiment that was ended continues.
 
     Parameters
     ----------
     folder : path, in which NAME.json and, for arrays, NAME.npz are kept
     settings : dict
-        All that a piece depends on beside its name. A piece that was made with other settings is
-        made anew.
+        All that a run depends on beside its name. A run that was made with other settings is made
+        anew.
     total : int, optional
-        The number of pieces: a progress bar counts them.
+        The number of runs: a progress bar counts them.
     checkpoints : Checkpoints, optional
-        In it each piece has a part, from which its trainings go on until it is kept; with ``anew``
-        they do not.
+        Each run has a part of it, from which its trainings go on until the run is kept; with
+        ``anew`` they do not.
 
-    ``seconds``: how long the making of all pieces took, in this run and in those before it.
+    ``seconds``: how long the making of all runs took, in this process and in those before it.
     """
 
     def __init__(self, folder, settings, total=None, checkpoints=None, anew=False):
-        self.folder, self.settings, self.seconds = os.fspath(folder), json.loads(json.dumps(
-            settings)), 0.0
+        self.folder, self.seconds = os.fspath(folder), 0.0
+        self.settings = json.loads(json.dumps(settings))
         self._checkpoints, self._anew = checkpoints, anew
-        self._bar = tqdm(total=total, desc="pieces", unit="piece",
-                         disable=total is None or world().rank > 0, position=0)
+        self._bar = progress_bar(total, "runs", "run",
+                                 show=total is not None and world().rank == 0)
         os.makedirs(self.folder, exist_ok=True)
 
     def __call__(self, name, make):
-        """The piece of this name, from the folder or else from ``make(its Checkpoints, or None)``:
-        a dict of numbers, texts, lists, dicts and, at its first level, NumPy arrays. Of several
-        ranks all make it, and all get what rank 0 has made. A KeyboardInterrupt inside ``make``
-        keeps nothing of it; a piece that says ``interrupted`` is returned but not kept."""
+        """The run of this name, from the folder or else from ``make(its Checkpoints, or None)``: a
+        dict of numbers, texts, lists, dicts and, at its first level, NumPy arrays.
+
+        Of several ranks all make it, and all get what rank 0 has made. A KeyboardInterrupt inside
+        ``make`` keeps nothing of it; a run that says ``interrupted`` is returned but not kept.
+        """
         self._bar.set_postfix_str(name)
         checkpoints = self._checkpoints and self._checkpoints.inside(name)
         found = world().from_first(lambda: self._find(name))
@@ -71,9 +73,9 @@ class CachedRuns:
         if arrays:
             with replacing(self._path(name, "npz")) as temporary:
                 np.savez_compressed(temporary, **arrays)
-        save_json(self._path(name, "json"),         # last: with it the piece is there
+        save_json(self._path(name, "json"),         # last: with it the run is there
                   {"settings": self.settings, "seconds": seconds, "arrays": sorted(arrays),
-                   "numbers": {k: v for k, v in made.items() if not isinstance(v, np.ndarray)}})
+                   "numbers": without_arrays(made)})
         return self._find(name)
 
     def _path(self, name, suffix):
@@ -89,12 +91,11 @@ class CachedRuns:
             if found["settings"] != self.settings:
                 return None
             if found["arrays"]:
-                with open(
-                    self._path(name, "npz"), "rb") as stream, np.load(
-                        stream, allow_pickle=False) as file:
-                    found["numbers"] |= {k: file[k] for k in found["arrays"]}
+                with open(self._path(name, "npz"), "rb") as file:
+                    arrays = np.load(file, allow_pickle=False)
+                    found["numbers"] |= {k: arrays[k] for k in found["arrays"]}
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            warnings.warn(f"{path}: this piece cannot be used and is made anew: {error}",
+            warnings.warn(f"{path}: this run cannot be used and is made anew: {error}",
                           stacklevel=3)
             return None
         return found
@@ -104,20 +105,43 @@ class CachedRuns:
         self._bar.close()
 
 
-def pieces(options, settings, total):
-    """The CachedRuns of an experiment with the options of ``add_checkpoints``, whose trainings
-    survive."""
-    pieces, checkpoints = (os.path.join(options.out, folder) for folder in FOLDERS)
-    return CachedRuns(pieces, settings, total,
+def cached_runs(options, settings, total):
+    """The CachedRuns of an experiment with the options of ``add_checkpoints``: also its trainings
+    go on where they were ended."""
+    folder, checkpoints = (os.path.join(options.out, name) for name in FOLDERS)
+    return CachedRuns(folder, settings, total,
                       Checkpoints(checkpoints, on_nan=options.on_nan, settings=settings),
-                  options.resume is False)
+                      options.resume is False)
+
+
+def without_arrays(found):
+    """A dict without the NumPy arrays in it, at any depth: what JSON can hold."""
+    return {k: without_arrays(v) if isinstance(v, dict) else v for k, v in found.items()
+            if not isinstance(v, np.ndarray)}
+
+
+def scores_of(runs, key):
+    """{model: the values of a score over seeds} of {model: {seed: its run}}."""
+    return {name: [run["scores"][key] for run in some.values()] for name, some in runs.items()}
+
+
+def by_level(histories, name="model"):
+    """{level: History} of what a model's ``fit`` returns: of a model of one level, {name:
+    History}."""
+    return histories if isinstance(histories, dict) else {name: histories}
 
 
 def finished(histories):
-    """The History, or {level: History}, of a training that came to its end; KeyboardInterrupt where
-    Ctrl-C ended it, for the models of an experiment are compared at equal budgets. (Its checkpoint
-    stays.)"""
-    if any(h.interrupted for h in (histories.values() if isinstance(histories, dict)
-                                   else [histories])):
+    """The History, or {level: History}, of a training that came to its end.
+
+    Raises KeyboardInterrupt where Ctrl-C ended it, for the models of an experiment are compared at
+    equal budgets. (Its checkpoint stays.)
+    """
+    if any(history.interrupted for history in by_level(histories).values()):
         raise KeyboardInterrupt
     return histories
+
+
+def count_parameters(*modules):
+    """The number of parameters of all ``modules`` together."""
+    return sum(p.size for module in modules for p in module.parameters())

@@ -201,9 +201,9 @@ def laughs():
     found = []
     for _ in range(12):
         found = [found] * 10
-    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1\nI3072\nt"
-    array += b"cnumpy\ndtype\n(Vu1\nI0\nI1\ntRI00\nB" + (
-        3072).to_bytes(4, "little") + bytes(3072) + b"tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1\nI3072\n"
+    array += b"tcnumpy\ndtype\n(Vu1\nI0\nI1\ntRI00\nB"
+    array += (3072).to_bytes(4, "little") + bytes(3072) + b"tb"
     labels = pickle.dumps([found], protocol=2)[2:-1]
     return b"\x80\x03}(U\x04data" + array + b"U\x06labels" + labels + b"u."
 

@@ -12,7 +12,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from ldf_np.data import cifar, load_cifar10, load_games
+from ldf_np.data import cache, cifar, load_cifar10, load_games
 from ldf_np.data import games as source
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -191,7 +191,8 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_other_calls_are_refused(what, tmp_path):
     folder = write_folder(tmp_path / "a", python_files() | {"batches.meta": pickled(REFUSED[what])})
-    complaint = r"batches.meta: cannot be read \((it asks for .*refused|bytes in the encoding 'zlib', expected 'latin1')"
+    complaint = (r"batches.meta: cannot be read \((it asks for .*refused|bytes in the encoding "
+                 "'zlib', expected 'latin1')")
     with pytest.raises(ValueError, match=complaint):
         load_cifar10(folder)
 
@@ -519,8 +520,8 @@ def test_the_cache(made, tmp_path):
 def test_a_cached_set_of_another_shape_is_made_anew(made, tmp_path):
     first = load_games(3, 1)
     arrays = {name: getattr(first, name) for name in source.ARRAYS} | {"train_labels": np.arange(2)}
-    source.save_arrays(tmp_path / "cache" / "games_3_1_seed0.npz", arrays,
-                       {"settings": first.settings})
+    cache.save_arrays(tmp_path / "cache" / "games_3_1_seed0.npz", arrays,
+                      {"settings": first.settings})
     with pytest.warns(UserWarning,
                       match=r"train has shape \(3, 32, 32, 3\), expected \(2, 32, 32, 3\)"):
         assert same(load_games(3, 1), first)

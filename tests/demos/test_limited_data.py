@@ -1,5 +1,5 @@
-"""demos/limited_data.py at a tiny size: arms see what they may, what is finished is kept, verdicts
-follow the scores."""
+"""demos/paper/limited_data.py at a tiny size: arms see what they may, what is finished is kept,
+verdicts follow the scores."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import ldf_np as ldf
 from ldf_np.data import Clips
 from ldf_np.experiments.runs import CachedRuns
 
-limited = load_program("demos/limited_data.py")
+limited = load_program("demos/paper/limited_data.py")
 
 
 def squares(n, seed):
@@ -53,14 +53,15 @@ def test_every_arm_and_its_results(small, tmp_path, capsys):
     for figure in results["figures"]:
         assert (tmp_path
                 / figure["file"]).stat().st_size > 3000 and figure["caption"] and figure["alt"]
-    assert "UNDECIDED: With few whole clips LDF is more successful than the joint baseline" in capsys.readouterr().out
+    assert ("UNDECIDED: With few whole clips LDF is more successful than the joint baseline"
+            in capsys.readouterr().out)
 
 
 def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
     """A run that was ended goes on where it was; with all clips both LDFs are one model."""
     calls, ends = [], [("joint ALI", 64, 1)]
 
-    def trained(arm, task, scores, checkpoints):
+    def train(arm, task, scores, checkpoints):
         calls.append((arm, len(task.clips), task.seed))
         if calls[-1] in ends:
             ends.clear()
@@ -72,9 +73,9 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
         return dict.fromkeys(names, piece) | {f"{name} clips": task.clips[:2] for name in names}
 
     anchors = {"KID clips": 0.0, "memorisation": 0.0}, {"KID clips": 1.0, "memorisation": 1.0}
-    monkeypatch.setattr(limited, "trained", trained)
+    monkeypatch.setattr(limited, "train", train)
     monkeypatch.setattr(limited, "shared_bottom", lambda *_: ("", 0))
-    monkeypatch.setattr(limited.metrics, "anchors",
+    monkeypatch.setattr(limited.clip_scores, "anchors",
                         lambda *_: dict(zip(("real", "independent"), anchors)))
     monkeypatch.setattr(limited, "Scores", lambda real: lambda some, features: some)
     monkeypatch.setattr(limited, "pictures", lambda *_: [])
@@ -101,7 +102,7 @@ def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
         monkeypatch.setattr(owner, "fit", fit)
     frames = small.train.reshape(-1, 32, 32, 3)
     task = limited.Task(0, small.train[:64], frames, 1.0,
-                        limited.size(limited.nets.clip_ldf(small.train[:64])), {})
+                        limited.count_parameters(limited.nets.clip_ldf(small.train[:64])), {})
     for arm, kind, rows in ((limited.joint_gan, "JointGAN", [64]),
                             (limited.framed_joint_gan, "JointGAN", [64, 1500]),
                             (limited.joint_ali, "ALI", [64]), (limited.own_bottom, "ALI", [320])):
@@ -114,7 +115,7 @@ def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
 
 
 def made_up(values):
-    """Scores of two seeds: {seed: {N: {arm: ...}}}, KID of whole clips by ``values``."""
+    """Scores of three seeds: {seed: {N: {arm: ...}}}, KID of whole clips by ``values``."""
     return {seed: {256: {arm: {"scores": {"KID clips": values(arm, seed)}}
                          for arm in limited.ARMS}} for seed in range(3)}
 
@@ -134,7 +135,7 @@ def test_verdicts_follow_the_scores():
 
 def test_copies_are_seen_as_memorised(small):
     scores = limited.Scores(small.test)
-    train = limited.metrics.features(limited.metrics.as_channels(small.train))
+    train = limited.clip_features(small.train)
     assert scores(small.train[:40], train)[
         "memorisation"] < 0.01 < 0.5 < scores(squares(40, 5), train)["memorisation"]
 

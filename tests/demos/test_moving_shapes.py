@@ -1,5 +1,5 @@
-"""Moving shapes: clips from known factors and back, and demos/moving_shapes.py: its measures on
-cases whose answer is known."""
+"""Moving shapes: clips from known factors and back, and demos/paper/moving_shapes.py: its measures
+on cases whose answer is known."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from ldf_np.data.moving_shapes import (
     render,
 )
 
-demo = load_program("demos/moving_shapes.py")
+demo = load_program("demos/paper/moving_shapes.py")
 
 
 @pytest.fixture(scope="module")
@@ -209,15 +209,12 @@ def test_the_program(tmp_path, capsys):
 def test_claims_follow_the_numbers():
     """Verdicts are computed: better numbers of LDF in all seeds are held, worse ones failed."""
     def pieces(own, joint):
-        shares = {name: {part: value for part in demo.PARTS} for name,
-                  value in ((demo.OWN, own), (demo.PERMUTED, 0.1))}
-        return ({"legality": shares, "probes":
-                 {name: dict.fromkeys(demo.PROBES, own if name == "z" else 0.5)
-                                                for name in demo.CODES},
-                 "information": {name: dict.fromkeys(demo.PAIRS,
-                                                     [1 - own if name == "z" else 0.5, 0.0])
-                                 for name in demo.CODES}},
-                {"legality": {demo.JOINT: {part: joint for part in demo.PARTS}}})
+        judged = {name: dict.fromkeys(demo.PARTS, value)
+                  for name, value in ((demo.OWN, own), (demo.PERMUTED, 0.1))}
+        found = {name: dict.fromkeys(demo.PROBES, own if name == "z" else 0.5)
+                 for name in demo.CODES}
+        return ({"legality": judged, "probes": found},
+                {"legality": {demo.JOINT: dict.fromkeys(demo.PARTS, joint)}})
 
     good = demo.claims_of({seed: pieces(0.9 + 0.01 * seed, 0.2) for seed in range(3)})
     bad = demo.claims_of({seed: pieces(0.05 + 0.01 * seed, 0.3) for seed in range(3)})

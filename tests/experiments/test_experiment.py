@@ -1,5 +1,5 @@
-"""What experiments share: pieces survive and are made once, intervals and verdicts are right, the
-best weights come back."""
+"""What experiments share: finished runs are kept and made once, intervals and verdicts are right,
+the best weights come back."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from ldf_np.training.best_weights import BestWeights
 from ldf_np.training.loop import History
 
 
-def test_a_piece_is_made_once(tmp_path):
+def test_a_run_is_made_once(tmp_path):
     made = []
 
     def make(checkpoints):
@@ -43,10 +43,10 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    pieces = CachedRuns(tmp_path, {})
+    cached = CachedRuns(tmp_path, {})
     with pytest.raises(KeyboardInterrupt):
-        pieces("a", interrupted)
-    assert pieces("b", lambda _: {"interrupted": True, "steps": 3}) == {
+        cached("a", interrupted)
+    assert cached("b", lambda _: {"interrupted": True, "steps": 3}) == {
         "interrupted": True, "steps": 3}
     assert list(tmp_path.iterdir()) == []
 
@@ -54,7 +54,7 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
 @pytest.mark.parametrize("damage", [lambda p: p.with_suffix(".json").write_text("{"),
                                     lambda p: p.with_suffix(".npz").write_bytes(b"PK"),
                                     lambda p: p.with_suffix(".npz").unlink()])
-def test_a_damaged_piece_is_made_anew(tmp_path, damage):
+def test_a_damaged_run_is_made_anew(tmp_path, damage):
     CachedRuns(tmp_path, {})("a", lambda _: {"x": np.zeros(3)})
     damage(tmp_path / "a.json")
     with pytest.warns(UserWarning, match="made anew"):
@@ -62,7 +62,7 @@ def test_a_damaged_piece_is_made_anew(tmp_path, damage):
     assert again["x"].tolist() == [1, 1, 1]
 
 
-def test_a_piece_goes_on_from_its_checkpoint(tmp_path):
+def test_a_run_goes_on_from_its_checkpoint(tmp_path):
     seen = []
 
     def make(checkpoints=None):
@@ -72,21 +72,22 @@ def test_a_piece_goes_on_from_its_checkpoint(tmp_path):
                          callback=lambda history: seen.append(history.steps)))
         return {"weights": weights(gan)}
 
-    def pieces(resume=None):
-        return runs.pieces(SimpleNamespace(out=tmp_path, on_nan="stop", resume=resume), {"a": 1}, 1)
+    def cached(resume=None):
+        options = SimpleNamespace(out=tmp_path, on_nan="stop", resume=resume)
+        return runs.cached_runs(options, {"a": 1}, 1)
 
     whole, kept = make()["weights"], tmp_path / "checkpoints" / "it"
     for resume, step in ((None, 5), (None, 3), (False, 2)):         # the last begins anew
         with pytest.raises(KeyboardInterrupt), ctrl_c(step):
-            pieces(resume)("it", make)
+            cached(resume)("it", make)
     assert seen[12:] == [*range(1, 9), 1, 2] and (kept / "step-000000002.json").exists()
-    made = pieces()("it", make)
+    made = cached()("it", make)
     np.testing.assert_array_equal(made["weights"], whole)
     assert seen[22:] == [*range(3, 13)] and [p.name for p in kept.iterdir()] == ["metrics.jsonl"]
     (kept
      / "step-000000007.json").write_text(
-         "left by a run that was killed just after the piece was kept")
-    pieces()("it", None)
+         "left by a program that was killed just after the run was kept")
+    cached()("it", None)
     assert [p.name for p in kept.iterdir()] == ["metrics.jsonl"]
 
 
@@ -144,7 +145,7 @@ def test_a_verdict_of_nothing_known_is_refused():
         verdict([1, 0, 2], "less")
 
 
-def test_the_tracker_brings_back_the_best_weights():
+def test_the_best_weights_come_back():
     gan = nets.mlp_gan(4, latent_size=3, hidden=8)
     scores = iter([3.0, 1.0, 2.0])
     seen = []
@@ -153,15 +154,15 @@ def test_the_tracker_brings_back_the_best_weights():
         seen.append(np.array(model.generator.flat()))
         return next(scores)
 
-    tracker = BestWeights(gan, score, [0.5, 2.5])
+    best = BestWeights(gan, score, [0.5, 2.5])
     history = History()
     for seconds in (1.0, 2.0, 3.0, 4.0):
         gan.step(ldf.Generator(1).standard_normal((8, 4)))
         history.append({}, seconds)
-        tracker(history)
+        best(history)
     history.append({}, 5.0)
-    curve = tracker.finish(history)
-    assert curve == [[1.0, 3.0], [3.0, 1.0], [5.0, 2.0]] and tracker.best == 1.0
+    curve = best.finish(history)
+    assert curve == [[1.0, 3.0], [3.0, 1.0], [5.0, 2.0]] and best.best == 1.0
     np.testing.assert_array_equal(gan.generator.flat(), seen[1])
     assert not np.array_equal(seen[1], seen[2])        # control: there was something to bring back
 
@@ -169,52 +170,79 @@ def test_the_tracker_brings_back_the_best_weights():
 def test_the_curve_holds_what_else_the_score_tells():
     model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
     scores = iter([(3.0, 10), (1.0, 20)])
-    tracker = BestWeights(model, lambda m: next(scores), [0.5])
+    best = BestWeights(model, lambda m: next(scores), [0.5])
     history = History()
     history.append({}, 1.0)
-    tracker(history)
-    assert tracker.finish(history) == [[1.0, 3.0, 10.0], [1.0, 1.0, 20.0]] and tracker.best == 1.0
+    best(history)
+    assert best.finish(history) == [[1.0, 3.0, 10.0], [1.0, 1.0, 20.0]] and best.best == 1.0
 
 
-def test_the_tracker_waits_until_a_hierarchy_is_ready():
+def test_best_weights_wait_until_a_hierarchy_is_ready():
     model = SimpleNamespace(ready=False, state_dict=dict, load_state_dict=lambda weights: None)
-    tracker = BestWeights(model, lambda m: 1.0, [0.1])
+    best = BestWeights(model, lambda m: 1.0, [0.1])
     history = History()
     history.append({}, 1.0)
-    tracker(history)
-    assert tracker.curve == []
+    best(history)
+    assert best.curve == []
     model.ready, history.before = True, {"seconds": 10.0, "steps": 7}
-    tracker(history)
-    assert tracker.curve == [[11.0, 1.0]]
+    best(history)
+    assert best.curve == [[11.0, 1.0]]
 
 
-def test_the_tracker_looks_by_steps_whatever_the_clock_says():
+def test_best_weights_look_by_steps_whatever_the_clock_says():
     model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
-    tracker, history = BestWeights(model, lambda m: 1.0, [2, 9, 10], "steps"), History()
+    best, history = BestWeights(model, lambda m: 1.0, [2, 9, 10], "steps"), History()
     history.before["steps"] = 7
     for seconds in (0.0, 1e6, 2e6):
         history.append({}, seconds)
-        tracker(history)
-    assert tracker.finish(history) == [[8, 1.0], [9, 1.0], [10, 1.0], [10, 1.0]]
+        best(history)
+    assert best.finish(history) == [[8, 1.0], [9, 1.0], [10, 1.0], [10, 1.0]]
 
 
 def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["demos/some demo.py", "--minutes", "1"])
-    claim = {"claim": "A beats B", "paper": "p", "quantity": "q", "interval": [1.0, 0.5, 1.5],
-             "verdict": "held"}
+    claim = report.claim("A beats B", "p", "q", [1.0, 0.5, 1.5], "above")
     options = SimpleNamespace(out=str(tmp_path), minutes=1)
     report.save_results(options, title="T", claims=[claim], tables={},
-                        figures=[("a.png", "caption", "alt")], seconds=2.0,
-                            n=3)
+                        figures=[("a.png", "caption", "alt")], seconds=2.0, n=3)
     results = json.loads((tmp_path / "results.json").read_text())
     (entry,) = results["claims"]
     assert entry == {"claim": "A beats B", "paper": "p", "quantity": "q", "value": 1.0, "low": 0.5,
-                     "high": 1.5,
-                     "verdict": "held", "command": "python 'demos/some demo.py' --minutes 1",
-                     "seconds": 2.0}
-    assert results["figures"] == [{"file": "a.png", "caption": "caption", "alt":
-                                   "alt"}] and results["n"] == 3
+                     "high": 1.5, "verdict": "held",
+                     "command": "python 'demos/some demo.py' --minutes 1", "seconds": 2.0}
+    assert results["figures"] == [{"file": "a.png", "caption": "caption", "alt": "alt"}]
+    assert results["n"] == 3
     assert results["options"]["minutes"] == 1 and results["versions"]["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("program, told", [
+    ("/somewhere/demos/paper/memory.py", "demos/paper/memory.py"),
+    ("/demos/old/demos/pacman.py", "demos/pacman.py"),
+    ("/somewhere/benchmarks/gpu.py", "benchmarks/gpu.py"), ("/gpu.py", "//gpu.py")])
+def test_a_command_is_told_as_one_would_type_it(program, told, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [program, "--only", "a b"])
+    assert report.command() == f"python {told} --only 'a b'"
+
+
+def test_a_command_from_within_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "demos" / "paper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "demos" / "paper")
+    monkeypatch.setattr(sys, "argv", ["memory.py"])
+    assert report.command() == "python demos/paper/memory.py"
+
+
+def test_what_tables_and_claims_are_made_of():
+    a, b = {"x": {"steps": 3}, "clips": np.zeros(2)}, {"x": {"steps": 4, "clips": np.ones(2)}}
+    assert runs.without_arrays({"LDF": {0: a, 1: b}}) == {
+        "LDF": {0: {"x": {"steps": 3}}, 1: {"x": {"steps": 4}}}}
+    assert runs.scores_of({"LDF": {0: {"scores": {"k": 1}}, 5: {"scores": {"k": 2}}}}, "k") == {
+        "LDF": [1, 2]}
+    assert report.steps_text([{"level 0": 7, "top": 3}, {"level 0": 8, "top": 3}]) == (
+        "level 0 7/8, top 3/3")
+    assert report.claim("A beats B", "p", "q", [1.0, 0.5, 1.5], "below")["verdict"] == "failed"
+    one, two = History(), History()
+    assert runs.by_level(one, "GAN") == {"GAN": one}
+    assert runs.by_level({"level 0": one, "top": two}) == {"level 0": one, "top": two}
 
 
 @pytest.mark.parametrize("given, complaint", [

@@ -155,16 +155,15 @@ def good_screen(x):
 
 def good_images(x):
     return len(x.classes) == 10 and all(
-        images.dtype == np.uint8 and images.shape == (len(labels), 32, 32, 3) and labels.dtype
-        == np.int64
-        and len(labels) and 0 <= labels.min() <= labels.max() < 10
+        images.dtype == np.uint8 and images.shape == (len(labels), 32, 32, 3)
+        and labels.dtype == np.int64 and len(labels) and 0 <= labels.min() <= labels.max() < 10
         for images, labels in ((x.train, x.train_labels), (x.test, x.test_labels)))
 
 
 # reader: (module, function, result check, files, take apart, put together)
 READERS = {
-    "npz": ("ldf_np.data.files", "read_npz", good_clip, npz_files, zip_parts, make_zip),
-    "png": ("ldf_np.data.files", "read_png", good_screen, png_files, png_parts, make_png),
+    "npz": ("ldf_np.data.recorded", "read_npz", good_clip, npz_files, zip_parts, make_zip),
+    "png": ("ldf_np.data.recorded", "read_png", good_screen, png_files, png_parts, make_png),
     "cifar": ("ldf_np.data.cifar", "load_cifar10", good_images, cifar_files, tar_parts, make_tar),
 }
 
@@ -185,7 +184,8 @@ def judge(read, good, path):
         return f"a message of {len(str(error))} characters" if len(str(error)) > 2000 else None
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {str(error):.200}"
+        return (f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: "
+                f"{str(error):.200}")
     return None if good(found) else "returned what it does not promise"
 
 
@@ -198,8 +198,7 @@ def damaged(rng, data, others):
     """Bytes flipped, cut, spliced, repeated or replaced by numbers that overflow."""
     data = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 4, 16])):
-        at = rng.randrange(
-            len(data) + 1) if rng.random() < 0.5 else rng.randrange(min(len(data), 200) + 1)
+        at = rng.randrange(min(len(data), len(data) if rng.random() < 0.5 else 200) + 1)
         kind = rng.randrange(6)
         if kind == 0 and at < len(data):
             data[at] ^= 1 << rng.randrange(8)
@@ -217,9 +216,8 @@ def damaged(rng, data, others):
             digits = list(re.finditer(rb"[0-9]+", bytes(data[:400])))
             if digits:
                 here = rng.choice(digits)
-                data[
-                    here.start():here.end()] = str(
-                        rng.choice([*NUMBERS, 2**63, 2**70, -1])).encode()
+                number = rng.choice([*NUMBERS, 2**63, 2**70, -1])
+                data[here.start():here.end()] = str(number).encode()
     return bytes(data)
 
 

@@ -1,5 +1,5 @@
-"""demos/images.py and the models it compares: their sizes, what a patch critic sees, a tiny run,
-its verdicts."""
+"""demos/paper/images.py and the models it compares: their sizes, what a discriminator of patches
+sees, a tiny run, its verdicts."""
 
 import json
 
@@ -11,7 +11,7 @@ import ldf_np as ldf
 from ldf_np.data import Images
 from ldf_np.models import image_nets as patch_nets
 
-images = load_program("demos/images.py")
+images = load_program("demos/paper/images.py")
 
 
 def two_classes(n, seed):
@@ -43,11 +43,12 @@ class Judge:
 
 
 def test_equal_sizes(data):
-    sizes = {name: patch_nets.size_of(make(data.train, 0)) for name, make in images.MODELS.items()}
+    sizes = {name: images.count_parameters(make(data.train, 0))
+             for name, make in images.MODELS.items()}
     assert len(sizes) == 5 and min(sizes.values()) > 0.9 * max(sizes.values())
 
 
-def test_the_patch_critic_is_a_mean_over_patches_and_sees_no_seams():
+def test_the_discriminator_of_patches_is_a_mean_over_them_and_sees_no_seams():
     rng = ldf.Generator(0)
     x = rng.standard_normal((3, 32, 32, 3))
     whole = ldf.Tensor(x)
@@ -79,8 +80,7 @@ def test_shuffled_quadrants_keep_their_places_and_lose_their_neighbours(data):
                                       np.sort(old[:, k].reshape(200, -1).sum(1)))
     judge = Judge()
     half = data.test[:100]
-    real, broken = images.scores(
-        data.test[100:], half, judge), images.scores(mixed[100:], half, judge)
+    real, broken = (images.scores(x[100:], half, judge) for x in (data.test, mixed))
     assert abs(real["KID"]) < 100 < 400 < broken["KID"]
     assert real["Inception Score"] > 1.9 > broken["Inception Score"]        # of two classes
 
@@ -119,8 +119,8 @@ def test_a_whole_run_and_its_continuation(data, tmp_path, monkeypatch, capsys):
         images.run(images.parse(options))
     (begun,) = (tmp_path / "checkpoints").glob("*/step-*1.json")
     images.run(images.parse(options))
-    assert begun.parent.name == "classifier" and not list((tmp_path
-                                                           / "checkpoints").rglob("step-*"))
+    assert begun.parent.name == "classifier"
+    assert not list((tmp_path / "checkpoints").rglob("step-*"))
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["claims"]) == 8 and all(c["verdict"] in ("held", "failed", "undecided")
                                                for c in results["claims"])
@@ -134,14 +134,13 @@ def test_a_whole_run_and_its_continuation(data, tmp_path, monkeypatch, capsys):
     assert "LDF, bottom first" in first and "patch GAN" in first
 
     def never(*args):
-        raise AssertionError("a finished piece is made again")
+        raise AssertionError("a finished run is made again")
 
     monkeypatch.setattr(images, "train", never)
     monkeypatch.setattr(images, "pictures", lambda *args: [])
     images.run(images.parse(options))
-    assert json.loads((tmp_path
-                       / "results.json").read_text())["claims"][0]["value"] == results["claims"][0][
-                           "value"]
+    again = json.loads((tmp_path / "results.json").read_text())
+    assert again["claims"][0]["value"] == results["claims"][0]["value"]
 
 
 @pytest.mark.parametrize("options, message", [

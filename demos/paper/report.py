@@ -1,14 +1,14 @@
 """Every claim of the paper on one page: run all experiments at a budget and write the report
 (``make figures``).
 
-    python demos/figures.py                         all of it in about half an hour on two cores;
-    out/report/index.html python demos/figures.py --minutes 300           the same at ten times the
-    budget python demos/figures.py --only memory gibbs     some of it; the report holds whatever is
-    there python demos/figures.py --table                 the README's table, from docs/results.json
+    python demos/paper/report.py                        all in about half an hour on two cores
+    python demos/paper/report.py --minutes 300          the same at ten times the budget
+    python demos/paper/report.py --only memory gibbs    these; the page holds whatever is there
+    python demos/paper/report.py --table                the README's table, of docs/results.json
 
-Each experiment is a program of its own (``demos/``) and keeps its finished pieces and checkpoints
-of the one in progress, so that a run that was ended goes on where it was. The report is one file
-that needs no network.
+Each experiment is a program of its own (``demos/paper/``) and keeps its finished runs and the
+checkpoints of the one in progress, so that a report that was ended goes on where it was. The page,
+out/report/index.html, is one file that needs no network.
 """
 
 import argparse
@@ -22,33 +22,33 @@ import time
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
-from ldf_np.experiments.cli import positive
+from ldf_np.experiments.cli import positive_float
 from ldf_np.experiments.report import cell, environment, save_json
 from ldf_np.runtime.files import replacing
+from ldf_np.runtime.progress import progress_bar
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 # (program, its options; {minutes}: of training for each model, at {scale} of the half hour)
 EXPERIMENTS = {
     "gaussian_blocks": "--quick",
     "moving_shapes": "--minutes {minutes} --seeds 3 4 5",
     "images": "--minutes {minutes} --seeds 0 1 2 --images 3000 --classifier-minutes 0.3",
-    "pacman": "--minutes {minutes} --seeds 0 1 2 --train-clips 2000",
+    "equal_time": "--minutes {minutes} --seeds 0 1 2 --train-clips 2000",
     "limited_data": "--minutes {minutes} --seeds 0 1 2 --joint-clips 256",
     "memory": "--frames 5 20 80 320 --steps 1 --seeds 0 1 2",
     "gibbs": "--minutes {minutes} --seeds 0 1 2 --starts 60 --steps 30",
     "ablation": "--minutes {minutes} --seeds 0 1 2",
 }
-MINUTES = {"moving_shapes": 0.25, "images": 0.2, "pacman": 0.45, "limited_data": 0.18, "gibbs":
-           0.18, "ablation": 0.13}
+MINUTES = {"moving_shapes": 0.25, "images": 0.2, "equal_time": 0.45, "limited_data": 0.18,
+           "gibbs": 0.18, "ablation": 0.13}
 BUDGET = 30.0       # minutes that these add up to, about, on two cores
 
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=positive, default=BUDGET,
+    parser.add_argument("--minutes", type=positive_float, default=BUDGET,
                         help=f"budget of all experiments together, about (default {BUDGET:g})")
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS),
                         metavar="NAME", help=f"of {', '.join(EXPERIMENTS)}")
@@ -60,6 +60,12 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
+def program(name):
+    """The path of an experiment's program: here, or with the demos."""
+    return next(path for folder in (HERE, HERE.parent)
+                if (path := folder / f"{name}.py").exists())
+
+
 def arguments(name, options):
     """The options of an experiment's program."""
     given = EXPERIMENTS[name].format(
@@ -67,28 +73,33 @@ def arguments(name, options):
     return given + ([] if name == "gaussian_blocks" else ["--device", options.device])
 
 
-def experiments_run(options):
+def run_experiments(options):
     """Run those asked for, one after another; {name: what went wrong} of those that ended with an
-    error."""
-    wrong = {}
-    for name in tqdm(options.only, desc="experiments", unit="experiment"):
-        folder = os.path.join(options.out, name)
-        program = [sys.executable, str(HERE / f"{name}.py"), *arguments(name, options), "--out",
-                   folder]
-        os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, "log.txt"), "w", encoding="utf-8") as log:
-            errors = None if sys.stderr.isatty() else subprocess.PIPE
-            running = subprocess.Popen(program, stdout=log, stderr=errors, text=True)
+    error. All that one says is in its log.txt, but its progress is on the terminal where there is
+    one."""
+    wrong, bar = {}, progress_bar(len(options.only), "experiments", "experiment")
+    for name in options.only:
+        bar.set_postfix_str(name)
+        folder = Path(options.out, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "log.txt", "w+", encoding="utf-8") as log:
+            running = subprocess.Popen(
+                [sys.executable, str(program(name)), *arguments(name, options), "--out",
+                 str(folder)], stdout=log, stderr=None if sys.stderr.isatty() else log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"})     # lines of both in their order
             try:
-                said = running.communicate()[1]
+                running.wait()
             except KeyboardInterrupt:
                 # Ctrl-C came to it, too: it writes a checkpoint of what it trains
-                running.communicate()
+                running.wait()
                 raise
-        if running.returncode:
-            last = (said or "").strip().splitlines()[-1:] or [f"see {folder}/log.txt"]
-            wrong[name] = last[0]
-            tqdm.write(f"{name} ended with an error: {last[0]}")
+            if running.returncode:
+                log.seek(0)
+                last = [] if sys.stderr.isatty() else log.read().strip().splitlines()[-1:]
+                wrong[name] = last[0] if last else f"see {folder}/log.txt"
+                bar.write(f"{name} ended with an error: {wrong[name]}")
+        bar.update()
+    bar.close()
     return wrong
 
 
@@ -122,13 +133,11 @@ def collect(folder):
 def summary(found):
     """What docs/results.json and the report's own results.json hold: one entry for each claim, and
     where it came from."""
-    claims = [{"experiment": name} | claim for name,
-              results in found.items() for claim in results["claims"]]
-    return {"claims": claims, "experiments":
-            {name: {key: results[key] for key in ("title", "command", "seconds", "options",
-                                                                                  "machine",
-                                                                                  "versions")}
-                                              for name, results in found.items()}}
+    about = ("title", "command", "seconds", "options", "machine", "versions")
+    return {"claims": [{"experiment": name} | claim
+                       for name, results in found.items() for claim in results["claims"]],
+            "experiments": {name: {key: results[key] for key in about}
+                            for name, results in found.items()}}
 
 
 def write_page(path, found, wrong, minutes):
@@ -141,9 +150,9 @@ def write_page(path, found, wrong, minutes):
     claims = summary(found)["claims"]
     counts = {kind: sum(c["verdict"] == kind for c in claims)
               for kind in ("held", "failed", "undecided")}
-    page = templates.get_template("report.html").render(found=found, claims=claims, counts=counts,
-                                                        wrong=wrong, minutes=minutes,
-                                                        machine=environment())
+    page = templates.get_template("report.html").render(
+        found=found, claims=claims, counts=counts, wrong=wrong, minutes=minutes,
+        machine=environment())
     with replacing(path) as temporary:
         Path(temporary).write_text(page, encoding="utf-8")
 
@@ -151,7 +160,6 @@ def write_page(path, found, wrong, minutes):
 def markdown(results):
     """The README's table: every claim with its number, interval, verdict, command, time and
     machine."""
-    machines = {json.dumps([e["machine"], e["versions"]]) for e in results["experiments"].values()}
     lines = ["| claim | measured (95% interval) | verdict | command | time |",
              "|---|---|---|---|---|"]
     for c in results["claims"]:
@@ -159,27 +167,24 @@ def markdown(results):
         cells = (c["claim"], f"{c['quantity']}: {value}", c["verdict"], f"`{c['command']}`",
                  f"{c['seconds'] / 60:.1f} min")
         lines.append(f"| {' | '.join(cells)} |")
-    about = []
-    for text in sorted(machines):
-        machine, versions = json.loads(text)
-        about.append(
-            f"{machine['cpus']} x {machine['processor']}, Python {versions['python']}, NumPy "
-            f"{versions['numpy']}")
-    return "\n".join([*lines, "",
-                      f"Machine: {'; '.join(about)}. Seeds and budgets stand in the commands."])
+    machines = {f"{e['machine']['cpus']} x {e['machine']['processor']}, Python "
+                f"{e['versions']['python']}, NumPy {e['versions']['numpy']}"
+                for e in results["experiments"].values()}
+    return "\n".join([*lines, "", f"Machine: {'; '.join(sorted(machines))}. Seeds and budgets "
+                                  "stand in the commands."])
 
 
 def main():
     options = parse()
     if options.table:
-        print(markdown(json.loads((HERE.parent / "docs"
-                                   / "results.json").read_text(encoding="utf-8"))))
+        recorded = HERE.parents[1] / "docs" / "results.json"
+        print(markdown(json.loads(recorded.read_text(encoding="utf-8"))))
         return
     start = time.perf_counter()
     try:
-        wrong = experiments_run(options)
+        wrong = run_experiments(options)
     except KeyboardInterrupt:
-        sys.exit("figures.py: interrupted; what is finished is kept, and the same command goes on")
+        sys.exit("report.py: interrupted; what is finished is kept, and the same command goes on")
     found = collect(options.out)
     taken = (time.perf_counter() - start) / 60
     save_json(os.path.join(options.out, "results.json"), summary(found))
@@ -189,7 +194,7 @@ def main():
         print(f"{c['verdict']:10} {c['claim']}: {cell([c['value'], c['low'], c['high']])}")
     print(f"{taken:.1f} minutes; the report is {page}")
     if wrong:
-        sys.exit(f"figures.py: without results: {', '.join(wrong)}")
+        sys.exit(f"report.py: without results: {', '.join(wrong)}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""demos/figures.py: one page that needs no network, reads well without eyes or mouse, and tells of
-what is missing."""
+"""demos/paper/report.py: one page that needs no network, reads well without eyes or mouse, and
+tells of what is missing."""
 
 import copy
-import importlib.util
 import json
 import re
 import signal
@@ -15,17 +14,16 @@ from PIL import Image
 
 from ldf_np.experiments.report import environment, save_json
 
-figures = load_program("demos/figures.py")
+report = load_program("demos/paper/report.py")
 
 RESULTS = {
-    "title": "Memory", "command": "python demos/memory.py --steps 1", "options":
-    {"seeds": [0, 1, 2]}, "seconds": 90.0, "claims":
-    [{"claim": "less <memory>", "paper": "Vastly reduced memory", "quantity": "ratio", "value":
-      12.0, "low": 11.0,
-                "high": 13.0, "verdict": "held", "command": "python demos/memory.py --steps 1",
-                "seconds": 90.0}],
-    "tables": {"MB": {"columns": ["5 frames"], "rows":
-                      {"joint": [[1.0, 0.5, 1.5]], "one seed": [[2.0, None, None]]}}},
+    "title": "Memory", "command": "python demos/paper/memory.py --steps 1",
+    "options": {"seeds": [0, 1, 2]}, "seconds": 90.0,
+    "claims": [{"claim": "less <memory>", "paper": "Vastly reduced memory", "quantity": "ratio",
+                "value": 12.0, "low": 11.0, "high": 13.0, "verdict": "held",
+                "command": "python demos/paper/memory.py --steps 1", "seconds": 90.0}],
+    "tables": {"MB": {"columns": ["5 frames"], "rows": {
+        "joint": [[1.0, 0.5, 1.5]], "one seed": [[2.0, None, None]]}}},
     "figures": [{"file": "a.png", "caption": "Memory.", "alt": "a plot"},
                 {"file": "a.gif", "caption": "Clips.", "alt": "clips"}]}
 
@@ -82,11 +80,11 @@ def complaints(text):
 
 
 def test_the_page(folder):
-    figures.write_page(folder / "index.html", figures.collect(folder), {"images": "no space"}, 30)
+    report.write_page(folder / "index.html", report.collect(folder), {"images": "no space"}, 30)
     text = (folder / "index.html").read_text()
     assert complaints(text) == []
     for expected in ("12 (11 to 13)", "Vastly reduced memory", "less &lt;memory&gt;",
-                     "python demos/memory.py --steps 1",
+                     "python demos/paper/memory.py --steps 1",
                      "1 held, 0 failed, 0 undecided",
                      "<strong>images ended with an error in this run:</strong> no space"):
         assert expected in text, expected
@@ -101,42 +99,43 @@ def test_the_page(folder):
     ('<a href="#nowhere">x</a>', "points nowhere"), ('<div class="scroll"></div>', "keyboard"),
     ("<script>1</script>", "loads something")])
 def test_control_a_faulty_page_is_noticed(folder, planted, complaint):
-    figures.write_page(folder / "index.html", figures.collect(folder), {}, 30)
+    report.write_page(folder / "index.html", report.collect(folder), {}, 30)
     text = (folder / "index.html").read_text().replace("</main>", planted + "</main>")
     assert len(complaints(text)) == 1 and complaint in complaints(text)[0]
 
 
 def test_the_numbers(folder):
-    found = figures.summary(figures.collect(folder))
+    found = report.summary(report.collect(folder))
     (entry,) = found["claims"]
     assert {"claim", "value", "low", "high", "verdict", "command",
             "seconds"} <= set(entry) and entry["experiment"] == "memory"
     assert found["experiments"]["memory"]["machine"] == environment()["machine"]
-    table = figures.markdown(found)
-    assert "| less <memory> | ratio: 12 (11 to 13) | held | `python demos/memory.py --steps 1` | 1.5 min |" in table
+    table = report.markdown(found)
+    assert ("| less <memory> | ratio: 12 (11 to 13) | held | "
+            "`python demos/paper/memory.py --steps 1` | 1.5 min |") in table
     assert environment()["versions"]["numpy"] in table
 
 
 def test_budgets_scale():
-    options = figures.parse(["--minutes", "60", "--device", "cpu"])
-    given = figures.arguments("pacman", options)
+    options = report.parse(["--minutes", "60", "--device", "cpu"])
+    given = report.arguments("equal_time", options)
     assert float(given[given.index("--minutes") + 1]) == pytest.approx(
-        2 * figures.MINUTES["pacman"])
-    assert given[given.index("--device") + 1] == "cpu" and figures.arguments(
-        "gaussian_blocks", options) == ["--quick"]
+        2 * report.MINUTES["equal_time"])
+    assert given[given.index("--device") + 1] == "cpu"
+    assert report.arguments("gaussian_blocks", options) == ["--quick"]
 
 
-def test_every_experiment_is_there_and_takes_what_it_is_given(monkeypatch):
-    monkeypatch.syspath_prepend(str(CHECKOUT / "demos"))
-    for name in figures.EXPERIMENTS:
-        module = importlib.import_module(name)
-        module.parse([*figures.arguments(name, figures.parse([])), "--out", "x"])
+def test_every_experiment_is_there_and_takes_what_it_is_given():
+    for name in report.EXPERIMENTS:
+        module = load_program(report.program(name).relative_to(CHECKOUT))
+        module.parse([*report.arguments(name, report.parse([])), "--out", "x"])
 
 
 def test_an_experiment_that_fails_is_told(tmp_path, monkeypatch):
-    monkeypatch.setitem(figures.EXPERIMENTS, "memory", "--frames 5")
-    options = figures.parse(["--only", "memory", "--out", str(tmp_path)])
-    assert "at least two growing numbers" in figures.experiments_run(options)["memory"]
+    monkeypatch.setitem(report.EXPERIMENTS, "memory", "--frames 5")
+    options = report.parse(["--only", "memory", "--out", str(tmp_path)])
+    assert "at least two growing numbers" in report.run_experiments(options)["memory"]
+    assert "at least two growing numbers" in (tmp_path / "memory" / "log.txt").read_text()
 
 
 def test_ctrl_c_lets_an_experiment_end_in_its_own_way(tmp_path, monkeypatch):
@@ -146,11 +145,11 @@ def test_ctrl_c_lets_an_experiment_end_in_its_own_way(tmp_path, monkeypatch):
         "try:\n    os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT); "
         "time.sleep(60)\n"
         "except KeyboardInterrupt:\n    time.sleep(1); open('ended', 'w')\n")
-    monkeypatch.setattr(figures, "HERE", tmp_path)
+    monkeypatch.setattr(report, "HERE", tmp_path)
     monkeypatch.chdir(tmp_path)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt):
-        figures.experiments_run(figures.parse(["--only", "memory", "--out", str(tmp_path)]))
+        report.run_experiments(report.parse(["--only", "memory", "--out", str(tmp_path)]))
     signal.signal(signal.SIGINT, before)
     assert (tmp_path / "ended").exists()
 
@@ -159,7 +158,7 @@ def test_the_readme_shows_the_committed_results():
     committed = CHECKOUT / "docs" / "results.json"
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     results = json.loads(committed.read_text(encoding="utf-8"))
-    assert figures.markdown(results) in readme
+    assert report.markdown(results) in readme
     altered = copy.deepcopy(results)        # negative control
     altered["claims"][0]["value"] += 1
-    assert figures.markdown(altered) not in readme
+    assert report.markdown(altered) not in readme

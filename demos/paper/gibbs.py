@@ -1,54 +1,56 @@
 """Does a chain between data and codes forget where it began? Section 4's answer to Zhao et al.
 (2017), measured on Ms. Pac-Man.
 
-    python demos/gibbs.py                          five models with each of three seeds, 2 minutes
-    each python demos/gibbs.py --minutes 8 --steps 200
+    python demos/paper/gibbs.py             five models, three seeds each, 2 minutes a training
+    python demos/paper/gibbs.py --minutes 8 --steps 200
 
 Zhao et al. hold upper levels to be idle, for blocked Gibbs sampling between x and the lowest z
 already samples the data. The paper replies that a deterministic E and G make that chain
 non-ergodic. Here chains x -> E -> z -> G -> x run from held-out clips, at two levels (frames; the
 whitened codes of whole clips, decoded to look at them), and differ in their kind:
 
-    h            through the shortcut: E.body and G.body          z              through z, all
-    deterministic noisy G      noise of --noise added to what G makes           mean of E      of a
-    stochastic model, without its draws drawn E      z drawn from E's normal distribution
-    pure ALI       trained without any reconstruction error independent  G of a new z each time,
-    whatever x was: the control, for this chain has mixed after one step
+    h            through the shortcut: E.body and G.body
+    z            through z, all deterministic
+    noisy G      noise of --noise added to what G makes
+    mean of E    of a stochastic model, without its draws
+    drawn E      z drawn from E's normal distribution
+    pure ALI     trained without any reconstruction error
+    independent  G of a new z each time, whatever x was: the control, for this chain has mixed
+                 after one step
 
 States are cut to the range of the data (of colours; of each component of the codes). Every chain is
 run twice from each start, with other noise. Measured are, in features of fixed random convolutions,
 
-    retention    share of chains whose nearest starting point is their own (1/n where it is
-    forgotten) explained    1 - D^2(same start) / D^2(another start) of the states: the share of
-    their variance that the start explains.
-                 It is 1 - 1/R^2 for the R-hat of Gelman and Rubin, so that their limit of 1.1 lies
-                 at 0.174. A deterministic chain has 1 by definition, as long as not all chains fall
-                 onto one point
+    retention    part of the chains whose nearest starting point is their own (1/n where it is
+                 forgotten)
+    explained    1 - D^2(same start) / D^2(another start) of the states: the part of their variance
+                 that the start explains. It is 1 - 1/R^2 for the R-hat of Gelman and Rubin, so that
+                 their limit of 1.1 lies at 0.174. A deterministic chain has 1 by definition, as
+                 long as not all chains fall onto one point
     halves       leave-one-out accuracy of telling, from its nearest other state, in which half of
-    the starts (cut along
-                 their first principal component) a chain began: 0.5 where it is forgotten
-    moved        D^2 of a state to its own start, over D^2 of two different starts;  spread: D^2 of
-    two states over the same KID          x 1000 of the states to other held-out clips: a chain that
-    leaves the data does not sample it either
+                 the starts (cut along their first principal component) a chain began: 0.5 where it
+                 is forgotten
+    moved        D^2 of a state to its own start, over D^2 of two different starts
+    spread       D^2 of two states over the same
+    KID          x 1000 of the states to other held-out clips: a chain that leaves the data does not
+                 sample it either
 """
 
 import os
-import sys
 from functools import partial
 
 # before NumPy loads: the library runs two threads of its own
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.data import load_pacman, to_float, to_uint8
-from ldf_np.experiments import cli as experiment
-from ldf_np.experiments import clip_scores, metrics, plots, report, runs
-from ldf_np.experiments.runs import finished
-from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.experiments import cli, clip_scores, metrics, plots, report
+from ldf_np.experiments.clip_experiment import whole_clips
+from ldf_np.experiments.runs import cached_runs, count_parameters, finished
+from ldf_np.experiments.statistics import over_seeds
 from ldf_np.models import nets
 from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
 from ldf_np.nn.losses import colour_metric
@@ -62,16 +64,13 @@ TOPS = {"top": {}, "top-stochastic": {"stochastic": True}}
 LIMIT = 1 - 1 / 1.1 ** 2            # "explained" where R-hat is 1.1
 SCORES = ("retention", "explained", "halves", "moved", "spread", "KID")
 SHOWN = 2                           # chains of each kind in the pictures
-CRITIQUE = (
-    '"the Markov chain that is sampled on the lower levels is ergodic, which is generally the case '
-    'when the noise '
-            'injected in the lower levels of the hierarchy is Gaussian" (Section 4, of Zhao et al. '
-            '2017)')
+CRITIQUE = ('"the Markov chain that is sampled on the lower levels is ergodic, which is generally '
+            'the case when the noise injected in the lower levels of the hierarchy is Gaussian" '
+            '(Section 4, of Zhao et al. 2017)')
 REPLY = '"non-ergodic by making q(zi|xi) and p(xi|zi) deterministic" (Section 4)'
-IDENTITY = (
-    '"the chain would not mix (i.e. running a sampling chain between 256x256 and 512x512 '
-    'resolution images of a face '
-            'will never significantly change the identity of the face)" (Section 4)')
+IDENTITY = ('"the chain would not mix (i.e. running a sampling chain between 256x256 and 512x512 '
+            'resolution images of a face will never significantly change the identity of the '
+            'face)" (Section 4)')
 
 # ------------------------------------------------------------------------------------------ chains
 
@@ -110,8 +109,9 @@ def infer(model, x, rng=None):
     if not model.encoder.stochastic:
         return z
     mean, log_variance = np.split(z, 2, axis=1)
-    return mean if rng is None else mean + np.exp(log_variance
-                                                  / 2) * to_numpy(rng.standard_normal(mean.shape))
+    if rng is None:
+        return mean
+    return mean + np.exp(log_variance / 2) * to_numpy(rng.standard_normal(mean.shape))
 
 
 def mover(model, rng=None, noise=0.0, noise_rng=None, low=-np.inf, high=np.inf):
@@ -153,9 +153,8 @@ class Scorer:
         same, other = np.diag(across).mean(), off_diagonal(across)
         return {"retention": float((to_starts.argmin(1) == np.arange(len(first))).mean()),
                 "explained": float(1 - same / other) if other > 1e-6 * self.apart else 0.0,
-                "halves": float(
-                    np.mean(
-                        metrics.nearest_neighbour_two_sample(first[self.half], first[~self.half]))),
+                "halves": float(np.mean(metrics.nearest_neighbour_two_sample(
+                    first[self.half], first[~self.half]))),
                 "moved": float(np.diag(to_starts).mean() / self.apart),
                 "spread": float(between(first) / self.apart),
                 "KID": 1000 * metrics.kid(first, self.real)}
@@ -190,13 +189,13 @@ def run_chain(move, start, steps, score, show=lambda x: x, copies=2):
         film.append(to_uint8(seen if seen.ndim == 4 else seen[:, seen.shape[1] // 2]))
         if k in recorded(steps):
             images = show(state)
-            for name, value in score(images if images.ndim == 4
-                                     else clip_scores.as_channels(images)).items():
+            images = images if images.ndim == 4 else clip_scores.as_channels(images)
+            for name, value in score(images).items():
                 scores[name].append(value)
     return scores, np.stack(film, axis=1)
 
 
-# ------------------------------------------------------------------------------------------ pieces
+# -------------------------------------------------------------------------------------------- runs
 
 
 def held_out(data, options, seed):
@@ -205,21 +204,12 @@ def held_out(data, options, seed):
     return data.test[order[:options.starts]], data.test[order[options.starts:][:1000]]
 
 
-def whole_clips(minutes):
-    """How many clips the top level learns from: encoding them takes about the same share of any
-    budget."""
-    return int(min(5000, max(640, 2500 * minutes)))
-
-
 def measure(model, kinds, start, options, score, show=lambda x: x):
-    """A piece's numbers and arrays for {kind: (a function that takes one step, whether it
-    draws)}."""
-    made = {"chains": {}}
+    """A run's numbers and arrays for {kind: (a function that takes one step, whether it draws)}."""
+    made = {"chains": {}, "parameters": count_parameters(model)}
     for kind, (move, draws) in kinds.items():
-        made["chains"][
-            kind], made[f"film {kind}"] = run_chain(move, start, options.steps, score, show,
-                                                    2 if draws else 1)
-    made["parameters"] = sum(p.size for p in model.parameters())
+        made["chains"][kind], made[f"film {kind}"] = run_chain(
+            move, start, options.steps, score, show, 2 if draws else 1)
     if model.encoder.stochastic:
         with evaluation(model.encoder):
             spread = np.exp(np.split(apply_batched(model.encoder, start), 2, axis=1)[1] / 2)
@@ -243,12 +233,16 @@ def deterministic_kinds(model, name, noise, seed, **limits):
             f"{name}: independent": (lambda x: model.sample(len(x), prior), True)}
 
 
+def frames_ali(data, seed, **settings):
+    """The bottom level: ALI on single frames."""
+    return nets.small_ali(seed=seed, colour_metric=colour_metric(data.train[:200]), **settings)
+
+
 def bottom(data, options, seed, name, checkpoints):
     """Train one bottom level and run its chains between frames and codes."""
-    model = nets.small_ali(seed=seed, colour_metric=colour_metric(data.train[:200]),
-                           **BOTTOMS[name])
+    model = frames_ali(data, seed, **BOTTOMS[name])
     frames = data.train.reshape(-1, *data.train.shape[2:])
-    history = finished(model.fit(frames, minutes=options.minutes, progress=sys.stderr.isatty(),
+    history = finished(model.fit(frames, minutes=options.minutes, progress=True,
                                  checkpoints=checkpoints))
     clips, others = held_out(data, options, seed)
     start = to_float(clip_scores.one_frame(clips, seed))
@@ -266,19 +260,18 @@ def bottom(data, options, seed, name, checkpoints):
 
 def top(data, options, seed, name, lower, checkpoints):
     """Train one top level, an ALI over the whitened codes of clips, and run its chains. ``lower``:
-    the piece of the bottom."""
-    model = nets.small_ali(seed=seed, colour_metric=colour_metric(data.train[:200]))
-    model.load_state_dict({k.removeprefix("weights "): a for k,
-                           a in lower.items() if k.startswith("weights ")})
+    the run of the bottom."""
+    model = frames_ali(data, seed)
+    model.load_state_dict({k.removeprefix("weights "): a for k, a in lower.items()
+                           if k.startswith("weights ")})
     level = ldf.Level(model, ldf.Frames(data.train.shape[1]))
     codes = level.encode(data.train[:whole_clips(options.minutes)])
     few = len(codes) // 4
     whitening = ldf.SharedAndLocal(codes.shape[1:], min(96, few), min(64, few)).fit(codes)
     white = whitening.apply(codes)
-    # without, chains grow a hundredfold in 20 steps
-    limits = {"low": white.min(0), "high": white.max(0)}
+    limits = {"low": white.min(0), "high": white.max(0)}    # without them chains run away
     ali = top_ali(whitening.components, seed=seed + 10, **TOPS[name])
-    history = finished(ali.fit(white, minutes=options.minutes, progress=sys.stderr.isatty(),
+    history = finished(ali.fit(white, minutes=options.minutes, progress=True,
                                checkpoints=checkpoints))
     clips, others = held_out(data, options, seed)
     start = whitening.apply(level.encode(clips))
@@ -306,12 +299,10 @@ def claims(chains, starts):
     chance, made = 1 / starts, []
 
     def claim(text, paper, quantity, values, expected, than, *kinds):
-        interval = over_seeds(values)
         left = " and ".join(f"{np.mean(last(chains, kind, 'KID')):.3g}" for kind in kinds)
-        made.append({"claim": text, "paper": paper, "interval": interval, "verdict":
-                     verdict(interval, expected, than), "quantity":
-                     f"{quantity} at the last step, where the KID of the states is {left}; "
-                                 f"expected {expected} {than:.3g}"})
+        quantity += (f" at the last step, where the KID of the states is {left}; "
+                     f"expected {expected} {than:.3g}")
+        made.append(report.claim(text, paper, quantity, over_seeds(values), expected, than))
 
     claim("A deterministic chain between frames and h keeps the identity of its start", IDENTITY,
           "retention", last(chains, "frames: h", "retention"), "above", chance, "frames: h")
@@ -321,15 +312,14 @@ def claims(chains, starts):
                                              for kind in (z, mean, noisy))
         claim(f"A deterministic chain between {level} and z keeps the identity of its start",
               IDENTITY, "retention", kept, "above", chance, z)
-        claim(
-            f"A deterministic chain between {level} and z does not mix: where it began can be told", IDENTITY,
-              "accuracy of telling the halves", last(chains, z, "halves"), "above", 0.5, z)
+        claim(f"A deterministic chain between {level} and z does not mix: where it began can be "
+              "told", IDENTITY, "accuracy of telling the halves", last(chains, z, "halves"),
+              "above", 0.5, z)
         claim(f"It is determinism that keeps the identity ({level})", REPLY,
               "retention, deterministic minus drawn E and noisy G",
               np.subtract(kept, kept_in_noise), "above", 0.0, z, noisy)
-        claim(
-            f"It is determinism that keeps the identity ({level}, both chains with the stochastic "
-            "model's weights)", REPLY,
+        claim(f"It is determinism that keeps the identity ({level}, both chains with the "
+              "stochastic model's weights)", REPLY,
               "retention, mean of E minus drawn E and noisy G",
               np.subtract(kept_by_mean, kept_in_noise), "above", 0.0, mean, noisy)
         claim(f"With Gaussian noise in E and G the chain between {level} and z mixes", CRITIQUE,
@@ -338,127 +328,106 @@ def claims(chains, starts):
     return made
 
 
-def tables(chains, pieces, steps):
+def tables(chains, runs, steps):
     """What the report shows: the scores at the last step, and the models."""
     columns = ["retention, step 1", *(f"{name}, step {steps}" for name in SCORES), "KID, step 1"]
     rows = {kind: [over_seeds(last(chains, kind, "retention", 1)),
                    *(over_seeds(last(chains, kind, name)) for name in SCORES),
                    over_seeds(last(chains, kind, "KID", 1))] for kind in chains[0]}
-    models = {name: [found[0]["parameters"], over_seeds([p["steps"] for p in found]),
-                     over_seeds([p["deviation"] for p in found]) if "deviation" in found[0]
-                     else None]
-              for name, found in pieces.items()}
+    models = {name: [found[0]["parameters"], over_seeds([run["steps"] for run in found]),
+                     over_seeds([run["deviation"] for run in found])
+                     if "deviation" in found[0] else None]
+              for name, found in runs.items()}
     return {"chains": {"columns": columns, "rows": rows},
             "models": {"columns": ["parameters", "training steps", "deviation of E's draws"],
                        "rows": models}}
 
 
-def curves(path, chains, steps, chance):
-    """Retention, explained share and KID against steps, a row of panels for each level; bands are
+def pictures(out, chains, films, steps, starts):
+    """Write the pictures; returns what the report needs to know of them."""
+    at = recorded(steps)
+    curves(os.path.join(out, "curves.png"), chains, at, 1 / starts)
+    plots.save_rows(os.path.join(out, "chains.png"),
+                    {kind: film[:, at] for kind, film in films.items()}, at)
+    plots.save_animation(os.path.join(out, "chains.gif"), np.concatenate(list(films.values())),
+                         columns=SHOWN)
+    return [("chains.png",
+             "Frames along chains, with the number of steps below; a row for each kind of chain",
+             "Ms. Pac-Man frames from step 0 to the last step of several Markov chains"),
+            ("curves.png",
+             f"Retention (chance is 1/{starts}), what the start explains, and KID, by steps",
+             "Curves over the steps of the chains for two levels, with intervals over seeds"),
+            ("chains.gif", f"Chains that run: rows as in chains.png, {SHOWN} starts each",
+             "A grid of changing Ms. Pac-Man frames")]
+
+
+def curves(path, chains, at, chance):
+    """Retention, explained part and KID against steps, a row of panels for each level; bands are
     intervals over seeds."""
-    figure, at = Figure(figsize=(14, 8), layout="constrained"), recorded(steps)
-    wanted = (("retention", chance), ("explained", LIMIT), ("KID", None))
-    for row, level in zip(figure.subplots(2, len(wanted)), ("frames", "clips")):
-        kinds = [kind for kind in chains[0] if kind.startswith(level)]
-        for axes, (score, line) in zip(row, wanted):
-            for colour, kind in enumerate(kinds):
-                found = np.array([over_seeds(last(chains, kind, score, k))
-                                  for k in range(1, len(at))], np.float64)
-                axes.plot(at[1:], found[:, 0], "-o", color=f"C{colour}", markersize=3, label=kind)
-                axes.fill_between(at[1:], found[:, 1], found[:, 2], color=f"C{colour}", alpha=0.12,
-                                  linewidth=0)
-            if line is not None:
-                name = "chance" if score == "retention" else "R-hat 1.1"
-                axes.axhline(line, color="black", linestyle=":", label=name)
-            axes.set(title=f"{level}: {score}", xscale="log", xlabel="steps of the chain")
-            if score != "KID":
-                axes.set_ylim(-0.04, 1.04)
-            else:
-                axes.set_yscale("symlog", linthresh=1)
-                axes.set_ylim(bottom=-1)
-            axes.grid(alpha=0.3)
-        row[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    plots.save_figure(path, figure)
-
-
-def strips(path, films, at):
-    """The frames along chains: a row for each kind, SHOWN starts beside each other, a column for
-    each recorded step."""
-    sheet = plots.clip_sheet(np.concatenate(list(films.values()))[:, at], columns=SHOWN, scale=2)
-    # pixels of a frame, and of all those of a start
-    cell, block = 2 * 33, 2 * (33 * len(at) + 3)
-    figure = Figure(figsize=(3.8 + 0.008 * sheet.shape[1], 0.5 + 0.008 * sheet.shape[0]),
-                    layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(sheet)
-    axes.set_yticks(cell * (0.5 + np.arange(len(films))), films, fontsize=9)
-    axes.set_xticks([k * block + cell * (0.5 + column) for k in range(SHOWN)
-                     for column in range(len(at))],
-                    [str(k) for k in at] * SHOWN, fontsize=9)
-    axes.set_xlabel("steps of the chain")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    wanted = (("retention", chance, "chance"), ("explained", LIMIT, "R-hat 1.1"), ("KID", None, ""))
+    figure, panels = plots.subplots(2, len(wanted), (14, 8))
+    for k, axes in enumerate(panels):
+        level, (score, line, name) = ("frames", "clips")[k // 3], wanted[k % 3]
+        for colour, kind in enumerate(kind for kind in chains[0] if kind.startswith(level)):
+            found = np.array([over_seeds(last(chains, kind, score, step))
+                              for step in range(1, len(at))], np.float64)
+            axes.plot(at[1:], found[:, 0], "-o", color=f"C{colour}", markersize=3, label=kind)
+            axes.fill_between(at[1:], found[:, 1], found[:, 2], color=f"C{colour}", alpha=0.12,
+                              linewidth=0)
+        axes.set(title=f"{level}: {score}", xscale="log", xlabel="steps of the chain")
+        if line is not None:
+            axes.axhline(line, color="black", linestyle=":", label=name)
+            axes.set_ylim(-0.04, 1.04)
+        else:
+            axes.set_yscale("symlog", linthresh=1)
+            axes.set_ylim(bottom=-1)
+            axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axes.grid(alpha=0.3)
     plots.save_figure(path, figure)
 
 
 def parse(arguments=None):
-    parser = experiment.parser(__doc__, out="out/gibbs", minutes=2.0)
-    parser.add_argument("--steps", type=experiment.whole(2), default=50,
+    parser = cli.parser(__doc__, out="out/gibbs", minutes=2.0)
+    parser.add_argument("--steps", type=cli.integer_from(2), default=50,
                         help="steps of each chain (default 50)")
-    parser.add_argument("--starts", type=experiment.whole(8), default=100,
+    parser.add_argument("--starts", type=cli.integer_from(8), default=100,
                         help="starting points (default 100)")
-    parser.add_argument("--noise", type=experiment.positive, default=0.3,
+    parser.add_argument("--noise", type=cli.positive_float, default=0.3,
                         help="deviation of G's noise over that of the data, pixels or whitened "
                              "codes (default 0.3)")
-    experiment.add_checkpoints(parser)
+    cli.add_checkpoints(parser)
     return parser.parse_args(arguments)
 
 
 def run(options):
     ldf.use(options.device)
-    os.makedirs(options.out, exist_ok=True)
-    data = load_pacman(20000, seed=0, progress=sys.stderr.isatty())
+    data = load_pacman(20000, seed=0, progress=True)
     if options.starts + 8 > len(data.test):
-        raise ValueError(
-            f"--starts: expected at most {len(data.test) - 8} (of {len(data.test)} held-out "
-            "clips), "
-                         f"got {options.starts}")
-    pieces = runs.pieces(options, experiment.settings(options),
+        raise ValueError(f"--starts: expected at most {len(data.test) - 8} (of {len(data.test)} "
+                         f"held-out clips), got {options.starts}")
+    cached = cached_runs(options, cli.settings(options),
                          len(options.seeds) * (len(BOTTOMS) + len(TOPS)))
-    made = {name: [] for name in (*BOTTOMS, *TOPS)}
+    runs = {name: [] for name in (*BOTTOMS, *TOPS)}
     for seed in options.seeds:
         for name in BOTTOMS:
-            made[name].append(pieces(f"{name}-seed{seed}",
+            runs[name].append(cached(f"{name}-seed{seed}",
                                      partial(bottom, data, options, seed, name)))
         for name in TOPS:
-            made[name].append(pieces(f"{name}-seed{seed}",
-                                     partial(top, data, options, seed, name, made["bottom"][-1])))
-    pieces.close()
+            runs[name].append(cached(f"{name}-seed{seed}",
+                                     partial(top, data, options, seed, name, runs["bottom"][-1])))
+    cached.close()
 
-    chains = [{kind: scores for found in made.values() for kind,
-               scores in found[k]["chains"].items()}
-              for k in range(len(options.seeds))]
-    films = {kind: made[name][0][f"film {kind}"] for name in made
-             for kind in made[name][0]["chains"]}
-    found, shown = claims(chains, options.starts), tables(chains, made, options.steps)
-    curves(os.path.join(options.out, "curves.png"), chains, options.steps, 1 / options.starts)
-    strips(os.path.join(options.out, "chains.png"), films, recorded(options.steps))
-    plots.save_animation(os.path.join(options.out, "chains.gif"),
-                         np.concatenate(list(films.values())), columns=SHOWN)
-    figures = [("chains.png",
-                "Frames along chains, with the number of steps below; a row for each kind of chain",
-                "Ms. Pac-Man frames from step 0 to the last step of several Markov chains"),
-               ("curves.png",
-                f"Retention (chance is 1/{options.starts}), the share explained by the start, and "
-                "KID, by steps",
-                "Curves over the steps of the chains for two levels, with intervals over seeds"),
-               ("chains.gif", f"Chains that run: rows as in chains.png, {SHOWN} starts each",
-                "A grid of changing Ms. Pac-Man frames")]
+    chains = [{kind: scores for found in runs.values()
+               for kind, scores in found[k]["chains"].items()} for k in range(len(options.seeds))]
+    films = {kind: found[0][f"film {kind}"] for found in runs.values()
+             for kind in found[0]["chains"]}
     report.conclude(options, title="Chains between data and codes: do they mix? (Section 4)",
-                    claims=found,
-                        tables=shown, figures=figures, seconds=pieces.seconds,
-                        chance=1 / options.starts, recorded=recorded(options.steps), chains=chains)
+                    claims=claims(chains, options.starts),
+                    tables=tables(chains, runs, options.steps),
+                    figures=pictures(options.out, chains, films, options.steps, options.starts),
+                    seconds=cached.seconds, chance=1 / options.starts,
+                    recorded=recorded(options.steps), chains=chains)
 
 
 if __name__ == "__main__":
-    experiment.main(run, parse())
+    cli.main(run, parse())

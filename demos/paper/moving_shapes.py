@@ -1,23 +1,21 @@
 """A shape moves a little in each frame (Fig. 2 of the paper): LDF beside the joint GAN, where what
 is right can be read off.
 
-    python demos/moving_shapes.py                   both models with seeds 3 4 5, 2 minutes each
-    python demos/moving_shapes.py --minutes 8 --seeds 3 4 5 6 7
+    python demos/paper/moving_shapes.py         both models with seeds 3 4 5, 2 minutes each
+    python demos/paper/moving_shapes.py --minutes 8 --seeds 3 4 5 6 7
 
-Every frame is one of four shapes at one position (``ldf_np.data.shapes`` states the rule of
+Every frame is one of four shapes at one position (``ldf_np.data.moving_shapes`` states the rule of
 motion), so three questions that Fig. 2 raises have answers that can be counted:
 
-    legality    the share of generated clips all of whose frames are recognisable (nearer to a
-    rendering of the factors than
-                half the distance between any two different renderings), show one shape, and move by
-                allowed steps
+    legality    the part of generated clips all of whose frames are recognisable (nearer to a
+                rendering of the factors than half the distance between any two different
+                renderings), show one shape, and move by allowed steps
     probes      how well a linear map finds shape, position and step in the codes h and z of
-    held-out clips, beside equally
-                many principal components of the pixels and the same encoder before training
+                held-out clips, beside equally many principal components of the pixels and the same
+                encoder before training
     information between what should be separate: the Gaussian estimate (``mutual_information`` says
-    what it cannot see). It
-                makes no claim: a code that has lost information scores low as well (see "z,
-                untrained")
+                what it cannot see). It makes no claim: a code that has lost information scores low
+                as well (see "z, untrained")
 
 Both models have equally many parameters (within 10%), batches of 64, Adam, the same kind of penalty
 and the same time. The task (how many shapes, how large) and LDF's code (z) were chosen after about
@@ -26,7 +24,6 @@ among the default seeds. "Roughly legal" was defined after those trials.
 """
 
 import os
-import sys
 from functools import partial
 
 # before NumPy loads: the library runs two threads of its own
@@ -45,10 +42,9 @@ from ldf_np.data.moving_shapes import (
     make_shapes,
     read_shapes,
 )
-from ldf_np.experiments import cli as experiment
-from ldf_np.experiments import plots, report, runs
-from ldf_np.experiments.runs import finished
-from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.experiments import cli, plots, report
+from ldf_np.experiments.runs import by_level, cached_runs, count_parameters, finished
+from ldf_np.experiments.statistics import over_seeds
 from ldf_np.models import baselines, nets
 
 # components of the codes: of what the frames share, and of how each departs from it
@@ -66,22 +62,22 @@ OWN, PERMUTED, JOINT = "LDF", "LDF, frames permuted", "joint GAN"
 
 
 def parse(arguments=None):
-    made = experiment.parser(__doc__, out="out/moving_shapes", minutes=2, seeds=(3, 4, 5))
-    made.add_argument("--clips", type=experiment.whole(256), default=4000,
-                      help="clips to train on (default 4000: encoding them takes from the time of "
-                           "LDF's top)")
-    made.add_argument("--samples", type=experiment.whole(64), default=1000,
-                      help="clips on which everything is measured (default 1000)")
-    experiment.add_checkpoints(made)
-    return made.parse_args(arguments)
+    parser = cli.parser(__doc__, out="out/moving_shapes", minutes=2, seeds=(3, 4, 5))
+    parser.add_argument("--clips", type=cli.integer_from(256), default=4000,
+                        help="clips to train on (default 4000: encoding them takes from the time "
+                             "of LDF's top)")
+    parser.add_argument("--samples", type=cli.integer_from(64), default=1000,
+                        help="clips on which everything is measured (default 1000)")
+    cli.add_checkpoints(parser)
+    return parser.parse_args(arguments)
 
 
 # ---------------------------------------------------------------------------------------- measures
 
 
 def legality(clips):
-    """Shares of uint8 clips (n, t, h, w, 3): PARTS, and "legal at", one for each of TOLERANCES; and
-    the median "error".
+    """What part of uint8 clips (n, t, h, w, 3) is right in each of PARTS, and "legal at" each of
+    TOLERANCES; and the median "error".
 
     "one shape" and "all steps allowed" judge what the frames are read as, however far they are from
     it; "legal" is both, with all frames within TOLERANCE, so that nothing else can be read;
@@ -91,11 +87,12 @@ def legality(clips):
     shape, positions, error = read_shapes(clips)
     one, steps = (shape == shape[:, :1]).all(axis=1), allowed_steps(positions).all(axis=1)
     worst, right, rough = error.max(axis=1), one & steps, (error < AREAS[shape] / 2).all(axis=1)
-    shares = {"frames recognisable": error < TOLERANCE, "one shape": one, "all steps allowed":
-              steps, "roughly legal": right & rough, "legal": right & (worst < TOLERANCE)}
-    return {name: float(share.mean()) for name, share in shares.items()} | {
-        "error": float(np.median(error)), "legal at":
-        [float((right & (worst < limit)).mean()) for limit in TOLERANCES]}
+    passed = {"frames recognisable": error < TOLERANCE, "one shape": one,
+              "all steps allowed": steps, "roughly legal": right & rough,
+              "legal": right & (worst < TOLERANCE)}
+    return {part: float(which.mean()) for part, which in passed.items()} | {
+        "error": float(np.median(error)),
+        "legal at": [float((right & (worst < limit)).mean()) for limit in TOLERANCES]}
 
 
 def permuted(clips, seed):
@@ -108,8 +105,7 @@ def probe(codes, targets, held_out, ridge=1e-3):
     """What a linear map, fitted to codes (n, d) and targets (n, k) by least squares, says of
     held_out codes (m, d): (m, k).
 
-    Linear probes: Alain and Bengio 2016. ``ridge`` is the share of the codes' mean variance that is
-    added to each.
+    Linear probes: Alain and Bengio 2016. ``ridge`` times the codes' mean variance is added to each.
     """
     a, b, middle = codes - codes.mean(axis=0), held_out - codes.mean(axis=0), targets.mean(axis=0)
     covariance, ridges = a.T @ a / len(a), ridge * a.var(axis=0).mean() * np.eye(a.shape[1])
@@ -208,39 +204,37 @@ def all_codes(model, untrained, data, held):
     pca = ldf.Whitening(size, found["h"][0].shape[-1], strength=0).fit(grey[0].reshape(-1, *size))
     found["pixels (as many as h)"] = [pca.apply(g.reshape(-1, *size)).reshape(*g.shape[:2], -1)
                                       for g in grey]
-    found["pixels (as many as z)"] = [c[..., :z.shape[-1]] for c,
-                                      z in zip(found["pixels (as many as h)"], found["z"])]
+    found["pixels (as many as z)"] = [
+        c[..., :z.shape[-1]] for c, z in zip(found["pixels (as many as h)"], found["z"])]
     return found
 
 
-# ------------------------------------------------------------------------------------------ pieces
+# -------------------------------------------------------------------------------------------- runs
 
 
 def clips_of(options, seed):
     """Clips to train on and held-out clips of the same rule."""
-    return make_shapes(
-        options.clips, seed=2 * seed), make_shapes(options.samples, seed=2 * seed + 1)
+    return (make_shapes(options.clips, seed=2 * seed),
+            make_shapes(options.samples, seed=2 * seed + 1))
 
 
 def new_ldf(clips, seed):
     """LDF on the codes z: few and nearly normal, so the top learns shapes that move all over the
-    picture sooner from them than from h (in a trial with six smaller shapes, one seed and 600 steps
-    of the top, frames' median error was 63 pixels where h gave 92). The colours' metric is left
-    out: grey pictures have one axis of colour."""
+    picture sooner from them than from h. The colours' metric is left out: grey pictures have one
+    axis of colour."""
     return nets.clip_ldf(clips, colour_metric=None, shared=SHARED, local=LOCAL, code="z", seed=seed)
 
 
 def trained(model, clips, options, seed, **settings):
     """Train, and draw samples: (clips, numbers of the model)."""
-    histories = finished(model.fit(clips, minutes=options.minutes, progress=sys.stderr.isatty(),
-                                   **settings))
-    histories = histories if isinstance(histories, dict) else {"steps": histories}
-    numbers = {"parameters": sum(p.size for p in model.parameters()), "steps":
-               {k: h.steps for k, h in histories.items()}}
+    histories = by_level(finished(model.fit(clips, minutes=options.minutes, progress=True,
+                                            **settings)), "steps")
+    numbers = {"parameters": count_parameters(model),
+               "steps": {level: history.steps for level, history in histories.items()}}
     return to_uint8(model.sample(options.samples, ldf.Generator(seed + 100))), numbers
 
 
-def ldf_piece(options, seed, checkpoints):
+def train_ldf(options, seed, checkpoints):
     """All that is measured with LDF of this seed, and on its data."""
     data, held = clips_of(options, seed)
     model = new_ldf(data.clips, seed)
@@ -248,24 +242,25 @@ def ldf_piece(options, seed, checkpoints):
                              checkpoints=checkpoints)
     noise = np.random.default_rng(seed).normal(0, 16, held.clips.shape)
     judged = {OWN: clips, PERMUTED: permuted(clips, seed), "real clips": held.clips,
-              "real, with noise of 16": np.clip(np.rint(held.clips + noise), 0,
-                                                255).astype(np.uint8),
+              "real, with noise of 16":
+              np.clip(np.rint(held.clips + noise), 0, 255).astype(np.uint8),
               "real, frames permuted": permuted(held.clips, seed),
               "real, through z": to_uint8(model.reconstruct(held.clips)),
               "real, through whitened codes": to_uint8(model.decode(model.encode(held.clips)))}
     some = ShapeClips(*(a[:options.samples] for a in (data.clips, data.shape, data.positions)))
     codes = all_codes(model.models[0], new_ldf(data.clips, seed).models[0], some, held)
-    return numbers | {"legality": {name: legality(c) for name, c in judged.items()}, "clips":
-                      clips[:SHOWN], "real": held.clips[:SHOWN],
-                      "probes": {name: probes(c[0], some, c[1], held) for name, c in codes.items()},
-                      "information": {name: information(c[1]) for name, c in codes.items()}}
+    return numbers | {
+        "legality": {name: legality(c) for name, c in judged.items()},
+        "clips": clips[:SHOWN], "real": held.clips[:SHOWN],
+        "probes": {name: probes(c[0], some, c[1], held) for name, c in codes.items()},
+        "information": {name: information(c[1]) for name, c in codes.items()}}
 
 
-def joint_piece(options, seed, checkpoints):
+def train_joint(options, seed, checkpoints):
     """The joint GAN of LDF's size, with the same data."""
     data, _ = clips_of(options, seed)
-    size = sum(p.size for p in new_ldf(data.clips, seed).parameters())
-    model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), size)
+    model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed),
+                              count_parameters(new_ldf(data.clips, seed)))
     clips, numbers = trained(model, data.clips, options, seed, checkpoints=checkpoints)
     return numbers | {"legality": {JOINT: legality(clips)}, "clips": clips[:SHOWN]}
 
@@ -273,44 +268,44 @@ def joint_piece(options, seed, checkpoints):
 # ----------------------------------------------------------------------------------------- results
 
 
-def claims_of(found):
-    """The claims, from {seed: (LDF's piece, the joint GAN's)}: each an interval over the seeds of
-    paired differences."""
-    def claim(text, paper, quantity, values, expected):
-        interval = over_seeds(values)
-        return {"claim": text, "paper": paper, "quantity": quantity, "interval": interval,
-                "verdict": verdict(interval, expected)}
+EASIER = ("a simple task where using locally disentangled factors would be expected to make "
+          "training easier (Fig. 2)")
+RELATION = "the ability of ldf to learn the relationship between different steps (5.2)"
+FACTORS = "two independent latent factors: the shape of the object and its position (Fig. 2)"
 
-    easier = "a simple task where using locally disentangled factors would be expected to make training easier (Fig. 2)"
-    relation = "the ability of ldf to learn the relationship between different steps (5.2)"
-    factors = "two independent latent factors: the shape of the object and its position (Fig. 2)"
-    pairs = list(found.values())
+
+def claims_of(found):
+    """The claims, from {seed: (LDF's run, the joint GAN's)}: each an interval over the seeds of
+    paired differences."""
+    runs = list(found.values())
+
+    def claim(text, paper, quantity, values):
+        return report.claim(text, paper, quantity, over_seeds(values), "above")
 
     def legal(name, part):
         return np.array([(own if name in own["legality"] else joint)["legality"][name][part]
-                         for own, joint in pairs])
+                         for own, joint in runs])
 
-    def read(name, what):
-        return np.array([own["probes"][name][what] for own, _ in pairs])
+    def gain(what):     # of z over the pixels
+        return np.array([own["probes"]["z"][what] - own["probes"]["pixels (as many as z)"][what]
+                         for own, _ in runs])
 
     return [
-        claim("In equal time, more of LDF's clips are legal than of the joint GAN's", easier,
+        claim("In equal time, more of LDF's clips are legal than of the joint GAN's", EASIER,
               "share of legal clips, LDF minus joint GAN",
-              legal(OWN, "legal") - legal(JOINT, "legal"), "above"),
-        claim(
-            "In equal time, more of LDF's clips are roughly legal (half of each shape right) than "
-            "of the joint GAN's", easier,
+              legal(OWN, "legal") - legal(JOINT, "legal")),
+        claim("In equal time, more of LDF's clips are roughly legal (half of each shape right) "
+              "than of the joint GAN's", EASIER,
               "share of roughly legal clips, LDF minus joint GAN",
-              legal(OWN, "roughly legal") - legal(JOINT, "roughly legal"), "above"),
-        claim("LDF's top keeps the shape constant", relation,
+              legal(OWN, "roughly legal") - legal(JOINT, "roughly legal")),
+        claim("LDF's top keeps the shape constant", RELATION,
               "share of clips of one shape, LDF minus its own frames permuted",
-              legal(OWN, "one shape") - legal(PERMUTED, "one shape"), "above"),
-        claim("A linear map reads the shape off the code better than off the pixels", factors,
+              legal(OWN, "one shape") - legal(PERMUTED, "one shape")),
+        claim("A linear map reads the shape off the code better than off the pixels", FACTORS,
               "held-out accuracy, z minus as many principal components of the pixels",
-              read("z", PROBES[0]) - read("pixels (as many as z)", PROBES[0]), "above"),
-        claim("A linear map reads the position off the code better than off the pixels", factors,
-              "held-out R2, z minus as many principal components of the pixels",
-              read("z", PROBES[1]) - read("pixels (as many as z)", PROBES[1]), "above"),
+              gain(PROBES[0])),
+        claim("A linear map reads the position off the code better than off the pixels", FACTORS,
+              "held-out R2, z minus as many principal components of the pixels", gain(PROBES[1])),
     ]
 
 
@@ -318,66 +313,59 @@ def tables_of(found):
     """The tables of results.json, each number with its interval over seeds."""
     owns, joints = zip(*found.values())
 
-    def over(pieces, *keys):
-        values = [piece[keys[0]][keys[1]][keys[2]] for piece in pieces]
+    def over(runs, *keys):
+        values = [run[keys[0]][keys[1]][keys[2]] for run in runs]
         return over_seeds([np.subtract(*v) if isinstance(v, list) else v for v in values])
 
     rows = [(owns, name) for name in owns[0]["legality"]]
     rows.insert(2, (joints, JOINT))
-    size = {OWN: owns, JOINT: joints}
     return {
         "Generated clips": {"columns": [*PARTS, "median error"], "rows": {
-            name: [over(pieces, "legality", name, part) for part in (*PARTS, "error")] for pieces,
-            name in rows}},
+            name: [over(runs, "legality", name, part) for part in (*PARTS, "error")]
+            for runs, name in rows}},
         "Linear probes": {"columns": list(PROBES), "rows": {
             name: [over(owns, "probes", name, what) for what in PROBES] for name in CODES}},
         "Information (nats, bias subtracted)": {"columns": list(PAIRS), "rows": {
             name: [over(owns, "information", name, pair) for pair in PAIRS] for name in CODES}},
         "Models": {"columns": ["parameters", "steps"], "rows": {
-            name: [pieces[
-                0]["parameters"], "; ".join(", ".join(f"{k} {v:,}" for k, v in p["steps"].items())
-                                            for p in pieces)]
-            for name, pieces in size.items()}}}
+            name: [runs[0]["parameters"], report.steps_text([run["steps"] for run in runs])]
+            for name, runs in ((OWN, owns), (JOINT, joints))}}}
 
 
-def draw(out, found):
-    """The pictures, from the pieces: what save_results is told of them."""
-    from matplotlib.figure import Figure
-
-    owns, joints = zip(*found.values())
-    sets = {"real": owns[0]["real"], OWN: owns[0]["clips"], JOINT: joints[0]["clips"]}
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    for axes, (name, clips) in zip(figure.subplots(1, len(sets)), sets.items()):
-        axes.imshow(plots.clip_sheet(clips, columns=2, scale=2))
-        axes.set(title=name)
-        axes.axis("off")
-    plots.save_figure(os.path.join(out, "clips.png"), figure)
-    plots.save_animation(os.path.join(out, "clips.gif"),
-                         np.concatenate([clips[:8] for clips in sets.values()]))
-
-    judged = {OWN: owns, PERMUTED: owns, JOINT: joints}
-    plots.save_intervals(os.path.join(out, "legality.png"), {
-        part: {name: [p["legality"][name][part] for p in pieces] for name,
-               pieces in judged.items()} for part in PARTS},
-        better="shares of clips (the first: of frames), 1 for real clips")
-    plots.save_intervals(os.path.join(out, "probes.png"), {
-        what: {name: [p["probes"][name][what] for p in owns] for name in CODES} for what in PROBES},
-        {what: {"chance": 1 / len(SHAPES)} for what in (PROBES[0], PROBES[3])},
-        better="held-out clips")
-
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    lines = {"real, through z": owns, "real, through whitened codes": owns} | judged
-    for k, (name, pieces) in enumerate(lines.items()):
-        for p in pieces:
-            axes.plot(TOLERANCES, p["legality"][name]["legal at"], color=f"C{k}", linewidth=1,
-                      label=name if p is pieces[0] else None)
+def tolerance_picture(path, lines):
+    """How many clips are legal against the error that is let pass, of {name: its runs}."""
+    figure, (axes,) = plots.subplots(size=(6, 3.6))
+    for k, (name, runs) in enumerate(lines.items()):
+        for run in runs:
+            axes.plot(TOLERANCES, run["legality"][name]["legal at"], color=f"C{k}", linewidth=1,
+                      label=name if run is runs[0] else None)
     axes.axvline(TOLERANCE, color="grey", linestyle=":")
     axes.set(xscale="log", xlabel="largest error of a frame that counts as recognisable (pixels)",
              ylim=(-0.02, 1.02), ylabel="share of legal clips",
              title="Legality against the tolerance (dotted: the one used)")
     axes.legend(fontsize=7)
-    plots.save_figure(os.path.join(out, "tolerance.png"), figure)
+    plots.save_figure(path, figure)
+
+
+def pictures(out, found):
+    """Write the pictures; returns what the report needs to know of them."""
+    owns, joints = zip(*found.values())
+    sets = {"real": owns[0]["real"], OWN: owns[0]["clips"], JOINT: joints[0]["clips"]}
+    plots.save_sheets(os.path.join(out, "clips.png"), sets, (1, 3), (13, 4.6))
+    plots.save_animation(os.path.join(out, "clips.gif"),
+                         np.concatenate([clips[:8] for clips in sets.values()]))
+    judged = {OWN: owns, PERMUTED: owns, JOINT: joints}
+    plots.save_intervals(os.path.join(out, "legality.png"), {
+        part: {name: [run["legality"][name][part] for run in runs]
+               for name, runs in judged.items()} for part in PARTS},
+        better="shares of clips (the first: of frames), 1 for real clips")
+    plots.save_intervals(os.path.join(out, "probes.png"), {
+        what: {name: [run["probes"][name][what] for run in owns] for name in CODES}
+        for what in PROBES},
+        {what: {"chance": 1 / len(SHAPES)} for what in (PROBES[0], PROBES[3])},
+        better="held-out clips")
+    tolerance_picture(os.path.join(out, "tolerance.png"), {
+        "real, through z": owns, "real, through whitened codes": owns} | judged)
     return [("clips.png",
              "Real and generated clips of the first seed, each five frames from left to right.",
              "Three sheets of clips: real, LDF and joint GAN"),
@@ -395,17 +383,15 @@ def draw(out, found):
 
 def run(options):
     ldf.use(options.device)
-    pieces = runs.pieces(options, experiment.settings(options), 2 * len(options.seeds))
-    found = {}
-    for seed in options.seeds:
-        found[seed] = (pieces(f"ldf_{seed}", partial(ldf_piece, options, seed)),
-                       pieces(f"joint_{seed}", partial(joint_piece, options, seed)))
-    pieces.close()
-    claims, tables = claims_of(found), tables_of(found)
-    report.conclude(options, title="Moving shapes (Fig. 2)", claims=claims, tables=tables,
-                        figures=draw(options.out, found), seconds=pieces.seconds,
-                        tolerance=TOLERANCE)
+    cached = cached_runs(options, cli.settings(options), 2 * len(options.seeds))
+    found = {seed: (cached(f"ldf_{seed}", partial(train_ldf, options, seed)),
+                    cached(f"joint_{seed}", partial(train_joint, options, seed)))
+             for seed in options.seeds}
+    cached.close()
+    report.conclude(options, title="Moving shapes (Fig. 2)", claims=claims_of(found),
+                    tables=tables_of(found), figures=pictures(options.out, found),
+                    seconds=cached.seconds, tolerance=TOLERANCE)
 
 
 if __name__ == "__main__":
-    experiment.main(run, parse())
+    cli.main(run, parse())

@@ -1,13 +1,13 @@
 """Memory and time of one training step against the number of frames (the paper's "vastly reduced
 memory"): three models.
 
-    python demos/memory.py                          clips of 5 to 1280 frames
-    python demos/memory.py --frames 5 20 80 --batch 16
+    python demos/paper/memory.py                          clips of 5 to 1280 frames
+    python demos/paper/memory.py --frames 5 20 80 --batch 16
 
     joint       one GAN over all frames as channels
     LDF bottom  ALI on single frames: as many frames in a batch as the joint model has clips,
-    whatever their length LDF top     the GAN over whitened codes, the whitening of a batch of codes
-    (n, t, 512) included
+                whatever their length
+    LDF top     the GAN over whitened codes, the whitening of a batch of codes (n, t, 512) included
 
 Memory is the peak of what a step allocates beyond the model itself, and the model with its
 optimisers beside it. A slope is that of log(memory) against log(frames) between two lengths: 0 does
@@ -26,12 +26,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np.experiments import cli as experiment
-from ldf_np.experiments import plots, report
+from ldf_np.experiments import cli, plots
+from ldf_np.experiments.report import claim, conclude
 from ldf_np.experiments.runs import CachedRuns
-from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.experiments.statistics import over_seeds
 from ldf_np.models import baselines, nets
-from ldf_np.runtime import device as backend
+from ldf_np.runtime import device
 
 SHARED, LOCAL = 96, 64
 VASTLY = 10         # times less memory than the joint model: what counts as "vastly reduced"
@@ -115,7 +115,7 @@ class CardMemory:
 
 def measure(make, frames, batch, steps, seed):
     """Megabytes of the model with its optimisers and of a step beside it, and seconds of a step."""
-    with HostMemory() if ldf.device() == "cpu" else CardMemory(backend.xp()) as memory:
+    with HostMemory() if ldf.device() == "cpu" else CardMemory(device.xp()) as memory:
         model, step = make(frames, batch, seed)
         step()                                      # what is kept from step to step is there now
         kept = memory.kept()
@@ -127,8 +127,8 @@ def measure(make, frames, batch, steps, seed):
         step()                                      # ends with its losses on the host
         times.append(time.perf_counter() - start)
     del model
-    return {"frames": frames, "model_mb": kept / 1e6, "step_mb": (peak - kept) / 1e6, "seconds":
-            statistics.median(times)}
+    return {"frames": frames, "model_mb": kept / 1e6, "step_mb": (peak - kept) / 1e6,
+            "seconds": statistics.median(times)}
 
 
 def slopes(lengths, amounts):
@@ -136,34 +136,29 @@ def slopes(lengths, amounts):
     return [float(s) for s in np.diff(np.log(amounts)) / np.diff(np.log(lengths))]
 
 
-def picture(path, lengths, pieces):
+def picture(path, lengths, runs):
     """Memory and time against the number of frames, on logarithmic axes; means over seeds."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, (key, label) in zip(figure.subplots(1, 3),
-                                  {"step_mb": "a step, beyond the model (MB)",
-                                                          "model_mb":
-                                                          "model, optimisers, batch (MB)",
-                                                          "seconds": "a step (s)"}.items(),
-                                                          strict=True):
-        for name, rows in pieces.items():
-            axes.loglog(lengths, [np.mean([p[key] for p in rows[t]]) for t in lengths], "o-",
+    labels = {"step_mb": "a step, beyond the model (MB)",
+              "model_mb": "model, optimisers, batch (MB)", "seconds": "a step (s)"}
+    figure, panels = plots.subplots(1, 3, (12, 3.6))
+    for axes, (key, label) in zip(panels, labels.items(), strict=True):
+        for name, rows in runs.items():
+            axes.loglog(lengths, [np.mean([run[key] for run in rows[t]]) for t in lengths], "o-",
                         label=name)
         axes.set(xlabel="frames in a clip", title=label)
         axes.grid(alpha=0.3)
-    figure.axes[0].legend()
+    panels[0].legend()
     plots.save_figure(path, figure)
 
 
 def parse(arguments=None):
-    parser = experiment.parser(__doc__, out="out/memory", minutes=30,
-                               of="begin no longer clips after this time")
-    parser.add_argument("--frames", type=experiment.whole(2), nargs="+",
+    parser = cli.parser(__doc__, out="out/memory", minutes=30,
+                        of="begin no longer clips after this time")
+    parser.add_argument("--frames", type=cli.integer_from(2), nargs="+",
                         default=[5, 20, 80, 320, 1280], help="lengths of the clips")
-    parser.add_argument("--batch", type=experiment.whole(2), default=8,
+    parser.add_argument("--batch", type=cli.integer_from(2), default=8,
                         help="clips (bottom: frames) in a step (default 8)")
-    parser.add_argument("--steps", type=experiment.whole(1), default=3,
+    parser.add_argument("--steps", type=cli.integer_from(1), default=3,
                         help="timed steps of each (default 3)")
     options = parser.parse_args(arguments)
     if len(options.frames) < 2 or sorted(set(options.frames)) != options.frames:
@@ -172,89 +167,81 @@ def parse(arguments=None):
     return options
 
 
-def tables(lengths, pieces):
+def tables(lengths, runs):
     """A step's memory, what is kept and a step's time, by length; and the slopes of both
     memories."""
+    def table(columns, cells):
+        return {"columns": columns, "rows": {
+            name: [over_seeds(values) for values in cells(rows)] for name, rows in runs.items()}}
+
     found = {}
     for key, title in (("step_mb", "A step's memory (MB)"), ("model_mb", "What is kept (MB)"),
                        ("seconds", "A step (s)")):
-        found[title] = {"columns": [f"{t} frames" for t in lengths],
-                        "rows": {name: [over_seeds([p[key] for p in rows[t]]) for t in lengths]
-                                 for name, rows in pieces.items()}}
-    spans = [f"{a} to {b} frames" for a, b in zip(lengths, lengths[1:])]
+        found[title] = table([f"{t} frames" for t in lengths],
+                             lambda rows: ([run[key] for run in rows[t]] for t in lengths))
     for key, title in (("step_mb", "Slope of a step's memory"),
                        ("model_mb", "Slope of what is kept")):
-        found[title] = {"columns": spans, "rows": {
-            name: [over_seeds(s) for s in zip(*grown(lengths, rows, key))] for name,
-            rows in pieces.items()}}
+        found[title] = table([f"{a} to {b} frames" for a, b in zip(lengths, lengths[1:])],
+                             lambda rows: zip(*grown(lengths, rows, key)))
     return found
 
 
 def grown(lengths, rows, key):
     """The slopes of each seed."""
-    return [slopes(lengths, [p[key] for p in amounts])
-            for amounts in zip(*(rows[t] for t in lengths))]
+    return [slopes(lengths, [run[key] for run in runs])
+            for runs in zip(*(rows[t] for t in lengths))]
 
 
-def claims(lengths, pieces):
-    paper = (
-        "Vastly reduced memory consumption which allows training generative models on large "
-        "objects, such as videos, "
-             "where this is known to be a prohibitive limitation. (Section 1)")
-    last = {name: [p["step_mb"] for p in rows[lengths[-1]]] for name, rows in pieces.items()}
-    ratio = over_seeds([j / max(b, t) for j, b, t in zip(*last.values())])
-    overall = over_seeds([slopes([first["frames"], rest["frames"]],
-                                 [first["step_mb"], rest["step_mb"]])[0]
-                          for first, rest in zip(*(pieces["LDF bottom"][t]
-                                                   for t in (lengths[0], lengths[-1])))])
-    rises = [float(np.mean(s)) for s in zip(*grown(lengths, pieces["LDF top"], "step_mb"))]
-    spans = zip(lengths, lengths[1:], rises)
-    where = next((f"between {a} and {b} frames" for a, b, s in spans if s > GROWING),
+def claims(lengths, runs):
+    paper = ("Vastly reduced memory consumption which allows training generative models on large "
+             "objects, such as videos, where this is known to be a prohibitive limitation. "
+             "(Section 1)")
+    first, last = lengths[0], lengths[-1]
+    used = {name: [run["step_mb"] for run in rows[last]] for name, rows in runs.items()}
+    ratio = over_seeds([j / max(b, t) for j, b, t in zip(*used.values())])
+    ends = {t: runs["LDF bottom"][t] for t in (first, last)}
+    overall = over_seeds([slope for slope, in grown([first, last], ends, "step_mb")])
+    rises = [float(np.mean(s)) for s in zip(*grown(lengths, runs["LDF top"], "step_mb"))]
+    where = next((f"between {a} and {b} frames"
+                  for a, b, s in zip(lengths, lengths[1:], rises) if s > GROWING),
                  "at no length tried")
-    return [{"claim":
-             f"At {lengths[-1]} frames a step of LDF's larger level takes under 1/{VASTLY} of the "
-             "joint GAN's memory", "paper": paper, "quantity":
-             "memory of a step, joint GAN over LDF's larger level", "interval": ratio,
-             "verdict": verdict(ratio, "above", VASTLY)},
-            {"claim": f"LDF's bottom does not grow with the clip (its top does {where})", "paper":
-             paper, "quantity":
-             f"slope of log(memory of a step) over log(frames), {lengths[0]} to {lengths[-1]} "
-             "frames, LDF's bottom", "interval": overall, "verdict":
-             verdict(overall, "below", FLAT)}]
+    return [claim(f"At {last} frames a step of LDF's larger level takes under 1/{VASTLY} of the "
+                  "joint GAN's memory", paper,
+                  "memory of a step, joint GAN over LDF's larger level", ratio, "above", VASTLY),
+            claim(f"LDF's bottom does not grow with the clip (its top does {where})", paper,
+                  f"slope of log(memory of a step) over log(frames), {first} to {last} frames, "
+                  "LDF's bottom", overall, "below", FLAT)]
 
 
 def run(options):
     ldf.use(options.device)
-    kept = CachedRuns(os.path.join(options.out, "pieces"),
-                      {"batch": options.batch, "steps": options.steps, "device": ldf.device()},
-                  len(options.frames) * len(MODELS) * len(options.seeds))
-    start, lengths, pieces = time.perf_counter(), [], {name: {} for name in MODELS}
+    cached = CachedRuns(os.path.join(options.out, "pieces"),
+                        {"batch": options.batch, "steps": options.steps, "device": ldf.device()},
+                        len(options.frames) * len(MODELS) * len(options.seeds))
+    start, lengths, runs = time.perf_counter(), [], {name: {} for name in MODELS}
     for frames in options.frames:
         if time.perf_counter() - start > options.minutes * 60:
-            print(
-                f"{options.minutes:g} minutes are over: clips of {frames} frames and more are left "
-                "out")
+            print(f"{options.minutes:g} minutes are over: clips of {frames} frames and more are "
+                  "left out")
             break
         lengths.append(frames)
         for name, make in MODELS.items():
-            pieces[name][frames] = [kept(f"{name} {frames} frames seed {seed}",
-                                         lambda _: measure(make, frames, options.batch,
-                                                           options.steps, seed))
-                                    for seed in options.seeds]
-    kept.close()
+            runs[name][frames] = [
+                cached(f"{name} {frames} frames seed {seed}",
+                       lambda _: measure(make, frames, options.batch, options.steps, seed))
+                for seed in options.seeds]
+    cached.close()
     if len(lengths) < 2:
         raise ValueError(
             f"--minutes: expected time for at least two lengths, got {options.minutes:g}")
-    found, tested = tables(lengths, pieces), claims(lengths, pieces)
-    picture(os.path.join(options.out, "memory.png"), lengths, pieces)
-    report.conclude(
-        options, title="Memory and time of a step against the number of frames", claims=tested,
-        tables=found, figures=[("memory.png",
-                                "Memory and time of a training step; both axes logarithmic.",
-                  "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's "
-                  "top")],
-        seconds=kept.seconds, frames=lengths, device=ldf.device())
+    picture(os.path.join(options.out, "memory.png"), lengths, runs)
+    conclude(options, title="Memory and time of a step against the number of frames",
+             claims=claims(lengths, runs), tables=tables(lengths, runs), figures=[(
+                 "memory.png", "Memory and time of a training step; both axes logarithmic.",
+                 "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's "
+                 "top")],
+             seconds=cached.seconds, frames=lengths, device=ldf.device())
 
 
 if __name__ == "__main__":
-    experiment.main(run, parse())
+    cli.main(run, parse())

@@ -1,4 +1,4 @@
-"""demos/memory.py on short clips: what grows with their length and what does not, and bad
+"""demos/paper/memory.py on short clips: what grows with their length and what does not, and bad
 options."""
 
 import json
@@ -10,7 +10,7 @@ from helpers import load_program
 
 import ldf_np as ldf
 
-memory = load_program("demos/memory.py")
+memory = load_program("demos/paper/memory.py")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ DEMO = Path(__file__).parents[2] / "demos" / "pacman.py"
 SHOWN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png",
          "scores.png"}
 WRITTEN = SHOWN | {"results.json", "pieces", "checkpoints", "ldf_seed0.safetensors",
-                   "ldf_seed0_losses.png"}
+                   "ldf_seed0_losses.png", "samples_ldf.npz"}
 
 pytest.importorskip("ale_py", reason="the demo's clips come from the game")
 
@@ -34,8 +35,9 @@ def environment(tmp_path_factory):
 # started heeding it.
 HEEDING = ("import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
            "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')")
-# not every minute
-OFTEN = "from ldf_np.checkpoint import Checkpoints; Checkpoints.__init__.__kwdefaults__['every'] = 0; "
+# a checkpoint after every step, not every minute
+OFTEN = ("from ldf_np.training.checkpoint import Checkpoints; "
+         "Checkpoints.__init__.__kwdefaults__['every'] = 0; ")
 
 
 def start(environment, *options, first=""):
@@ -58,24 +60,30 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
     out, err = program.communicate(timeout=240)
     assert program.returncode == 0, err
     assert "256 clips to train on" in out
-    assert {p.name for p in tmp_path.iterdir()} == WRITTEN | {
+    assert {p.name for p in tmp_path.iterdir()} == WRITTEN | {"samples_joint.npz"} | {
         f"{name}_seed{seed}{end}" for name in ("ldf", "joint") for seed in (0, 1)
         for end in (".safetensors", "_losses.png")}
-    for name in ("LDF", "joint GAN"):
-        with np.load(tmp_path / "pieces" / f"{name} seed 1.npz", allow_pickle=False) as file:
-            clips = file["clips"]
-        assert clips.shape == (1000, 5, 32, 32, 3) and clips.dtype == np.uint8
+    for name, file in (("LDF", "ldf"), ("joint GAN", "joint")):
+        with np.load(tmp_path / f"samples_{file}.npz", allow_pickle=False) as saved:
+            (key, clips), = saved.items()
+        assert key == "clips" and clips.shape == (1000, 5, 32, 32, 3) and clips.dtype == np.uint8
         assert clips.std(axis=0).max() > 0
+        for seed in (0, 1):         # those of the first seed
+            with np.load(tmp_path / "pieces" / f"{name} seed {seed}.npz") as run:
+                assert np.array_equal(clips, run["clips"]) == (seed == 0)
+    last = out.strip().splitlines()[-1]
+    assert last.startswith(f"Open {tmp_path}/samples.png: generated clips, LDF's on the left")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", out + err)       # a log is plain text
     results = json.loads((tmp_path / "results.json").read_text())
     beside, placed, samples, training = results["tables"].values()
     anchors = {f"real clips, {kind}" for kind in ("real", "independent", "shuffled", "frozen",
                                                   "noised", "memorised")}
     assert set(beside["rows"]) == {"LDF", "joint GAN"} | anchors
-    assert set(placed["rows"]) == set(
-        training["rows"]) == set(samples["rows"]) == {"LDF", "joint GAN"}
+    for table in (placed, samples, training):
+        assert set(table["rows"]) == {"LDF", "joint GAN"}
     value, low, high = beside["rows"]["LDF"][0]
-    assert beside["columns"][
-        0] == "KID frames" and low <= value <= high and value > 0 and "KID frames" in out
+    assert beside["columns"][0] == "KID frames" and "KID frames" in out
+    assert low <= value <= high and value > 0
     assert beside["rows"]["real clips, frozen"][beside["columns"].index("motion median")] == 0
     assert results["options"]["seeds"] == [0, 1] and results["versions"]["numpy"] == np.__version__
     for name, levels in (("LDF", {"level 0", "top"}), ("joint GAN", {"joint GAN"})):
@@ -115,16 +123,14 @@ def test_ctrl_c_writes_what_there_is_and_the_same_command_goes_on(environment, t
     assert program.returncode == 0, err
     assert {p.name for p in tmp_path.iterdir()} == WRITTEN
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["interrupted"] and results["models"]["LDF"]["0"]["training"]["level 0"][
-        "steps"] > 0
+    steps = results["models"]["LDF"]["0"]["training"]["level 0"]["steps"]
+    assert results["interrupted"] and steps > 0
     # to be made whole next time
     assert {p.name for p in (tmp_path / "pieces").iterdir()} == {"anchors.json"}
     assert "goes on from the checkpoint" in out
-    steps = results["models"]["LDF"]["0"]["training"]["level 0"]["steps"]
     kept = sorted(log.parent.glob("*.json"))
-    assert kept[-1].name == f"step-{steps:09d}.json" and {p.name
-                                                          for p in log.parent.parent.iterdir()} == {
-                                                              "level 0"}
+    assert kept[-1].name == f"step-{steps:09d}.json"
+    assert {p.name for p in log.parent.parent.iterdir()} == {"level 0"}
 
     program = start(environment, "--resume", *options)
     wait_for(lambda: [json.loads(line)["step"] for line in log.read_text().splitlines()][-1]

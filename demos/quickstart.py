@@ -1,0 +1,43 @@
+"""Learn to generate clips of Ms. Pac-Man in two minutes: data, model, training and pictures on one
+page.
+
+    python demos/quickstart.py          two minutes of training; pictures in out/quickstart
+    python demos/quickstart.py 10       ten minutes: sharper
+"""
+
+import argparse
+import os
+
+# before NumPy loads: the library runs two threads of its own
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+import ldf_np as ldf
+from ldf_np.data import load_pacman, to_uint8
+from ldf_np.experiments.plots import save_clips
+from ldf_np.models import nets
+
+parser = argparse.ArgumentParser(description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("minutes", type=float, nargs="?", default=2, help="of training (default 2)")
+parser.add_argument("--clips", type=int, default=5000, help="to train on (default 5000)")
+parser.add_argument("--out", default="out/quickstart", help="folder (default out/quickstart)")
+options = parser.parse_args()
+
+data = load_pacman(options.clips, progress=True)    # data.train: uint8 (n, 5, 32, 32, 3)
+
+# ALI learns the frames, each by itself; a GAN learns which five codes of frames make a clip.
+model = nets.clip_ldf(data.train)
+model.fit(data.train, minutes=options.minutes, progress=True)
+
+samples = model.sample(16, ldf.Generator(0))        # float32 (16, 5, 32, 32, 3), -1 to 1
+real = data.test[:8]                                # of games that the model has not seen
+pairs = np.stack([real, to_uint8(model.reconstruct(real))], axis=1)
+
+save_clips(f"{options.out}/samples.png", to_uint8(samples), columns=2)
+save_clips(f"{options.out}/reconstructions.png", pairs.reshape(16, 5, 32, 32, 3), columns=2)
+print(f"Open {options.out}/samples.png: 16 generated clips of five frames. The maze should stay "
+      "the same within a clip while figures move.")
+print(f"{options.out}/reconstructions.png: real clips on the left, and what the model makes of "
+      "their codes on the right.")

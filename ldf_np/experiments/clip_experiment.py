@@ -1,0 +1,205 @@
+"""Models of clips compared: all scores of their samples, the best weights of a training, and the
+tables, claims and pictures of {model: {seed: its run}}."""
+
+import os
+from functools import partial
+
+import numpy as np
+
+from ..data.clips import to_float, to_uint8
+from ..models.ldf import LDF
+from ..runtime.random import Generator
+from ..training.best_weights import BestWeights
+from . import metrics, plots
+from .clip_scores import ClipScores, as_channels, motion, one_frame, relative
+from .report import claim, steps_text
+from .runs import count_parameters, scores_of
+from .statistics import interval, over_seeds
+
+PICK = 256      # samples, and training clips, by whose distance the best weights are picked
+DRIFT = 0.1     # of that of independent frames: what still counts as a constant background
+SPEED = "using ldf trains faster than a joint training baseline (Section 5.3)"
+BACKGROUND = ("because the background never changes, the ability of the model to keep a constant "
+              "background is a test of the ability of ldf to learn the relationship between "
+              "different steps (Section 5.2)")
+RECONSTRUCTION = ("the reconstructions (formed by running the inference network on real data "
+                  "points and then the generation network on the inferred latent states) should "
+                  "be exactly identical (Section 3.1)")
+
+# ------------------------------------------------------------------------- one model with one seed
+
+
+def whole_clips(minutes):
+    """How many whole clips to train on beside all frames, for so many ``minutes``: encoding them
+    then takes about the same part of any budget."""
+    return int(min(5000, max(640, 2500 * minutes)))
+
+
+def clip_features(clips):
+    """``metrics.features`` of whole clips."""
+    return metrics.features(as_channels(clips))
+
+
+class AllClipScores(ClipScores):
+    """All scores of ``metrics`` and ``clip_scores`` for clips beside held-out ``real`` clips and
+    the training ``clips``: {name: number}."""
+
+    def __init__(self, real, clips):
+        super().__init__(real)
+        self.train = clip_features(clips[:2 * len(real)])
+        self.principal = metrics.PrincipalFeatures(as_channels(clips[:1000]),
+                                                   min(64, len(clips) // 4))
+        self.principal_real = self.principal(as_channels(real))
+
+    def __call__(self, made):
+        made = made[:len(self.real["clips"])]
+        whole, frames = clip_features(made), metrics.features(one_frame(made))
+        generated, real = metrics.nearest_neighbour_two_sample(whole, self.real["clips"])
+        precision, recall = metrics.precision_recall(self.real["frames"], frames)
+        return super().__call__(made) | {
+            "KID clips, PCA": 1000 * metrics.kid(self.principal(as_channels(made)),
+                                                 self.principal_real),
+            "Frechet clips": metrics.frechet_unbiased(whole, self.real["clips"]),
+            "two-sample clips": metrics.classifier_two_sample(whole, self.real["clips"]),
+            "1-NN of generated": generated, "1-NN of real": real, "precision frames": precision,
+            "recall frames": recall,
+            "memorisation": metrics.memorisation(whole, self.train, self.real["clips"]),
+            "motion median": float(np.median(motion(made)))}
+
+    def over_samples(self, made):
+        """[value, low, high] of KID of whole clips x 1000: the interval that comes from the
+        samples, not from the seeds."""
+        whole = clip_features(made[:len(self.real["clips"])])
+        return [1000 * x for x in interval(metrics.kid, whole, self.real["clips"], repeats=30)]
+
+
+def best_weights(model, clips, seed, budget):
+    """BestWeights by KID of whole clips, samples to training ``clips``, at seven times of a
+    training with this ``budget`` ({"minutes" or "steps": number})."""
+    (unit, amount), = budget.items()
+    if unit == "minutes":
+        unit, amount = "seconds", amount * 60
+    return BestWeights(model, partial(distance, clip_features(clips[:PICK]), seed),
+                       np.arange(1, 8) / 8 * amount, unit)
+
+
+def distance(wanted, seed, model):
+    """KID x 1000 of whole clips, samples to the features ``wanted`` of training clips."""
+    made = to_uint8(model.sample(PICK, Generator(seed + 200)))
+    return 1000 * metrics.kid(clip_features(made), wanted)
+
+
+def findings(model, made, histories, scores, held_out):
+    """What is kept of a trained model: the scores of the clips ``made`` by it, its size, {level:
+    its steps, seconds and last losses} of ``histories``, and of LDF its ``reconstructions``."""
+    training = {level: {"steps": h.steps, "seconds": h.spent,
+                        "losses": {k: float(np.mean(v[-100:])) for k, v in h.losses.items()}}
+                for level, h in histories.items()}
+    found = {"scores": scores(made), "over samples": scores.over_samples(made),
+             "parameters": count_parameters(model), "training": training}
+    return found | (reconstructions(model, held_out) if isinstance(model, LDF) else {})
+
+
+def reconstructions(model, held_out):
+    """Of an LDF and held-out clips: eight clips and their reconstructions, and the bottom level's
+    errors through h and z on one frame of each of 200 clips."""
+    # the frames of one clip are hardly different
+    bottom, frames = model.models[0], held_out[:200, 0]
+    errors = {code: float(np.mean((bottom.reconstruct(frames, code) - to_float(frames)) ** 2))
+              for code in "hz"}
+    pairs = np.stack([held_out[:8], to_uint8(model.reconstruct(held_out[:8]))], axis=1)
+    return {"reconstructions": pairs.reshape(-1, *pairs.shape[2:]), "mse": errors,
+            "variance_kept": 1 - errors["h"] / float(to_float(frames).var(axis=0).mean())}
+
+
+# -------------------------------------------------------------------------- all models, all seeds
+
+
+def tables(runs, anchors):
+    """Scores of models (intervals over seeds) and anchors; the same placed between the anchors;
+    sizes and steps."""
+    names = list(anchors["real"])
+    placed = [k for k in names if k.startswith(("KID clips", "KID differences", "motion W1",
+                                                "background"))]
+    seeds = sorted({seed for some in runs.values() for seed in some})
+    rows, between, samples, work = {}, {}, {}, {}
+    for name, some in runs.items():
+        found = list(some.values())
+        rows[name] = [over_seeds([run["scores"][k] for run in found]) for k in names]
+        between[name] = [over_seeds(between_anchors(found, anchors, k)) for k in placed]
+        samples[name] = [some[seed]["over samples"] if seed in some else None for seed in seeds]
+        work[name] = [found[0]["parameters"], steps_text(
+            [{level: part["steps"] for level, part in run["training"].items()} for run in found])]
+    rows |= {f"real clips, {kind}": list(scores.values()) for kind, scores in anchors.items()}
+    return {"Scores beside held-out clips": {"columns": names, "rows": rows},
+            "Placed between other real clips (0) and independent frames (1)":
+            {"columns": placed, "rows": between},
+            "KID of whole clips, intervals over samples":
+            {"columns": [f"seed {seed}" for seed in seeds], "rows": samples},
+            "Training": {"columns": ["parameters", "steps, one number a seed"], "rows": work}}
+
+
+def between_anchors(runs, anchors, key):
+    """A score of each run, ``relative`` to those of real clips and of independent frames."""
+    return [relative(run["scores"][key], anchors["real"][key], anchors["independent"][key])
+            for run in runs]
+
+
+def claims(runs, anchors, budget):
+    """What is claimed of LDF beside the joint GAN, at equal ``budget``, as far as they were
+    trained."""
+    found, ((unit, amount),) = [], budget.items()
+    own, joint = runs.get("LDF", {}), runs.get("joint GAN", {})
+    both = [seed for seed in own if seed in joint]
+    for key in ("KID clips", "KID frames", "motion W1") if both else ():
+        gap = over_seeds([own[s]["scores"][key] - joint[s]["scores"][key] for s in both])
+        found.append(claim(
+            f"After {amount:g} {unit} of training LDF's clips are nearer to real ones than the "
+            f"joint GAN's ({key})", SPEED, f"{key}, LDF minus joint GAN, paired seeds", gap,
+            "below"))
+    if own:
+        drift = over_seeds(between_anchors(own.values(), anchors, "background drift"))
+        kept = over_seeds([run["variance_kept"] for run in own.values()])
+        found += [
+            claim(f"LDF keeps the background constant: its drift is below {DRIFT:g} of that of "
+                  "independent frames", BACKGROUND,
+                  "background drift, 0 real clips, 1 independent frames", drift, "below", DRIFT),
+            claim("The bottom's reconstructions of held-out frames keep 90% of their variance "
+                  "(through the shortcut)", RECONSTRUCTION,
+                  "share of the pixels' variance that is kept", kept, "above", 0.9)]
+    return found
+
+
+def pictures(out, runs, held_out, unit):
+    """Write the sheets, the animation and the two plots; returns what the report needs to know of
+    them. ``unit``: that of the curves, "seconds" or "steps"."""
+    first = {name: next(iter(some.values())) for name, some in runs.items()}
+    plots.save_clips(os.path.join(out, "real.png"), held_out[:16], columns=2)
+    sheets = np.stack([run["clips"][:16] for run in first.values()], axis=1)
+    plots.save_clips(os.path.join(out, "samples.png"), sheets.reshape(-1, *sheets.shape[2:]),
+                     max(2, len(first)))
+    plots.save_animation(os.path.join(out, "samples.gif"),
+                         np.concatenate([run["clips"][:32] for run in first.values()]))
+    plots.save_lines(os.path.join(out, "curves.png"),
+                     {name: [run["curve"] for run in some.values()]
+                      for name, some in runs.items()},
+                     f"{unit} of training", "KID of whole clips to training clips (x 1000)")
+    plots.save_intervals(os.path.join(out, "scores.png"),
+                         {key: scores_of(runs, key) for key in (
+                             "KID frames", "KID clips", "KID differences", "motion W1")})
+    who = " left, ".join(first) + (" right" if len(first) > 1 else "")
+    shown = [("samples.png", f"Generated clips, five frames each: {who}.",
+              f"Sheet of generated clips: {who}"),
+             ("samples.gif", f"Generated clips in motion: {' above '.join(first)}.",
+              "Generated clips, animated"),
+             ("real.png", "Held-out clips (Fig. 5).", "Sheet of real clips"),
+             ("curves.png", "Distance to training clips while training, a line a seed.",
+              "Score against training time"),
+             ("scores.png", "Scores beside held-out clips.",
+              "Intervals of four scores for each model")]
+    if "LDF" in first:
+        plots.save_clips(os.path.join(out, "reconstructions.png"), first["LDF"]["reconstructions"])
+        shown.append(("reconstructions.png",
+                      "Held-out clips and, below each, LDF's reconstruction.",
+                      "Real and reconstructed clips"))
+    return shown

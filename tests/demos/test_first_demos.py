@@ -1,0 +1,47 @@
+"""The two demos to read first, as a person runs them: their pictures and their printed answers."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import CHECKOUT
+from PIL import Image
+
+
+def run(name, *options, cache=""):
+    program = subprocess.run([sys.executable, str(CHECKOUT / "demos" / name), *options],
+                             env=os.environ | {"LDF_CACHE": str(cache)}, capture_output=True,
+                             text=True, timeout=240)
+    assert program.returncode == 0, program.stderr
+    return program.stdout
+
+
+def test_quickstart(tmp_path):
+    pytest.importorskip("ale_py", reason="the demo's clips come from the game")
+    out = tmp_path / "out"
+    said = run("quickstart.py", "0.02", "--clips", "128", "--out", str(out), cache=tmp_path)
+    assert f"Open {out}/samples.png" in said
+    assert {p.name for p in out.iterdir()} == {"samples.png", "reconstructions.png"}
+    for name in ("samples.png", "reconstructions.png"):
+        with Image.open(out / name) as image:
+            assert image.height == 3 * (8 * 33 + 1)         # eight rows of clips
+            assert len(np.unique(np.asarray(image))) > 100
+
+
+def test_double_backprop():
+    said = run("double_backprop.py")
+    assert said.count("[ 36. 288. 972.]") == 2 and "[ 3. 12. 27.]" in said
+    by_hand, library = map(float, re.search(r"by hand: (\S+) +ldf.roth_penalty: (\S+)",
+                                            said).groups())
+    assert by_hand == pytest.approx(library, rel=1e-12) and by_hand > 0.1
+    assert float(re.search(r"at most (\S+)", said)[1]) < 1e-12
+
+
+def test_they_are_short_and_import_only_public_names():
+    for name, most in (("quickstart.py", 45), ("double_backprop.py", 35), ("pacman.py", 149)):
+        text = (CHECKOUT / "demos" / name).read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= most, name
+        assert not re.search(r"import .*\b_\w|\._\w", text), name
