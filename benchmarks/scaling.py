@@ -36,8 +36,7 @@ from pathlib import Path
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np.experiments import cli as experiment
-from ldf_np.experiments import plots
+from ldf_np.experiments import cli, plots
 from ldf_np.experiments.report import save_json
 from ldf_np.models import nets
 from ldf_np.models.ldf_async import fit_async
@@ -55,15 +54,15 @@ EVERY, CLIPS = 250, 1024
 def parse():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ranks", type=experiment.whole(1), nargs="+", default=[1, 2],
+    parser.add_argument("--ranks", type=cli.integer_from(1), nargs="+", default=[1, 2],
                         help="to measure (default 1 2)")
-    parser.add_argument("--steps", type=experiment.whole(1), default=15,
+    parser.add_argument("--steps", type=cli.integer_from(1), default=15,
                         help="timed steps of each (default 15)")
-    parser.add_argument("--batch", type=experiment.whole(2), default=64,
+    parser.add_argument("--batch", type=cli.integer_from(2), default=64,
                         help="of all ranks together (default 64)")
-    parser.add_argument("--latency", type=experiment.positive, default=5e-6,
+    parser.add_argument("--latency", type=cli.positive_float, default=5e-6,
                         help="seconds, for the model (default 5e-6)")
-    parser.add_argument("--bandwidth", type=experiment.positive, default=10e9,
+    parser.add_argument("--bandwidth", type=cli.positive_float, default=10e9,
                         help="bytes a second (default 10e9)")
     parser.add_argument("--out", default="out/scaling",
                         help="folder for results.json and scaling.png (default out/scaling)")
