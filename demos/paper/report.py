@@ -77,7 +77,7 @@ def run_experiments(options):
     """Run those asked for, one after another; {name: what went wrong} of those that ended with an
     error. All that one says is in its log.txt, but its progress is on the terminal where there is
     one."""
-    wrong, bar = {}, progress_bar(len(options.only), "experiments", "experiment")
+    wrong, bar = {}, progress_bar(len(options.only), "finished", "experiment")
     for name in options.only:
         bar.set_postfix_str(name)
         folder = Path(options.out, name)

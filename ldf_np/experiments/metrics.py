@@ -104,7 +104,7 @@ def _floats(images):
 # ------------------------------------------------------------------- distances between two samples
 
 
-def samples(*names, least=2):
+def _samples(*names, least=2):
     """A relation: the arguments of these names are features (n, d), finite, of one length, of at
     least ``least`` samples each: a number, or a function of the arguments."""
     def relation(where, **arguments):
@@ -131,7 +131,7 @@ def _float64(*arrays):
     return [np.asarray(x, np.float64) for x in arrays]
 
 
-@checked(samples("x", "y"))
+@checked(_samples("x", "y"))
 def kid(x, y):
     """Kernel Inception Distance (Binkowski et al. 2018): the unbiased estimate of MMD^2 with k(a,
     b) = (a.b / d + 1)^3.
@@ -152,7 +152,7 @@ def kid(x, y):
                  + (yy.sum() - np.trace(yy)) / (m * (m - 1)) - 2 * kernel(x, y).mean())
 
 
-@checked(samples("x", "y"))
+@checked(_samples("x", "y"))
 def frechet(x, y):
     """Frechet distance of two normal distributions fitted to the samples (Dowson and Landau 1982;
     Heusel et al. 2017):
@@ -171,7 +171,7 @@ def frechet(x, y):
                  - 2 * np.linalg.svd(root, compute_uv=False).sum())
 
 
-@checked(samples("x", "y", least=4), halvings=integer())
+@checked(_samples("x", "y", least=4), halvings=integer())
 def frechet_unbiased(x, y, halvings=4, seed=0):
     """``frechet`` extrapolated to infinite samples (as Chong and Forsyth 2020 do, here from two
     sizes).
@@ -213,7 +213,7 @@ def inception_score(classifier, images, splits=10):
     return float(np.mean(scores)), float(np.std(scores))
 
 
-@checked(samples("x", "y", least=lambda folds, **_: folds), folds=integer(2), ridge=positive)
+@checked(_samples("x", "y", least=lambda folds, **_: folds), folds=integer(2), ridge=positive)
 def classifier_two_sample(x, y, folds=5, ridge=1e-2, seed=0):
     """Classifier two-sample test (Lopez-Paz and Oquab 2017): the accuracy, on held-out folds, of a
     linear classifier told to tell x from y. 0.5: it cannot; 1: it always can. The classifier is
@@ -236,7 +236,7 @@ def classifier_two_sample(x, y, folds=5, ridge=1e-2, seed=0):
     return float((right * weights).sum())
 
 
-@checked(samples("x", "y"))
+@checked(_samples("x", "y"))
 def nearest_neighbour_two_sample(x, y):
     """Leave-one-out nearest-neighbour accuracy (Xu et al. 2018): (accuracy on x, accuracy on y) of
     calling each sample what its nearest neighbour among all others is. Both 0.5: cannot be told
@@ -248,7 +248,7 @@ def nearest_neighbour_two_sample(x, y):
     return float((xx.min(1) < xy.min(1)).mean()), float((yy.min(1) < xy.min(0)).mean())
 
 
-@checked(samples("real", "generated", least=lambda k, **_: k + 1), k=integer())
+@checked(_samples("real", "generated", least=lambda k, **_: k + 1), k=integer())
 def precision_recall(real, generated, k=3):
     """Improved precision and recall (Kynkaanniemi et al. 2019): the share of generated samples that
     lie within some real sample's distance to its k-th nearest real neighbour, and the same with the
@@ -264,7 +264,7 @@ def precision_recall(real, generated, k=3):
             float((across <= radius(generated)[None, :]).any(1).mean()))
 
 
-@checked(samples("generated", "train", "held_out", least=1))
+@checked(_samples("generated", "train", "held_out", least=1))
 def memorisation(generated, train, held_out):
     """The median distance from a generated sample to its nearest in the training set, over that
     from a held-out real sample: about 1 where nothing is copied, 0 where everything is. Features or

@@ -68,7 +68,7 @@ def save_rows(path, rows, labels=None):
     clips = np.concatenate(list(rows.values()))
     n, t, h, w = len(clips) // len(rows), *clips.shape[1:4]
     sheet = clip_sheet(clips, columns=n, scale=2)
-    figure, (axes,) = subplots(size=(0.2 + 0.1 * max(map(len, rows)) + 0.008 * sheet.shape[1],
+    figure, (axes,) = subplots(size=(0.5 + 0.1 * max(map(len, rows)) + 0.008 * sheet.shape[1],
                                      0.5 + 0.008 * sheet.shape[0]))
     axes.imshow(sheet)
     axes.set_yticks(2 * (h + 1) * (0.5 + np.arange(len(rows))), rows, fontsize=9)

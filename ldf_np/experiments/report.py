@@ -82,9 +82,11 @@ def text_table(table, title=""):
 
 
 def steps_text(runs):
-    """The steps of {level: steps} of each seed as a table's cell: "level 0 70/71, top 30/30"."""
-    return ", ".join(f"{level} {'/'.join(str(steps[level]) for steps in runs)}"
-                     for level in runs[0])
+    """The steps of {level: steps} of each seed as a table's cell: "level 0 70/71, top 30/30". A
+    training that was interrupted has none of the levels that it did not reach."""
+    levels = dict.fromkeys(level for steps in runs for level in steps)
+    return ", ".join(f"{level} {'/'.join(str(steps.get(level, 0)) for steps in runs)}"
+                     for level in levels)
 
 
 def claim(text, paper, quantity, interval, expected, than=0.0):

@@ -40,7 +40,7 @@ class CachedRuns:
         self.folder, self.seconds = os.fspath(folder), 0.0
         self.settings = json.loads(json.dumps(settings))
         self._checkpoints, self._anew = checkpoints, anew
-        self._bar = progress_bar(total, "runs", "run",
+        self._bar = progress_bar(total, "finished", "run",
                                  show=total is not None and world().rank == 0)
         os.makedirs(self.folder, exist_ok=True)
 

@@ -239,6 +239,7 @@ def test_what_tables_and_claims_are_made_of():
         "LDF": [1, 2]}
     assert report.steps_text([{"level 0": 7, "top": 3}, {"level 0": 8, "top": 3}]) == (
         "level 0 7/8, top 3/3")
+    assert report.steps_text([{"level 0": 7, "top": 3}, {"level 0": 2}]) == "level 0 7/2, top 3/0"
     assert report.claim("A beats B", "p", "q", [1.0, 0.5, 1.5], "below")["verdict"] == "failed"
     one, two = History(), History()
     assert runs.by_level(one, "GAN") == {"GAN": one}

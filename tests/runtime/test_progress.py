@@ -135,5 +135,5 @@ def test_a_log_has_no_control_characters(tmp_path):
     ended = subprocess.run([sys.executable, "-c", PROGRAM.format(str(tmp_path))],
                            capture_output=True, timeout=60, env=os.environ)
     assert ended.returncode == 0
-    assert ended.stderr.decode() == "runs: 2 of 2 runs, 00:00 (left: 00:00), b" + os.linesep
+    assert ended.stderr.decode() == "finished: 2 of 2 runs, 00:00 (left: 00:00), b" + os.linesep
     assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)", ended.stderr)
