@@ -28,7 +28,8 @@ setup(
     extras_require={
         "demos": ["ale-py>=0.10", "jinja2"],
         # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.
-        "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "setuptools>=64", "wheel",
+        "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "ruff", "setuptools>=64",
+                 "wheel",
                  "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'",
                  # A wheel for each of these; elsewhere it would be compiled, with clang.
                  "atheris; sys_platform == 'linux' and platform_machine == 'x86_64' "

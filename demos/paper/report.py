@@ -4,7 +4,7 @@
     python demos/paper/report.py                        all in about half an hour on two cores
     python demos/paper/report.py --minutes 300          the same at ten times the budget
     python demos/paper/report.py --only memory gibbs    these; the page holds whatever is there
-    python demos/paper/report.py --table                the README's table, of docs/results.json
+    python demos/paper/report.py --table                docs/results.md, of docs/results.json
 
 Each experiment is a program of its own (``demos/paper/``) and keeps its finished runs and the
 checkpoints of the one in progress, so that a report that was ended goes on where it was. The page,
@@ -56,7 +56,7 @@ def parse(arguments=None):
     parser.add_argument("--out", default="out/report",
                         help="folder for what it writes (default out/report)")
     parser.add_argument("--table", action="store_true",
-                        help="print docs/results.json as the README's table, and nothing else")
+                        help="print docs/results.json as docs/results.md, and nothing else")
     return parser.parse_args(arguments)
 
 
@@ -158,20 +158,29 @@ def write_page(path, found, wrong, minutes):
 
 
 def markdown(results):
-    """The README's table: every claim with its number, interval, verdict, command, time and
-    machine."""
-    lines = ["| claim | measured (95% interval) | verdict | command | time |",
-             "|---|---|---|---|---|"]
-    for c in results["claims"]:
-        value = cell([c["value"], c["low"], c["high"]])
-        cells = (c["claim"], f"{c['quantity']}: {value}", c["verdict"], f"`{c['command']}`",
-                 f"{c['seconds'] / 60:.1f} min")
-        lines.append(f"| {' | '.join(cells)} |")
-    machines = {f"{e['machine']['cpus']} x {e['machine']['processor']}, Python "
-                f"{e['versions']['python']}, NumPy {e['versions']['numpy']}"
-                for e in results["experiments"].values()}
-    return "\n".join([*lines, "", f"Machine: {'; '.join(sorted(machines))}. Seeds and budgets "
-                                  "stand in the commands."])
+    """docs/results.md: under each command, every claim with its interval and verdict."""
+    verdicts = [claim["verdict"] for claim in results["claims"]]
+    counts = ", ".join(f"{verdicts.count(kind)} {kind}" for kind in ("held", "failed", "undecided"))
+    lines = [
+        "# What the paper claims, and what held", "",
+        f"Of {len(verdicts)} claims: {counts}. A claim *held* where the whole 95% interval lies on",
+        "its side, *failed* where all of it lies on the other, and is *undecided* otherwise. The",
+        "intervals are over the seeds in the command. The models were young, as the commands say:",
+        "verdicts speak of those budgets only.", "",
+        "Made by `python demos/paper/report.py --table > docs/results.md` from results.json beside",
+        "this page, which has the paper's sentences, machines and versions, too."]
+    for name, run in results["experiments"].items():
+        machine, versions = run["machine"], run["versions"]
+        lines += ["", f"## {run['title']}", "", "```", run["command"], "```", "",
+                  f"{run['seconds'] / 60:.1f} minutes on {machine['cpus']} x "
+                  f"{machine['processor']}, Python {versions['python']}, NumPy "
+                  f"{versions['numpy']}.", "",
+                  "| claim, *quantity* | measured (95% interval) | verdict |", "|---|---|---|"]
+        for c in results["claims"]:
+            if c["experiment"] == name:
+                value = cell([c["value"], c["low"], c["high"]])
+                lines.append(f"| {c['claim']}<br>*{c['quantity']}* | {value} | {c['verdict']} |")
+    return "\n".join(lines)
 
 
 def main():

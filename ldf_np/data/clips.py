@@ -8,6 +8,7 @@ import numpy as np
 
 from ..kernels.size import check_size, is_whole
 from ..runtime.checks import channels_last_array, checked, instance, integer, real_array
+from ..runtime.progress import progress_bar
 
 FRAMES = 5  # adjacent frames of a clip
 SIZE = 32  # rows and columns of a clip
@@ -187,7 +188,5 @@ def open_progress(progress, total, what, unit="clip"):
     f(done, total)."""
     if callable(progress):
         return (lambda done: progress(done, total)), (lambda: None)
-    from tqdm import tqdm
-
-    bar = tqdm(total=total, unit=unit, desc=what, disable=not progress)
+    bar = progress_bar(total, what, unit, show=progress)
     return (lambda done: bar.update(done - bar.n)), bar.close

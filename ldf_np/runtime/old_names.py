@@ -13,7 +13,8 @@ from types import ModuleType
 MODULES = {     # old module: the modules in which its names are now
     "ali": ["models.ali"], "apart": ["models.ldf_async"], "backend": ["runtime.device"],
     "check": ["autodiff.gradcheck"], "checkpoint": ["training.checkpoint"],
-    "classifier": ["models.classifier"], "conv": ["autodiff.conv"], "engine": ["autodiff.engine"],
+    "classifier": ["models.classifier", "models.nets"], "conv": ["autodiff.conv"],
+    "engine": ["autodiff.engine"],
     "expect": ["runtime.checks"],
     "experiment": ["experiments.cli", "experiments.runs", "experiments.statistics",
                    "experiments.report", "training.best_weights"],
@@ -25,7 +26,8 @@ MODULES = {     # old module: the modules in which its names are now
     "linear_ldf": ["gaussian.networks"], "losses": ["nn.losses"],
     "metrics": ["experiments.metrics", "experiments.clip_scores", "experiments.statistics"],
     "nets": ["models.nets", "models.baselines"], "norm": ["autodiff.norm"],
-    "ops": ["autodiff.ops", "nn.losses", "autodiff.norm"], "optim": ["nn.optim"],
+    "ops": ["autodiff.ops", "autodiff.elementwise", "nn.losses", "autodiff.norm"],
+    "optim": ["nn.optim"],
     "parallel": ["runtime.distributed"], "patch_nets": ["models.image_nets"],
     "penalty": ["nn.penalty"], "plots": ["experiments.plots"], "random": ["runtime.random"],
     "records": ["training.log"], "report": ["experiments.report"],
@@ -42,6 +44,7 @@ RENAMED = {     # old module: {old name: new name}
     "hierarchy": {"LAST_MOMENT": "AFTER_INTERRUPT"},
     "linear_ldf": {"quadratic_critic": "quadratic_discriminator", "Same": "Identity"},
     "parallel": {"share": "shard"},
+    "patch_nets": {"RIVAL": "BASELINE"},
 }
 
 

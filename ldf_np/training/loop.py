@@ -7,10 +7,10 @@ import time
 from contextlib import contextmanager
 
 import numpy as np
-from tqdm import tqdm
 
 from ..runtime.checks import checked, function, integer, optional, positive
 from ..runtime.distributed import world
+from ..runtime.progress import progress_bar
 
 
 class History:
@@ -110,9 +110,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     def done():
         return max(history.steps / steps if steps else 0.0, history.spent / limit)
 
-    bar = tqdm(total=1.0, initial=min(1.0, done()), desc=label,
-               disable=not progress or ranks.rank > 0, mininterval=0.5,
-               bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
+    bar = progress_bar(1.0, label, initial=min(1.0, done()), show=progress and ranks.rank == 0)
     try:
         with _whole_steps() as stop:
             while done() < 1 and not ranks.any(stop):

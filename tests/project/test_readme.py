@@ -1,4 +1,4 @@
-"""The README tells the truth: its blocks do what they say, its counts and its files are those of the
+"""The README tells the truth: its blocks do what they say, its counts and files are those of the
 tree, and it is short enough to be read."""
 
 import contextlib

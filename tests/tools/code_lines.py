@@ -18,7 +18,8 @@ def code_lines(path):
         lines = {line for token in tokenize.tokenize(file.readline) if token.type not in NO_CODE
                  for line in range(token.start[0], token.end[0] + 1)}
     for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        if documented and ast.get_docstring(node):
             first = node.body[0]
             lines -= set(range(first.lineno, first.end_lineno + 1))
     return len(lines)
