@@ -10,8 +10,6 @@ A batch may lie on several processes. Whoever has a part of it passes ``over_ran
 array of means of its own rows into that of all rows.
 """
 
-import math
-
 import numpy as np
 
 from . import cuda
@@ -34,7 +32,9 @@ def channel_sum(x):
     channel = x.ndim - 1
     order = sorted(range(x.ndim), key=lambda k: -x.strides[k])
     before, after = order[:order.index(channel)], order[order.index(channel) + 1:]
-    inner = math.prod([x.shape[k] for k in after])
+    inner = 1
+    for k in after:
+        inner *= x.shape[k]
     sums = x.transpose(order).reshape(-1, inner)                        # (a * c, b)
     sums = sums @ np.ones(inner, x.dtype) if after else sums
     if not before:

@@ -172,8 +172,11 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     @functools.wraps(forward)
     def apply(*inputs, **params):
         arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
-        with _Named(forward, inputs):
+        try:
             data = forward(*arrays, **params)
+        except Exception:
+            with _Named(forward, inputs):       # entered only here, because it takes time
+                raise
         if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
             return immutable(data)
         return immutable(data, Node(apply, inputs, params))

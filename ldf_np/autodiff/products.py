@@ -8,7 +8,7 @@ from ..kernels import elementwise as kernel
 from ..kernels import matmul as product
 from .elementwise import activated
 from .engine import operation
-from .shapes import array_like, reshape, swapaxes
+from .shapes import reshape, shape_of, swapaxes
 
 
 @operation(vjp=(lambda g, y, a, b, *_, **__: _matmul(g, swapaxes(b, -1, -2)),
@@ -37,12 +37,12 @@ def linear(x, weight, bias=None, slope=1.0):
 
     x (..., n_in) of at least two axes, weight (n_in, n_out), bias (n_out,) -> (..., n_out).
     """
+    sizes, outputs = shape_of("linear", x), shape_of("linear", weight)[-1:]
+    if len(sizes) < 2 or bias is not None and shape_of("linear", bias) != outputs:
+        raise ValueError("linear: expected x (..., n_in) of at least two axes and a bias (n_out,), "
+                         f"got x {sizes}, weight {weight.shape}"
+                         + ("" if bias is None else f" and bias {bias.shape}"))
     arrays = (x, weight) if bias is None else (x, weight, bias)
-    for a in arrays:
-        array_like("linear", a)
-    if len(x.shape) < 2 or bias is not None and bias.shape != weight.shape[-1:]:
-        raise ValueError("linear: expected x (..., n_in) of at least two axes, weight (n_in, n_out)"
-                         f" and a bias (n_out,), got shapes {[a.shape for a in arrays]}")
     return activated(_matmul(*arrays, slope=slope), slope)
 
 

@@ -7,22 +7,18 @@ import math
 import numpy as np
 
 from ..kernels.size import check_size, is_whole
-from ..runtime.checks import checked, integer
 from ..runtime.device import concatenate as join
 from .elementwise import negative, xp_of
 from .engine import broadcast_to, operation
 
 
-def array_like(name, x):
-    """A rule: a Tensor or an array."""
-    if not hasattr(x, "shape"):
-        raise TypeError(f"{name}: expected a Tensor or an array, got {type(x).__name__}")
-    return x
-
-
-def _all_whole(values):
-    """Whether a value is a whole number, or a tuple or list of them."""
-    return all(map(is_whole, values if isinstance(values, (tuple, list)) else (values,)))
+def shape_of(name, x):
+    """The shape of a Tensor or an array. Raises TypeError for anything else."""
+    try:
+        return x.shape
+    except AttributeError:
+        raise TypeError(
+            f"{name}: expected a Tensor or an array, got {type(x).__name__}") from None
 
 
 def _check_axis(name, axis, ndim):
@@ -79,22 +75,23 @@ def min(x, axis=None, keepdims=False):
     return -max(negative(x), axis=axis, keepdims=keepdims)
 
 
-@checked(x=array_like)
 def mean(x, axis=None, keepdims=False):
     """The mean over ``axis`` (an int, a tuple or None for all)."""
-    count = math.prod(x.shape[a] for a in _axes(axis, len(x.shape)))
+    shape = shape_of("mean", x)
+    count = math.prod(shape[a] for a in _axes(axis, len(shape)))
     if count == 0:
-        raise ValueError(f"mean of an empty selection: shape {x.shape}, axis {axis}")
+        raise ValueError(f"mean of an empty selection: shape {shape}, axis {axis}")
     return sum(x, axis=axis, keepdims=keepdims) * (1 / count)
 
 
-@checked(x=array_like, pieces=integer(-math.inf))
 def maxout(x, pieces=2):
     """The largest of each group of ``pieces`` neighbouring channels (Goodfellow et al. 2013).
 
     (..., pieces * c) -> (..., c). Raises ValueError where the channels do not divide.
     """
-    channels = (x.shape or (1,))[-1]
+    channels = (shape_of("maxout", x) or (1,))[-1]
+    if not is_whole(pieces):
+        raise TypeError(f"maxout: pieces: expected a whole number, got {pieces!r:.80}")
     if not x.shape or pieces < 1 or channels % pieces:
         raise ValueError(f"maxout: {channels} channels do not divide into groups of {pieces}")
     return max(reshape(x, (*x.shape[:-1], channels // pieces, pieces)), axis=-1)
@@ -109,7 +106,7 @@ def reshape(x, shape):
 
 @operation(vjp=lambda g, y, x, shape: _reshape(g, shape=x.shape))
 def _reshape(x, shape):
-    if not _all_whole(shape):
+    if not all(map(is_whole, shape)):
         raise TypeError(f"shape: expected whole numbers, got {shape!r:.80}")
     if shape and builtins.min(shape) < -1:
         raise ValueError(f"shape: expected lengths of at least 0, or one of -1, got {shape}")
@@ -124,15 +121,15 @@ def _transpose_vjp(g, y, x, axes=None):
 @operation(vjp=_transpose_vjp)
 def transpose(x, axes=None):
     """The axes in another order (reversed where ``axes`` is None)."""
-    if axes is not None and not _all_whole(axes):
+    several = axes if isinstance(axes, (tuple, list)) else (axes,)
+    if axes is not None and not all(map(is_whole, several)):
         raise TypeError(f"axes: expected whole numbers, got {axes!r:.80}")
     return x.transpose(axes)
 
 
-@checked(x=array_like)
 def swapaxes(x, first, second):
     """``x`` with two axes exchanged."""
-    axes = list(range(len(x.shape)))
+    axes = list(range(len(shape_of("swapaxes", x))))
     if not all(is_whole(axis) and -len(axes) <= axis < len(axes) for axis in (first, second)):
         raise ValueError(
             f"swapaxes: axes {first} and {second}: expected two of the axes of shape {x.shape}")
@@ -200,7 +197,7 @@ def stack(parts, axis=0):
             f"stack: parts: expected a list of Tensors or arrays, got {type(parts).__name__}")
     if not parts:
         raise ValueError("stack: parts: expected at least one Tensor or array, got none")
-    shape, *others = (array_like("stack", p).shape for p in parts)
+    shape, *others = (shape_of("stack", p) for p in parts)
     if any(other != shape for other in others):
         raise ValueError(f"stack: parts: expected one shape, got {[shape, *others]}")
     _check_axis("stack", axis, len(shape) + 1)
@@ -212,7 +209,7 @@ def stack(parts, axis=0):
 def split(x, sections, axis=0):
     """Cut along an axis into ``sections`` equal parts, or at the indices in a list (as
     numpy.split)."""
-    _check_axis("split", axis, len(array_like("split", x).shape))
+    _check_axis("split", axis, len(shape_of("split", x)))
     length = x.shape[axis]
     if is_whole(sections):
         if sections < 1 or length % sections:

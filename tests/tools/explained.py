@@ -371,7 +371,7 @@ REASONS = {
                 "REAL a = g[i], b = y[i], c = h ? h[i] : 1"]},
         "ldf_np/autodiff/shapes.py": {
             "maxout": [
-                "channels = (x.shape or (2,))[-1]"]},
+                "channels = (shape_of('maxout', x) or (2,))[-1]"]},
         "kernels/tile.py": {
             "launch": [
                 "linear = left.dtype.type(2)",
