@@ -64,16 +64,13 @@ def weighted_norms(logits, *grads, signs):
 
 def _of_one_batch(name, logits, inputs, **_):
     """A relation: ``inputs``, a Tensor or a list of them, has a row for each of the logits."""
-    instance(Tensor)(f"{name}: logits", logits)
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     if not isinstance(inputs, (list, tuple)) or not inputs:
-        raise TypeError(
-            f"{name}: inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
+        raise TypeError(f"{name}: inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
     for k, x in enumerate(inputs):
-        if instance(Tensor)(f"{name}: inputs[{k}]", x).shape[:1] != logits.shape[:1]:
-            raise ValueError(
-                f"{name}: inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got "
-                f"shape {x.shape}")
+        if instance(Tensor)(f"{name}: inputs[{k}]", x).shape[:1] != logits.shape[:1] or not x.ndim:
+            raise ValueError(f"{name}: inputs[{k}]: expected a batch of {logits.size} as in "
+                             f"logits, got shape {x.shape}")
 
 
 def _gradients(logits, inputs):
@@ -82,14 +79,14 @@ def _gradients(logits, inputs):
     return grad(sum_(logits), inputs, create_graph=True)
 
 
-@checked(_of_one_batch)
+@checked(_of_one_batch, logits=instance(Tensor))
 def squared_gradient_norms(logits, inputs):
     """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
     norms = [row_dots(g, g) for g in _gradients(logits, inputs)]
     return sum(norms[1:], norms[0])
 
 
-@checked(_of_one_batch)
+@checked(_of_one_batch, logits=instance(Tensor))
 def roth_penalty(logits, inputs, real):
     """The batch mean of weight^2 |grad logit|^2 (Roth et al. 2017), differentiable.
 
