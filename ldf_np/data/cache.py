@@ -18,10 +18,11 @@ CALLER = 5      # of load_pacman and load_games, for warnings: those are checked
 
 def cache_folder():
     """The folder that data sets are kept in: $LDF_CACHE, or ldf_np in the user's cache folder."""
+    if os.environ.get("LDF_CACHE"):
+        return Path(os.environ["LDF_CACHE"])
     from platformdirs import user_cache_path
 
-    own = os.environ.get("LDF_CACHE")
-    return Path(own) if own else user_cache_path("ldf_np", appauthor=False)
+    return user_cache_path("ldf_np", appauthor=False)
 
 
 def cached(cache, file, names, facts, check, most, make):
@@ -65,7 +66,7 @@ def save_arrays(path, arrays, facts):
     about = json.dumps({"format": FORMAT, **facts})
     everything = {"about": np.array(about), "checksum": np.array(digest(arrays, about)), **arrays}
     try:
-        # as np.savez_compressed, but with zlib's level 3 in place of 6, which takes half the time
+        # as np.savez_compressed, but with zlib's level 3 in place of 6, which takes less time
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED,
                                                            compresslevel=3) as to:
             for name, array in everything.items():

@@ -27,8 +27,8 @@ ARRAYS = ("train", "train_labels", "test", "test_labels")
 
 @checked(fit_memory(SHAPE, "train", "test"), train=at_least(1), test=at_least(0), seed=at_least(0))
 def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
-    """Real images of ten classes: screens of ten Atari 2600 games, from the cache or, in half a
-    minute, from the games.
+    """Real images of ten classes: screens of ten Atari 2600 games, from the cache or from the
+    games.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ def _inside(name, shape, position, size):
     except ValueError:
         raise ValueError(f"{name}: shape, position: expected shapes that broadcast, got "
                          f"{shape.shape} and {position.shape[:-1]}") from None
-    check_size(f"{name}: shape, size", (count, size, size, 3), 1)
+    check_size(f"{name}: shape, size", (count, int(size), int(size), 3), 1)
 
 
 @checked(_inside, size=integer(BOX))

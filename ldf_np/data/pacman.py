@@ -21,7 +21,7 @@ ARRAYS = ("train", "test", "train_episode", "test_episode")
 @checked(fit_memory(SHAPE, "clips", "test_clips"),
          clips=at_least(1), test_clips=optional(at_least(0)), seed=at_least(0))
 def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False):
-    """Clips of Ms. Pac-Man (Atari 2600), from the cache or, in half a minute, from the game.
+    """Clips of Ms. Pac-Man (Atari 2600), from the cache or from the game.
 
     Parameters
     ----------

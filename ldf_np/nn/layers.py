@@ -6,7 +6,7 @@ from ..autodiff import conv, norm, ops
 from ..autodiff.engine import Tensor
 from ..kernels.conv import pair
 from ..kernels.size import check_size, is_whole
-from ..runtime.checks import between, checked, function, instance, integer, positive, real
+from ..runtime.checks import checked, function, instance, integer, positive, real
 from ..runtime.device import xp
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
@@ -51,15 +51,16 @@ def _constant(value, n):
 
 
 def _drawn(layer, init, rng, shape, fan_in, fan_out):
-    """A weight of this shape; ValueError where it does not fit into memory."""
-    check_size(type(layer).__name__, shape)
+    """A weight of this shape, of whole sizes that fit into memory."""
+    name = type(layer).__name__
+    check_size(name, [integer()(f"{name}: sizes {shape}", size) for size in shape])
     return Parameter(init(rng, shape, fan_in, fan_out))
 
 
 class Linear(Activated):
     """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
 
-    @checked(n_in=integer(), n_out=integer(), init=function, rng=instance(Generator))
+    @checked(init=function, rng=instance(Generator))
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
         self.weight = _drawn(self, init, rng, (n_in, n_out), n_in, n_out)
         self.bias = _constant(0, n_out) if bias else None
@@ -215,8 +216,10 @@ class Maxout(Module):
 class Dropout(Module):
     """In training each element is zeroed with probability p and the rest scaled by 1 / (1 - p)."""
 
-    @checked(p=between(0, 1, "["), rng=instance(Generator))
+    @checked(p=real(), rng=instance(Generator))
     def __init__(self, p=0.5, *, rng):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p: expected a probability in [0, 1), got {p}")
         self.p, self.rng = p, rng
 
     def forward(self, x):

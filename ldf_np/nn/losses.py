@@ -26,6 +26,11 @@ def check_loss(loss):
     """Raise ValueError unless ``loss`` is one of KINDS."""
 
 
+def _known(name, kind, **_):
+    """A relation: a kind of loss that there is."""
+    one_of(*KINDS)(f"{name}: loss", kind)
+
+
 @operation(vjp=(
     lambda h, _, g, l, sign: sum_(h * sigmoid(l * sign)) * (sign / l.size),
     lambda h, _, g, l, sign: h * g * (s := sigmoid(l * sign)) * (1 - s) * (1 / l.size)))
@@ -42,7 +47,7 @@ def softplus_mean(logits, sign=1.0):
     return elementwise.softplus_mean(logits, sign)
 
 
-@checked(kind=one_of(*KINDS))
+@checked(_known)
 def discriminator_loss(real, fake, kind="non-saturating"):
     """The discriminator's loss from the logits of both batches.
 
@@ -55,7 +60,7 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
-@checked(kind=one_of(*KINDS))
+@checked(_known)
 def generator_loss(fake, kind="non-saturating"):
     """The generator's loss from the logits of its samples.
 
@@ -72,7 +77,7 @@ def generator_loss(fake, kind="non-saturating"):
     return softplus_mean(fake, sign=-1.0)
 
 
-@checked(real=instance(Tensor), kind=one_of(*KINDS))
+@checked(_known, real=instance(Tensor))
 def ali_loss(real, fake, kind="non-saturating"):
     """The loss of encoder and decoder together, which want the labels exchanged: L_GE =
     mean[softplus(l_r) + softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or

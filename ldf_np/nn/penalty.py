@@ -64,21 +64,20 @@ def weighted_norms(logits, *grads, signs):
 
 def _of_one_batch(name, logits, inputs, **_):
     """A relation: ``inputs``, a Tensor or a list of them, has a row for each of the logits."""
-    instance(Tensor)(f"{name}: logits", logits)
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     if not isinstance(inputs, (list, tuple)) or not inputs:
-        raise TypeError(
-            f"{name}: inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
+        raise TypeError(f"{name}: inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
     for k, x in enumerate(inputs):
-        if instance(Tensor)(f"{name}: inputs[{k}]", x).shape[:1] != logits.shape[:1]:
-            raise ValueError(
-                f"{name}: inputs[{k}]: expected a batch of {logits.shape[0]} as in logits, got "
-                f"shape {x.shape}")
+        batch = instance(Tensor)(f"{name}: inputs[{k}]", x).shape[:1]
+        if not batch or batch != getattr(logits, "shape", batch)[:1]:
+            raise ValueError(f"{name}: inputs[{k}]: expected a batch of {logits.size} as in "
+                             f"logits, got shape {x.shape}")
 
 
 def _gradients(logits, inputs):
     """[d logit_n / d input_n for each of the inputs], differentiable."""
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
+    instance(Tensor)("logits", logits)
     return grad(sum_(logits), inputs, create_graph=True)
 
 
@@ -113,6 +112,11 @@ def roth_penalty(logits, inputs, real):
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
 
 
+def _known(name, kind, **_):
+    """A relation: a kind of penalty that there is."""
+    one_of(*KINDS)(f"{name}: penalty", kind)
+
+
 def _alike(name, real, fake, **_):
     """A relation: two lists of arrays (n, ...), one for each input, of the same shapes."""
     for what, arrays in (("real", real), ("fake", fake)):
@@ -131,7 +135,7 @@ def _alike(name, real, fake, **_):
                 f"{name}: real, fake: expected {wanted}, got shapes {shapes[0]} and {shapes[1]}")
 
 
-@checked(_alike, discriminator=function, kind=one_of(*KINDS))
+@checked(_alike, _known, discriminator=function)
 def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     """One pass of a discriminator over both batches, and its penalty.
 

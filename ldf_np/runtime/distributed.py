@@ -123,8 +123,9 @@ class MPIWorld(World):
         """
         if self._nccl is None:
             devices = self._comm.allgather(cuda.nccl_device())
-            self._nccl = None not in devices and len(set(devices)) == self.size
-            if self._nccl:
+            if None in devices or len(set(devices)) < self.size:
+                self._nccl = False
+            else:
                 local = len({machine for machine, _ in devices}) == 1
                 host, port = self.from_first(lambda: _free_address(local))
                 self._nccl = cuda.nccl_communicator(self.size, self.rank, host, port)
@@ -169,7 +170,8 @@ class MPIWorld(World):
 
 
 def _free_address(local):
-    """(host, port) of this machine, or of its own network alone, at which nobody listens."""
+    """(host, port) of this machine at which nobody listens; ``local``: no other machine can reach
+    it."""
     host = "127.0.0.1" if local else socket.gethostbyname(socket.gethostname())
     with socket.socket() as listener:
         listener.bind((host, 0))

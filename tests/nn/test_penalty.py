@@ -204,7 +204,7 @@ def test_annealing():
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match="kind: expected one of roth, .*, got 'r3'"):
+    with pytest.raises(ValueError, match="penalty: expected one of roth, .*, got 'r3'"):
         penalized_logits(linear, REAL, FAKE, "r3")
     with pytest.raises(ValueError, match="wgan-gp draws points .* give rng"):
         penalized_logits(linear, REAL, FAKE, "wgan-gp")
