@@ -175,7 +175,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         try:
             data = forward(*arrays, **params)
         except Exception:
-            with _Named(forward, inputs):       # entered only here, because it takes time
+            with _named(forward, inputs):       # entered only here, because it takes time
                 raise
         if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
             return immutable(data)
@@ -195,21 +195,13 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     return apply
 
 
-class _Named:
+@contextmanager
+def _named(forward, inputs):
     """A context whose errors name the operation and describe its inputs."""
-
-    __slots__ = ("forward", "inputs")
-
-    def __init__(self, forward, inputs):
-        self.forward, self.inputs = forward, inputs
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, kind, error, trace):
-        if error is None:
-            return
-        call = f"{self.forward.__name__.lstrip('_')}({', '.join(map(_describe, self.inputs))})"
+    try:
+        yield
+    except Exception as error:
+        call = f"{forward.__name__.lstrip('_')}({', '.join(map(_describe, inputs))})"
         if isinstance(error, MemoryError):      # CuPy's is one too
             raise MemoryError(f"{call}: out of memory ({error}): use a smaller batch, or free what "
                               "other programs hold") from error
@@ -218,8 +210,9 @@ class _Named:
                 raise kind(f"{call}: {error}") from error
         if isinstance(error, OverflowError):
             raise ValueError(f"{call}: expected sizes of 64 bits ({error})") from error
-        if isinstance(error, AttributeError) and not all(hasattr(i, "dtype") for i in self.inputs):
+        if isinstance(error, AttributeError) and not all(hasattr(i, "dtype") for i in inputs):
             raise TypeError(f"{call}: expected Tensors or arrays") from error
+        raise
 
 
 def _describe(value):
