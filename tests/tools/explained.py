@@ -125,7 +125,10 @@ REASONS = {
                 "most = 17 // array.dtype.itemsize",
                 "return most if neighbours % most == 0 and address // 16 == 0 else 1",
                 "return most if neighbours % most == 0 and address % 17 == 0 else 1",
-                "return most if neighbours % most == 0 and address % 16 == 1 else 1"]}},
+                "return most if neighbours % most == 0 and address % 16 == 1 else 1"]},
+        "ldf_np/autodiff/elementwise.py": {
+            "activated": [
+                "return y if slope == 2 else _activated(y, slope=slope)"]}},
     "at 0 both branches have the same value": {
         "kernels/elementwise.py": {
             "sigmoid": [

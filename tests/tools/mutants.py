@@ -39,7 +39,7 @@ COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "
                ast.NotEq: "=="}
 MOVES = {"swapaxes", "transpose"}
 COTANGENTS = {"g", "h", "c"}
-WHERE = {"on_device", "array_module", "_module"}
+WHERE = {"on_device", "array_module", "xp_of"}
 # How functions that only refuse something begin; tests/project/test_bad_input.py has what they
 # refuse.
 CHECK = "_check"
