@@ -8,8 +8,8 @@ dropped.
 """
 
 import functools
-import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..kernels.norm import channel_sum
 from ..runtime.checks import checked, instance
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 
-_mode = threading.local()       # _mode.frozen: whether this thread is inside no_grad()
+_frozen = ContextVar("frozen", default=False)       # whether this is inside no_grad()
 
 
 class Tensor:
@@ -128,12 +128,11 @@ class Node:
 
 @contextmanager
 def _recording(on):
-    before = getattr(_mode, "frozen", False)
-    _mode.frozen = not on
+    before = _frozen.set(not on)
     try:
         yield
     finally:
-        _mode.frozen = before
+        _frozen.reset(before)
 
 
 def no_grad():
@@ -177,7 +176,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         except Exception:
             with _named(forward, inputs):       # entered only here, because it takes time
                 raise
-        if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
+        if _frozen.get() or not any(isinstance(i, Tensor) for i in inputs):
             return immutable(data)
         return immutable(data, Node(apply, inputs, params))
 
