@@ -256,6 +256,8 @@ def same_shape(*names):
 
 
 def expect(condition, name, wanted, got):
-    """Raise ValueError unless the condition holds: for what no rule or relation says."""
+    """Raise ValueError unless the condition holds: for what no rule or relation says. ``got``: what
+    came; of an array or Tensor the shape is named."""
     if not condition:
-        raise ValueError(f"{name}: expected {wanted}, got {got}")
+        got = f"shape {tuple(got.shape)}" if hasattr(got, "shape") else got
+        raise ValueError(f"{name}: expected {wanted}, got {got!s:.300}")
