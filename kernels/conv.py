@@ -69,11 +69,14 @@ def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slo
     _check_bias(bias, w.shape[2])
     s, p = pair(stride, "stride", 1), pair(padding, "padding", 0)
     least = tuple((y.shape[1 + a] - 1) * s[a] + w.shape[a] - 2 * p[a] for a in (0, 1))
-    size = least if output_size is None else pair(output_size, "output_size", 1)
-    if not all(max(least[a], 1) <= size[a] < least[a] + s[a] for a in (0, 1)):
+    # An image without pixels is a size only where it is asked for: as the gradient of one is.
+    size = least if output_size is None else pair(output_size, "output_size", 0)
+    at_least = 1 if output_size is None else 0
+    if not all(max(least[a], at_least) <= size[a] < least[a] + s[a] for a in (0, 1)):
         most = tuple(least[a] + s[a] - 1 for a in (0, 1))
         raise ValueError(f"output_size {size} is impossible, expected {least} to {most} and at "
-                         f"least 1: y {y.shape}, w {w.shape}, stride {stride}, padding {padding}")
+                         f"least {at_least}: y {y.shape}, w {w.shape}, stride {stride}, padding "
+                         f"{padding}")
     geometry = _geometry(size, w.shape, s, p, len(y))
     if on_device(y, w):
         return _launch_conv_transpose2d(y, w, bias, slope, *geometry)

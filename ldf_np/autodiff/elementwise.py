@@ -18,6 +18,10 @@ from ..runtime.checks import real
 from ..runtime.device import array_module
 from .engine import Tensor, operation
 
+__all__ = ["abs", "clip", "divide", "exp", "leaky_relu", "log", "maximum", "minimum", "multiply",
+           "negative", "power", "relu", "sigmoid", "softplus", "sqrt", "square", "subtract",
+           "tanh", "where"]
+
 
 def xp_of(*arguments):
     """The module of the first argument that is an array; NumPy where all are Python scalars."""

@@ -8,8 +8,8 @@ dropped.
 """
 
 import functools
-import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..kernels.norm import channel_sum
 from ..runtime.checks import checked, instance
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 
-_mode = threading.local()       # _mode.frozen: whether this thread is inside no_grad()
+_frozen = ContextVar("frozen", default=False)       # whether this is inside no_grad()
 
 
 class Tensor:
@@ -128,12 +128,11 @@ class Node:
 
 @contextmanager
 def _recording(on):
-    before = getattr(_mode, "frozen", False)
-    _mode.frozen = not on
+    before = _frozen.set(not on)
     try:
         yield
     finally:
-        _mode.frozen = before
+        _frozen.reset(before)
 
 
 def no_grad():
@@ -175,9 +174,9 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         try:
             data = forward(*arrays, **params)
         except Exception:
-            with _Named(forward, inputs):       # entered only here, because it takes time
+            with _named(forward, inputs):       # entered only here, because it takes time
                 raise
-        if getattr(_mode, "frozen", False) or not any(isinstance(i, Tensor) for i in inputs):
+        if _frozen.get() or not any(isinstance(i, Tensor) for i in inputs):
             return immutable(data)
         return immutable(data, Node(apply, inputs, params))
 
@@ -195,21 +194,13 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     return apply
 
 
-class _Named:
+@contextmanager
+def _named(forward, inputs):
     """A context whose errors name the operation and describe its inputs."""
-
-    __slots__ = ("forward", "inputs")
-
-    def __init__(self, forward, inputs):
-        self.forward, self.inputs = forward, inputs
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, kind, error, trace):
-        if error is None:
-            return
-        call = f"{self.forward.__name__.lstrip('_')}({', '.join(map(_describe, self.inputs))})"
+    try:
+        yield
+    except Exception as error:
+        call = f"{forward.__name__.lstrip('_')}({', '.join(map(_describe, inputs))})"
         if isinstance(error, MemoryError):      # CuPy's is one too
             raise MemoryError(f"{call}: out of memory ({error}): use a smaller batch, or free what "
                               "other programs hold") from error
@@ -218,8 +209,9 @@ class _Named:
                 raise kind(f"{call}: {error}") from error
         if isinstance(error, OverflowError):
             raise ValueError(f"{call}: expected sizes of 64 bits ({error})") from error
-        if isinstance(error, AttributeError) and not all(hasattr(i, "dtype") for i in self.inputs):
+        if isinstance(error, AttributeError) and not all(hasattr(i, "dtype") for i in inputs):
             raise TypeError(f"{call}: expected Tensors or arrays") from error
+        raise
 
 
 def _describe(value):

@@ -1,50 +1,14 @@
 """All operations by name, and the operators and methods of Tensor, which are these functions."""
 
-from .elementwise import (
-    _data,
-    abs,
-    clip,
-    divide,
-    exp,
-    leaky_relu,
-    log,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    power,
-    relu,
-    sigmoid,
-    softplus,
-    sqrt,
-    square,
-    subtract,
-    tanh,
-    where,
-)
+from . import elementwise, products, shapes
+from .elementwise import *
+from .elementwise import _data
 from .engine import Tensor, add, astype, broadcast_to, sum_to
-from .products import linear, matmul, scale_shift
-from .shapes import (
-    concatenate,
-    getitem,
-    max,
-    maxout,
-    mean,
-    min,
-    pad,
-    reshape,
-    split,
-    stack,
-    sum,
-    swapaxes,
-    transpose,
-)
+from .products import *
+from .shapes import *
 
-__all__ = ["abs", "add", "astype", "broadcast_to", "clip", "concatenate", "divide", "exp",
-           "getitem", "leaky_relu", "linear", "log", "matmul", "max", "maximum", "maxout", "mean",
-           "min", "minimum", "multiply", "negative", "pad", "power", "relu", "reshape",
-           "scale_shift", "sigmoid", "softplus", "split", "sqrt", "square", "stack", "subtract",
-           "sum", "sum_to", "swapaxes", "tanh", "transpose", "where"]
+__all__ = [*elementwise.__all__, *shapes.__all__, *products.__all__,
+           "add", "astype", "broadcast_to", "sum_to"]
 
 
 def _method_reshape(self, *shape):

@@ -10,6 +10,8 @@ from .elementwise import activated
 from .engine import operation
 from .shapes import reshape, shape_of, swapaxes
 
+__all__ = ["linear", "matmul", "scale_shift"]
+
 
 @operation(vjp=(lambda g, y, a, b, *_, **__: _matmul(g, swapaxes(b, -1, -2)),
                 lambda g, y, a, b, *_, **__: _matmul(swapaxes(a, -1, -2), g),

@@ -11,6 +11,9 @@ from ..runtime.device import concatenate as join
 from .elementwise import negative, xp_of
 from .engine import broadcast_to, operation
 
+__all__ = ["concatenate", "getitem", "max", "maxout", "mean", "min", "pad", "reshape", "split",
+           "stack", "sum", "swapaxes", "transpose"]
+
 
 def shape_of(name, x):
     """The shape of a Tensor or an array. Raises TypeError for anything else."""

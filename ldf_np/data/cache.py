@@ -17,19 +17,25 @@ CALLER = 5      # of load_pacman and load_games, for warnings: those are checked
 
 
 def cache_folder():
-    """The folder that data sets are kept in: $LDF_CACHE, or ldf_np in the user's cache folder."""
+    """The folder that data sets are kept in: $LDF_CACHE, or ldf_np in the user's cache folder. None
+    where the system knows no home for this user (a service, a container)."""
     if os.environ.get("LDF_CACHE"):
         return Path(os.environ["LDF_CACHE"])
     from platformdirs import user_cache_path
 
-    return user_cache_path("ldf_np", appauthor=False)
+    try:
+        path = user_cache_path("ldf_np", appauthor=False)
+    except (RuntimeError, KeyError):
+        return None
+    return path if path.is_absolute() and "~" not in path.parts else None
 
 
 def cached(cache, file, names, facts, check, most, make):
     """The arrays of these names, {name: array}: read from ``file`` in the folder ``cache`` (None:
     cache_folder()) as load_arrays does, or else made by ``make()`` and kept there. ``cache`` False:
     made, and not kept."""
-    path = cache is not False and os.path.join(cache_folder() if cache is None else cache, file)
+    folder = cache_folder() if cache is None else cache
+    path = os.path.join(folder, file) if folder else None
     arrays = load_arrays(path, names, facts, check, most) if path else None
     if arrays is None:
         made = make()

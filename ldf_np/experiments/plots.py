@@ -92,8 +92,14 @@ def subplots(rows=1, columns=1, size=(6.5, 4), **settings):
 
 
 def save_figure(path, figure, dpi=110):
-    """Write a matplotlib Figure as a PNG."""
-    with replacing(path) as temporary:
+    """Write a matplotlib Figure as a PNG. Its texts are plain, also where matplotlib's settings say
+    that LaTeX is to set them: they are not written for it, and it may not be there."""
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_usetex(False)
+    with rc_context({"text.usetex": False}), replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")
 
 

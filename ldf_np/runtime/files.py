@@ -1,6 +1,7 @@
 """Files that are never half-written: everything goes to a temporary name first, onto the disk, and
 is then renamed."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -31,19 +32,37 @@ def replacing(path):
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)      # mkstemp makes private files
-        with open(temporary, "r+b") as file:
+        with _where_there_is_one():
+            os.chmod(temporary, 0o666 & ~mask)      # mkstemp makes private files
+        with open(temporary, "r+b") as file, _where_there_is_one():
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
     if os.name != "nt":         # Windows opens no folders
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        with _where_there_is_one():
+            _sync_folder(folder)
+
+
+def _sync_folder(folder):
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def _where_there_is_one():
+    """A context for what some file systems do not know (network and FUSE mounts: no permissions, no
+    syncing of folders): there it is left out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM,
+                               errno.EACCES):
+            raise
 
 
 def checksum(data):

@@ -5,6 +5,7 @@ BLAS's own threads gain little on matrices as small as these nets': give it one
 (OPENBLAS_NUM_THREADS=1) and use these instead.
 """
 
+import contextvars
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from .distributed import world
 
 _count = min(2, os.cpu_count() or 1)
 _pool = None        # made when it is first needed
+_inside = contextvars.ContextVar("inside", default=False)   # whether this is one of two already
 
 
 def _forget_pool():
@@ -49,16 +51,21 @@ def in_turn():
 def side_by_side(first, second, ordered=False):
     """(first(), second()): on two threads where two are in use, else, or where they must be
     ``ordered`` (both draw from one generator, say; or exchange something with other ranks), one
-    after the other."""
+    after the other.
+
+    The second thread sees the context of the caller: ``no_grad`` holds there, too. Inside of one of
+    the two a further call computes one after the other, for both threads are in use.
+    """
     global _pool
-    if _count == 1 or ordered or on_device() or world().size > 1:
+    if _count == 1 or ordered or _inside.get() or on_device() or world().size > 1:
         return first(), second()
     if _pool is None:
         _pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")
-    future = _pool.submit(second)
+    before = _inside.set(True)
+    future = _pool.submit(contextvars.copy_context().run, second)
     try:
         result = first()
     finally:
-        # also when first() fails: nothing runs on behind its caller's back
-        other = future.result()
+        _inside.reset(before)
+        other = future.result()     # also when first() fails: nothing runs on unseen
     return result, other

@@ -36,7 +36,7 @@ HEEDING = ("import runpy, signal, sys; signal.signal(signal.SIGINT, signal.defau
            "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')")
 # a checkpoint after every step, not every minute
 OFTEN = ("from ldf_np.training.checkpoint import Checkpoints; "
-         "Checkpoints.__init__.__kwdefaults__['every'] = 0; ")
+         "Checkpoints.__init__.__wrapped__.__kwdefaults__['every'] = 0; ")
 
 
 def start(environment, *options, first=""):

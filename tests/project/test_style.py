@@ -18,7 +18,7 @@ def complaints(*paths):
     ended = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "--quiet",
                             "--config", CHECKOUT / "pyproject.toml",
                             "--output-format", "concise", *paths],
-                           capture_output=True, text=True, timeout=60)
+                           cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
     assert ended.returncode in (0, 1), ended.stderr
     return ended.stdout.splitlines()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import tiny_ali, values, weights
 
+import ldf_np as ldf
 from ldf_np.runtime.threads import set_num_threads, side_by_side
 
 
@@ -35,6 +36,50 @@ def test_an_error_in_either_comes_through_and_nothing_runs_on():
     with pytest.raises(KeyError):
         side_by_side(lambda: None, lambda: {}["absent"])
     assert side_by_side(lambda: 1, lambda: 2) == (1, 2) and len(done) <= 1
+
+
+@pytest.mark.parametrize("nested", [
+    lambda: side_by_side(lambda: 1, lambda: side_by_side(lambda: 2, lambda: 3)),
+    lambda: side_by_side(lambda: side_by_side(lambda: 1, lambda: 2), lambda: 3),
+    lambda: side_by_side(lambda: 1, lambda: side_by_side(
+        lambda: side_by_side(lambda: 2, lambda: 3), lambda: 4))])
+def test_nested_calls_end(nested):
+    """In a thread of its own, so that one that waits for ever fails and does not hang the suite."""
+    found = []
+    caller = threading.Thread(target=lambda: found.append(nested()), daemon=True)
+    caller.start()
+    caller.join(20)
+    flat = str(found).replace("(", "").replace(")", "")
+    assert flat in ("[1, 2, 3]", "[1, 2, 3, 4]")
+
+
+def test_inner_calls_are_computed_by_their_caller():
+    idents = side_by_side(lambda: (threading.get_ident(),
+                                   *side_by_side(*[threading.get_ident] * 2)),
+                          lambda: (threading.get_ident(),
+                                   *side_by_side(*[threading.get_ident] * 2)))
+    assert all(len(set(some)) == 1 for some in idents)
+
+
+def test_a_discriminator_may_encode_in_batches():
+    """What runs in one of the two may itself go through data in batches."""
+    model = tiny_ali()
+    forward, x = model.discriminator.forward, values(600, 4, dtype=np.float32)
+
+    def looking(*inputs):
+        assert len(model.encode(x)) == 600
+        model.train()
+        return forward(*inputs)
+
+    model.discriminator.forward = looking
+    assert model.fit(values(64, 4, dtype=np.float32), steps=2, batch_size=16).steps == 2
+
+
+def test_no_grad_reaches_both_threads():
+    x = ldf.Tensor(values(3))
+    with ldf.no_grad():
+        assert [y.node for y in side_by_side(lambda: x * 2, lambda: x * 2)] == [None, None]
+    assert all(y.node for y in side_by_side(lambda: x * 2, lambda: x * 2))
 
 
 def test_the_number_of_threads_is_one_or_two():

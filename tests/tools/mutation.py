@@ -188,7 +188,7 @@ def check(mutants, jobs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=FILES, default=FILES, metavar="FILE",
                         help="of the files listed here: " + ", ".join(FILES))
     parser.add_argument("--again", type=Path, metavar="FILE",

@@ -76,7 +76,7 @@ def judged(memory, seconds, steps):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=20_000,
                         help=f"of each model, at least {WINDOWS}")
     parser.add_argument("--seed", type=int, default=0)
