@@ -220,6 +220,6 @@ def minimum(a, b):
 @operation(vjp=(None, lambda g, y, c, a, b: g * _data(c), lambda g, y, c, a, b: g * ~_data(c)))
 def where(condition, a, b):
     """a where the boolean array ``condition`` holds, b elsewhere."""
-    if getattr(getattr(condition, "dtype", None), "kind", None) != "b":
+    if getattr(condition, "dtype", None) != np.bool_:
         raise TypeError("condition: expected a boolean array")
     return xp_of(condition, a, b).where(condition, a, b)

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from ..kernels.norm import channel_sum
-from ..runtime.checks import checked, instance
+from ..runtime.checks import checked, expect, instance
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 
 _frozen = ContextVar("frozen", default=False)       # whether this is inside no_grad()
@@ -186,11 +186,9 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     def defvjp_all(rule):
         apply.vjp = rule
 
-    apply.defvjp, apply.defvjp_all = defvjp, defvjp_all
+    apply.defvjp, apply.defvjp_all, apply.vjp = defvjp, defvjp_all, vjp_all
     if vjp is not None:
         defvjp(*(vjp if isinstance(vjp, tuple) else (vjp,)))
-    elif vjp_all is not None:
-        defvjp_all(vjp_all)
     return apply
 
 
@@ -220,14 +218,7 @@ def _describe(value):
     return f"{value!r:.80}"
 
 
-def _tensors(name, inputs):
-    """A rule: a Tensor or a sequence; whether that is of Tensors is seen when it is read."""
-    if not isinstance(inputs, Tensor) and not hasattr(inputs, "__iter__"):
-        raise TypeError(
-            f"{name}: expected a Tensor or a sequence of Tensors, got {type(inputs).__name__}")
-
-
-@checked(output=instance(Tensor), inputs=_tensors)
+@checked(output=instance(Tensor))
 def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=False):
     """The gradient of ``output`` with respect to each of ``inputs``.
 
@@ -255,21 +246,17 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
         For an output that is not a scalar where ``grad_output`` is not given, for a
         ``grad_output`` of another shape, and for an unused input.
     """
-    single = isinstance(inputs, Tensor)
+    single = not hasattr(inputs, "__iter__")
     wanted = [inputs] if single else list(inputs)
     for k, tensor in enumerate(wanted):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"grad: inputs[{k}]: expected a Tensor, got {type(tensor).__name__}")
     if grad_output is None:
-        if output.size != 1:
-            raise ValueError(f"grad: output: expected a scalar, got shape {output.shape}; "
-                             "reduce it to a scalar or give grad_output")
-        grad_output = Tensor(array_module(output.data).ones_like(output.data))
-    elif not isinstance(grad_output, Tensor):
+        expect(output.size == 1, "grad without grad_output: output", "a scalar", output)
+        grad_output = array_module(output.data).ones_like(output.data)
+    if not isinstance(grad_output, Tensor):
         grad_output = Tensor(grad_output)
-    if grad_output.shape != output.shape:
-        raise ValueError(
-            f"grad: grad_output: expected shape {output.shape}, got {grad_output.shape}")
+    expect(grad_output.shape == output.shape, "grad: grad_output", output.shape, grad_output)
 
     keep = {id(tensor) for tensor in wanted}
     order, reaching = _between(output, keep)

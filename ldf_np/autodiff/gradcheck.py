@@ -2,12 +2,19 @@
 
 import numpy as np
 
-from ..runtime.checks import checked, finite_array, function, instance, integer, real
+from ..runtime.checks import checked, finite_array, function, instance, integer, real, several
 from . import ops
 from .engine import Tensor, grad
 
 
-@checked(f=function, order=integer(1), eps=real(0), rtol=real(0), atol=real(0), seed=integer(0))
+def _array(name, argument):
+    """A rule: a Tensor or an array of finite numbers. Returns a NumPy array."""
+    data = argument.data if isinstance(argument, Tensor) else argument
+    return finite_array()(name, np.asarray(data))
+
+
+@checked(f=function, order=integer(1), eps=real(0), rtol=real(0), atol=real(0), seed=integer(0),
+         args=several(_array, what="array or Tensor"))
 def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
     """Compare the gradients of ``f`` with central differences along random directions.
 
@@ -36,13 +43,7 @@ def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
     TypeError, ValueError
         For arguments that are not finite real numbers, none at all, or an order below 1.
     """
-    if not isinstance(args, (list, tuple)) or not args:
-        raise ValueError(
-            f"check_grads: args: expected at least one argument, in a list, got {args!r:.80}")
-    arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in args]
-    for k, array in enumerate(arrays):
-        finite_array()(f"check_grads: args[{k}]", array)
-    arrays = [array.astype(np.float64) for array in arrays]
+    arrays = [_array("args", a).astype(np.float64) for a in args]
     names = [f"argument {k}" for k in range(len(arrays))]
     _compare(f, arrays, names, 1, order, eps, rtol, atol, np.random.default_rng(seed))
 

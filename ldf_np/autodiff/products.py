@@ -8,7 +8,7 @@ from ..kernels import elementwise as kernel
 from ..kernels import matmul as product
 from .elementwise import activated
 from .engine import operation
-from .shapes import reshape, shape_of, swapaxes
+from .shapes import reshape, swapaxes
 
 __all__ = ["linear", "matmul", "scale_shift"]
 
@@ -17,16 +17,15 @@ __all__ = ["linear", "matmul", "scale_shift"]
                 lambda g, y, a, b, *_, **__: _matmul(swapaxes(a, -1, -2), g),
                 lambda g, *_, **__: g))
 def _matmul(a, b, *bias, slope=1.0):
+    if a.ndim < 2 or b.ndim < 2 or bias and bias[0].shape != b.shape[-1:]:
+        raise ValueError("expected (..., i, j), (..., j, k) and, if any, a bias (k,)")
     return product.matmul(a, b, bias[0] if bias else None, slope)
 
 
 def matmul(a, b):
     """The matrix product (..., i, j) @ (..., j, k) -> (..., i, k). Leading axes broadcast; vectors
     work as in NumPy."""
-    for name, x in (("a", a), ("b", b)):
-        if not getattr(x, "shape", ()):
-            raise ValueError(f"matmul: {name}: expected a matrix or a vector, got a scalar")
-    left, right = len(a.shape) == 1, len(b.shape) == 1
+    left, right = len(getattr(a, "shape", ())) == 1, len(getattr(b, "shape", ())) == 1
     y = _matmul(reshape(a, (1, -1)) if left else a, reshape(b, (-1, 1)) if right else b)
     if left or right:
         shape = y.shape[:-2] + (() if left else y.shape[-2:-1]) + (() if right else y.shape[-1:])
@@ -39,11 +38,6 @@ def linear(x, weight, bias=None, slope=1.0):
 
     x (..., n_in) of at least two axes, weight (n_in, n_out), bias (n_out,) -> (..., n_out).
     """
-    sizes, outputs = shape_of("linear", x), shape_of("linear", weight)[-1:]
-    if len(sizes) < 2 or bias is not None and shape_of("linear", bias) != outputs:
-        raise ValueError("linear: expected x (..., n_in) of at least two axes and a bias (n_out,), "
-                         f"got x {sizes}, weight {weight.shape}"
-                         + ("" if bias is None else f" and bias {bias.shape}"))
     arrays = (x, weight) if bias is None else (x, weight, bias)
     return activated(_matmul(*arrays, slope=slope), slope)
 
@@ -60,6 +54,5 @@ def scale_shift(x, scale, shift, slope=1.0):
                 lambda g, y, x, scale, shift, slope: g * x, lambda g, *_, **__: g))
 def _scale_shift(x, scale, shift, slope):
     if not scale.shape == shift.shape == x.shape[-1:]:
-        raise ValueError("expected one scale and shift a channel, got "
-                         f"x {x.shape}, scale {scale.shape}, shift {shift.shape}")
+        raise ValueError("expected one scale and shift a channel")
     return kernel.scale_shift(x, scale, shift, slope)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..kernels.size import check_size, is_whole
+from ..runtime.checks import expect, integer, several
 from ..runtime.device import concatenate as join
 from .elementwise import negative, xp_of
 from .engine import broadcast_to, operation
@@ -24,27 +25,25 @@ def shape_of(name, x):
             f"{name}: expected a Tensor or an array, got {type(x).__name__}") from None
 
 
-def _check_axis(name, axis, ndim):
-    """ValueError unless ``axis`` is one of an array of ``ndim`` axes."""
-    if not is_whole(axis) or not -ndim <= axis < ndim:
-        raise ValueError(
-            f"{name}: axis: expected a whole number from {-ndim} to {ndim - 1}, got {axis!r}")
+_whole, _size, _length = integer(-math.inf), integer(), integer(-1)
+_parts = several(shape_of, what="Tensor or array")
+
+
+def _axis(axis, ndim, name="axis"):
+    """One of ``ndim`` axes, counted from the first."""
+    if is_whole(axis) and -ndim <= axis < ndim:
+        return axis % ndim
+    return integer(-ndim, ndim - 1)(name, axis)     # raises
+
+
+def _axes(axis, ndim):
+    """``axis`` (None for all, an int or a tuple) as a tuple of non-negative ints."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple([_axis(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))])
 
 
 # Reductions.
-
-def _axes(axis, ndim):
-    """``axis`` (None, an int or a tuple) as a sorted tuple of non-negative ints."""
-    if axis is None:
-        return tuple(range(ndim))
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    for a in axes:
-        if not is_whole(a):
-            raise TypeError(
-                f"axis: expected a whole number, several of them or None, got {axis!r:.80}")
-        if not -ndim <= a < ndim:
-            raise ValueError(f"axis {a} is out of range for an array with {ndim} axes")
-    return tuple(sorted(a % ndim for a in axes))
 
 
 def _kept(shape, axis):
@@ -80,11 +79,10 @@ def min(x, axis=None, keepdims=False):
 
 def mean(x, axis=None, keepdims=False):
     """The mean over ``axis`` (an int, a tuple or None for all)."""
-    shape = shape_of("mean", x)
-    count = math.prod(shape[a] for a in _axes(axis, len(shape)))
-    if count == 0:
-        raise ValueError(f"mean of an empty selection: shape {shape}, axis {axis}")
-    return sum(x, axis=axis, keepdims=keepdims) * (1 / count)
+    total = sum(x, axis=axis, keepdims=keepdims)
+    count = math.prod(x.shape[a] for a in _axes(axis, len(x.shape)))
+    expect(count > 0, "mean: x", "at least one element over the axes", x)
+    return total * (1 / count)
 
 
 def maxout(x, pieces=2):
@@ -92,52 +90,45 @@ def maxout(x, pieces=2):
 
     (..., pieces * c) -> (..., c). Raises ValueError where the channels do not divide.
     """
-    channels = (shape_of("maxout", x) or (1,))[-1]
-    if not is_whole(pieces):
-        raise TypeError(f"maxout: pieces: expected a whole number, got {pieces!r:.80}")
-    if not x.shape or pieces < 1 or channels % pieces:
-        raise ValueError(f"maxout: {channels} channels do not divide into groups of {pieces}")
-    return max(reshape(x, (*x.shape[:-1], channels // pieces, pieces)), axis=-1)
+    shape, pieces = shape_of("maxout", x), _size("maxout: pieces", pieces)
+    expect(shape and shape[-1] % pieces == 0, "maxout: x",
+           f"channels in groups of {pieces}", x)
+    return max(reshape(x, (*shape[:-1], shape[-1] // pieces, pieces)), axis=-1)
 
 
 # Moves.
 
 def reshape(x, shape):
     """The same elements in another shape (one length may be -1)."""
-    return _reshape(x, shape=tuple(shape) if isinstance(shape, (tuple, list)) else (shape,))
+    lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
+    return _reshape(x, shape=tuple([_length("reshape: shape", n) for n in lengths]))
 
 
 @operation(vjp=lambda g, y, x, shape: _reshape(g, shape=x.shape))
 def _reshape(x, shape):
-    if not all(map(is_whole, shape)):
-        raise TypeError(f"shape: expected whole numbers, got {shape!r:.80}")
-    if shape and builtins.min(shape) < -1:
-        raise ValueError(f"shape: expected lengths of at least 0, or one of -1, got {shape}")
     return x.reshape(shape)
 
 
 def _transpose_vjp(g, y, x, axes=None):
-    back = None if axes is None else tuple(sorted(range(x.ndim), key=lambda k: axes[k] % x.ndim))
-    return transpose(g, axes=back)
+    if axes is not None:        # the order back
+        axes = tuple(map(_axes(axes, x.ndim).index, range(x.ndim)))
+    return transpose(g, axes=axes)
 
 
 @operation(vjp=_transpose_vjp)
 def transpose(x, axes=None):
     """The axes in another order (reversed where ``axes`` is None)."""
-    several = axes if isinstance(axes, (tuple, list)) else (axes,)
-    if axes is not None and not all(map(is_whole, several)):
-        raise TypeError(f"axes: expected whole numbers, got {axes!r:.80}")
-    return x.transpose(axes)
+    return x.transpose(None if axes is None else _axes(axes, x.ndim))
 
 
 def swapaxes(x, first, second):
     """``x`` with two axes exchanged."""
-    axes = list(range(len(shape_of("swapaxes", x))))
-    if not all(is_whole(axis) and -len(axes) <= axis < len(axes) for axis in (first, second)):
-        raise ValueError(
-            f"swapaxes: axes {first} and {second}: expected two of the axes of shape {x.shape}")
-    axes[first], axes[second] = axes[second], axes[first]
-    return transpose(x, axes=tuple(axes))
+    return _swapaxes(x, axes=(first, second))
+
+
+@operation(vjp=lambda g, y, x, axes: _swapaxes(g, axes=axes))
+def _swapaxes(x, axes):
+    return x.swapaxes(*_axes(axes, x.ndim))
 
 
 @operation(vjp=lambda g, y, x, index: _put(g, index=index, shape=x.shape))
@@ -180,61 +171,48 @@ def _concatenate_vjp(k, g, y, *parts, axis):
 
 @operation(vjp_all=_concatenate_vjp)
 def _concatenate(*parts, axis):
-    if not parts:
-        raise ValueError("parts: expected at least one array, got none")
     return join(parts, axis)
 
 
 def concatenate(parts, axis=0):
     """Join along an existing axis. Adjoint: split."""
-    if not isinstance(parts, (list, tuple)) or not is_whole(axis):
-        raise TypeError("concatenate: expected a list of Tensors or arrays and a whole number as "
-                        f"axis, got {type(parts).__name__} and {axis!r}")
+    expect(isinstance(parts, (list, tuple)) and parts and is_whole(axis), "concatenate",
+           "a list of Tensors or arrays, at least one, and a whole number as axis", (parts, axis))
     return _concatenate(*parts, axis=axis)
 
 
 def stack(parts, axis=0):
     """Join along a new axis."""
-    if not isinstance(parts, (list, tuple)):
-        raise TypeError(
-            f"stack: parts: expected a list of Tensors or arrays, got {type(parts).__name__}")
-    if not parts:
-        raise ValueError("stack: parts: expected at least one Tensor or array, got none")
-    shape, *others = (shape_of("stack", p) for p in parts)
-    if any(other != shape for other in others):
-        raise ValueError(f"stack: parts: expected one shape, got {[shape, *others]}")
-    _check_axis("stack", axis, len(shape) + 1)
-    place = axis % (len(shape) + 1)
-    longer = *shape[:place], 1, *shape[place:]
-    return _concatenate(*(_reshape(p, shape=longer) for p in parts), axis=place)
+    shapes = [p.shape for p in _parts("stack: parts", parts)]
+    place = _axis(axis, len(shapes[0]) + 1, "stack: axis")
+    return _concatenate(*(_reshape(p, shape=(*shape[:place], 1, *shape[place:]))
+                          for p, shape in zip(parts, shapes)), axis=place)
 
 
 def split(x, sections, axis=0):
     """Cut along an axis into ``sections`` equal parts, or at the indices in a list (as
     numpy.split)."""
-    _check_axis("split", axis, len(shape_of("split", x)))
-    length = x.shape[axis]
+    shape = shape_of("split", x)
+    length = shape[_axis(axis, len(shape), "split: axis")]
     if is_whole(sections):
-        if sections < 1 or length % sections:
-            raise ValueError(f"split: axis {axis} of length {length} does not divide into "
-                             f"{sections} equal parts")
+        expect(sections > 0 and length % sections == 0, f"split: axis {axis} of length {length}",
+               "sections of equal lengths", sections)
         sections = [length // sections * k for k in range(1, sections)]
-    elif not isinstance(sections, (list, tuple, np.ndarray)) or not all(map(is_whole, sections)):
-        raise TypeError(
-            f"split: sections: expected a whole number or a list of them, got {sections!r:.80}")
+    else:
+        for cut in sections if hasattr(sections, "__len__") else [sections]:
+            _whole("split: sections", cut)
     cuts = [0, *sections, length]
-    return [getitem(x, index=_along(axis, len(x.shape), a, b)) for a, b in zip(cuts, cuts[1:])]
+    return [getitem(x, index=_along(axis, len(shape), a, b)) for a, b in zip(cuts, cuts[1:])]
 
 
 @operation(vjp=lambda g, y, x, pad_width: getitem(g, index=tuple(
     slice(before, before + n) for (before, _), n in zip(pad_width, x.shape))))
 def pad(x, pad_width):
     """Add zeros around x: ``pad_width`` has a (before, after) pair for each axis. Adjoint: crop."""
-    if np.shape(pad_width) != (x.ndim, 2):
-        raise ValueError(f"pad_width: expected a (before, after) pair for each of {x.ndim} axes, "
-                         f"got {pad_width}")
-    if any(not is_whole(n) or n < 0 for pair in pad_width for n in pair):
-        raise ValueError(f"pad_width: expected whole numbers of at least 0, got {pad_width}")
+    expect(np.shape(pad_width) == (x.ndim, 2)
+           and all(is_whole(n) and n >= 0 for pair in pad_width for n in pair), "pad_width",
+           f"whole numbers of at least 0, a (before, after) pair for each of {x.ndim} axes",
+           pad_width)
     check_size("pad_width", [int(a) + n + int(b) for (a, b), n in zip(pad_width, x.shape)],
                x.itemsize)
     return xp_of(x).pad(x, pad_width)

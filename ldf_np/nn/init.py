@@ -5,28 +5,31 @@ import math
 
 import numpy as np
 
-from ..runtime.checks import between, checked, finite_array, real
+from ..runtime.checks import between, checked, expect, finite_array, real
+
+
+def _gaussian(std):
+    """N(0, std(fan_in, fan_out)^2)."""
+    return lambda rng, shape, *fans: rng.standard_normal(shape) * np.float32(std(*fans))
 
 
 @checked(std=real(0))
 def normal(std=0.01):
     """N(0, std^2), as in ALI's authors' code."""
-    return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(std)
+    return _gaussian(lambda fan_in, fan_out: std)
 
 
 @checked(slope=real())
 def he(slope=0.0):
     """N(0, 2 / ((1 + slope^2) fan_in)): keeps the variance through a (leaky) ReLU (He et al.
     2015)."""
-    return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(
-        math.sqrt(2 / ((1 + slope ** 2) * fan_in)))
+    return _gaussian(lambda fan_in, fan_out: math.sqrt(2 / ((1 + slope ** 2) * fan_in)))
 
 
 def glorot():
     """N(0, 2 / (fan_in + fan_out)), a compromise between both directions (Glorot and Bengio
     2010)."""
-    return lambda rng, shape, fan_in, fan_out: rng.standard_normal(shape) * np.float32(
-        math.sqrt(2 / (fan_in + fan_out)))
+    return _gaussian(lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)))
 
 
 @checked(images=finite_array(least=1), eps=between(0, 0.5))
@@ -37,8 +40,7 @@ def log_odds(images, eps=1e-3):
     ``images``: (n, ..., c) in [0, 1]. Their means are kept in [eps, 1 - eps].
     """
     low, high = images.min(), images.max()
-    if images.dtype.kind != "f" or low < 0 or high > 1:
-        raise ValueError(
-            f"images: expected floats from 0 to 1, got {images.dtype} from {low} to {high}")
+    expect(images.dtype.kind == "f" and low >= 0 and high <= 1, "images", "floats from 0 to 1",
+           f"{images.dtype} from {low} to {high}")
     p = np.asarray(images).mean(axis=tuple(range(images.ndim - 1))).clip(eps, 1 - eps)
     return np.log(p / (1 - p)).astype(np.float32)

@@ -6,12 +6,18 @@ from ..autodiff import conv, norm, ops
 from ..autodiff.engine import Tensor
 from ..kernels.conv import pair
 from ..kernels.size import check_size, is_whole
-from ..runtime.checks import checked, function, instance, integer, positive, real
+from ..runtime import checks
+from ..runtime.checks import checked, expect, instance, integer
 from ..runtime.device import xp
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
 from .init import he
 from .module import Buffer, Module, Parameter, seen
+
+RULES = {       # of arguments that several layers have
+    **dict.fromkeys(("n_in", "n_out", "c_in", "c_out", "channels", "pieces"), integer()),
+    "init": checks.function, "rng": instance(Generator), "momentum": checks.real(0, 1),
+    "eps": checks.positive, "slope": checks.real(0, 1), "p": checks.between(0, 1, "[")}
 
 
 class Sequential(Module):
@@ -19,8 +25,7 @@ class Sequential(Module):
     same modules."""
 
     def __init__(self, *layers):
-        self.layers = [instance(Module)(f"Sequential: layer {k}", layer)
-                       for k, layer in enumerate(layers)]
+        self.layers = [*checks.several(instance(Module), 0)("Sequential: layers", layers)]
 
     def forward(self, x):
         fused = False       # whether the layer before has done this leaky ReLU in its own pass
@@ -51,16 +56,15 @@ def _constant(value, n):
 
 
 def _drawn(layer, init, rng, shape, fan_in, fan_out):
-    """A weight of this shape, of whole sizes that fit into memory."""
-    name = type(layer).__name__
-    check_size(name, [integer()(f"{name}: sizes {shape}", size) for size in shape])
+    """A weight of this shape, if that fits into memory."""
+    check_size(type(layer).__name__, [int(size) for size in shape])
     return Parameter(init(rng, shape, fan_in, fan_out))
 
 
 class Linear(Activated):
     """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
 
-    @checked(init=function, rng=instance(Generator))
+    @checked(RULES)
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
         self.weight = _drawn(self, init, rng, (n_in, n_out), n_in, n_out)
         self.bias = _constant(0, n_out) if bias else None
@@ -72,7 +76,7 @@ class Linear(Activated):
 class Conv2d(Activated):
     """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
 
-    @checked(c_in=integer(), c_out=integer(), init=function, rng=instance(Generator))
+    @checked(RULES)
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
         kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
         self.stride = pair(stride, "Conv2d: stride", 1)
@@ -93,7 +97,7 @@ class ConvTranspose2d(Activated):
     smallest.
     """
 
-    @checked(c_in=integer(), c_out=integer(), init=function, rng=instance(Generator))
+    @checked(RULES)
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True,
                  init=he(), *, rng):
         kh, kw = pair(kernel_size, "ConvTranspose2d: kernel_size", 1)
@@ -122,7 +126,7 @@ class BatchNorm(Activated):
     under a penalty.
     """
 
-    @checked(channels=integer(), momentum=real(0, 1), eps=positive)
+    @checked(RULES)
     def __init__(self, channels, affine=True, momentum=0.1, eps=1e-5):
         self.weight = _constant(1, channels) if affine else None
         self.bias = _constant(0, channels) if affine else None
@@ -139,9 +143,7 @@ class BatchNorm(Activated):
                 scale, shift = self.weight * scale, self.weight * shift + self.bias
             return ops.scale_shift(x, scale, shift, slope)
         count = x.size // channels * world().size
-        if count < 2:
-            raise ValueError(
-                f"BatchNorm: training needs at least 2 values a channel, got input {x.shape}")
+        expect(count > 1, "BatchNorm: x", "at least 2 values a channel in training", x)
         y, mean, var = norm.normalize(x, self.eps)
         self._move(self.running_mean.data, mean)
         self._move(self.running_var.data, var * (count / (count - 1)))
@@ -157,7 +159,7 @@ class LayerNorm(Module):
     """Each sample's last axis brought to mean 0 and variance 1, then scaled and shifted (Ba et al.
     2016)."""
 
-    @checked(channels=integer(), eps=positive)
+    @checked(RULES)
     def __init__(self, channels, eps=1e-5):
         self.weight, self.bias = _constant(1, channels), _constant(0, channels)
         self.eps = eps
@@ -171,15 +173,15 @@ class LayerNorm(Module):
 
 def _check_channels(layer, x, channels):
     name = type(layer).__name__
-    if instance(Tensor)(f"{name}: x", x).shape[-1:] != (channels,):
-        raise ValueError(f"{name}: expected {channels} channels, got input {x.shape}")
+    fits = instance(Tensor)(f"{name}: x", x).shape[-1:] == (channels,)
+    expect(fits, name, f"{channels} channels", x)
     return channels
 
 
 class LeakyReLU(Module):
     """x where x > 0, slope * x elsewhere."""
 
-    @checked(slope=real(0, 1))
+    @checked(RULES)
     def __init__(self, slope=0.01):
         self.slope = slope
 
@@ -205,7 +207,7 @@ class Maxout(Module):
     """The largest of each group of ``pieces`` neighbouring channels: (..., pieces * c) -> (...,
     c)."""
 
-    @checked(pieces=integer())
+    @checked(RULES)
     def __init__(self, pieces=2):
         self.pieces = pieces
 
@@ -216,10 +218,8 @@ class Maxout(Module):
 class Dropout(Module):
     """In training each element is zeroed with probability p and the rest scaled by 1 / (1 - p)."""
 
-    @checked(p=real(), rng=instance(Generator))
+    @checked(RULES)
     def __init__(self, p=0.5, *, rng):
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p: expected a probability in [0, 1), got {p}")
         self.p, self.rng = p, rng
 
     def forward(self, x):
@@ -246,8 +246,8 @@ class Reshape(Module):
 
     def forward(self, x):
         name = type(self).__name__
-        if not instance(Tensor)(f"{name}: x", x).shape or -1 in self.shape and not x.size:
-            raise ValueError(f"{name}: expected (n, ...) and no empty axis, got shape {x.shape}")
+        rows = instance(Tensor)(f"{name}: x", x).ndim
+        expect(rows and (x.size or -1 not in self.shape), name, "(n, ...) and no empty axis", x)
         return ops.reshape(x, (x.shape[0], *self.shape))
 
 

@@ -15,20 +15,11 @@ from ..autodiff.shapes import mean
 from ..autodiff.shapes import sum as sum_
 from ..kernels import elementwise
 from ..runtime import checks
-from ..runtime.checks import checked, finite_array, instance, one_of, optional, real_array
+from ..runtime.checks import checked, expect, finite_array, instance, one_of, optional, real_array
 from ..runtime.device import asarray
 
 KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
-
-
-@checked(loss=one_of(*KINDS))
-def check_loss(loss):
-    """Raise ValueError unless ``loss`` is one of KINDS."""
-
-
-def _known(name, kind, **_):
-    """A relation: a kind of loss that there is."""
-    one_of(*KINDS)(f"{name}: loss", kind)
+RULES = {"kind": one_of(*KINDS)}
 
 
 @operation(vjp=(
@@ -42,12 +33,11 @@ def _softplus_mean_vjp(g, logits, sign):
 def softplus_mean(logits, sign=1.0):
     """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
     if sign not in (1, -1) or not logits.size:
-        raise ValueError("expected at least one logit and a sign of 1 or -1, got shape "
-                         f"{logits.shape} and {sign!r}")
+        raise ValueError(f"expected at least one logit and a sign of 1 or -1, got {sign!r}")
     return elementwise.softplus_mean(logits, sign)
 
 
-@checked(_known)
+@checked(RULES)
 def discriminator_loss(real, fake, kind="non-saturating"):
     """The discriminator's loss from the logits of both batches.
 
@@ -60,7 +50,7 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
-@checked(_known)
+@checked(RULES)
 def generator_loss(fake, kind="non-saturating"):
     """The generator's loss from the logits of its samples.
 
@@ -77,7 +67,7 @@ def generator_loss(fake, kind="non-saturating"):
     return softplus_mean(fake, sign=-1.0)
 
 
-@checked(_known, real=instance(Tensor))
+@checked(RULES, real=instance(Tensor))
 def ali_loss(real, fake, kind="non-saturating"):
     """The loss of encoder and decoder together, which want the labels exchanged: L_GE =
     mean[softplus(l_r) + softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or
@@ -91,9 +81,7 @@ def reconstruction_loss(x, reconstruction, metric=None):
     """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours
     times it (images only)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
-    if x.shape != reconstruction.shape:
-        raise ValueError(
-            f"reconstruction: expected shape {x.shape}, that of x, got {reconstruction.shape}")
+    expect(x.shape == reconstruction.shape, "reconstruction", x.shape, reconstruction)
     difference = x - reconstruction
     if metric is not None:
         difference = conv2d(difference, Tensor(metric.reshape(1, 1, *metric.shape)))
@@ -103,9 +91,10 @@ def reconstruction_loss(x, reconstruction, metric=None):
 @checked(colour_metric=optional(finite_array("c, c")))
 def check_metric(colour_metric):
     """None, or float32 (c, c); ValueError for another shape, NaN or infinity."""
-    if colour_metric is not None and colour_metric.shape[0] != colour_metric.shape[1]:
-        raise ValueError(f"colour_metric: expected shape (c, c), got {colour_metric.shape}")
-    return None if colour_metric is None else asarray(colour_metric, np.float32)
+    if colour_metric is None:
+        return None
+    expect(len(set(colour_metric.shape)) == 1, "colour_metric", "shape (c, c)", colour_metric)
+    return asarray(colour_metric, np.float32)
 
 
 @checked(images=finite_array(), strength=checks.real(0, 1))
@@ -124,8 +113,8 @@ def colour_metric(images, strength=0.2):
     if images.ndim == 4:
         checks.channels_last_array("n, h, w, c")("images", images)
     pixels = np.asarray(images).reshape(-1, *images.shape[-1:]).astype(np.float64)
-    if len(pixels) < 2 or pixels.ndim != 2 or not pixels.size:
-        raise ValueError(f"images: expected at least two pixels, got shape {images.shape}")
+    expect(len(pixels) > 1 and pixels.ndim == 2 and pixels.size, "images", "at least two pixels",
+           images)
     covariance = np.atleast_2d(np.cov(pixels.T))
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 1e-6 * values.max() + 1e-12)

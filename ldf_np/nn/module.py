@@ -13,7 +13,7 @@ from itertools import accumulate
 import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
-from ..runtime.checks import checked, instance, several
+from ..runtime.checks import checked, expect, instance, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
 
@@ -93,8 +93,7 @@ class Module:
         for a module without parameters.
         """
         parameters = self.parameters()
-        if not parameters:
-            raise ValueError(f"{type(self).__name__} has no parameters to lay out")
+        expect(parameters, type(self).__name__, "parameters to lay out", "none")
         arrays, ends = [p.data for p in parameters], [0, *accumulate(p.size for p in parameters)]
         base, first = arrays[0].base, _address(arrays[0])
         if base is not None and base.ndim == 1 and all(
@@ -139,10 +138,8 @@ class Module:
                 f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
         for name, own in held.items():
             array, shape = np.asarray(state[name]), own.data.shape
-            if array.dtype.kind not in "fiub":
-                raise ValueError(f"state: {name}: expected real numbers, got dtype {array.dtype}")
-            if array.shape != shape:
-                raise ValueError(f"state: {name}: expected shape {shape}, got {array.shape}")
+            expect(array.dtype.kind in "fiub" and array.shape == shape, f"state: {name}",
+                   f"real numbers of shape {shape}", f"{array.dtype} of shape {array.shape}")
             arrays[name] = array_module(own.data).asarray(array, dtype=own.data.dtype)
         for name, own in held.items():
             own.data[...] = arrays[name]

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..kernels import optim as kernel
-from ..runtime.checks import between, checked, instance, is_number, number_or_array, positive, real
+from ..runtime import checks
+from ..runtime.checks import between, checked, expect, instance, number_or_array, positive
 from ..runtime.device import array_module, concatenate, to_numpy
 from ..runtime.distributed import world
 from .module import Buffer, Module, seen
@@ -30,11 +31,6 @@ class _Stateful:
             array[...] = array_module(array).asarray(state[name])
 
 
-def _tensors(name, value):
-    if not isinstance(value, (list, tuple)) or not all(isinstance(g, Tensor) for g in value):
-        raise TypeError(f"{name}: expected a list of Tensors, one for each parameter")
-
-
 class Optimizer(_Stateful):
     """Steps down the gradient of the parameters of ``network`` (a Module): where several ranks
     train, the mean of theirs.
@@ -49,7 +45,7 @@ class Optimizer(_Stateful):
         self.network, self.lr = network, lr
         self.scale = array_module(network.flat()).ones(1, np.float64)
 
-    @checked(grads=_tensors, lr_scale=number_or_array)
+    @checked(grads=instance(list, tuple), lr_scale=number_or_array)
     def step(self, grads, lr_scale=1.0):
         """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that
         order; ``lr_scale``: a factor for the learning rate, of a schedule (a number, or an array
@@ -58,10 +54,11 @@ class Optimizer(_Stateful):
         Raises FloatingPointError, and changes nothing, where a gradient is not finite. (Not on a
         CUDA device, which the host would have to wait for: there the next loss tells.)
         """
-        expected, got = [p.shape for p in self.network.parameters()], [g.shape for g in grads]
+        expected = [p.shape for p in self.network.parameters()]
+        got = [g.shape if isinstance(g, Tensor) else type(g).__name__ for g in grads]
         if got != expected:
             raise ValueError(
-                f"grads: expected one for each parameter, of shapes {expected}, got {got}")
+                f"grads: expected a Tensor for each parameter, of shapes {expected}, got {got}")
         if seen(self, grads):
             return
         gradient = concatenate([g.data.reshape(-1) for g in grads])
@@ -93,12 +90,6 @@ class SGD(Optimizer):
         flat -= (self.lr * scale).astype(flat.dtype) * self.velocity
 
 
-def _betas(name, value):
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(
-            is_number(beta) and 0 <= beta < 1 for beta in value):
-        raise ValueError(f"{name}: expected two numbers in [0, 1), got {value}")
-
-
 class Adam(Optimizer):
     """Adam with bias correction (Kingma and Ba 2015, Algorithm 1).
 
@@ -108,10 +99,12 @@ class Adam(Optimizer):
 
     kept = ("scale", "m", "v", "steps")
 
-    @checked(network=instance(Module), lr=positive, betas=_betas, eps=positive)
+    @checked(network=instance(Module), lr=positive, eps=positive,
+             betas=checks.several(between(0, 1, "["), 2))
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
         self.betas, self.eps = betas, eps
+        expect(len(betas) == 2, "Adam: betas", "two", betas)
         flat, xp = network.flat(), array_module(network.flat())
         self.m, self.v, self.steps = xp.zeros_like(flat), xp.zeros_like(flat), xp.zeros(1, np.int32)
 
@@ -120,7 +113,7 @@ class Adam(Optimizer):
                     self.eps)
 
 
-@checked(progress=number_or_array, final=real())
+@checked(progress=number_or_array, final=checks.real())
 def falling(progress, final):
     """A learning rate's schedule: 1 in the first half of the training, then linearly to ``final``
     at its end.

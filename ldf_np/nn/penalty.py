@@ -18,17 +18,13 @@ from ..autodiff.shapes import mean, reshape
 from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
 from ..runtime import checks
-from ..runtime.checks import checked, function, instance, number_or_array, one_of
+from ..runtime.checks import checked, expect, instance, number_or_array, one_of, several
 from ..runtime.device import array_module, concatenate
 from ..runtime.distributed import joined, rows
 from ..runtime.random import Generator
 
 KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
-
-
-@checked(penalty=one_of(*KINDS), gamma=checks.real(0))
-def check_penalty(penalty, gamma=0.0):
-    """Raise ValueError unless ``penalty`` is one of KINDS and ``gamma`` not negative."""
+ARRAYS = several(checks.real_array(least=1), what="array (n, ...)")
 
 
 # T(s, a, b) = sum_nm s_n a_nm b_nm is linear in each: put the cotangent in the hole.
@@ -62,33 +58,22 @@ def weighted_norms(logits, *grads, signs):
     return norms
 
 
-def _of_one_batch(name, logits, inputs, **_):
-    """A relation: ``inputs``, a Tensor or a list of them, has a row for each of the logits."""
-    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
-    if not isinstance(inputs, (list, tuple)) or not inputs:
-        raise TypeError(f"{name}: inputs: expected a Tensor or a list of them, got {inputs!r:.80}")
-    for k, x in enumerate(inputs):
-        batch = instance(Tensor)(f"{name}: inputs[{k}]", x).shape[:1]
-        if not batch or batch != getattr(logits, "shape", batch)[:1]:
-            raise ValueError(f"{name}: inputs[{k}]: expected a batch of {logits.size} as in "
-                             f"logits, got shape {x.shape}")
-
-
 def _gradients(logits, inputs):
     """[d logit_n / d input_n for each of the inputs], differentiable."""
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
-    instance(Tensor)("logits", logits)
-    return grad(sum_(logits), inputs, create_graph=True)
+    gradients = grad(sum_(instance(Tensor)("logits", logits)), inputs, create_graph=True)
+    batches = [g.shape[:1] for g in gradients]
+    expect(logits.shape and {*batches} == {logits.shape[:1]}, "inputs",
+           f"at least one, each with a batch as in logits {logits.shape}", batches)
+    return gradients
 
 
-@checked(_of_one_batch)
 def squared_gradient_norms(logits, inputs):
     """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
     norms = [row_dots(g, g) for g in _gradients(logits, inputs)]
     return sum(norms[1:], norms[0])
 
 
-@checked(_of_one_batch)
 def roth_penalty(logits, inputs, real):
     """The batch mean of weight^2 |grad logit|^2 (Roth et al. 2017), differentiable.
 
@@ -104,38 +89,15 @@ def roth_penalty(logits, inputs, real):
     flat = reshape(logits, -1)
     xp = array_module(flat.data)
     real = xp.asarray(real)
-    if real.dtype.kind != "b" or real.shape not in ((), flat.shape):
-        raise ValueError(f"real: expected one boolean, or one a sample {flat.shape}, got "
-                         f"{real.dtype} of shape {real.shape}")
+    expect(real.dtype.kind == "b" and real.shape in ((), flat.shape), "real",
+           f"one boolean, or one a sample {flat.shape}", f"{real.dtype} of shape {real.shape}")
     # 1 - sigma(l) = sigma(-l)
     signs = xp.broadcast_to(1 - 2 * real.astype(flat.dtype), flat.shape)
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
 
 
-def _known(name, kind, **_):
-    """A relation: a kind of penalty that there is."""
-    one_of(*KINDS)(f"{name}: penalty", kind)
-
-
-def _alike(name, real, fake, **_):
-    """A relation: two lists of arrays (n, ...), one for each input, of the same shapes."""
-    for what, arrays in (("real", real), ("fake", fake)):
-        if not isinstance(arrays, (list, tuple)) or not all(getattr(a, "shape", ())
-                                                            for a in arrays):
-            raise TypeError(f"{name}: {what}: expected a list of arrays (n, ...), one for each "
-                            f"input, got {arrays!r:.80}")
-    shapes = [a.shape for a in real], [a.shape for a in fake]
-    for fine, wanted in (
-            (0 < len(real) == len(fake),
-             "as many arrays, one for each input of the discriminator and at least one"),
-            (len({shape[0] for shape in sum(shapes, [])}) < 2, "arrays of one batch size"),
-            (shapes[0] == shapes[1], "arrays of the same shapes")):
-        if not fine:
-            raise ValueError(
-                f"{name}: real, fake: expected {wanted}, got shapes {shapes[0]} and {shapes[1]}")
-
-
-@checked(_alike, _known, discriminator=function)
+@checked(checks.same_shape("real", "fake"), discriminator=checks.function, real=ARRAYS, fake=ARRAYS,
+         kind=one_of(*KINDS))
 def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     """One pass of a discriminator over both batches, and its penalty.
 
@@ -155,6 +117,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     0.0).
     """
     n = len(real[0])
+    expect({len(r) for r in real} == {n}, "real, fake", "one batch size", [r.shape for r in real])
     inputs = [immutable(concatenate([r, f])) for r, f in zip(real, fake)]
     with joined(2):
         logits = discriminator(*inputs)
@@ -174,9 +137,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
 
 def _wgan_penalty(discriminator, real, fake, rng):
-    if not isinstance(rng, Generator):
-        raise ValueError("penalty: wgan-gp draws points between real and fake: give rng, a "
-                         f"Generator, not {rng!r:.80}")
+    instance(Generator)("rng, which draws points between real and fake for wgan-gp", rng)
     t = rows(rng.random, (len(real[0]),))
     between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f))
                for r, f in zip(real, fake)]

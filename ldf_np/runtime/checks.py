@@ -242,11 +242,22 @@ def shaped(argument, *axes, what=""):
 
 
 def same_shape(*names):
-    """A relation: these arguments are arrays or Tensors of one shape."""
+    """A relation: these arguments are arrays or Tensors of one shape, or lists of them that have
+    the same shapes."""
+    def shape(x):
+        return [shape(part) for part in x] if isinstance(x, (list, tuple)) else tuple(x.shape)
+
     def relation(name, **arguments):
-        shapes = [tuple(arguments[n].shape) for n in names]
-        if len(set(shapes)) > 1:
-            raise ValueError(f"{name}: {', '.join(names)}: expected one shape, got "
-                             f"{' and '.join(map(str, shapes))}")
+        first, *others = shapes = [shape(arguments[n]) for n in names]
+        expect(all(other == first for other in others), f"{name}: {', '.join(names)}",
+               "one shape", " and ".join(map(str, shapes)))
 
     return relation
+
+
+def expect(condition, name, wanted, got):
+    """Raise ValueError unless the condition holds: for what no rule or relation says. ``got``: what
+    came; of an array or Tensor the shape is named."""
+    if not condition:
+        got = f"shape {tuple(got.shape)}" if hasattr(got, "shape") else got
+        raise ValueError(f"{name}: expected {wanted}, got {got!s:.300}")

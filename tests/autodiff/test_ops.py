@@ -240,7 +240,7 @@ def test_a_slip_that_only_the_third_order_sees():
 def test_check_grads_refuses_empty_checks():
     with pytest.raises(ValueError, match="order: expected at least 1, got 0"):
         ldf.check_grads(ops.exp, [values(3)], order=0)
-    with pytest.raises(ValueError, match="at least one argument"):
+    with pytest.raises(TypeError, match="expected a list of at least one"):
         ldf.check_grads(lambda: Tensor(1.0), [])
 
 
@@ -360,11 +360,11 @@ def test_an_adjoint_that_forgets_repeats_is_found():
 # ------------------------------------------------------------------------------------------ errors
 
 @pytest.mark.parametrize("wrong, error, message", [
-    (lambda x: ops.maxout(x, 2), ValueError, "3 channels do not divide into groups of 2"),
-    (lambda x: ops.split(x, 2, axis=1), ValueError, "axis 1 of length 3 does not divide into 2"),
-    (lambda x: ops.mean(x[:0]), ValueError, "mean of an empty selection"),
-    (lambda x: ops.mean(x, axis=5), ValueError, "axis 5 is out of range"),
-    (lambda x: ops.matmul(x, 2.0), ValueError, "b: expected a matrix or a vector, got a scalar"),
+    (lambda x: ops.maxout(x, 2), ValueError, "expected channels in groups of 2, got shape"),
+    (lambda x: ops.split(x, 2, axis=1), ValueError, "axis 1 of length 3: expected sections"),
+    (lambda x: ops.mean(x[:0]), ValueError, "mean: x: expected at least one element"),
+    (lambda x: ops.mean(x, axis=5), ValueError, "axis: expected -2 to 1, got 5"),
+    (lambda x: ops.matmul(x, 2.0), TypeError, r"matmul\(.*, 2.0\): expected Tensors or arrays"),
     (lambda x: ops.pad(x, ((1, 1),)), ValueError, "pair for each of 2 axes"),
     (lambda x: ops.where(x, x, 0.0), TypeError, "expected a boolean array"),
     (lambda x: ops.concatenate([]), ValueError, "at least one"),

@@ -143,9 +143,9 @@ def test_batch_norm_in_evaluation():
 
 
 def test_what_batch_norm_refuses():
-    with pytest.raises(ValueError, match=r"at least 2 values a channel, got input \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"at least 2 values a channel.*got shape \(1, 3\)"):
         nn.BatchNorm(3)(Tensor(values(1, 3)))
-    with pytest.raises(ValueError, match=r"expected 3 channels, got input \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"expected 3 channels, got shape \(4, 1\)"):
         nn.BatchNorm(3, affine=False)(Tensor(values(4, 1)))
 
 
@@ -195,7 +195,7 @@ def test_dropout():
     assert (layer(x).data != layer(x).data).any()
     assert layer.eval()(x) is x and nn.Dropout(0.0, rng=ldf.Generator(0))(x) is x
     for p in (1.0, -0.1):
-        with pytest.raises(ValueError, match="p: expected a probability"):
+        with pytest.raises(ValueError, match="p: expected a number in"):
             nn.Dropout(p, rng=ldf.Generator(0))
 
 
@@ -273,7 +273,7 @@ def test_flat_of_a_child_before_and_after_its_parent():
 def test_flat_of_one_parameter_and_of_none():
     layer = nn.Linear(2, 3, bias=False, rng=ldf.Generator(0))
     assert shares(layer.flat(), layer) and np.shares_memory(layer.flat(), layer.flat())
-    with pytest.raises(ValueError, match="Tanh has no parameters"):
+    with pytest.raises(ValueError, match="Tanh: expected parameters"):
         nn.Tanh().flat()
 
 
@@ -303,7 +303,7 @@ def test_state_dict_is_all_in_order_and_a_copy():
     (lambda s: s.pop("layers.4.bias"), KeyError, "missing .*layers.4.bias"),
     (lambda s: s.update(extra=np.zeros(1)), KeyError, "unexpected .*extra"),
     (lambda s: s.update({"layers.9.bias": np.zeros(5)}), ValueError,
-     r"layers.9.bias: expected shape \(2,\), got \(5,\)"),
+     r"layers.9.bias: expected real numbers of shape \(2,\), got .*\(5,\)"),
     (lambda s: s.update({"layers.1.running_var": np.array(list("abcd"))}), ValueError,
      "expected real numbers"),
 ])

@@ -190,5 +190,5 @@ def test_what_is_taken_as_a_metric_and_as_images():
     lambda k: discriminator_loss(Tensor(REAL), Tensor(FAKE), k),
     lambda k: generator_loss(Tensor(FAKE), k), lambda k: ali_loss(Tensor(REAL), Tensor(FAKE), k)])
 def test_an_unknown_kind(function):
-    with pytest.raises(ValueError, match="loss: expected one of non-saturating, .*, got 'hinge'"):
+    with pytest.raises(ValueError, match="kind: expected one of non-saturating, .*, got 'hinge'"):
         function("hinge")

@@ -126,14 +126,15 @@ def test_an_optimiser_follows_weights_that_move():
 @pytest.mark.parametrize("wrong, message", [
     (lambda n: Adam(n, lr=0), "Adam: lr: expected a positive number, got 0"),
     (lambda n: Adam(n, lr=math.nan), "Adam: lr: expected a positive number, got nan"),
-    (lambda n: Adam(n, betas=(0.9, 1.0)), "betas: expected two numbers"),
+    (lambda n: Adam(n, betas=(0.9, 1.0)), r"betas\[1\]: expected a number in \[0, 1\), got 1.0"),
+    (lambda n: Adam(n, betas=(0.9, 0.9, 0.9)), "betas: expected two"),
     (lambda n: Adam(n, eps=0), "eps: expected a positive number"),
     (lambda n: SGD(n, -1), "SGD: lr: expected a positive number, got -1"),
     (lambda n: SGD(n, 0.1, momentum=1), "momentum: expected a number"),
     (lambda n: EMA(n, 1.0), "EMA: decay: expected a number"),
     (lambda n: SGD(n, 0.1).step(gradients(n, 0)[:-1]), "grads: expected"),
     (lambda n: SGD(n, 0.1).step(gradients(n, 0)[::-1]), "grads: expected"),
-    (lambda n: Adam(nn.Tanh()), "Tanh has no parameters"),
+    (lambda n: Adam(nn.Tanh()), "Tanh: expected parameters"),
 ])
 def test_wrong_arguments(wrong, message):
     network = net()

@@ -372,9 +372,6 @@ REASONS = {
         "kernels/norm.cu": {
             "products": [
                 "REAL a = g[i], b = y[i], c = h ? h[i] : 1"]},
-        "ldf_np/autodiff/shapes.py": {
-            "maxout": [
-                "channels = (shape_of('maxout', x) or (2,))[-1]"]},
         "kernels/tile.py": {
             "launch": [
                 "linear = left.dtype.type(2)",
