@@ -28,6 +28,8 @@ from .clips import (
 SCREEN = (210, 160)  # rows, columns of an Atari 2600 screen
 LARGEST_PNG = 2**22  # bytes of a screen's file; its pixels have 134,400
 LARGEST = 2**20  # bytes of arr_0.npy; the widest floats make 245,760
+OF_THE_SYSTEM = {       # folders that systems and programs leave beside data
+    "__macosx", "lost+found", "@eadir", "$recycle.bin", "system volume information", "__pycache__"}
 LAYOUTS = (
     "expected one folder of PNG frames for each episode (EPISODE/0.png, EPISODE/1.png, ...; such "
     "folders may also lie in Train/ and Test/), or clips as .npz files (0.npz, 1.npz, ...)"
@@ -44,8 +46,8 @@ def read_clips(folder, clips=None, test_clips=None, seed=0, progress=False):
         numbers, each taken as the next frame of the one before. Clips are cut as load_pacman does
         (rows 0 to 170, motion above 100), the same number from each episode: `clips` to train on
         (default 20,000) and `test_clips` to hold out (default: a tenth). The held-out ones come
-        from the last tenth of the episodes. Where FOLDER holds Train/ and Test/, the episodes lie
-        in those, and Test/ is what is held out.
+        from the last tenth of the episodes. Where FOLDER holds Train/ and Test/ (train/ and test/),
+        the episodes lie in those, and Test/ is what is held out.
     Clips: FOLDER/N.npz with one array `arr_0`, floats (32, 32, 15) from -1 to 1; channels 3t to
         3t+2 are frame t. The last tenth of the files is held out. `clips` and `test_clips` are the
         most to read, drawn by chance (default: all). They become uint8: 256 levels, which is what
@@ -73,13 +75,16 @@ def read_clips(folder, clips=None, test_clips=None, seed=0, progress=False):
 
 
 def by_number(path):
-    """Sort key that puts 9.png before 10.png."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", path.name)]
+    """Sort key that puts 9.png before 10.png, and 001.png before 01.png before 1.png on every
+    system. Digits are 0 to 9: those of other scripts are letters."""
+    parts = re.split(r"([0-9]+)", path.name)        # text, number, text, number, ..., text
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], path.name
 
 
 def in_order(paths):
-    """The paths that are not hidden, 9.png before 10.png."""
-    return sorted((path for path in paths if not path.name.startswith(".")), key=by_number)
+    """The paths that are data and not the system's own, 9.png before 10.png."""
+    return sorted((path for path in paths if not path.name.startswith(".")
+                   and path.name.lower() not in OF_THE_SYSTEM), key=by_number)
 
 
 def files_in(folder, suffix):
@@ -105,13 +110,17 @@ def hold_out(items, what):
 def read_png_folder(folder, episodes, clips, test_clips, seed, progress):
     clips = 20000 if clips is None else clips
     test_clips = math.ceil(clips / 10) if test_clips is None else test_clips
-    names = {path.name: path for path in episodes}
     train, test = episodes, []
-    if "Train" in names:
-        train = folders_in(names["Train"])
-        test = folders_in(names["Test"]) if "Test" in names else []
+    sides = {side: [path for path in episodes if path.name.lower() == side]
+             for side in ("train", "test")}
+    for paths in sides.values():
+        if len(paths) > 1:
+            raise ValueError(f"{folder}: {' and '.join(path.name for path in paths)}, expected one "
+                             "folder of this name")
+    if sides["train"]:
+        train, test = (sum(map(folders_in, paths), []) for paths in sides.values())
         if not train:
-            raise ValueError(f"{names['Train']}: no folders in it, {LAYOUTS}")
+            raise ValueError(f"{sides['train'][0]}: no folders in it, {LAYOUTS}")
     if test_clips and not test:
         train, test = hold_out(train, f"{folder}: {len(train)} episode")
     paths = train + test

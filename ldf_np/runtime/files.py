@@ -7,6 +7,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -72,11 +73,21 @@ def checksum(data):
 
 def save_tensors(path, tensors, metadata=None):
     """Write {name: NumPy array} and {name: text} as one safetensors file. Returns the checksum of
-    its bytes."""
-    data = save(tensors, metadata)
+    its bytes.
+
+    The arrays may lie in memory in any order (transposed, reversed, broadcast) and in either byte
+    order: what is written is their elements, row by row.
+    """
+    data = save({name: _plain(array) for name, array in tensors.items()}, metadata)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(data)
     return checksum(data)
+
+
+def _plain(array):
+    """The array's elements as safetensors takes them: row by row, in the machine's byte order."""
+    array = np.asarray(array)
+    return np.array(array, array.dtype.newbyteorder("="), order="C", copy=None)
 
 
 def load_tensors(path, expected=None):

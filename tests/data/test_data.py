@@ -23,6 +23,7 @@ from ldf_np.data import (
     motion,
     pacman,
     read_clips,
+    recorded,
     to_float,
     to_uint8,
 )
@@ -395,12 +396,41 @@ def test_read_episodes(episodes):
     assert not np.array_equal(data.train, read_clips(episodes, clips=40, seed=4).train)
 
 
-def test_read_episodes_of_train_and_test(tmp_path):
-    save_episode(tmp_path / "Train" / "1")
-    save_episode(tmp_path / "Test" / "1")
+@pytest.mark.parametrize("train, test", [("Train", "Test"), ("train", "test"), ("TRAIN", "test")])
+def test_read_episodes_of_train_and_test(tmp_path, train, test):
+    save_episode(tmp_path / train / "1")
+    save_episode(tmp_path / test / "1")
     data = read_clips(tmp_path, clips=4, test_clips=3)
     assert len(data.train) == 4 and len(data.test) == 3
     assert set(data.train_episode) == {0} and set(data.test_episode) == {1}
+
+
+def test_two_folders_to_train_on_are_refused(tmp_path):
+    save_episode(tmp_path / "Train" / "1")
+    save_episode(tmp_path / "train" / "1")
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system does not tell them apart")
+    with pytest.raises(ValueError, match="expected one folder of this name"):
+        read_clips(tmp_path, clips=4)
+
+
+def test_what_a_system_leaves_behind_is_passed_over(episodes, tmp_path):
+    shutil.copytree(episodes, tmp_path / "e")
+    for name in ("__MACOSX", "lost+found", ".Trash-0", "@eaDir", "System Volume Information"):
+        (tmp_path / "e" / name).mkdir()
+        (tmp_path / "e" / "1" / name).mkdir()
+    (tmp_path / "e" / "1" / "._8.png").write_bytes(b"of another system")
+    assert same(read_clips(episodes, clips=8), read_clips(tmp_path / "e", clips=8))
+
+
+def test_the_order_of_names():
+    """By numbers; what is equal as a number by its text, so that no system's own order is left.
+    Digits of other scripts are letters."""
+    names = ["10.png", "9.png", "001.png", "1.png", "01.png", "a\u00b2.png", "a\u0663.png", "b.png"]
+    wanted = ["001.png", "01.png", "1.png", "9.png", "10.png", *names[5:]]
+    for k in range(len(names)):         # whatever order the system gives
+        turned = map(Path, names[k:] + names[:k])
+        assert [path.name for path in recorded.in_order(turned)] == wanted
 
 
 def test_palette_and_transparency_are_read(tmp_path, episodes):

@@ -4,10 +4,13 @@ suite notices."""
 import re
 import tempfile
 from collections import Counter
+from multiprocessing.util import get_temp_dir
 
 import pytest
 from mutants import FILES, Mutant, mutants_of, python_mutants
 from mutation import EXPLAINED, ROOT, TESTS, Copy
+
+get_temp_dir()      # made here, it outlives the folders of the test run
 
 RULES = '''"""A docstring with 1 + 1."""
 import ops
@@ -32,7 +35,11 @@ def multiply(a, b):
 def _parts_vjp(k, c, y, *parts):
     return c - k
 
+def _enough(name, parts, **_):
+    return len(parts) - 1
+
 @operation(vjp_all=_parts_vjp)
+@checked(_enough)
 def join(*parts):
     return parts[0] + 1
 
@@ -96,8 +103,12 @@ def test_every_function_is_altered_where_all_are_asked_for():
     """Two methods of one name, too."""
     mutants = python_mutants("rules.py", RULES, ["*"])
     assert {m.function for m in mutants} == {
-        "_shift", "untouched", "divide", "product", "shift", "multiply", "_parts_vjp", "join",
-        "Scale.by", "Shift.by"}
+        "_shift", "untouched", "divide", "product", "shift", "multiply", "_parts_vjp", "_enough",
+        "join", "Scale.by", "Shift.by"}
+    # what a decorator declares is a check, and altered by name alone
+    mutants = python_mutants("rules.py", RULES, ["join"])
+    assert {"join", "_parts_vjp"} <= {m.function for m in mutants} and not {
+        m for m in mutants if m.function == "_enough"}
 
 
 def places(file, text, *names):

@@ -110,14 +110,15 @@ def python_mutants(file, text, names=()):
     for name, function in queue:        # grows: a function brings the private ones that it calls
         if function not in found:
             found[function] = name
-            called = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
+            called = {n.id for part in _body(function) for n in ast.walk(part)
+                      if isinstance(n, ast.Name)}
             queue += [(n, functions[n]) for n in called if n.startswith("_") and n in functions]
     writer = _Writer(file, text)
     are_rules = {function for _, function in rules}
     for function, name in found.items():
         parameters = [a.arg for a in function.args.args]
         cotangent = next((p for p in parameters[:2] if p in COTANGENTS), None)
-        body = [function.body] if isinstance(function, ast.Lambda) else function.body
+        body = _body(function)
         if function in are_rules:
             values = body if isinstance(function, ast.Lambda) else [
                 n.value for n in ast.walk(function) if isinstance(n, ast.Return)]
@@ -128,6 +129,12 @@ def python_mutants(file, text, names=()):
             writer.function, writer.unit = name, function
             _alter(node, writer, cotangent)
     return writer.found
+
+
+def _body(function):
+    """The statements of a function, or a lambda's expression: not the decorators, for what stands
+    in them only refuses something."""
+    return [function.body] if isinstance(function, ast.Lambda) else function.body
 
 
 def _functions(tree, prefix=""):
