@@ -14,11 +14,11 @@ get_temp_dir()      # made here, it outlives the folders of the test run
 
 RULES = '''"""A docstring with 1 + 1."""
 import ops
-
 def _shift(c, k):
     """Of 2 - 2."""
     if k < 0:
         raise ValueError("k: expected 0 or more")
+    expect(k + 1 < len(c), "k", "a place before the last", k)
     return c[k + 1]
 
 def untouched(x):

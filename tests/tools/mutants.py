@@ -42,7 +42,7 @@ COTANGENTS = {"g", "h", "c"}
 WHERE = {"on_device", "array_module", "xp_of"}
 # How functions that only refuse something begin; tests/project/test_bad_input.py has what they
 # refuse.
-CHECK = "_check"
+CHECK = ("_check", "expect")
 # Functions in which an exchange of arguments is no slip that anybody makes.
 SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum",
              "row_dots", "result_type", "add", "multiply", "clip"}
