@@ -9,14 +9,14 @@ extern "C" __global__ void __launch_bounds__(256) scale_shift(const REAL* x, con
     if (i >= size)
         return;
     REAL value = x[i] * scale[i % channels] + shift[i % channels];
-    y[i] = value > 0 ? value : slope * value;
+    y[i] = value > 0 ? value : slope != 0 || value != value ? slope * value : 0;     // 0 * infinity is NaN
 }
 
 // The derivatives of the activations, from their results y: g * (y > 0 ? 1 : slope), g * (1 - y^2), g * y * (1 - y).
 extern "C" __global__ void __launch_bounds__(256) leaky_relu_vjp(const REAL* g, const REAL* y, REAL* out, int size, REAL slope) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < size)
-        out[i] = y[i] > 0 ? g[i] : slope * g[i];
+        out[i] = y[i] > 0 ? g[i] : slope != 0 ? slope * g[i] : 0;
 }
 
 extern "C" __global__ void __launch_bounds__(256) tanh_vjp(const REAL* g, const REAL* y, REAL* out, int size) {

@@ -194,7 +194,7 @@ __device__ void tile_product(const A& a, const B& b, const C& c, int begin, int 
 __device__ REAL activated(REAL value, const REAL* bias, int channel, REAL slope) {
     if (bias)
         value += bias[channel];
-    return value > 0 ? value : slope * value;
+    return value > 0 ? value : slope != 0 || value != value ? slope * value : 0;        // 0 * infinity is NaN
 }
 
 // Part `split` of 0 ... length, in whole slabs.

@@ -29,8 +29,9 @@ def activate(result, bias, slope):
     """The NumPy twin of `activated` in tile.cu: leaky ReLU of result + bias, in place."""
     if bias is not None:
         result += bias
-    if slope != 1:
-        np.maximum(result, result * np.asarray(slope, result.dtype), out=result)
+    if slope != 1:      # 0 times infinity is no number
+        low = result * np.asarray(slope, result.dtype) if slope else 0
+        np.maximum(result, low, out=result)
     return result
 
 

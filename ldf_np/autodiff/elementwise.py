@@ -59,9 +59,9 @@ def divide(a, b):
 
 
 def _one_less(b):
-    """b - 1, but 1 for a constant exponent 0: a^(b-1) is then multiplied by 0, and must not be
-    infinite at a = 0."""
-    return 1 if isinstance(b, (int, float)) and b == 0 else b - 1
+    """b - 1, but 0 where b is 0: a^(b-1) is then multiplied by 0, and must not be infinite there,
+    whatever holds the exponent (a number, an array, a Tensor)."""
+    return b - (_data(b) != 0)
 
 
 def _log(a):
@@ -133,13 +133,22 @@ def softplus(x):
 
 # Functions with a kink.
 
-@operation(vjp=lambda g, y, x: g * xp_of(x.data).sign(x.data))
+# Where such a function is flat, its cotangent is selected, not multiplied by 0: an infinite one, of
+# sqrt at 0 say, would give NaN.
+
+@operation(vjp=lambda h, y, g, mask: select(h, mask=mask))
+def select(g, mask):
+    """g where the boolean array ``mask`` holds, 0 elsewhere."""
+    return xp_of(g).where(mask, g, 0)
+
+
+@operation(vjp=lambda g, y, x: select(g * xp_of(x.data).sign(x.data), mask=x.data != 0))
 def abs(x):
     """|x|; derivative 0 at 0."""
     return xp_of(x).abs(x)
 
 
-@operation(vjp=lambda g, y, x: g * (x.data > 0))
+@operation(vjp=lambda g, y, x: select(g, mask=x.data > 0))
 def relu(x):
     """max(x, 0); derivative 0 at 0."""
     return xp_of(x).maximum(x, 0)
@@ -152,15 +161,15 @@ check_slope = partial(real(0, 1), "slope")      # of a leaky ReLU
 def leaky_relu(x, slope=0.01):
     """x where x > 0, slope * x elsewhere (0 <= slope <= 1)."""
     check_slope(slope)
-    y = x * slope
-    return xp_of(x).maximum(x, y, out=y)
+    y = x * slope if slope else 0       # 0 times infinity is no number
+    return xp_of(x).maximum(x, y, out=y if getattr(y, "ndim", 0) else None)
 
 
 @operation(vjp=lambda h, y, g, of, slope: _leaky_relu_vjp(h, of=of, slope=slope))
 def _leaky_relu_vjp(g, of, slope):
     if on_device(g, of.data):
         return kernel.leaky_relu_vjp(g, of.data, slope)
-    return g * _slopes(of, slope)
+    return g * _slopes(of, slope) if slope else np.where(of.data > 0, g, 0)
 
 
 def _slopes(x, slope):
@@ -190,34 +199,44 @@ def _activated(y, slope):
     return y
 
 
-@operation(vjp=lambda g, y, x, low, high: g * ((x.data >= low) & (x.data <= high)))
-def clip(x, low, high):
-    """x limited to [low, high]; derivative 0 outside, 1 inside and on the bounds."""
+def _beyond(x, low, high):
+    """Where x is below low, and where it is above high; nowhere where a bound is None."""
+    return (False if low is None else _data(x) < _data(low),
+            False if high is None else _data(x) > _data(high))
+
+
+@operation(vjp=(
+    lambda g, y, x, low, high: select(g, mask=~np.logical_or(*_beyond(x, low, high))),
+    lambda g, y, x, low, high: select(g, mask=_beyond(x, low, high)[0]),
+    lambda g, y, x, low, high: select(g, mask=_beyond(x, low, high)[1])))
+def clip(x, low=None, high=None):
+    """x limited to [low, high], each None for no bound; derivative 0 outside, 1 inside and on the
+    bounds, and for a bound that is a Tensor 1 where it is reached from outside."""
     if isinstance(low, (int, float)) and isinstance(high, (int, float)) and not low <= high:
         raise ValueError(f"low, high: expected low <= high, got {low} and {high}")
     return xp_of(x).clip(x, low, high)
 
 
-def _wins(a, b):
-    """1 where a > b, 1/2 at a tie, 0 elsewhere, as a constant in the dtype of their sum."""
+def _won(g, a, b):
+    """g where a > b, half of it at a tie, 0 elsewhere."""
     a, b = _data(a), _data(b)
-    dtype = xp_of(a, b).result_type(a, b)
-    return (a > b).astype(dtype) / 2 + (a >= b).astype(dtype) / 2
+    return select(g * xp_of(a, b).where(a == b, 0.5, 1.0).astype(g.dtype), mask=a >= b)
 
 
-@operation(vjp=(lambda g, y, a, b: g * _wins(a, b), lambda g, y, a, b: g * _wins(b, a)))
+@operation(vjp=(lambda g, y, a, b: _won(g, a, b), lambda g, y, a, b: _won(g, b, a)))
 def maximum(a, b):
     """The larger of a and b; at a tie each gets half of the cotangent."""
     return xp_of(a, b).maximum(a, b)
 
 
-@operation(vjp=(lambda g, y, a, b: g * _wins(b, a), lambda g, y, a, b: g * _wins(a, b)))
+@operation(vjp=(lambda g, y, a, b: _won(g, b, a), lambda g, y, a, b: _won(g, a, b)))
 def minimum(a, b):
     """The smaller of a and b; at a tie each gets half of the cotangent."""
     return xp_of(a, b).minimum(a, b)
 
 
-@operation(vjp=(None, lambda g, y, c, a, b: g * _data(c), lambda g, y, c, a, b: g * ~_data(c)))
+@operation(vjp=(None, lambda g, y, c, a, b: select(g, mask=_data(c)),
+                lambda g, y, c, a, b: select(g, mask=~_data(c))))
 def where(condition, a, b):
     """a where the boolean array ``condition`` holds, b elsewhere."""
     if getattr(condition, "dtype", None) != np.bool_:

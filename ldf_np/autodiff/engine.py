@@ -78,11 +78,34 @@ class Tensor:
     def __dlpack_device__(self):
         return self.data.__dlpack_device__()
 
+    # As arrays: comparisons give boolean arrays, element by element, and have no gradient. A Tensor
+    # is a key of a dict by what it is, not by what is in it. (ops.py has the other operators.)
+    def __eq__(self, other):
+        return self.data == (other.data if isinstance(other, Tensor) else other)
+
+    def __ne__(self, other):
+        return self.data != (other.data if isinstance(other, Tensor) else other)
+
+    __hash__ = object.__hash__
+
+    def __contains__(self, value):
+        return bool((self == value).any())
+
     def __len__(self):
-        return len(self.data)
+        return len(self.data)       # an error for no axes
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
 
     def __bool__(self):
-        return bool(self.data)      # as an array's: an error for more than one element
+        return bool(self.data)      # an error for more than one element
+
+    def __reduce__(self):
+        """For pickle and copy.deepcopy: the data, not the history."""
+        if self.node is not None:
+            raise TypeError("a Tensor with a history is neither pickled nor copied: use "
+                            "tensor.detach()")
+        return _restored, (type(self), self.data, self.cache is not None)
 
     def __repr__(self):
         made = f", by {self.node.operation.__name__.lstrip('_')}" if self.node else ""
@@ -90,15 +113,29 @@ class Tensor:
         return f"Tensor({data}, {self.dtype}{made})"
 
 
+def _restored(kind, data, kept):
+    tensor = kind(data)
+    tensor.cache = {} if kept else None
+    return tensor
+
+
 def _as_float_array(data):
     if isinstance(data, Tensor):
         raise TypeError("data: expected an array, got a Tensor; use tensor.detach() for a copy "
                         "without history")
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("data: expected an array without a mask, got a masked array, whose mask "
+                        "would be lost: use array.filled(value)")
     try:
         array_module(data)
     except TypeError:
         if hasattr(data, "__dlpack__"):
-            return _as_float_array(from_dlpack(data))
+            try:
+                return _as_float_array(from_dlpack(data))
+            except (BufferError, RuntimeError, ValueError) as error:
+                # of a number format that NumPy lacks, or one that its library does not give away
+                raise TypeError(f"data: expected real numbers, got {type(data).__name__} of "
+                                f"{getattr(data, 'dtype', 'unknown dtype')}: {error}") from error
         data = xp().asarray(data)
         data = data.astype(np.float32) if data.dtype.kind == "f" else data
     data = array_module(data).asarray(data)         # a NumPy scalar becomes an array of no axes
@@ -170,26 +207,55 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
 
     @functools.wraps(forward)
     def apply(*inputs, **params):
+        differentiable = any(isinstance(i, Tensor) for i in inputs)
+        if differentiable:      # NumPy's numbers are numbers like Python's: they never promote
+            inputs = [i if isinstance(i, Tensor) else _number(i) for i in inputs]
+            params = {name: _number(value) for name, value in params.items()}
         arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
         try:
             data = forward(*arrays, **params)
         except Exception:
             with _named(forward, inputs):       # entered only here, because it takes time
                 raise
-        if _frozen.get() or not any(isinstance(i, Tensor) for i in inputs):
-            return immutable(data)
-        return immutable(data, Node(apply, inputs, params))
+        recorded = differentiable and not _frozen.get()
+        result = immutable(data, Node(apply, inputs, params) if recorded else None)
+        if _changes_with(result.data, inputs):
+            result.cache = None
+        return result
 
     def defvjp(*rules):
-        apply.vjp = lambda k, *args, **params: rules[k](*args, **params)
+        def vjp(k, *args, **params):
+            if k >= len(rules) or rules[k] is None:
+                raise TypeError(f"{forward.__name__.lstrip('_')}: argument {k} has no rule (vjp): "
+                                "nothing can be differentiated with respect to it")
+            return rules[k](*args, **params)
+
+        apply.vjp = vjp
 
     def defvjp_all(rule):
         apply.vjp = rule
 
-    apply.defvjp, apply.defvjp_all, apply.vjp = defvjp, defvjp_all, vjp_all
-    if vjp is not None:
+    apply.defvjp, apply.defvjp_all = defvjp, defvjp_all
+    if vjp_all is not None:
+        defvjp_all(vjp_all)
+    else:
         defvjp(*(vjp if isinstance(vjp, tuple) else (vjp,)))
     return apply
+
+
+def _number(value):
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "fiu" else value
+
+
+def _changes_with(data, inputs):
+    """Whether an operation's result lies in the memory of an input whose data may change in place:
+    a leaf, a view of one, or an array."""
+    if getattr(data, "base", None) is None and all(data is not getattr(i, "data", i)
+                                                   for i in inputs):
+        return False
+    changeable = (i.data if isinstance(i, Tensor) else i for i in inputs
+                  if (i.cache is None if isinstance(i, Tensor) else hasattr(i, "dtype")))
+    return any(array_module(data).may_share_memory(data, array) for array in changeable)
 
 
 @contextmanager
@@ -246,7 +312,7 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
         For an output that is not a scalar where ``grad_output`` is not given, for a
         ``grad_output`` of another shape, and for an unused input.
     """
-    single = not hasattr(inputs, "__iter__")
+    single = isinstance(inputs, Tensor) or not hasattr(inputs, "__iter__")
     wanted = [inputs] if single else list(inputs)
     for k, tensor in enumerate(wanted):
         if not isinstance(tensor, Tensor):
@@ -339,7 +405,12 @@ def sum_to(x, shape):
         return channel_sum(x)
     axes = tuple(k for k in range(x.ndim)
                  if k < extra or shape[k - extra] == 1 and x.shape[k] != 1)
-    return x.sum(axis=axes, keepdims=True).reshape(shape)
+    return wide_sum(x, axes, True).reshape(shape).astype(x.dtype, copy=False)
+
+
+def wide_sum(x, axes, keepdims):
+    """The sum of an array over axes; of float16 in float32, where 65,504 is not the end."""
+    return x.sum(axis=axes, keepdims=keepdims, dtype=np.float32 if x.dtype == np.float16 else None)
 
 
 @operation(vjp=lambda g, y, x, shape: g)        # the engine sums

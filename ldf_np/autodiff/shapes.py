@@ -9,8 +9,8 @@ import numpy as np
 from ..kernels.size import check_size, is_whole
 from ..runtime.checks import expect, integer, several
 from ..runtime.device import concatenate as join
-from .elementwise import negative, xp_of
-from .engine import broadcast_to, operation
+from .elementwise import negative, select, xp_of
+from .engine import broadcast_to, operation, wide_sum
 
 __all__ = ["concatenate", "getitem", "max", "maxout", "mean", "min", "pad", "reshape", "split",
            "stack", "sum", "swapaxes", "transpose"]
@@ -56,14 +56,14 @@ def _kept(shape, axis):
            broadcast_to(reshape(g, _kept(x.shape, axis)), shape=x.shape))
 def sum(x, axis=None, keepdims=False):
     """The sum over ``axis`` (an int, a tuple or None for all)."""
-    return x.sum(axis=_axes(axis, x.ndim), keepdims=keepdims)
+    return wide_sum(x, _axes(axis, x.ndim), keepdims).astype(x.dtype, copy=False)
 
 
 def _max_vjp(g, y, x, axis=None, keepdims=False):
     kept = _kept(x.shape, axis)
     largest = x.data == y.data.reshape(kept)
     part = largest / largest.sum(axis=_axes(axis, x.ndim), keepdims=True)
-    return reshape(g, kept) * part.astype(x.dtype)
+    return select(reshape(g, kept) * part.astype(x.dtype), mask=largest)
 
 
 @operation(vjp=_max_vjp)
@@ -79,10 +79,16 @@ def min(x, axis=None, keepdims=False):
 
 def mean(x, axis=None, keepdims=False):
     """The mean over ``axis`` (an int, a tuple or None for all)."""
-    total = sum(x, axis=axis, keepdims=keepdims)
-    count = math.prod(x.shape[a] for a in _axes(axis, len(x.shape)))
+    axes = _axes(axis, len(shape_of("mean", x)))
+    count = math.prod(x.shape[a] for a in axes)
     expect(count > 0, "mean: x", "at least one element over the axes", x)
-    return total * (1 / count)
+    return _mean(x, axis=axes, keepdims=keepdims, count=count)
+
+
+@operation(vjp=lambda g, y, x, axis, keepdims, count:
+           broadcast_to(reshape(g * (1 / count), _kept(x.shape, axis)), shape=x.shape))
+def _mean(x, axis, keepdims, count):
+    return (wide_sum(x, axis, keepdims) * (1 / count)).astype(x.dtype, copy=False)
 
 
 def maxout(x, pieces=2):

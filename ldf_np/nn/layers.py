@@ -132,7 +132,7 @@ class BatchNorm(Activated):
         self.bias = _constant(0, channels) if affine else None
         self.running_mean = Buffer(xp().zeros(channels, np.float32))
         self.running_var = Buffer(xp().ones(channels, np.float32))
-        self.momentum, self.eps = momentum, eps
+        self.momentum, self.eps = float(momentum), float(eps)   # NumPy's numbers promote
 
     def forward(self, x, slope=1.0):
         channels = _check_channels(self, x, self.running_mean.data.size)
@@ -162,7 +162,7 @@ class LayerNorm(Module):
     @checked(RULES)
     def __init__(self, channels, eps=1e-5):
         self.weight, self.bias = _constant(1, channels), _constant(0, channels)
-        self.eps = eps
+        self.eps = float(eps)
 
     def forward(self, x):
         _check_channels(self, x, self.weight.size)
@@ -183,7 +183,7 @@ class LeakyReLU(Module):
 
     @checked(RULES)
     def __init__(self, slope=0.01):
-        self.slope = slope
+        self.slope = float(slope)
 
     def forward(self, x):
         return ops.leaky_relu(x, slope=self.slope)
