@@ -16,7 +16,7 @@ from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstructi
 from ..nn.module import Module
 from ..nn.optim import Adam, falling
 from ..nn.penalty import annealed, penalized_logits
-from ..runtime.checks import checked, function
+from ..runtime.checks import checked
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
 from ..runtime.threads import side_by_side
@@ -27,7 +27,7 @@ class Encoder(Module):
     """x -> h -> z. ``head`` gives z itself or, for a stochastic encoder, its mean and log-variance
     side by side."""
 
-    @checked(body=function, head=function)
+    @checked(RULES)
     def __init__(self, body, head, stochastic=False):
         self.body, self.head, self.stochastic = body, head, stochastic
 
@@ -37,20 +37,22 @@ class Encoder(Module):
     def infer(self, h, rng=None):
         """z from h: a reparameterised draw mean + exp(log-variance / 2) * noise where the encoder
         is stochastic and ``rng`` is given, else the mean."""
-        out = self.head(h)
         if not self.stochastic:
-            return out
-        mean, log_variance = ops.split(out, 2, axis=-1)
-        if rng is None:
-            return mean
-        noise = rows(rng.standard_normal, mean.shape, mean.dtype)
-        return mean + ops.exp(log_variance * 0.5) * noise
+            return self.head(h)
+        mean, log_variance = ops.split(self.head(h), 2, axis=-1)
+        return mean if rng is None else draw(mean, log_variance, rng)
+
+
+def draw(mean, log_variance, rng):
+    """A reparameterised draw from N(mean, diag exp(log_variance)), each a Tensor (n, ...)."""
+    noise = rows(rng.standard_normal, mean.shape, mean.dtype)
+    return mean + ops.exp(log_variance * 0.5) * noise
 
 
 class Decoder(Module):
     """z -> h -> x. ``body`` is also entered directly, at h, by the shortcut."""
 
-    @checked(head=function, body=function)
+    @checked(RULES)
     def __init__(self, head, body):
         self.head, self.body = head, body
 
@@ -64,7 +66,7 @@ class Discriminator(Module):
     No batch normalisation here: the penalty needs one gradient a sample.
     """
 
-    @checked(x_net=function, z_net=function, joint=function)
+    @checked(RULES)
     def __init__(self, x_net, z_net, joint):
         self.x_net, self.z_net, self.joint = x_net, z_net, joint
 

@@ -1,9 +1,10 @@
 """What all models share: one ``fit``, and encoding and decoding batch by batch."""
 
+from ..autodiff.engine import Tensor
 from ..nn import losses, penalty
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
-from ..runtime.checks import checked, instance, integer, one_of, optional, positive, real
+from ..runtime.checks import checked, function, instance, integer, one_of, optional, positive, real
 from ..runtime.device import concatenate
 from ..runtime.random import Generator
 from ..training.batches import Batches, apply_batched
@@ -11,12 +12,18 @@ from ..training.loop import train
 from ..training.step import CompiledStep
 
 MODULE = instance(Module)
-RULES = {       # of arguments that many models have
-    "latent_size": integer(), "n": integer(), "rng": optional(instance(Generator)),
-    "loss": one_of(*losses.KINDS), "penalty": one_of(*penalty.KINDS), "gamma": real(0),
-    "final_gamma": real(0), "final_lr": real(0), "shortcut_weight": real(0),
-    "latent_weight": real(0), "kl_weight": real(0), "variance": optional(positive),
-    "encoder": MODULE, "decoder": MODULE, "generator": MODULE, "discriminator": MODULE}
+RULES = {       # of arguments that models and their parts have
+    **dict.fromkeys(("batch_size", "below", "count", "frames", "latent_size", "n", "size",
+                     "stride"), integer()),
+    **dict.fromkeys(("encoder", "decoder", "generator", "discriminator", "model", "top",
+                     "whitening"), MODULE),
+    **dict.fromkeys(("body", "critic", "head", "joint", "make", "x_net", "z_net"), function),
+    **dict.fromkeys(("log_variance", "logits", "mean"), instance(Tensor)),
+    **dict.fromkeys(("final_gamma", "final_lr", "gamma", "kl_weight", "latent_weight",
+                     "shortcut_weight"), real(0)),
+    "code": one_of("h", "z"), "frame_discriminator": optional(MODULE),
+    "loss": one_of(*losses.KINDS), "penalty": one_of(*penalty.KINDS),
+    "rng": optional(instance(Generator)), "strength": real(0, 1), "variance": optional(positive)}
 
 
 class Model(Module):

@@ -4,12 +4,13 @@ other bottoms and tops."""
 import numpy as np
 
 from .. import nn
-from ..runtime.checks import checked, function, integer
+from ..runtime.checks import checked, expect, integer
 from ..runtime.device import xp
 from ..runtime.random import Generator
-from .ali import ALI, Decoder, Discriminator, Encoder
+from . import nets
+from .ali import ALI, Decoder, Encoder
+from .base import RULES
 from .gan import JointGAN
-from .nets import CODE, SIZES, SLOPE, SMALL_ALI, conv3, dense, down, output, small_ali, up
 from .vae import VAE, Autoencoder
 
 
@@ -19,13 +20,13 @@ def _smooth(frames=1, scale=1.0):
     def init(rng, shape, fan_in, fan_out):
         kh, kw, channels, others = shape        # channels t * c
         bump = np.outer([1, 3, 3, 1], [1, 3, 3, 1])[..., None, None] / 5        # mean square 1
-        mixture = nn.he(SLOPE)(rng, (1, 1, channels // frames, others), fan_in, fan_out)
+        mixture = nn.he(nets.SLOPE)(rng, (1, 1, channels // frames, others), fan_in, fan_out)
         return xp().tile(xp().asarray(bump * scale, np.float32) * mixture, (1, 1, frames, 1))
 
     return init
 
 
-@checked(SIZES)
+@checked(nets.SIZES)
 def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
     """The joint baseline on clips (n, frames, size, size, channels): convolutions as wide as those
     of LDF's frames, and dense layers of ``hidden`` units that bring its parameter count within 10%
@@ -40,21 +41,19 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
     image, widths = frames * channels, (24, 48, 96)
     maps, flat = widths[-1], side * side * widths[-1]
     generator = nn.Sequential(
-        *dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, flat, bias=False, init=nn.he(SLOPE), rng=rng),
-        nn.Reshape(side, side, maps), nn.BatchNorm(maps), nn.LeakyReLU(SLOPE),
-        *conv3(maps, maps, rng),
-        *up([*reversed(widths), image], rng, _smooth(), _smooth(frames)))
-    discriminator = nn.Sequential(
-        *down([image, *widths], rng, False,
-              [_smooth(frames, frames ** -0.5), _smooth(), _smooth()]),
-        nn.Flatten(), *dense(flat, hidden, rng), *output(hidden, 1, rng))
-    settings = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "gamma": 400.0,
-                "final_gamma": 0.1, "final_lr": 0.1} | settings
-    return JointGAN(generator, discriminator, latent_size, frames, seed=seed + 1, **settings)
+        *nets.dense(latent_size, hidden, rng, True),
+        nn.Linear(hidden, flat, bias=False, init=nn.he(nets.SLOPE), rng=rng),
+        nn.Reshape(side, side, maps), nn.BatchNorm(maps), nn.LeakyReLU(nets.SLOPE),
+        *nets.conv(nn.Conv2d, maps, maps, 3, 1, 1, rng=rng),
+        *nets.up([*reversed(widths), image], rng, _smooth(), _smooth(frames)))
+    inits = _smooth(frames, frames ** -0.5), _smooth(), _smooth()
+    discriminator = nn.Sequential(*nets.trunk([image, *widths], side, hidden, rng, inits),
+                                  *nets.output(hidden, 1, rng))
+    return JointGAN(generator, discriminator, latent_size, frames, seed=seed + 1,
+                    **nets.SMALL_GAN | {"gamma": 400.0} | settings)
 
 
-@checked(make=function, parameters=integer(), low=integer(), high=integer())
+@checked(RULES, parameters=integer(), low=integer(), high=integer())
 def matched(make, parameters, low=16, high=2048):
     """The model ``make(width)``, with the width in [low, high] for which it has most nearly
     ``parameters`` parameters.
@@ -71,62 +70,52 @@ def matched(make, parameters, low=16, high=2048):
         low, high = (middle, high) if count(middle) < parameters else (low, middle)
     width = min((low, high), key=lambda w: abs(count(w) - parameters))
     found = count(width)
-    if abs(found / parameters - 1) > 0.1:
-        raise ValueError("parameters: expected a number that these networks come within 10% of, "
-                         f"got {parameters:,}; the nearest is {found:,}, with a width of {width}")
+    expect(abs(found / parameters - 1) <= 0.1, "parameters", "a number that these networks come "
+           "within 10% of", f"{parameters:,}; the nearest is {found:,}, with a width of {width}")
     return make(width)
 
 
-@checked(SIZES, seed=integer(0))
+@checked(nets.SIZES, seed=integer(0))
 def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settings):
     """``joint_gan`` with a second discriminator, on single frames, of the size of LDF's."""
-    rng, flat = Generator(seed + 2), (size // 8) ** 2 * 96
-    discriminator = nn.Sequential(*down([channels, 24, 48, 96], rng, False), nn.Flatten(),
-                                  *dense(flat, 256, rng), *output(256, 1, rng))
+    rng = Generator(seed + 2)
+    discriminator = nn.Sequential(*nets.trunk([channels, 24, 48, 96], size // 8, 256, rng),
+                                  *nets.output(256, 1, rng))
     return joint_gan(frames, size, channels, hidden=hidden, seed=seed,
                      frame_discriminator=discriminator, **settings)
 
 
-@checked(SIZES)
+@checked(nets.SIZES)
 def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
     """ALI on clips as images (n, size, size, frames * channels): ``small_ali`` with dense layers of
     ``hidden`` units, and its weights of the reconstructions (docs/recipe.md)."""
-    base = small_ali(size, frames * channels, latent_size, seed=seed)
-    rng, side, maps = Generator(seed + 2), size // 8, CODE[2]
-    decoder = Decoder(
-        nn.Sequential(*dense(latent_size, hidden, rng, True),
-                      *output(hidden, side * side * maps, rng, bias=False),
-                      nn.Reshape(side, side, maps), nn.BatchNorm(maps, affine=False)),
-        base.decoder.body)
-    discriminator = Discriminator(
-        nn.Sequential(*down([frames * channels, 24, 48, 96], rng, False), nn.Flatten(),
-                      *dense(side * side * 96, hidden, rng)),
-        nn.Sequential(*dense(latent_size, hidden, rng)),
-        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    base = nets.small_ali(size, frames * channels, latent_size, seed=seed)
+    rng, side, widths = Generator(seed + 2), size // 8, [frames * channels, 24, 48, 96]
+    decoder = Decoder(nets.ali_head(latent_size, hidden, side, rng), base.decoder.body)
+    discriminator = nets.ali_discriminator(widths, side, latent_size, hidden, rng)
     return ALI(base.encoder, decoder, discriminator, latent_size, seed=seed + 1,
-               **SMALL_ALI | settings)
+               **nets.SMALL_ALI | settings)
 
 
 def frame_autoencoder(seed=0, **settings):
     """The encoder and decoder of ``small_ali`` up to h, as an autoencoder."""
-    base = small_ali(seed=seed)
+    base = nets.small_ali(seed=seed)
     return Autoencoder(base.encoder.body, base.decoder.body, seed=seed + 1, **settings)
 
 
 def frame_vae(seed=0, **settings):
     """The encoder and decoder of a stochastic ``small_ali`` as a VAE."""
-    base = small_ali(stochastic=True, seed=seed)
+    base = nets.small_ali(stochastic=True, seed=seed)
     return VAE(base.encoder, base.decoder, base.latent_size, seed=seed + 1, **settings)
 
 
-@checked(latent_size=integer())
+@checked(RULES)
 def mlp_vae(size, latent_size=128, hidden=512, seed=0, **settings):
     """A VAE on vectors (n, size), its decoder the generator of ``mlp_gan``: the top level over
     whitened codes."""
     rng = Generator(seed)
     encoder = Encoder(
-        nn.Sequential(*dense(size, hidden, rng, True), *dense(hidden, hidden, rng, True)),
+        nn.Sequential(*nets.dense(size, hidden, rng, True), *nets.dense(hidden, hidden, rng, True)),
         nn.Linear(hidden, 2 * latent_size, init=nn.normal(0.01), rng=rng), stochastic=True)
-    decoder = nn.Sequential(*dense(latent_size, hidden, rng, True),
-                            *dense(hidden, hidden, rng, True), *output(hidden, size, rng))
+    decoder = nets.mlp(latent_size, hidden, size, rng, normalized=True)
     return VAE(encoder, decoder, latent_size, seed=seed + 1, **settings)

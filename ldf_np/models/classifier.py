@@ -7,17 +7,17 @@ from .. import nn
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, grad
 from ..nn.optim import Adam
-from ..runtime.checks import channels_last_array, checked, instance, integer, real_array
+from ..runtime.checks import check_labels, checked, expect, images_or_vectors, integer
 from ..runtime.device import asarray, concatenate
 from ..runtime.random import Generator
 from ..training.batches import Batches
-from .base import Model
+from .base import RULES, Model
 from .nets import SIZES, dense, down, output
 
 FEATURES = 128
 
 
-@checked(logits=instance(Tensor))
+@checked(RULES)
 def log_softmax(logits):
     """log p_k = l_k - log sum_j e^l_j over the last axis, (n, classes) -> (n, classes).
 
@@ -28,49 +28,27 @@ def log_softmax(logits):
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 
 
-@checked(logits=instance(Tensor))
 def cross_entropy(logits, targets):
     """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array
     (n, classes) of rows that sum to 1. A Tensor without axes."""
-    if not logits.size or np.shape(targets) != logits.shape:
-        raise ValueError("targets: expected one row for each of at least one row of logits "
-                         f"{logits.shape}, got shape {np.shape(targets)}")
+    rows = np.shape(logits)
+    expect(0 not in rows and np.shape(targets) == rows, "targets",
+           f"one row for each of at least one row of logits {rows}", f"shape {np.shape(targets)}")
     return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
 
 
-@checked(logits=instance(Tensor))
 def softmax_cross_entropy(logits, labels):
     """-mean_i log p_i[y_i], p = softmax(l): logits a Tensor (n, classes), labels y integers (n,). A
     Tensor without axes."""
-    if len(logits.shape) != 2:
-        raise ValueError(f"logits: expected (n, classes), got shape {logits.shape}")
-    n, classes = logits.shape
-    targets = one_hot(check_labels(labels, n, classes), classes)
+    expect(len(logits.shape) == 2, "logits", "(n, classes)", f"shape {logits.shape}")
+    targets = one_hot(check_labels(labels, *logits.shape), logits.shape[1])
     return cross_entropy(logits, asarray(targets, dtype=logits.dtype))
 
 
-@checked(classes=integer())
+@checked(SIZES)
 def one_hot(labels, classes):
     """float32 (n, classes): 1 in the column of each label, 0 elsewhere."""
     return np.eye(classes, dtype=np.float32)[check_labels(labels, np.size(labels), classes)]
-
-
-def check_labels(labels, n, classes):
-    """The labels as a NumPy array; ValueError unless they are n integers from 0 to classes - 1."""
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (n,):
-        raise ValueError(f"labels: expected {n} integers, one for each image, got {labels.dtype} "
-                         f"of shape {labels.shape}")
-    if n and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(f"labels: expected integers from 0 to {classes - 1}, got {labels.min()} "
-                         f"to {labels.max()}")
-    return labels
-
-
-def _images(name, images):
-    """A rule: images (n, h, w, c), or vectors or whatever else a network takes."""
-    images_rule = channels_last_array("n, h, w, c") if np.ndim(images) == 4 else real_array(least=1)
-    return images_rule(name, images)
 
 
 class _LabelledBatches(Batches):
@@ -110,7 +88,7 @@ class Classifier(Model):
     def forward(self, x):
         return self.network(x)
 
-    @checked(images=_images)
+    @checked(images=images_or_vectors)
     def fit(self, images, labels, **training):
         """Train on images (N, h, w, c) with integer labels (N,); ``training``: see Model.fit."""
         return super().fit(images, labels, **training)
@@ -127,21 +105,20 @@ class Classifier(Model):
         self.optimizer.step(grad(loss, self.network.parameters()))
         return {"loss": loss}
 
-    @checked(images=_images)
+    @checked(images=images_or_vectors)
     def predict(self, images):
         """Probabilities, NumPy float32 (n, classes), in evaluation mode."""
         return self._apply(lambda x: ops.exp(log_softmax(self.network(x))), images)
 
-    @checked(images=_images)
+    @checked(images=images_or_vectors)
     def features(self, images):
         """The input of the last layer, NumPy float32 (n, d), in evaluation mode."""
         return self._apply(self.network[:-1], images)
 
-    @checked(images=_images)
     def accuracy(self, images, labels):
         """The part of the images whose most probable class is their label, in [0, 1]."""
-        labels = check_labels(labels, len(images), self.classes)
-        return float((self.predict(images).argmax(axis=1) == labels).mean())
+        found = self.predict(images).argmax(axis=1)
+        return float((found == check_labels(labels, len(found), self.classes)).mean())
 
 
 @checked(SIZES)

@@ -4,13 +4,14 @@ A split has ``count``, how many factors an object has, and ``split`` and ``merge
 inverse.
 """
 
-from ..runtime.checks import channels_last_array, checked, integer, real_array, shaped
+from ..runtime.checks import channels_last_array, checked, expect, integer, multiple, shaped
+from .base import RULES
 
 
 class Frames:
     """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames."""
 
-    @checked(count=integer())
+    @checked(RULES)
     def __init__(self, count):
         self.count = count
 
@@ -32,13 +33,12 @@ class Patches:
     def __init__(self, rows, columns):
         self.rows, self.columns, self.count = rows, columns, rows * columns
 
-    @checked(x=real_array())
+    @checked(x=channels_last_array("n, h, w, c"))
     def split(self, x):
         """(n, h, w, c) -> (n, rows * columns, h / rows, w / columns, c)."""
-        if x.ndim != 4 or x.shape[1] % self.rows or x.shape[2] % self.columns:
-            raise ValueError("x: expected images (n, h, w, c) that divide into "
-                             f"{self.rows} x {self.columns} patches, got shape {x.shape}")
-        n, h, w, c = channels_last_array("n, h, w, c")("x", x).shape
+        n, h, w, c = x.shape
+        expect(h % self.rows == 0 == w % self.columns, "x",
+               f"images that divide into {self.rows} x {self.columns} patches", f"shape {x.shape}")
         h, w = h // self.rows, w // self.columns
         grid = x.reshape(n, self.rows, h, self.columns, w, c)
         return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h, w, c)
@@ -55,10 +55,9 @@ class Groups:
     """Codes of the level below in groups of ``size`` neighbours:
     (n, k, ...) <-> (n, k / size, size * code)."""
 
-    @checked(size=integer(), below=integer())
+    @checked(RULES)
     def __init__(self, size, below, code_shape):
-        if below % size:
-            raise ValueError(f"size: {below} factors do not divide into groups of {size}")
+        multiple(size)("below", below)
         self.below, self.count, self.code_shape = below, below // size, tuple(code_shape)
 
     @checked(shaped("x", "n", "below", "*code_shape", what="codes"))

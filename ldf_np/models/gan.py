@@ -1,18 +1,21 @@
 """The generative adversarial network, twice: over codes, as LDF's top level, and over whole
 objects, as its baseline."""
 
+from functools import reduce
+from operator import add
+
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, grad
 from ..nn.layers import Sequential, generators
 from ..nn.losses import discriminator_loss, generator_loss
 from ..nn.optim import EMA, Adam, falling
 from ..nn.penalty import annealed, penalized_logits
-from ..runtime.checks import channels_last_array, checked, integer, optional, real_array, shaped
+from ..runtime.checks import channels_last_array, checked, expect, multiple, real_array, shaped
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches
-from .base import MODULE, RULES, LatentModel
+from .base import RULES, LatentModel
 
 
 class GAN(LatentModel):
@@ -67,23 +70,20 @@ class GAN(LatentModel):
         return d_losses | g_losses
 
     def _discriminator_gradients(self, x, fake, progress):
-        losses, total = {}, None
+        losses, regularized = {}, []
         for name, discriminator, true, made in self._views(x, fake):
             real_logits, fake_logits, penalty = penalized_logits(
                 discriminator, (true,), (made.data,), self.penalty, self.rng)
-            loss = discriminator_loss(real_logits, fake_logits, self.loss)
+            loss = losses[f"D{name}"] = discriminator_loss(real_logits, fake_logits, self.loss)
             gamma = annealed(self.gamma, progress, self.final_gamma, x.dtype)
-            regularized = loss + penalty * (0.5 * gamma)
-            losses[f"D{name}"] = loss
-            total = regularized if total is None else total + regularized
-        return losses, grad(total, self.discriminator_optimizer.network.parameters())
+            regularized.append(loss + penalty * (0.5 * gamma))
+        parameters = self.discriminator_optimizer.network.parameters()
+        return losses, grad(reduce(add, regularized), parameters)
 
     def _generator_gradients(self, x, fake):
-        losses, total = {}, None
-        for name, discriminator, _, made in self._views(x, fake):
-            loss = losses[f"G{name}"] = generator_loss(discriminator(made), self.loss)
-            total = loss if total is None else total + loss
-        return losses, grad(total, self.generator.parameters())
+        losses = {f"G{name}": generator_loss(discriminator(made), self.loss)
+                  for name, discriminator, _, made in self._views(x, fake)}
+        return losses, grad(reduce(add, losses.values()), self.generator.parameters())
 
     def _generate(self, z, rng):
         with self.ema.applied():
@@ -107,7 +107,7 @@ class JointGAN(GAN):
         baseline learns from all that LDF learns from.
     """
 
-    @checked(frames=integer(), frame_discriminator=optional(MODULE))
+    @checked(RULES)
     def __init__(self, generator, discriminator, latent_size, frames=5, *,
                  frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)
@@ -123,16 +123,15 @@ class JointGAN(GAN):
         return super().fit(x, frames, **training)
 
     def _batches(self, batch_size, x, frames):
-        if self.frame_discriminator is None and frames is not None:
-            raise ValueError("frames: expected None, for this model has no frame_discriminator to "
-                             "train on them")
+        expect(frames is None or self.frame_discriminator is not None, "frames", "None, for this "
+               "model has no frame_discriminator to train on them", type(frames).__name__)
         clips = Batches(self._as_images(x), batch_size, self.rng)
         if self.frame_discriminator is None:
             return {"batches": clips}
-        frames = x.reshape(-1, *x.shape[2:]) if frames is None else frames
-        if real_array()("frames", frames).shape[1:] != x.shape[2:]:
-            raise ValueError("frames: expected single frames "
-                             f"(m, {', '.join(map(str, x.shape[2:]))}), got {frames.shape}")
+        singles = x.reshape(-1, *x.shape[2:])
+        frames = singles if frames is None else real_array()("frames", frames)
+        expect(frames.shape[1:] == x.shape[2:], "frames", f"single frames, each {x.shape[2:]}",
+               f"shape {frames.shape}")
         return {"clips": clips, "frames": Batches(frames, batch_size, self.rng)}
 
     def _views(self, x, fake):
@@ -149,8 +148,7 @@ class JointGAN(GAN):
         return ops.concatenate([images[(k - before) % t::t, :, :, k * c:(k + 1) * c]
                                 for k in range(t)])
 
-    @checked(shaped("x", "n", "frames", "h", "w", "c", what="clips"),
-             x=channels_last_array())
+    @checked(shaped("x", "n", "frames", "h", "w", "c", what="clips"), x=channels_last_array())
     def _as_images(self, x):
         """Clips (n, t, h, w, c) -> (n, h, w, t * c)."""
         n, t, h, w, c = x.shape
@@ -158,12 +156,8 @@ class JointGAN(GAN):
 
     def _as_clips(self, images):
         """The inverse of ``_as_images``."""
-        n, h, w, channels = images.shape
-        if channels % self.frames:
-            raise ValueError(f"frames: {self.frames} do not divide the {channels} channels that "
-                             "the generator makes")
-        frames = images.reshape(n, h, w, self.frames, channels // self.frames)
-        return frames.transpose(0, 3, 1, 2, 4)
+        multiple(self.frames)("frames: channels that the generator makes", images.shape[-1])
+        return images.reshape(*images.shape[:3], self.frames, -1).transpose(0, 3, 1, 2, 4)
 
     def _generate(self, z, rng):
         return self._as_clips(super()._generate(z, rng))

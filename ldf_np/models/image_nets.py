@@ -7,21 +7,20 @@ number of parameters is within 10% of that of ``image_ali``, the one whose size 
 
 from .. import nn
 from ..autodiff import ops
-from ..autodiff.engine import Tensor
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, checked, function, instance, integer
+from ..runtime.checks import channels_last_array, checked, expect
+from .base import RULES
 from .baselines import joint_gan, matched
 from .factors import Patches
 from .gan import GAN
 from .ldf import LDF, Level
-from .nets import CODE, mlp_gan, small_ali
+from .nets import CODE, SMALL_GAN, mlp_gan, small_ali
 from .whitening import Whitening
 
 GRID, SIDE = Patches(2, 2), 16      # an image's quadrants, and how many rows and columns they have
 COMPONENTS = 256                    # of the 512 numbers in the codes of an image
 # A weaker penalty than ``joint_gan`` has for clips, and one that stays (docs/recipe.md).
-BASELINE = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "gamma": 60.0,
-            "final_gamma": 1.0, "final_lr": 0.1}
+BASELINE = SMALL_GAN | {"gamma": 60.0, "final_gamma": 1.0}
 
 
 def image_ali(images, seed=0):
@@ -67,15 +66,13 @@ class PatchCritic(nn.Module):
     ``critic``, which takes patches (n, size, size, c), at places ``stride`` pixels apart; by
     default these are the quadrants that LDF's bottom sees."""
 
-    @checked(critic=function, size=integer(), stride=integer())
+    @checked(RULES)
     def __init__(self, critic, size=SIDE, stride=SIDE):
         self.critic, self.size, self.stride = critic, size, stride
 
-    @checked(x=instance(Tensor))
     def forward(self, x):
-        if x.ndim != 4 or not self.size <= x.shape[1] == x.shape[2]:
-            raise ValueError("x: expected square images (n, h, w, c) of at least "
-                             f"{self.size} rows, got shape {x.shape}")
+        expect(len(x.shape) == 4 and self.size <= x.shape[1] == x.shape[2], "x", "square images "
+               f"(n, h, w, c) of at least {self.size} rows", f"shape {x.shape}")
         starts = range(0, x.shape[1] - self.size + 1, self.stride)
         patches = ops.concatenate([x[:, i:i + self.size, j:j + self.size]
                                    for i in starts for j in starts])

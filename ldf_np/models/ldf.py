@@ -10,21 +10,14 @@ chain from right to left.
 """
 
 from ..nn.module import Module
-from ..runtime.checks import between, checked, instance, one_of, several, shaped
+from ..runtime.checks import between, checked, expect, having, instance, one_of, several, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard, world
 from ..runtime.random import Generator
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
-from .base import MODULE
-
-
-def _split(name, value):
-    """A rule: a split of objects into factors."""
-    if not all(hasattr(value, part) for part in ("split", "merge", "count")):
-        raise TypeError(f"{name}: expected Frames, Patches, Groups or their like, got "
-                        f"{type(value).__name__}")
+from .base import RULES
 
 
 class Level:
@@ -34,7 +27,7 @@ class Level:
     through the shortcut; the default and the reading that works) or "z".
     """
 
-    @checked(model=MODULE, split=_split, code=one_of("h", "z"))
+    @checked(RULES, split=having("Frames, Patches, Groups or the like", "split", "merge", "count"))
     def __init__(self, model, split, code="h"):
         self.model, self.split, self.code = model, split, code
 
@@ -55,16 +48,11 @@ class Level:
         return self.split.merge(factors.reshape(-1, self.split.count, *factors.shape[1:]))
 
 
-def _levels_fit(name, self, x, **others):
-    """Whether the levels fit the data and the top fits the codes, before time is spent."""
-    codes, components = self.codes(x[:2]), self.whitening.components
-    if codes.shape[1:] != self.whitening.code_shape:
-        raise ValueError(f"{name}: whitening: expected a code_shape of {codes.shape[1:]}, the "
-                         f"codes of these levels, got {self.whitening.code_shape}")
-    made = self.top.sample(2, Generator(0)).shape[1:]
-    if made != (components,):
-        raise ValueError(f"{name}: top: expected a GAN on vectors of {components} components, but "
-                         f"it makes {made}")
+def _parts_fit(name, self, x, **others):
+    """Whether the parts fit the data and one another, before time is spent."""
+    white, made = self.encode(x[:2]), self.top.sample(2, Generator(0))
+    expect(made.shape[1:] == white.shape[1:], f"{name}: top",
+           f"a GAN on vectors of {white.shape[1]} components", f"one on {made.shape[1:]}")
 
 
 class LDF(Module):
@@ -80,14 +68,14 @@ class LDF(Module):
         Of the order of the batches.
     """
 
-    @checked(levels=several(instance(Level), what="Level"), top=MODULE, whitening=MODULE)
+    @checked(RULES, levels=several(instance(Level), what="Level"))
     def __init__(self, levels, top, whitening, seed=0):
         self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]
         self.whitening = whitening
         self.rng = Generator(seed)
 
-    @checked(_levels_fit, schedule=one_of("bottom-first", "together"), bottom_share=between(0, 1))
+    @checked(_parts_fit, schedule=one_of("bottom-first", "together"), bottom_share=between(0, 1))
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None,
             bottom_share=0.6, batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train all levels.
@@ -116,8 +104,8 @@ class LDF(Module):
         two seconds each, so that the model can be sampled (of which no checkpoint is kept).
         """
         if schedule == "together":
-            return self._fit_together(x, factors, steps, minutes, batch_size, progress, callback,
-                                      checkpoints)
+            return self._fit_together(x, factors, batch_size, checkpoints, steps=steps,
+                                      minutes=minutes, progress=progress, callback=callback)
         run = Phases(steps, minutes, checkpoints, callback, progress=progress)
         for k, level in enumerate(self.levels):
             own = level.factors(x) if factors is None or k > 0 else factors
@@ -130,8 +118,7 @@ class LDF(Module):
                 batch_size=min(batch_size, len(white)))
         return run.histories
 
-    def _fit_together(self, x, factors, steps, minutes, batch_size, progress, callback,
-                      checkpoints):
+    def _fit_together(self, x, factors, batch_size, checkpoints, **training):
         objects = Batches(x, batch_size, self.rng)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
         level_steps = [level.model.compiled_step() for level in self.levels]
@@ -152,11 +139,9 @@ class LDF(Module):
             white = self.whitening.apply(data)
             return losses | _named("top", top_step, as_batch(white[own]), done)
 
-        history = train(step, steps=steps, minutes=minutes, progress=progress, label="LDF",
-                        callback=callback,
-                        checkpoints=checkpoints and checkpoints.inside("together"),
-                        state={"model": self, "objects": objects, "factors": local})
-        return {"together": history}
+        inside = checkpoints and checkpoints.inside("together")
+        state = {"model": self, "objects": objects, "factors": local}
+        return {"together": train(step, label="LDF", checkpoints=inside, state=state, **training)}
 
     def whiten(self, codes):
         """Fit the whitening, on rank 0: an eigenvector's last bits depend on the machine, and all

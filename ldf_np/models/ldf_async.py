@@ -19,7 +19,7 @@ import sys
 
 import numpy as np
 
-from ..runtime.checks import checked
+from ..runtime.checks import expect, multiple
 from ..runtime.distributed import over_ranks, within, world
 from ..training.batches import Batches
 from ..training.checkpoint import KEPT
@@ -28,17 +28,6 @@ from ..training.loop import train
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
 
-def _budgets_fit(name, model, steps, top_steps, rounds, **others):
-    if len(model.levels) != 1:
-        raise ValueError(f"{name}: model: expected an LDF of one level and a top, got "
-                         f"{len(model.levels)} levels")
-    for what, value in (("steps", steps), ("top_steps", top_steps)):
-        if value < rounds or value % rounds:
-            raise ValueError(f"{name}: {what}: expected a multiple of {rounds} (rounds), got "
-                             f"{value}")
-
-
-@checked(_budgets_fit)
 def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1,
               progress=False, checkpoints=None):
     """Train an LDF of one level and a top on several ranks, each of which ends with the whole
@@ -69,9 +58,12 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
     only, for more levels, or for numbers that do not fit.
     """
     ranks = world()
-    if not 1 <= top_ranks < ranks.size:
-        raise ValueError("top_ranks: expected at least 1, and fewer than the "
-                         f"{ranks.size} there are, got {top_ranks}")
+    levels = len(model.levels)
+    expect(levels == 1, "model", "an LDF of one level and a top", f"{levels} levels")
+    multiple(rounds)("steps", steps)
+    multiple(rounds)("top_steps", top_steps)
+    expect(1 <= top_ranks < ranks.size, "top_ranks",
+           f"at least 1, and fewer than the {ranks.size} there are", top_ranks)
     last, below = ranks.size - 1, ranks.rank < ranks.size - top_ranks
     name, side, own = ("level 0", _bottom, steps) if below else ("top", _top, top_steps)
     kept = checkpoints and checkpoints.inside(name, each=own // rounds, steps=steps,
@@ -145,10 +137,10 @@ class _Made:
 
     def find(self, number):
         """The codes of a round, None where they are not there yet."""
-        if number <= self.round and number not in self._codes:
-            raise ValueError("checkpoints: expected the top to go on from round "
-                             f"{min(self._codes)} or later, got {number}: those of the two sides "
-                             "are not of one training; remove both folders to begin anew")
+        first = min(self._codes, default=number)
+        expect(first <= number, "checkpoints", f"the top to go on from round {first} or later",
+               f"{number}: those of the two sides are not of one training; remove both folders to "
+               "begin anew")
         return self._codes.get(number)
 
     @property

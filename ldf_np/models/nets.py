@@ -1,15 +1,17 @@
 """The architectures: the small networks that learn on a CPU, and ALI's own for CIFAR-10."""
 
 import math
+from functools import partial
 
 import numpy as np
 
 from .. import nn
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, checked, integer, one_of
+from ..runtime.checks import channels_last_array, checked, expect, integer, multiple
 from ..runtime.device import asarray
 from ..runtime.random import Generator
 from .ali import ALI, Decoder, Discriminator, Encoder
+from .base import RULES
 from .factors import Frames
 from .gan import GAN
 from .ldf import LDF, Level
@@ -19,15 +21,13 @@ CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
 SLOPE = 0.1
 
 
-def multiple_of_8(name, size):
-    """A rule: a size that three strides of two divide."""
-    if integer()(name, size) % 8:
-        raise ValueError(f"{name}: expected a multiple of 8, got {size}")
-
-
-SIZES = {"size": multiple_of_8, **dict.fromkeys((
-    "channels", "latent_size", "frames", "hidden", "shared", "local", "classes", "width"),
+SIZES = {"size": multiple(8), **dict.fromkeys(      # three strides of two divide 8
+    ("channels", "latent_size", "frames", "hidden", "shared", "local", "classes", "width"),
     integer())}
+SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
+             "discriminator_lr": 4e-4, "final_lr": 0.1}
+SMALL_GAN = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "final_gamma": 0.1,
+             "final_lr": 0.1}
 
 
 # Parts that several networks have. Each is a list of layers.
@@ -43,32 +43,54 @@ def output(n_in, n_out, rng, bias=True):
     return [nn.Linear(n_in, n_out, bias=bias, init=nn.glorot(), rng=rng)]
 
 
-def conv3(c_in, c_out, rng):
-    """A 3x3 convolution of stride one, normalised, and its leaky ReLU."""
-    return [nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False, init=nn.he(SLOPE), rng=rng),
-            nn.BatchNorm(c_out), nn.LeakyReLU(SLOPE)]
+def mlp(n_in, hidden, n_out, rng, normalized=False):
+    """A network of two hidden layers."""
+    return nn.Sequential(*dense(n_in, hidden, rng, normalized),
+                         *dense(hidden, hidden, rng, normalized), *output(hidden, n_out, rng))
 
 
-def down(widths, rng, normalized, inits=None):
-    """4x4 convolutions of stride two, each halving the image."""
-    layers = []
-    for c_in, c_out, init in zip(widths, widths[1:], inits or [nn.he(SLOPE)] * len(widths)):
-        layers += [nn.Conv2d(c_in, c_out, 4, 2, 1, bias=not normalized, init=init, rng=rng),
-                   *[nn.BatchNorm(c_out)] * normalized, nn.LeakyReLU(SLOPE)]
-    return layers
+def conv(kind, c_in, c_out, *geometry, rng, init=None, normalized=True):
+    """A convolution of this ``kind`` and (kernel, stride, padding), perhaps normalised over the
+    batch, and its leaky ReLU."""
+    layer = kind(c_in, c_out, *geometry, bias=not normalized, init=init or nn.he(SLOPE), rng=rng)
+    return [layer, *[nn.BatchNorm(c_out)] * normalized, nn.LeakyReLU(SLOPE)]
+
+
+def down(widths, rng, normalized, inits=(None, None, None)):
+    """Three 4x4 convolutions of stride two, each halving the image."""
+    return [layer for c_in, c_out, init in zip(widths, widths[1:], inits) for layer in conv(
+        nn.Conv2d, c_in, c_out, 4, 2, 1, rng=rng, init=init, normalized=normalized)]
 
 
 def up(widths, rng, init=None, last=None):
     """4x4 transposed convolutions of stride two, each doubling the image, the last to colours in
     [-1, 1]."""
-    *inner, c_last, colours = widths
-    layers = []
-    for c_in, c_out in zip(inner, [*inner[1:], c_last]):
-        layers += [nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=False, init=init or nn.he(SLOPE),
-                                      rng=rng),
-                   nn.BatchNorm(c_out), nn.LeakyReLU(SLOPE)]
-    to_colours = nn.ConvTranspose2d(c_last, colours, 4, 2, 1, init=last or nn.glorot(), rng=rng)
-    return [*layers, to_colours, nn.Tanh()]
+    inner = [layer for c_in, c_out in zip(widths, widths[1:-1]) for layer in conv(
+        nn.ConvTranspose2d, c_in, c_out, 4, 2, 1, rng=rng, init=init)]
+    to_colours = nn.ConvTranspose2d(*widths[-2:], 4, 2, 1, init=last or nn.glorot(), rng=rng)
+    return [*inner, to_colours, nn.Tanh()]
+
+
+def ali_head(latent_size, hidden, side, rng):
+    """The decoder of small images up to h: z -> (n, side, side, maps)."""
+    return nn.Sequential(
+        *dense(latent_size, hidden, rng, True),
+        *output(hidden, side * side * CODE[2], rng, bias=False),
+        nn.Reshape(side, side, CODE[2]), nn.BatchNorm(CODE[2], affine=False))
+
+
+def ali_discriminator(widths, side, latent_size, hidden, rng):
+    """The discriminator of small images and their z."""
+    return Discriminator(
+        nn.Sequential(*trunk(widths, side, hidden, rng)),
+        nn.Sequential(*dense(latent_size, hidden, rng)),
+        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+
+
+def trunk(widths, side, hidden, rng, inits=(None, None, None)):
+    """What discriminators of small images make of them: (n, hidden)."""
+    return [*down(widths, rng, False, inits), nn.Flatten(),
+            *dense(side * side * widths[-1], hidden, rng)]
 
 
 @checked(SIZES)
@@ -90,19 +112,11 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
             [*output(flat, latent_size, rng, bias=False),
              nn.BatchNorm(latent_size, affine=False)])), stochastic)
     decoder = Decoder(
-        nn.Sequential(*dense(latent_size, 512, rng, True), *output(512, flat, rng, bias=False),
-                      nn.Reshape(side, side, maps), nn.BatchNorm(maps, affine=False)),
-        nn.Sequential(*conv3(maps, 96, rng), *up([96, 48, 24, channels], rng)))
-    discriminator = Discriminator(
-        nn.Sequential(*down(widths, rng, False), nn.Flatten(), *dense(side * side * 96, 256, rng)),
-        nn.Sequential(*dense(latent_size, 256, rng)),
-        nn.Sequential(*dense(512, 256, rng), *output(256, 1, rng)))
-    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
-               **SMALL_ALI | settings)
-
-
-SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
-             "discriminator_lr": 4e-4, "final_lr": 0.1}
+        ali_head(latent_size, 512, side, rng),
+        nn.Sequential(*conv(nn.Conv2d, maps, 96, 3, 1, 1, rng=rng),
+                      *up([*reversed(widths)], rng)))
+    discriminator = ali_discriminator(widths, side, latent_size, 256, rng)
+    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **SMALL_ALI | settings)
 
 
 def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
@@ -138,16 +152,12 @@ def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
 def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
     """A GAN on vectors (n, size): the top level over whitened codes."""
     rng = Generator(seed)
-    generator = nn.Sequential(*dense(latent_size, hidden, rng, True),
-                              *dense(hidden, hidden, rng, True), *output(hidden, size, rng))
-    discriminator = nn.Sequential(*dense(size, hidden, rng), *dense(hidden, hidden, rng),
-                                  *output(hidden, 1, rng))
-    settings = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "gamma": 20.0,
-                "final_gamma": 0.1, "final_lr": 0.1} | settings
-    return GAN(generator, discriminator, latent_size, seed=seed + 1, **settings)
+    generator = mlp(latent_size, hidden, size, rng, normalized=True)
+    return GAN(generator, mlp(size, hidden, 1, rng), latent_size, seed=seed + 1,
+               **SMALL_GAN | {"gamma": 20.0} | settings)
 
 
-@checked(SIZES, images=channels_last_array("n, t, h, w, c", 8), code=one_of("h", "z"))
+@checked(RULES | SIZES, images=channels_last_array("n, t, h, w, c", 8))
 def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_gan, **bottom):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
     their whitened codes.
@@ -157,9 +167,8 @@ def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_ga
     from (components, seed=); ``bottom``: settings of ``small_ali``.
     """
     size, channels = bottom.get("size", 32), bottom.get("channels", 3)
-    if images.shape[1:] != (frames, size, size, channels):
-        raise ValueError(f"images: expected clips (n, {frames}, {size}, {size}, {channels}), got "
-                         f"shape {images.shape}")
+    expect(images.shape[1:] == (frames, size, size, channels), "images",
+           f"clips (n, {frames}, {size}, {size}, {channels})", f"shape {images.shape}")
     bottom = {"colour_metric": colour_metric(images[:200])} | bottom
     return frames_ldf(small_ali(seed=seed, **bottom), images, shared, local, code, seed, top)
 
@@ -181,41 +190,35 @@ def cifar_ali(images=None, seed=0, **settings):
     Valid convolutions; encoder to a mean and a log-variance of 64; maxout and dropout in D.
     ``images``, where given, set the output bias to their log-odds.
     """
-    rng, init = Generator(seed), nn.normal(0.01)
-    noise = Generator(seed + 2)
+    rng, noise, init = Generator(seed), Generator(seed + 2), nn.normal(0.01)
+    conv_down = partial(conv, nn.Conv2d, rng=rng, init=init)
+    conv_up = partial(conv, nn.ConvTranspose2d, rng=rng, init=init)
 
-    def conv(kind, c_in, c_out, kernel, stride):
-        return [kind(c_in, c_out, kernel, stride, bias=False, init=init, rng=rng),
-                nn.BatchNorm(c_out), nn.LeakyReLU(SLOPE)]
-
-    def maxout(c_in, c_out, kernel, stride, p):
-        return [nn.Dropout(p, rng=noise),
-                nn.Conv2d(c_in, 2 * c_out, kernel, stride, init=init, rng=rng), nn.Maxout(2)]
-
-    def hidden(n_in, n_out):
-        return [nn.Dropout(0.5, rng=noise), nn.Linear(n_in, 2 * n_out, init=init, rng=rng),
+    def maxout(p, kind, n_in, n_out, *geometry):
+        return [nn.Dropout(p, rng=noise), kind(n_in, 2 * n_out, *geometry, init=init, rng=rng),
                 nn.Maxout(2)]
 
     encoder = Encoder(
-        nn.Sequential(*conv(nn.Conv2d, 3, 32, 5, 1), *conv(nn.Conv2d, 32, 64, 4, 2),
-                      *conv(nn.Conv2d, 64, 128, 4, 1), *conv(nn.Conv2d, 128, 256, 4, 2),
-                      *conv(nn.Conv2d, 256, 512, 4, 1), *conv(nn.Conv2d, 512, 512, 1, 1)),
+        nn.Sequential(*conv_down(3, 32, 5, 1), *conv_down(32, 64, 4, 2), *conv_down(64, 128, 4, 1),
+                      *conv_down(128, 256, 4, 2), *conv_down(256, 512, 4, 1),
+                      *conv_down(512, 512, 1, 1)),
         nn.Sequential(nn.Conv2d(512, 128, 1, init=init, rng=rng), nn.Flatten()), stochastic=True)
     colours = nn.ConvTranspose2d(32, 3, 1, init=init, rng=rng)
     if images is not None:
         colours.bias.data[...] = asarray(nn.log_odds(images))
     body = nn.Sequential(
-        *conv(nn.ConvTranspose2d, 256, 128, 4, 2), *conv(nn.ConvTranspose2d, 128, 64, 4, 1),
-        *conv(nn.ConvTranspose2d, 64, 32, 4, 2), *conv(nn.ConvTranspose2d, 32, 32, 5, 1),
-        *conv(nn.ConvTranspose2d, 32, 32, 1, 1), colours, nn.Sigmoid())
-    head = nn.Sequential(nn.Reshape(1, 1, 64), *conv(nn.ConvTranspose2d, 64, 256, 4, 1))
+        *conv_up(256, 128, 4, 2), *conv_up(128, 64, 4, 1), *conv_up(64, 32, 4, 2),
+        *conv_up(32, 32, 5, 1), *conv_up(32, 32, 1, 1), colours, nn.Sigmoid())
+    head = nn.Sequential(nn.Reshape(1, 1, 64), *conv_up(64, 256, 4, 1))
     discriminator = Discriminator(
-        nn.Sequential(*maxout(3, 32, 5, 1, 0.2), *maxout(32, 64, 4, 2, 0.5),
-                      *maxout(64, 128, 4, 1, 0.5), *maxout(128, 256, 4, 2, 0.5),
-                      *maxout(256, 512, 4, 1, 0.5), nn.Flatten()),
-        nn.Sequential(nn.Linear(64, 2 * 512, init=init, rng=rng), nn.Maxout(2), *hidden(512, 512)),
-        nn.Sequential(*hidden(1024, 1024), *hidden(1024, 1024), nn.Dropout(0.5, rng=noise),
-                      nn.Linear(1024, 1, init=init, rng=rng)))
+        nn.Sequential(*maxout(0.2, nn.Conv2d, 3, 32, 5, 1), *maxout(0.5, nn.Conv2d, 32, 64, 4, 2),
+                      *maxout(0.5, nn.Conv2d, 64, 128, 4, 1),
+                      *maxout(0.5, nn.Conv2d, 128, 256, 4, 2),
+                      *maxout(0.5, nn.Conv2d, 256, 512, 4, 1), nn.Flatten()),
+        nn.Sequential(nn.Linear(64, 2 * 512, init=init, rng=rng), nn.Maxout(2),
+                      *maxout(0.5, nn.Linear, 512, 512)),
+        nn.Sequential(*maxout(0.5, nn.Linear, 1024, 1024), *maxout(0.5, nn.Linear, 1024, 1024),
+                      nn.Dropout(0.5, rng=noise), nn.Linear(1024, 1, init=init, rng=rng)))
     settings = {"shortcut_weight": 0.0, "latent_weight": 0.0, "lr": 1e-4, "discriminator_lr": 1e-4,
                 "betas": (0.5, 0.999)} | settings
     return ALI(encoder, Decoder(head, body), discriminator, 64, seed=seed + 1, **settings)

@@ -9,28 +9,17 @@ from ..autodiff import norm, ops
 from ..autodiff.engine import Tensor, grad
 from ..nn.layers import Sequential
 from ..nn.losses import check_metric, reconstruction_loss
-from ..nn.module import Buffer, Module, Parameter
+from ..nn.module import Buffer, Parameter
 from ..nn.optim import Adam, falling
-from ..runtime.checks import (
-    check_size,
-    checked,
-    finite_array,
-    instance,
-    integer,
-    optional,
-    positive,
-    real,
-    same_shape,
-    shaped,
-)
+from ..runtime.checks import check_size, checked, expect, finite_array, real, same_shape, shaped
 from ..runtime.device import asarray, to_numpy
-from ..runtime.distributed import rows
 from ..runtime.random import Generator
 from ..training.loop import train
+from .ali import draw
 from .base import RULES, Coder, LatentModel
 
 
-@checked(same_shape("mean", "log_variance"), mean=instance(Tensor), log_variance=instance(Tensor))
+@checked(RULES, same_shape("mean", "log_variance"))
 def normal_kl(mean, log_variance):
     """KL(N(mean, diag exp(log_variance)) | N(0, I)) of each row: (n, d) and (n, d) -> (n,).
 
@@ -45,7 +34,7 @@ def _error(name, value):
     return value if isinstance(value, Tensor) else real(0)(name, value)
 
 
-@checked(error=_error, variance=optional(positive), size=integer())
+@checked(RULES, error=_error)
 def normal_nll(error, variance, size):
     """-log N(x; x^, variance I) for x of ``size`` numbers with a mean squared error of ``error``: a
     Tensor or a number.
@@ -58,23 +47,7 @@ def normal_nll(error, variance, size):
     return (error * (1.0 / variance) + math.log(2 * math.pi * variance)) * (0.5 * size)
 
 
-class _OneLoss(Coder):
-    """What an autoencoder and a VAE share: training by one loss, ``_losses(x)``."""
-
-    def _start(self, encoder, decoder, colour_metric, lr, betas, final_lr, seed):
-        self.encoder, self.decoder = encoder, decoder
-        self.final_lr, self.rng = final_lr, Generator(seed)
-        self.colour_metric = check_metric(colour_metric)
-        self.optimizer = Adam(Sequential(encoder, decoder), lr, betas)
-
-    def _step(self, x, progress):
-        total, losses = self._losses(Tensor(x))
-        self.optimizer.step(grad(total, self.optimizer.network.parameters()),
-                            falling(progress, self.final_lr))
-        return losses
-
-
-class Autoencoder(_OneLoss):
+class Autoencoder(Coder):
     """x -> h -> x, trained by the reconstruction loss alone: ALI's shortcut without its
     discriminator. Its code is "h".
 
@@ -93,24 +66,27 @@ class Autoencoder(_OneLoss):
     @checked(RULES)
     def __init__(self, encoder, decoder, *, colour_metric=None, lr=2e-3, betas=(0.9, 0.99),
                  final_lr=0.1, seed=0):
-        self._start(encoder, decoder, colour_metric, lr, betas, final_lr, seed)
+        self.encoder, self.decoder = encoder, decoder
+        self.final_lr, self.rng = final_lr, Generator(seed)
+        self.colour_metric = check_metric(colour_metric)
+        self.optimizer = Adam(Sequential(encoder, decoder), lr, betas)
 
     def _codes(self):
         return {"h": (self.encoder, self.decoder)}
 
+    def _step(self, x, progress):
+        total, losses = self._losses(Tensor(x))
+        self.optimizer.step(grad(total, self.optimizer.network.parameters()),
+                            falling(progress, self.final_lr))
+        return losses
+
     def _losses(self, x):
+        """What is made least, and {name: loss}."""
         error = reconstruction_loss(x, self.decoder(self.encoder(x)), self.colour_metric)
         return error, {"rec_h": error}
 
 
-def _stochastic(name, encoder):
-    """A rule: an encoder with a mean and a log-variance."""
-    if not getattr(encoder, "stochastic", False):
-        raise ValueError(f"{name}: expected a stochastic one, which gives a mean and a "
-                         "log-variance")
-
-
-class VAE(_OneLoss, LatentModel):
+class VAE(Autoencoder, LatentModel):
     """A variational autoencoder (Kingma and Welling 2014) with a Gaussian decoder. Its code is "z",
     and h is not one.
 
@@ -146,22 +122,24 @@ class VAE(_OneLoss, LatentModel):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    @checked(RULES, encoder=_stochastic)
+    @checked(RULES)
     def __init__(self, encoder, decoder, latent_size, *, variance=None, kl_weight=1.0,
                  colour_metric=None, noisy=False, lr=1e-3, betas=(0.9, 0.99), final_lr=0.1, seed=0):
+        expect(getattr(encoder, "stochastic", False), "encoder", "a stochastic one, which gives a "
+               "mean and a log-variance", type(encoder).__name__)
         self.latent_size, self.variance, self.kl_weight = latent_size, variance, kl_weight
         self.noisy = noisy
         self.error = Buffer(asarray(np.ones(1, np.float32)))    # a moving average of the errors
-        self._start(encoder, decoder, colour_metric, lr, betas, final_lr, seed)
+        super().__init__(encoder, decoder, colour_metric=colour_metric, lr=lr, betas=betas,
+                         final_lr=final_lr, seed=seed)
 
     def _codes(self):
         return {"z": (lambda x: self.encoder.infer(self.encoder.body(x)), self.decoder)}
 
     def _losses(self, x):
         mean, log_variance = ops.split(self.encoder(x), 2, axis=-1)
-        noise = rows(self.rng.standard_normal, mean.shape, mean.dtype)
-        z = mean + ops.exp(log_variance * 0.5) * noise
-        error = norm.mean_over_ranks(reconstruction_loss(x, self.decoder(z), self.colour_metric))
+        x_hat = self.decoder(draw(mean, log_variance, self.rng))
+        error = norm.mean_over_ranks(reconstruction_loss(x, x_hat, self.colour_metric))
         self.error.data += 0.05 * (error.data - self.error.data)
         losses = {"nll": normal_nll(error, self.variance, x.size // len(x.data)),
                   "kl": normal_kl(mean, log_variance).mean()}
@@ -171,12 +149,11 @@ class VAE(_OneLoss, LatentModel):
         made = self._apply(self.decoder, z)
         if self.noisy:
             variance = float(self.error.data[0]) if self.variance is None else self.variance
-            noise = to_numpy(rng.standard_normal(made.shape))
-            made = made + np.float32(math.sqrt(variance)) * noise
+            made += np.float32(math.sqrt(variance)) * to_numpy(rng.standard_normal(made.shape))
         return made
 
 
-class GaussianTop(Module):
+class GaussianTop(LatentModel):
     """A Gaussian with full covariance over vectors (n, size), in place of the GAN at LDF's top.
 
     Its parameters are the ``mean`` (size,) and a ``root`` R (size, size) of the covariance, R^T R;
@@ -184,16 +161,15 @@ class GaussianTop(Module):
     samples that are drawn without a Generator.
     """
 
-    @checked(size=integer())
+    @checked(RULES)
     def __init__(self, size, seed=0):
         check_size("size", (size, size))
-        self.size = size
+        self.size = self.latent_size = size
         self.mean = Parameter(np.zeros(size, np.float32))
         self.root = Parameter(np.eye(size, dtype=np.float32))
         self.rng = Generator(seed)
 
-    @checked(shaped("x", "n", "size", what="vectors"), x=finite_array(least=2),
-             batch_size=integer())
+    @checked(shaped("x", "n", "size", what="vectors"), RULES, x=finite_array(least=2))
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
             checkpoints=None):
         """The mean and the covariance of x (N, size), the greatest likelihood: one pass over its
@@ -222,9 +198,5 @@ class GaussianTop(Module):
             self.root.data[...] = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
         return history
 
-    @checked(RULES)
-    def sample(self, n, rng=None):
-        """n samples: a NumPy array (n, size)."""
-        rng = self.rng if rng is None else rng
-        noise = to_numpy(rng.standard_normal((n, self.size)))
-        return noise @ self.root.data + self.mean.data
+    def _generate(self, z, rng):
+        return to_numpy(z) @ self.root.data + self.mean.data

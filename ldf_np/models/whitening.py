@@ -6,24 +6,10 @@ import math
 import numpy as np
 
 from ..nn.module import Buffer, Module
-from ..runtime.checks import (
-    check_size,
-    checked,
-    finite_array,
-    integer,
-    real,
-    real_array,
-    several,
-    shaped,
-)
-
-
-def _at_most_all(name, code_shape, components, **others):
-    integer(1, math.prod(code_shape))(f"{name}: components", components)
-
+from ..runtime.checks import check_size, checked, expect, finite_array, integer, several, shaped
+from .base import RULES
 
 CODES, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "components")
-SHAPE = several(integer(), what="whole number")
 
 
 class Whitening(Module):
@@ -36,10 +22,10 @@ class Whitening(Module):
     root of s. The result has a mean square of one.
     """
 
-    @checked(_at_most_all, code_shape=SHAPE, strength=real(0, 1))
+    @checked(RULES, code_shape=several(integer(), what="whole number"))
     def __init__(self, code_shape, components, strength=0.5):
         self.code_shape, size = tuple(code_shape), math.prod(code_shape)
-        self.components, self.strength = components, strength
+        self.components, self.strength = integer(1, size)("components", components), strength
         check_size("code_shape, components", (size, components))
         self.mean = Buffer(np.zeros(size, np.float32))
         self.basis = Buffer(np.zeros((size, components), np.float32))
@@ -56,8 +42,7 @@ class Whitening(Module):
         centred = codes - mean
         covariance = (centred.T @ centred) / len(codes)
         size = len(mean)
-        if not np.trace(covariance) > 0:
-            raise ValueError(f"codes: expected to vary, but all {len(codes)} are the same")
+        expect(np.trace(covariance) > 0, "codes", "codes that vary", f"{len(codes)} equal ones")
         values, vectors = eigh(covariance, subset_by_index=[size - self.components, size - 1])
         values, vectors = np.maximum(values[::-1], 1e-8), vectors[:, ::-1]
         flipped = (vectors * self.basis.data).sum(axis=0) < 0   # a sign is free: keep the old one
@@ -96,16 +81,14 @@ class SharedAndLocal(Module):
     plain codes hold the maze and little else; with a part of its own it is kept.
     """
 
-    @checked(code_shape=SHAPE)
+    @checked(code_shape=several(integer(), 2, "whole numbers (count, ...)"))
     def __init__(self, code_shape, shared, local, strength=0.5):
         self.code_shape = tuple(code_shape)
-        if len(self.code_shape) < 2:
-            raise ValueError(f"code_shape: expected (count, ...), got {self.code_shape}")
         self.shared = Whitening(self.code_shape[1:], shared, strength)
         self.local = Whitening(self.code_shape, local, strength)
         self.components = shared + local
 
-    @checked(CODES, codes=real_array(least=2))
+    @checked(CODES)
     def fit(self, codes):
         """Learn from codes (n, count, ...)."""
         mean = codes.mean(axis=1, keepdims=True)

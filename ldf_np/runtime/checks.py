@@ -261,3 +261,39 @@ def expect(condition, name, wanted, got):
     if not condition:
         got = f"shape {tuple(got.shape)}" if hasattr(got, "shape") else got
         raise ValueError(f"{name}: expected {wanted}, got {got!s:.300}")
+
+
+def multiple(of):
+    """A whole number that ``of`` divides, ``of`` or larger."""
+    def rule(name, value):
+        integer(-math.inf)(name, value)
+        expect(value >= of and value % of == 0, name, f"a multiple of {of}", value)
+        return value
+
+    return rule
+
+
+def having(what, *attributes):
+    """A thing with these attributes; ``what``: its class, in words."""
+    def rule(name, value):
+        if not all(hasattr(value, attribute) for attribute in attributes):
+            raise TypeError(f"{name}: expected {what}, got {value!r:.80}")
+        return value
+
+    return rule
+
+
+def images_or_vectors(name, x):
+    """Images (n, h, w, c), or an array with other axes and at least one row."""
+    return (channels_last_array("n, h, w, c") if np.ndim(x) == 4 else real_array(least=1))(name, x)
+
+
+def check_labels(labels, n, classes):
+    """The labels as a NumPy array; ValueError unless they are n integers from 0 to classes - 1."""
+    labels = np.asarray(labels)
+    expect(labels.dtype.kind in "iu" and labels.shape == (n,), "labels",
+           f"{n} integers, one for each image", f"{labels.dtype} of shape {labels.shape}")
+    if n and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"labels: expected integers from 0 to {classes - 1}, got {labels.min()} "
+                         f"to {labels.max()}")
+    return labels

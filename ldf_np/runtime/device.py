@@ -12,6 +12,7 @@ import numpy as np
 
 from ..kernels.cuda import array_module, emulating, from_dlpack, load_cupy
 from ..kernels.tile import get_float32_matmul_precision, set_float32_matmul_precision
+from .checks import checked, one_of
 
 __all__ = ["array_module", "asarray", "concatenate", "device", "from_dlpack",
            "get_float32_matmul_precision", "on_device", "set_float32_matmul_precision", "to_numpy",
@@ -20,6 +21,7 @@ __all__ = ["array_module", "asarray", "concatenate", "device", "from_dlpack",
 _module = None      # numpy or cupy; None until "auto" is resolved by the first array made
 
 
+@checked(device=one_of("cpu", "cuda", "auto"))
 def use(device="auto"):
     """Choose where new arrays are made: "cpu", "cuda" or "auto" (CUDA where CuPy finds a device,
     else the CPU).
@@ -28,8 +30,6 @@ def use(device="auto"):
     Raises ValueError for another name, RuntimeError when "cuda" is asked for and cannot be had.
     """
     global _module
-    if device not in ("cpu", "cuda", "auto"):
-        raise ValueError(f'device: expected "cpu", "cuda" or "auto", got {device!r}')
     if device != "cpu":
         try:
             _module = load_cupy()
@@ -54,8 +54,7 @@ def _keep_freed_memory():
     By default it hands large arrays back to the system at once, and taking them again costs a page
     fault for every 4 kB. No effect elsewhere; set once for the process.
     """
-    # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-    trim_threshold, mmap_threshold = -1, -3
+    trim_threshold, mmap_threshold = -1, -3     # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):    # no glibc: macOS, Windows, musl

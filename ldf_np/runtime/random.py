@@ -11,12 +11,13 @@ import math
 import numpy as np
 
 from ..kernels import random as kernel
-from .checks import check_size, checked, integer, is_whole
+from .checks import check_size, checked, integer
 from .device import asarray, on_device, xp
 
 # what the state of a numpy.random.Philox consists of: arrays and their lengths, and numbers
 _WORDS = {"counter": 4, "key": 2, "buffer": 4}
 _NUMBERS = ("buffer_pos", "has_uint32", "uinteger")
+DTYPES, LENGTH = (np.dtype(np.float32), np.dtype(np.float64)), integer(0)   # of what is drawn
 
 
 class Generator:
@@ -30,9 +31,7 @@ class Generator:
 
     def __init__(self, seed=0):
         if not isinstance(seed, np.random.SeedSequence):
-            if not is_whole(seed) or seed < 0:
-                raise ValueError(f"seed: expected a non-negative integer, got {seed!r:.80}")
-            seed = np.random.SeedSequence(int(seed))
+            seed = np.random.SeedSequence(integer(0)("seed", seed))
         self._sequence, self._generator = seed, np.random.Generator(np.random.Philox(seed))
         # the device's state, and the host's state that it agrees with
         self._device, self._pushed = None, None
@@ -133,17 +132,11 @@ class Generator:
 def _shape(size, dtype=np.float32):
     """A size (None, an int or a tuple) as a shape; TypeError for a dtype in which nothing is
     drawn."""
-    try:
-        known = np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
-        known = False
-    if not known:
+    if dtype not in DTYPES:
         raise TypeError(f"dtype: expected float32 or float64, got {dtype!r:.80}")
     shape = () if size is None else tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    if not all(map(is_whole, shape)):
-        raise TypeError(f"size: expected a whole number, several of them or None, got {size!r:.80}")
-    if shape and min(shape) < 0:
-        raise ValueError(f"size: expected lengths of at least 0, got {shape}")
+    for length in shape:
+        LENGTH("size", length)
     if math.prod(shape) > 2 ** 28:          # below a gigabyte nothing needs to be looked up
         check_size("size", shape)
     return shape

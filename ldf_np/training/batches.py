@@ -1,32 +1,13 @@
 """Batches of data, and a function applied to data batch by batch."""
 
-import math
-
 import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
 from ..data.clips import to_float
-from ..runtime.checks import checked, finite_array, integer
+from ..runtime.checks import checked, expect, finite_array, integer
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
 from ..runtime.threads import side_by_side
-
-
-def _trainable(name, data):
-    """A rule: finite float32, or uint8 images."""
-    if finite_array(least=1)(name, data).dtype not in (np.uint8, np.float32):
-        raise ValueError(f"{name}: expected float32, or uint8 images, got {data.dtype}")
-
-
-def _batch_size(name, value):
-    """A rule: a whole number, under the name that a user gave it."""
-    integer(-math.inf)("batch_size", value)
-
-
-def _fits(name, data, size, **others):
-    if not 2 <= size <= len(data):
-        raise ValueError(f"{name}: batch_size: expected 2 to {len(data)} (the number of samples), "
-                         f"got {size}")
 
 
 class Batches:
@@ -43,8 +24,10 @@ class Batches:
     rng : Generator
     """
 
-    @checked(_fits, data=_trainable, size=_batch_size)
+    @checked(data=finite_array(least=1))
     def __init__(self, data, size, rng):
+        expect(data.dtype in (np.uint8, np.float32), "data", "float32, or uint8 images", data.dtype)
+        integer(2, len(data))("batch_size", size)       # at most the number of samples
         self.data, self.size, self.rng = data, size, rng
         self._own = shard(size)
         self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0   # taken: batches so far

@@ -41,10 +41,9 @@ class Phases:
             return history
 
         watch = self._callback and (lambda history: self._callback(placed(history)))
-        history = placed(model.fit(
-            data, callback=watch, checkpoints=self._inside(name),
-            **self._settings | settings,
-            **AFTER_INTERRUPT if self.interrupted else self._part(part, last)))
+        budget = AFTER_INTERRUPT if self.interrupted else self._part(part, last)
+        history = placed(model.fit(data, callback=watch, checkpoints=self._inside(name),
+                                   **self._settings | settings | budget))
         self._seconds += history.spent
         self._models.append(model)
         self.histories[name] = history

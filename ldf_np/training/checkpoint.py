@@ -22,11 +22,12 @@ import numpy as np
 
 from ..nn.module import Module
 from ..nn.optim import Optimizer
-from ..runtime.checks import checked, integer, one_of, optional, real
+from ..runtime.checks import checked, expect, integer, one_of, optional, real
 from ..runtime.distributed import world
 from ..runtime.files import checksum, load_tensors, replacing, save_tensors
 from .batches import Batches
 from .log import NAME, Records
+from .loop import History
 
 FORMAT = 2          # 1: of version 0.1, whose models had other names for their optimisers
 OLD_OPTIMIZERS = {"_maker": "generator_optimizer", "_autoencoder": "generator_optimizer",
@@ -94,7 +95,7 @@ class Checkpoints:
     def once(self, make, **state):
         """``make()``, which changes the things in ``state``; or, where it has been made before,
         those as they were then."""
-        writer = CheckpointWriter(self, state)
+        writer = CheckpointWriter(self, state, History())
         if not writer.restore():
             make()
             writer.write(first=True)
@@ -113,7 +114,7 @@ class Checkpoints:
 class CheckpointWriter:
     """Writes the state of one training and brings it back; ``Checkpoints.begin`` makes it."""
 
-    def __init__(self, checkpoints, state, history=None):
+    def __init__(self, checkpoints, state, history):
         self._of, self._history, self.log = checkpoints, history, None
         self._parts, self._models = _parts(state)
         self._settings = checkpoints.settings | {
@@ -123,7 +124,7 @@ class CheckpointWriter:
 
     @property
     def _step(self):
-        return self._history.steps if self._history else 0
+        return self._history.steps
 
     def after_step(self):
         """Log the losses, and write a checkpoint where one is due."""
@@ -153,7 +154,7 @@ class CheckpointWriter:
             warnings.warn(f"{self._of.folder}: the checkpoint of step {self._step} cannot be "
                           f"written: {error.strerror or error}; the training goes on, and that of "
                           f"step {self._written} stays", RuntimeWarning, stacklevel=2)
-        self._seconds = self._history.spent if self._history else 0.0
+        self._seconds = self._history.spent
 
     def _write(self):
         arrays, plain = self._state()
@@ -181,7 +182,7 @@ class CheckpointWriter:
             part.state = plain.get(name, {}) | {key.removeprefix(own): array
                                                 for key, array in arrays.items()
                                                 if key.startswith(own)}
-        self._written, self._seconds = step, self._history.spent if self._history else 0.0
+        self._written, self._seconds = step, self._history.spent
         return True
 
     def _newest(self):
@@ -253,10 +254,8 @@ class CheckpointWriter:
     def _read(self, step):
         with open(f"{self._path(step)}.json", encoding="utf-8") as file:
             found = json.load(file)
-        signature = found.pop("checksum")
-        if signature != _signature(found):
-            raise ValueError(f"{file.name}: its text is not what was written: it is damaged or was "
-                             "altered")
+        expect(found.pop("checksum") == _signature(found), file.name, "the text that was written",
+               "another: it is damaged or was altered")
         if found["format"] not in (1, FORMAT):
             return found, {}
         arrays = load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
@@ -265,17 +264,14 @@ class CheckpointWriter:
     def _check(self, step, found, arrays):
         """Raise ValueError where a whole checkpoint is of another format, training or model."""
         where = f"{self._path(step)}.json"
-        if found["format"] != FORMAT:
-            raise ValueError(f"{where}: expected format {FORMAT}, got {found['format']!r}: another "
-                             "version of ldf_np wrote it")
+        expect(found["format"] == FORMAT, where, f"format {FORMAT}",
+               f"{found['format']!r}: another version of ldf_np wrote it")
         for what, old, new in (("training", found["settings"], self._settings),
                                ("model", found["model"], self._description(self._state()[0]))):
             for key in [*new, *old]:
-                if old.get(key) != new.get(key):
-                    raise ValueError(f"{where}: a checkpoint of another {what}: {key} was "
-                                     f"{old.get(key, 'not there')}, and is "
-                                     f"{new.get(key, 'not there')} here; remove the folder, or use "
-                                     "another, to begin anew")
+                expect(old.get(key) == new.get(key),
+                       f"{where}: a checkpoint of another {what}: {key}", new.get(key, "none"),
+                       f"{old.get(key, 'none')}; remove the folder, or use another, to begin anew")
 
 
 def _from_format_1(found, arrays):
@@ -317,12 +313,8 @@ def _parts(state):
             models[name], found[name] = thing, _Weights(thing)
         if hasattr(type(thing), "state"):
             found[name if name not in found else f"{name}.own"] = thing
-        if isinstance(thing, (Module, Optimizer, Batches)):
-            below = vars(thing)
-        elif isinstance(thing, (list, tuple)):
-            below = dict(enumerate(thing))
-        else:
-            below = {}
+        below = dict(enumerate(thing)) if isinstance(thing, (list, tuple)) else (
+            vars(thing) if isinstance(thing, (Module, Optimizer, Batches)) else {})
         for key, value in below.items():
             visit(f"{name}.{key}", value, in_module or isinstance(thing, Module))
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..runtime.checks import checked, function, integer, optional, positive
+from ..runtime.checks import checked, expect, function, having, integer, optional, positive
 from ..runtime.distributed import world
 from ..runtime.progress import progress_bar
+from .step import not_finite
 
 
 class History:
@@ -56,20 +57,8 @@ class History:
         self.seconds.append(seconds)
 
 
-def _some_budget(name, steps, minutes, **others):
-    if steps is None and minutes is None:
-        raise ValueError(f"{name}: steps, minutes: expected at least one of them as the budget of "
-                         "the training")
-
-
-def _checkpoints(name, value):
-    """A rule: Checkpoints, or what takes their place."""
-    if not hasattr(value, "begin"):
-        raise TypeError(f"{name}: expected a checkpoint.Checkpoints, got {value!r:.80}")
-
-
-@checked(_some_budget, steps=optional(integer()), minutes=optional(positive),
-         callback=optional(function), checkpoints=optional(_checkpoints))
+@checked(steps=optional(integer()), minutes=optional(positive), callback=optional(function),
+         checkpoints=optional(having("a checkpoint.Checkpoints", "begin")))
 def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None,
           checkpoints=None, state=None):
     """Call ``step(t)`` until the budget is spent; t in [0, 1] is the progress, for annealing.
@@ -102,6 +91,8 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     ValueError for a missing or negative budget; FloatingPointError naming the step and the loss
     that is not finite.
     """
+    expect((steps, minutes) != (None, None), "steps, minutes", "at least one of them as the "
+           "budget of the training", "neither")
     limit = math.inf if minutes is None else minutes * 60
     history, ranks = History(), world()
     writer = None if checkpoints is None else checkpoints.begin(history, **(state or {}))
@@ -119,7 +110,8 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                     if losses is None:
                         history.interrupted = True
                         break
-                    _check_finite(losses)
+                    if wrong := not_finite(losses):
+                        raise FloatingPointError(wrong)
                 except FloatingPointError as error:
                     said = (f"{label}: step {history.steps + 1}: {error}; a lower learning rate or "
                             "a stronger penalty may help")
@@ -146,12 +138,6 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     finally:
         bar.close()
     return history
-
-
-def _check_finite(losses):
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(f"{name} is {value}")
 
 
 class Clock:

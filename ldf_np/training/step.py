@@ -62,8 +62,7 @@ class CompiledStep:
         before = [generator.state for generator in self._generators]
         try:
             losses = self._compiled(x, progress)
-            wrong = ", ".join(f"{name} is {value}" for name,
-                              value in losses.items() if not math.isfinite(value))
+            wrong = not_finite(losses)
         except FloatingPointError as error:
             wrong = str(error)
         if not wrong:
@@ -110,10 +109,9 @@ class CompiledStep:
             self._taken += 1
         except Exception as error:      # whatever CUDA, CuPy or a user's model has against it
             self._failed = True
-            warnings.warn(
-                "the training step cannot be recorded as a CUDA graph and runs without one, which "
-                "is slower "
-                          f"({type(error).__name__}: {error})", RuntimeWarning, stacklevel=4)
+            warnings.warn("the training step cannot be recorded as a CUDA graph and runs without "
+                          f"one, which is slower ({type(error).__name__}: {error})",
+                          RuntimeWarning, stacklevel=4)
         finally:
             for generator, state in zip(self._generators, states):
                 generator.drawn = None
@@ -130,6 +128,12 @@ def _values(losses):
     """{name: float}, by one copy from the device; the mean over the ranks."""
     values = to_numpy(xp().stack([asarray(loss.data).reshape(()) for loss in losses.values()]))
     return dict(zip(losses, (world().sum(values, "losses") / world().size).tolist()))
+
+
+def not_finite(losses):
+    """Which of the losses {name: float} are not finite, in words; "" where all are."""
+    return ", ".join(f"{name} is {value}" for name, value in losses.items()
+                     if not math.isfinite(value))
 
 
 # Where a training went wrong. The step that failed is taken again, watched layer by layer, so
@@ -169,11 +173,10 @@ def first_not_finite(model, step, x, progress):
             bad = [p for p, g in zip(source.network.parameters(), result) if not _finite(g.data)]
             if bad:
                 raise _Found(f"gradient of {parameters.get(id(bad[-1]), 'a parameter')}")
-            return True
-        if not _finite(result.data):
+        elif not _finite(result.data):
             raise _Found(
                 f"output of {modules.get(id(source), 'a layer')} ({type(source).__name__})")
-        return False
+        return isinstance(source, Optimizer)
 
     try:
         with in_turn(), watching(look), np.errstate(all="ignore"):

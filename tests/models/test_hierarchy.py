@@ -90,7 +90,7 @@ def test_a_merge_that_mixes_patches_is_found():
     (Frames(4), (2, 3, 8), r"clips \(n, 4, ...\), got shape \(2, 3, 8\)"),
     (Frames(4), (2, 4), "expected clips"), (Patches(2, 3), (2, 4, 4, 1),
                                             r"divide into 2 x 3 patches, got shape \(2, 4, 4, 1\)"),
-    (Patches(2, 2), (4, 4, 1), "expected images"),
+    (Patches(2, 2), (4, 4, 1), r"expected shape \(n, h, w, c\)"),
     (Groups(2, 4, (5,)), (3, 4, 6), r"expected codes .* got shape \(3, 4, 6\)")])
 def test_what_a_split_refuses(split, x, message):
     with pytest.raises(ValueError, match=message):
@@ -228,15 +228,15 @@ def test_parts_that_do_not_fit_are_refused_before_any_training():
     bottom = Level(tiny_ali(6, hidden=5), Frames(4))
     before = weights(bottom.model)
     with pytest.raises(ValueError,
-                       match=r"code_shape of \(4, 5\), the codes of these levels, got \(4, 6\)"):
+                       match=r"codes: expected \(n, 4, 6\), got shape \(2, 4, 5\)"):
         LDF([bottom], top(7), Whitening((4, 6), 7)).fit(clips(), steps=4)
     with pytest.raises(ValueError,
-                       match=r"expected a GAN on vectors of 7 components, but it makes \(9,\)"):
+                       match=r"top: expected a GAN on vectors of 7 components, got one on \(9,\)"):
         LDF([bottom], top(9), Whitening((4, 5), 7)).fit(clips(), steps=4)
     np.testing.assert_array_equal(weights(bottom.model), before)
     with pytest.raises(ValueError, match='code: expected "h" or "z"'):
         Level(tiny_ali(), Frames(4), "y")
-    with pytest.raises(ValueError, match="5 factors do not divide into groups of 2"):
+    with pytest.raises(ValueError, match="below: expected a multiple of 2, got 5"):
         Groups(2, 5, (3,))
 
 

@@ -62,14 +62,14 @@ def test_what_is_drawn():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, np.float64(2)])
 def test_what_is_no_seed(seed):
-    with pytest.raises(ValueError, match="seed: expected a non-negative integer"):
+    with pytest.raises((TypeError, ValueError), match="seed: expected (at least 0|a whole number)"):
         Generator(seed)
 
 
 def test_the_device():
     assert ldf.use("cpu") == "cpu" == ldf.device()
     assert backend.xp() is np and backend.asarray([1, 2]).tolist() == [1, 2]
-    with pytest.raises(ValueError, match='device: expected "cpu", "cuda" or "auto", got \'tpu\''):
+    with pytest.raises(ValueError, match="device: expected one of cpu, cuda, auto, got 'tpu'"):
         ldf.use("tpu")
     assert ldf.device() == "cpu"                    # a wrong name changes nothing
     with pytest.raises(TypeError, match="expected a NumPy or CuPy array, got list"):

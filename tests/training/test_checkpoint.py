@@ -349,17 +349,17 @@ def other_format(folder):
 
 @pytest.mark.parametrize("other, message", [
     (lambda d: {"model": tiny_ali(hidden=7)},
-     r"of another model: model/encoder.body.layers.0.weight was float32 \[4, 6\], and is float32 "
-     r"\[4, 7\] here"),
+     r"of another model: model/encoder.body.layers.0.weight: expected float32 \[4, 7\], got "
+     r"float32 \[4, 6\]"),
     (lambda d: {"model": nets.mlp_ali(4, hidden=6)},
-     "of another model: model.encoder.body.layers.1 was BatchNorm, and is Tanh here"),
+     "of another model: model.encoder.body.layers.1: expected Tanh, got BatchNorm"),
     (lambda d: {"settings": {"minutes": 4}},
-     "of another training: minutes was not there, and is 4 here; remove the folder, or use "
+     "of another training: minutes: expected 4, got none; remove the folder, or use "
      "another, to begin anew"),
     (other_format,
      "step-000000012.json: expected format 2, got 3: another version of ldf_np wrote it"),
     (lambda d: {"size": 5},
-     "of another training: batches was 8 of 64 samples, and is 5 of 64 samples here")])
+     "of another training: batches: expected 5 of 64 samples, got 8 of 64 samples")])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, other, message):
     stopped(tmp_path)
     given, before = other(tmp_path), {p.name: p.read_bytes() for p in tmp_path.iterdir()}
@@ -377,7 +377,8 @@ def test_an_upper_level_holds_only_on_the_levels_it_was_trained_on(tmp_path):
     small_ldf().fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
     for path in (tmp_path / "level 0").iterdir():
         path.unlink()
-    with pytest.raises(ValueError, match="whitening.*of another training: level 0 below it was"):
+    with pytest.raises(ValueError,
+                       match="whitening.*of another training: level 0 below it: expected"):
         small_ldf(seed=1).fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
     Checkpoints(tmp_path).discard()
     small_ldf(seed=1).fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
