@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 help:
 	@echo "make demo    the Gaussian blocks, then LDF on Ms. Pac-Man for four minutes; pictures in out/"
 	@echo "make test    the tests"
-	@echo "make soak    the long tests: 200 kills, half an hour of fuzzing, 20,000 steps in flat memory and time"
+	@echo "make soak    the long tests: 200 kills, half an hour of fuzzing, 5,000 oracles, 20,000 steps in flat memory and time"
 	@echo "make figures every claim of the paper as an experiment, half an hour; the page is out/report/index.html"
 	@echo "make setup   only the virtual environment in .venv that both use"
 	@echo "make clean   removes .venv, out/ and everything else that these commands made"
@@ -32,6 +32,7 @@ test: $(STAMP)
 soak: $(STAMP)
 	LDF_KILLS=200 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -m kill
 	$(PY) tests/tools/fuzz_readers.py --seconds 600 --reader all --out out/fuzz
+	$(PY) tests/tools/oracles.py --cases 5000
 	$(PY) tests/tools/soak.py --json out/soak.json
 
 figures: $(STAMP)

@@ -25,6 +25,7 @@ import numpy as np
 
 from . import tile
 from .cuda import array_module, on_device, same_dtype
+from .elementwise import is_half
 from .lowering import lowerings
 from .size import check_size, is_whole
 
@@ -51,7 +52,7 @@ def conv2d(x, w, stride=1, padding=0, bias=None, slope=1.0, cache=(None, None)):
     plan = _plan(x, w, *geometry)
     X = _lowered(plan, "x", x, cache[0])
     W = _lowered(plan, "w", w, cache[1])
-    return tile.activate(plan.lift("y", W.swapaxes(-1, -2) @ X), bias, slope)
+    return _rounded(tile.activate(plan.lift("y", W.swapaxes(-1, -2) @ X), bias, slope), x, w)
 
 
 def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slope=1.0,
@@ -83,7 +84,7 @@ def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slo
     plan = _plan(y, w, *geometry)
     Y = _lowered(plan, "y", y, cache[0])
     W = _lowered(plan, "w", w, cache[1])
-    return tile.activate(plan.lift("x", W @ Y), bias, slope)
+    return _rounded(tile.activate(plan.lift("x", W @ Y), bias, slope), y, w)
 
 
 def conv2d_weight(x, y, kernel_size, stride=1, padding=0, cache=(None, None)):
@@ -105,7 +106,7 @@ def conv2d_weight(x, y, kernel_size, stride=1, padding=0, cache=(None, None)):
     for row in range(len(X)):       # one row of tiles at a time, for their products are large
         product = X[row] @ Y[row].swapaxes(-1, -2)      # (points, tiles, points, k, o)
         W = W + (product.sum(1) if product.shape[1] > 1 else product[:, 0])
-    return plan.lift("w", W)
+    return _rounded(plan.lift("w", W), x, y)
 
 
 def _check_rank(array, name, axes):
@@ -178,10 +179,15 @@ def _lowered(plan, role, array, kept):
         return kept[key]
     if role != "w":
         array = np.ascontiguousarray(array.transpose(1, 2, 3, 0))      # the batch goes innermost
-    lowered = plan.lower(role, array)
+    lowered = plan.lower(role, array.astype(np.float32) if is_half(array) else array)
     if kept is not None:
         kept[key] = lowered
     return lowered
+
+
+def _rounded(result, a, b):
+    """The result of arrays a and b; of float16, which is lowered in float32, in float16 again."""
+    return result.astype(np.float16) if is_half(a) and is_half(b) else result
 
 
 # -------------------------------------------------------------------------------------------- CUDA

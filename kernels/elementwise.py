@@ -1,10 +1,33 @@
 """Element-wise chains between the products, each in one pass, and the softplus losses."""
 
+from functools import wraps
+
 import numpy as np
 
 from . import cuda
 from .cuda import array_module, on_device
 from .tile import activate
+
+
+def is_half(array):
+    """Whether this is an array of float16 (of either byte order), which is for storage: what is
+    computed of it is computed in float32 and rounded."""
+    return array.dtype.char == "e"
+
+
+def in_float32(function):
+    """Make ``function`` of arrays compute in float32 where it is given float16. Its result has the
+    arguments' common dtype."""
+    @wraps(function)
+    def computed(*arguments):
+        arrays = [a for a in arguments if hasattr(a, "dtype")]
+        if not any(map(is_half, arrays)):
+            return function(*arguments)
+        wide = (a.astype(np.float32) if hasattr(a, "dtype") and is_half(a) else a
+                for a in arguments)
+        return function(*wide).astype(np.result_type(*(a.dtype for a in arrays)))
+
+    return computed
 
 
 def sigmoid(x):
@@ -37,6 +60,7 @@ def sigmoid_vjp(g, y):
     return g * y * (1 - y)
 
 
+@in_float32
 def softplus_mean(logits, sign):
     """mean softplus(sign * logits), as an array of no axes; softplus(x) = log(1 + e^x) = max(x, 0)
     + log1p(e^-|x|)."""
@@ -51,6 +75,7 @@ def softplus_mean(logits, sign):
     return np.mean(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), keepdims=True).reshape(())
 
 
+@in_float32
 def softplus_mean_vjp(g, logits, sign):
     """The cotangent of the logits: g sign sigma(sign * logits) / n."""
     if on_device(logits):

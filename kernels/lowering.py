@@ -124,21 +124,23 @@ class CookToom:
                         array.dtype)
         for e, out, into, matrix in cols.lower:
             np.matmul(matrix, half[:, :, into], out=full[:, out, :, e].swapaxes(1, 2))
-        return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points, -1, n)
+        return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points,
+                            rows.phases * cols.phases * c, n)
 
     def lift(self, role, array):
         """The adjoint of lower."""
         rows, cols = (axis[role] for axis in self.axes)
-        n = array.shape[-1]
+        k, n = array.shape[-2:]
+        c = k // (rows.phases * cols.phases)
         full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, rows.phases,
-                             cols.phases, -1)
+                             cols.phases, c * n)
         half = cols.new((len(full), rows.phases, cols.size, full.shape[-1]), array.dtype)
         for e, into, out, matrix in cols.lift:
             np.matmul(matrix, full[:, into, :, e].swapaxes(1, 2), out=half[:, :, out])
         array = rows.new((rows.size, cols.size, full.shape[-1]), array.dtype)
         for e, into, out, matrix in rows.lift:
             np.matmul(matrix, half[into, e].swapaxes(0, 1), out=array[out].swapaxes(0, 1))
-        array = array.reshape(rows.size, cols.size, -1, n)
+        array = array.reshape(rows.size, cols.size, c, n)
         return array if role == "w" else array.transpose(3, 0, 1, 2)
 
 
@@ -196,7 +198,7 @@ class _Map:
 
     def __init__(self, matrix, chunk, stride):
         self.phases, self.tiles, self.points, self.size = matrix.shape
-        matrix = matrix.reshape(self.phases, -1, self.size)
+        matrix = matrix.reshape(self.phases, self.tiles * self.points, self.size)
         self.lower = [(e, rows, cols, matrix[e, rows, cols].astype(np.float32))
                       for e, rows, cols in _blocks(matrix, self.points, 1, stride)]
         self.lift = [(e, cols, rows, matrix[e, cols, rows].T.astype(np.float32))

@@ -4,19 +4,24 @@ and channel sums.
     mean_c = sum_m x_mc / M,   var_c = sum_m (x_mc - mean_c)^2 / M,   y_mc = (x_mc - mean_c) r_c,
     r = (var + eps)^(-1/2)
 
-where m runs over every axis but the last. Below <a> is the mean of a over m.
+where m runs over every axis but the last. Below <a> is the mean of a over m. Of float16 everything
+is computed in float32, and what has the shape of x is rounded at the end.
 
 A batch may lie on several processes. Whoever has a part of it passes ``over_ranks``, which turns an
 array of means of its own rows into that of all rows.
 """
 
+from functools import cache
+
 import numpy as np
 
 from . import cuda
 from .cuda import array_module, on_device
+from .elementwise import in_float32, is_half
 
 LANES, CHANNELS = 8, 32     # of a block in norm.cu
 CHUNKS = 64                 # into how many parts the rows are cut at most
+LONGEST = 512               # on NumPy: how many numbers BLAS adds in the array's own precision
 
 
 def channel_sum(x):
@@ -26,9 +31,13 @@ def channel_sum(x):
     Both sums are matrix-vector products with ones, because BLAS streams those faster than NumPy
     reduces over leading axes.
     """
+    if not x.size:
+        return array_module(x).zeros(x.shape[-1:], x.dtype)
     if on_device(x):
         parts, _ = _over_rows("column_sums", [x], 1)
         return _joined(parts, x.shape[-1], 1)
+    if x.dtype.char == "e":
+        return channel_sum(x.astype(np.float32)).astype(np.float16)
     channel = x.ndim - 1
     order = sorted(range(x.ndim), key=lambda k: -x.strides[k])
     before, after = order[:order.index(channel)], order[order.index(channel) + 1:]
@@ -36,17 +45,45 @@ def channel_sum(x):
     for k in after:
         inner *= x.shape[k]
     sums = x.transpose(order).reshape(-1, inner)                        # (a * c, b)
-    sums = sums @ np.ones(inner, x.dtype) if after else sums
-    if not before:
-        return sums.reshape(-1)
-    return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-1, x.shape[-1])
+    sums = _sums(sums, 1) if after else sums
+    return _sums(sums.reshape(-1, x.shape[-1]), 0) if before else sums.reshape(-1)
+
+
+def _sums(x, axis):
+    """The sums of a matrix along an axis of any length: BLAS adds LONGEST numbers at a time, and
+    those sums are added in float64. In float32 the sum of more would lose digits."""
+    length = x.shape[axis]
+    ones = _ones(min(length, LONGEST), x.dtype)
+    if length <= LONGEST:
+        return x @ ones if axis else ones @ x
+    rest = length % LONGEST
+    chunks = x[:, :length - rest] if axis else x[:length - rest]
+    chunks = chunks.reshape(*x.shape[:axis], -1, LONGEST, *x.shape[axis + 1:])
+    parts = chunks @ ones if axis else ones @ chunks
+    sums = np.add.reduce(parts, axis, np.promote_types(x.dtype, np.float64))
+    if rest:
+        sums += x[:, -rest:] @ ones[:rest] if axis else ones[:rest] @ x[-rest:]
+    return sums.astype(parts.dtype)
+
+
+@cache
+def _ones(length, dtype):
+    return np.ones(length, dtype)
+
+
+def _rows(x):
+    """How many numbers a channel has, 1 where there are none: the mean of no rows is 0."""
+    return x.size // x.shape[-1] if x.size else 1
 
 
 def normalize(x, eps, over_ranks=None):
-    """(..., c) -> y (..., c), mean (c,), var (c,)."""
-    if on_device(x):
+    """(..., c) -> y (..., c), mean (c,), var (c,); of a float16 x the latter two are float32."""
+    if on_device(x) and x.size:
         return _launch_normalize(x, eps, over_ranks)
-    count = x.size // x.shape[-1]
+    if is_half(x):
+        y, mean, var = normalize(x.astype(np.float32), eps, over_ranks)
+        return y.astype(np.float16), mean, var
+    count = _rows(x)
     mean = channel_sum(x) / count
     y = x - mean
     var = channel_sum(y * y) / count
@@ -65,9 +102,10 @@ def _joined_moments(mean, var, over_ranks):
     return first.astype(mean.dtype), (second - first * first).clip(0).astype(var.dtype)
 
 
+@in_float32
 def normalize_vjp(g, y, r, over_ranks=None):
     """The cotangent of x: r (g - <g> - y <g y>). Linear and self-adjoint in g."""
-    if on_device(g, y, r):
+    if on_device(g, y, r) and y.size:
         return _launch_vjp("normalize_vjp", [g, y], r, over_ranks)
     out = g * y
     mean_g, mean_gy = _means(over_ranks, g, out)
@@ -78,12 +116,13 @@ def normalize_vjp(g, y, r, over_ranks=None):
     return out
 
 
+@in_float32
 def normalize_vjp_x(h, g, y, r, over_ranks=None):
     """The cotangent of x in <h, normalize_vjp(g, y(x), r(x))>:
 
     -r^2 [(h - <h>) <g y> + (g - <g>) <h y> + y (<h g> - <h> <g> - 3 <h y> <g y>)]
     """
-    if on_device(h, g, y, r):
+    if on_device(h, g, y, r) and y.size:
         return _launch_vjp("normalize_vjp_x", [h, g, y], r, over_ranks)
     mean_g, mean_h, mean_gy, mean_hy, mean_hg = _means(over_ranks, g, h, g * y, h * y, h * g)
     return -r * r * ((h - mean_h) * mean_gy + (g - mean_g) * mean_hy
@@ -92,7 +131,7 @@ def normalize_vjp_x(h, g, y, r, over_ranks=None):
 
 def _means(over_ranks, *arrays):
     """The mean <a> (c,) of each array (..., c); of several ranks in one exchange for all."""
-    means = np.stack([channel_sum(a) for a in arrays]) / (arrays[0].size // arrays[0].shape[-1])
+    means = np.stack([channel_sum(a) for a in arrays]) / _rows(arrays[0])
     return over_ranks(means) if over_ranks else means
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from . import cuda
 from .cuda import on_device
-from .elementwise import sigmoid
+from .elementwise import in_float32, sigmoid
 
 THREADS = 256       # of a block in penalty.cu: one row
 
 
+@in_float32
 def row_dots(a, b, logits=None, signs=None, before=None):
     """before[n] + weight[n] * sum over all but the first axis of a b: (n,).
 

@@ -115,9 +115,12 @@ REASONS = {
         "kernels/norm.py": {
             "channel_sum": [
                 "order = sorted(range(x.ndim), key=lambda k: x.strides[k])"],
+            "_sums": [
+                "if length < LONGEST:"],
+            "_rows": [
+                "return x.size // x.shape[-1] if x.size else 2"],
             "_means": [
-                "means = np.stack([channel_sum(a) for a in arrays]) / (arrays[1].size // "
-                "arrays[0].shape[-1])"]},
+                "means = np.stack([channel_sum(a) for a in arrays]) / _rows(arrays[1])"]},
         "kernels/tile.py": {
             "activate": [
                 "if slope != 2:"],
@@ -301,15 +304,6 @@ REASONS = {
         "kernels/conv.py": {
             "_places": [
                 "total = (total[:, None] + axis).reshape(-2)"]},
-        "kernels/lowering.py": {
-            "CookToom.lower": [
-                "return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points, -2, n)"],
-            "CookToom.lift": [
-                "full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, "
-                "rows.phases, cols.phases, -2)",
-                "array = array.reshape(rows.size, cols.size, -2, n)"],
-            "_Map.__init__": [
-                "matrix = matrix.reshape(self.phases, -2, self.size)"]},
         "kernels/matmul.py": {
             "matmul": [
                 "left, right = (a.reshape(1, -2) if a.ndim == 1 else a, b.reshape(-1, 1) if "
@@ -324,9 +318,10 @@ REASONS = {
         "kernels/norm.py": {
             "channel_sum": [
                 "sums = x.transpose(order).reshape(-2, inner)",
-                "return sums.reshape(-2)",
-                "return np.ones(sums.size // x.shape[-1], x.dtype) @ sums.reshape(-2, "
-                "x.shape[-1])"]},
+                "return _sums(sums.reshape(-1, x.shape[-1]), 0) if before else sums.reshape(-2)",
+                "return _sums(sums.reshape(-2, x.shape[-1]), 0) if before else sums.reshape(-1)"],
+            "_sums": [
+                "chunks = chunks.reshape(*x.shape[:axis], -2, LONGEST, *x.shape[axis + 1:])"]},
         "kernels/penalty.py": {
             "row_dots": [
                 "sums = np.einsum('nm,nm->n', a.reshape(len(a), -2), b.reshape(len(b), -1))",
