@@ -40,7 +40,7 @@ def cross_entropy(logits, targets):
 def softmax_cross_entropy(logits, labels):
     """-mean_i log p_i[y_i], p = softmax(l): logits a Tensor (n, classes), labels y integers (n,). A
     Tensor without axes."""
-    expect(len(logits.shape) == 2, "logits", "(n, classes)", f"shape {logits.shape}")
+    expect(len(logits.shape) == 2, "logits", "(n, classes)", logits)
     targets = one_hot(check_labels(labels, *logits.shape), logits.shape[1])
     return cross_entropy(logits, asarray(targets, dtype=logits.dtype))
 

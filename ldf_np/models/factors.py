@@ -38,7 +38,7 @@ class Patches:
         """(n, h, w, c) -> (n, rows * columns, h / rows, w / columns, c)."""
         n, h, w, c = x.shape
         expect(h % self.rows == 0 == w % self.columns, "x",
-               f"images that divide into {self.rows} x {self.columns} patches", f"shape {x.shape}")
+               f"images that divide into {self.rows} x {self.columns} patches", x)
         h, w = h // self.rows, w // self.columns
         grid = x.reshape(n, self.rows, h, self.columns, w, c)
         return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h, w, c)

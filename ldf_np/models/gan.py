@@ -130,8 +130,7 @@ class JointGAN(GAN):
             return {"batches": clips}
         singles = x.reshape(-1, *x.shape[2:])
         frames = singles if frames is None else real_array()("frames", frames)
-        expect(frames.shape[1:] == x.shape[2:], "frames", f"single frames, each {x.shape[2:]}",
-               f"shape {frames.shape}")
+        expect(frames.shape[1:] == x.shape[2:], "frames", f"single frames {x.shape[2:]}", frames)
         return {"clips": clips, "frames": Batches(frames, batch_size, self.rng)}
 
     def _views(self, x, fake):

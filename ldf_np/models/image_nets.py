@@ -72,7 +72,7 @@ class PatchCritic(nn.Module):
 
     def forward(self, x):
         expect(len(x.shape) == 4 and self.size <= x.shape[1] == x.shape[2], "x", "square images "
-               f"(n, h, w, c) of at least {self.size} rows", f"shape {x.shape}")
+               f"(n, h, w, c) of at least {self.size} rows", x)
         starts = range(0, x.shape[1] - self.size + 1, self.stride)
         patches = ops.concatenate([x[:, i:i + self.size, j:j + self.size]
                                    for i in starts for j in starts])

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import nn
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, checked, expect, integer, multiple
+from ..runtime.checks import channels_last_array, checked, expect, function, integer, multiple
 from ..runtime.device import asarray
 from ..runtime.random import Generator
 from .ali import ALI, Decoder, Discriminator, Encoder
@@ -157,7 +157,7 @@ def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
                **SMALL_GAN | {"gamma": 20.0} | settings)
 
 
-@checked(RULES | SIZES, images=channels_last_array("n, t, h, w, c", 8))
+@checked(RULES | SIZES, images=channels_last_array("n, t, h, w, c", 8), top=function)
 def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_gan, **bottom):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
     their whitened codes.
@@ -168,7 +168,7 @@ def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_ga
     """
     size, channels = bottom.get("size", 32), bottom.get("channels", 3)
     expect(images.shape[1:] == (frames, size, size, channels), "images",
-           f"clips (n, {frames}, {size}, {size}, {channels})", f"shape {images.shape}")
+           f"clips (n, {frames}, {size}, {size}, {channels})", images)
     bottom = {"colour_metric": colour_metric(images[:200])} | bottom
     return frames_ldf(small_ali(seed=seed, **bottom), images, shared, local, code, seed, top)
 

@@ -26,7 +26,8 @@ class Batches:
 
     @checked(data=finite_array(least=1))
     def __init__(self, data, size, rng):
-        expect(data.dtype in (np.uint8, np.float32), "data", "float32, or uint8 images", data.dtype)
+        expect(data.dtype in (np.uint8, np.float32), "data", "float32, or uint8 images",
+               str(data.dtype))
         integer(2, len(data))("batch_size", size)       # at most the number of samples
         self.data, self.size, self.rng = data, size, rng
         self._own = shard(size)

@@ -251,8 +251,7 @@ def test_the_frames_it_is_given_teach_it():
 
 def test_what_the_frame_critic_refuses():
     with pytest.raises(ValueError,
-                       match=r"frames: expected single frames, each \(8, 8, 2\), got shape "
-                             r"\(40, 3, 8, 8, 2\)"):
+                       match=r"frames: expected single frames \(8, 8, 2\), got shape \(40, 3, "):
         framed().fit(CLIPS, CLIPS, steps=1, batch_size=8)
     with pytest.raises(ValueError,
                        match="frames: expected None, for this model has no frame_discriminator"):

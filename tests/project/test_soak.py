@@ -31,12 +31,19 @@ def alive():
     return sum(isinstance(o, (Tensor, Node)) for o in gc.get_objects())
 
 
+def traced():
+    """Bytes in use; what Python keeps of freed tuples and the like for the next ones is given back
+    before."""
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
 def check_flat(model, x):
     counts, _ = soak(model, x, STEPS, alive)
     assert len(set(counts[1:])) == 1, f"live Tensors and nodes, window by window: {counts}"
     tracemalloc.start()
     try:
-        sizes, _ = soak(model, x, STEPS, lambda: tracemalloc.get_traced_memory()[0])
+        sizes, _ = soak(model, x, STEPS, traced)
     finally:
         tracemalloc.stop()
     growth = (sizes[-1] - sizes[1]) / (STEPS * (WINDOWS - 2) / WINDOWS)
