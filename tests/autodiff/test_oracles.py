@@ -50,6 +50,17 @@ def test_layouts_are_what_they_are_called():
     assert len({array.strides for array in made["transposed"]}) > 2
 
 
+@pytest.mark.parametrize("kind", ["roth", "unweighted", "r1", "wgan-gp"])
+def test_the_penaltys_gradient_as_it_is_written_out(kind):
+    """By complex steps of its value."""
+    rng = np.random.default_rng(0)
+    W, a, *data = map(rng.standard_normal, [(3, 2), 2, (4, 3), (4, 3), 4])
+    _, of_W, of_a = oracles.penalty(kind, W, a, *data)
+    for k, step in enumerate(1e-30j * np.eye(8)):
+        value = oracles.penalty(kind, W + step[:6].reshape(3, 2), a + step[6:], *data)[0]
+        np.testing.assert_allclose([*of_W.ravel(), *of_a][k], value.imag / 1e-30, rtol=1e-12)
+
+
 # -------------------------------------------------------------------------------- negative controls
 
 def fails(kind, words):

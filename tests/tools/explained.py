@@ -354,9 +354,6 @@ REASONS = {
                 "state['buffer_pos'] = 5"]}},
     "a value that is not used: it is multiplied by 0, an error follows, or a product in parts "
     "has yet to be added": {
-        "ldf_np/autodiff/elementwise.py": {
-            "_one_less": [
-                "return 2 if isinstance(b, (int, float)) and b == 0 else b - 1"]},
         "ldf_np/autodiff/conv.py": {
             "_given": [
                 "return arguments if arguments[-2] is not None else arguments[:-1]"]},
