@@ -138,7 +138,7 @@ REASONS = {
                 "return xp.where(x > 0, 1 / (1 + e), e / (1 + e))"]},
         "kernels/elementwise.cu": {
             "scale_shift": [
-                "y[i] = value >= 0 ? value : slope * value"],
+                "y[i] = value >= 0 ? value : slope != 0 || value != value ? slope * value : 0"],
             "softplus_mean": [
                 "sum += (x >= 0 ? x : 0) + log1p(exp(x > 0 ? -x : x))",
                 "sum += (x > 0 ? x : 0) + log1p(exp(x >= 0 ? -x : x))"],
@@ -147,7 +147,7 @@ REASONS = {
                 "out[i] = g[0] * sign * (x >= 0 ? 1 : e) / (1 + e) / size"]},
         "kernels/tile.cu": {
             "activated": [
-                "return value >= 0 ? value : slope * value"]}},
+                "return value >= 0 ? value : slope != 0 || value != value ? slope * value : 0"]}},
     "one more slab is fetched: beyond the end come zeros, or the same slab comes twice": {
         "kernels/tile.cu": {
             "tile_product": [
