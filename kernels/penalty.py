@@ -24,7 +24,7 @@ def row_dots(a, b, logits=None, signs=None, before=None):
     """
     if on_device(a, b):
         return _launch_row_dots(a, b, logits, signs, before)
-    sums = np.einsum("nm,nm->n", a.reshape(len(a), -1), b.reshape(len(b), -1))
+    sums = np.einsum("nm,nm->n", *(x.reshape(len(x), x.size // max(1, len(x))) for x in (a, b)))
     if logits is not None:
         sums *= sigmoid(logits * signs) ** 2
     return sums if before is None else before + sums

@@ -58,10 +58,12 @@ def divide(a, b):
     return a / b
 
 
-def _one_less(b):
+def _one_less(a, b):
     """b - 1, but 0 where b is 0: a^(b-1) is then multiplied by 0, and must not be infinite there,
-    whatever holds the exponent (a number, an array, a Tensor)."""
-    return b - (_data(b) != 0)
+    whatever holds the exponent (a number, an array, a Tensor). A Tensor is differentiated: it keeps
+    its b - 1 but where a is 0."""
+    less = _data(b) != 0
+    return b - (less | (_data(a) != 0) if isinstance(b, Tensor) else less)
 
 
 def _log(a):
@@ -69,7 +71,7 @@ def _log(a):
     return math.log(a) if isinstance(a, (int, float)) else log(a)
 
 
-@operation(vjp=(lambda g, y, a, b: g * b * power(a, _one_less(b)),
+@operation(vjp=(lambda g, y, a, b: g * b * power(a, _one_less(a, b)),
                 lambda g, y, a, b: g * y * _log(a)))
 def power(a, b):
     """a ** b, element by element. For a differentiable exponent b the base must be positive."""

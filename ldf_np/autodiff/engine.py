@@ -8,6 +8,7 @@ dropped.
 """
 
 import functools
+import inspect
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -189,8 +190,8 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         def multiply(a, b):
             return a * b
 
-    Positional arguments may be Tensors, arrays or Python scalars; keyword arguments are never
-    differentiated.
+    Arguments that have a rule may be Tensors, arrays or numbers, given by place or by name. The
+    others are never differentiated: a Tensor among them is an error.
 
     Parameters
     ----------
@@ -205,12 +206,17 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     if forward is None:
         return functools.partial(operation, vjp=vjp, vjp_all=vjp_all)
 
+    rules = vjp if isinstance(vjp, tuple) else (vjp,)
+    operands = list(inspect.signature(forward).parameters.values())[:len(rules)]
+
     @functools.wraps(forward)
     def apply(*inputs, **params):
+        if len(inputs) < len(rules):        # as rules take their arguments by place
+            inputs = [*inputs, *_rest(operands[len(inputs):], params)]
         differentiable = any(isinstance(i, Tensor) for i in inputs)
         if differentiable:      # NumPy's numbers are numbers like Python's: they never promote
             inputs = [i if isinstance(i, Tensor) else _number(i) for i in inputs]
-            params = {name: _number(value) for name, value in params.items()}
+            params = {name: _parameter(forward, name, value) for name, value in params.items()}
         arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
         try:
             data = forward(*arrays, **params)
@@ -239,8 +245,26 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     if vjp_all is not None:
         defvjp_all(vjp_all)
     else:
-        defvjp(*(vjp if isinstance(vjp, tuple) else (vjp,)))
+        defvjp(*rules)
     return apply
+
+
+def _rest(operands, params):
+    """The operands that are given by name, or have a default, taken out of ``params``."""
+    for operand in operands:
+        if operand.name in params:
+            yield params.pop(operand.name)
+        elif operand.default is not operand.empty:
+            yield operand.default
+        else:
+            return      # the call will say which is missing
+
+
+def _parameter(forward, name, value):
+    if isinstance(value, Tensor) and not forward.__name__.startswith("_"):
+        raise TypeError(f"{forward.__name__}: {name}: expected no Tensor, for nothing is "
+                        "differentiated with respect to it")
+    return _number(value)
 
 
 def _number(value):
@@ -323,22 +347,26 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     if not isinstance(grad_output, Tensor):
         grad_output = Tensor(grad_output)
     expect(grad_output.shape == output.shape, "grad: grad_output", output.shape, grad_output)
+    results = gradients_or_none(output, wanted, grad_output, create_graph)
+    for k, (tensor, g) in enumerate(zip(wanted, results)):
+        if g is None and not allow_unused:
+            raise ValueError(f"grad: the output does not depend on inputs[{k}] of shape "
+                             f"{tensor.shape} (allow_unused=True gives zeros)")
+        if g is None:
+            results[k] = Tensor(array_module(tensor.data).zeros_like(tensor.data))
+    return results[0] if single else results
 
-    keep = {id(tensor) for tensor in wanted}
+
+def gradients_or_none(output, inputs, grad_output, create_graph=False):
+    """What ``grad`` returns for Tensors, with None for an input on which the output does not
+    depend."""
+    keep = {id(tensor) for tensor in inputs}
     order, reaching = _between(output, keep)
     with _recording(create_graph):
         cotangents = {id(output): _fit(grad_output, output)}
         _accumulate(order, reaching, keep, cotangents)
-
-    results = []
-    for k, tensor in enumerate(wanted):
-        g = cotangents.get(id(tensor)) if id(tensor) in reaching else None
-        if g is None and not allow_unused:
-            raise ValueError(f"grad: the output does not depend on inputs[{k}] of shape "
-                             f"{tensor.shape} (allow_unused=True gives zeros)")
-        results.append(Tensor(array_module(tensor.data).zeros_like(tensor.data)) if g is None
-                       else g)
-    return results[0] if single else results
+        return [_fit(cotangents[id(tensor)], tensor)        # a sum has lost a foreign byte order
+                if id(tensor) in reaching else None for tensor in inputs]
 
 
 def _between(output, wanted):
@@ -425,3 +453,9 @@ def astype(x, dtype):
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"dtype: expected a floating-point one, got {dtype}")
     return x.astype(dtype)
+
+
+def wide(x):
+    """A Tensor in float32 where it is float16: for what would overflow, or round, on the way to a
+    sum."""
+    return astype(x, dtype=np.float32) if x.dtype == np.float16 else x

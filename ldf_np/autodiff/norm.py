@@ -4,7 +4,7 @@ ranks of a training."""
 from ..kernels import norm as kernel
 from ..runtime.distributed import world
 from .elementwise import square
-from .engine import enable_grad, grad, operation
+from .engine import enable_grad, grad, operation, wide
 from .shapes import mean
 
 
@@ -41,7 +41,8 @@ def _third(k, c, _, h, g, x, eps, **saved):
     with enable_grad():
         # h and g may depend on x, but one partial derivative is wanted: aliases separate them.
         arguments = [_alias(a) for a in (h, g, x)]
-        part = grad(_formula(*arguments, eps), arguments[k], c, create_graph=True)
+        value = _formula(*map(wide, arguments), eps)
+        part = grad(value, arguments[k], c, create_graph=True)
     return _alias(part)         # outside: it has a history only where the caller records one
 
 

@@ -10,7 +10,7 @@ from ..nn.optim import Adam
 from ..runtime.checks import check_labels, checked, expect, images_or_vectors, integer
 from ..runtime.device import asarray, concatenate
 from ..runtime.random import Generator
-from ..training.batches import Batches
+from ..training.batches import Batches, sampled
 from .base import RULES, Model
 from .nets import SIZES, dense, down, output
 
@@ -57,6 +57,10 @@ class _LabelledBatches(Batches):
     def __init__(self, images, targets, size, rng):
         super().__init__(images, size, rng)
         self.targets = targets
+
+    def sample(self):
+        images = super().sample()
+        return images | {"rows": images["rows"] + sampled(self.targets)}
 
     def take(self, indices):
         x = super().take(indices)

@@ -161,6 +161,9 @@ class _Received(Batches):
         super().__init__(np.zeros(shape, np.float32), size, rng)
         self.round = 0          # none yet
 
+    def sample(self):
+        """Nothing: these data are made by the training."""
+
     def renew(self, data):
         self.data, self.order = data, self.rng.permutation(len(data))
         self.at, self.round = 0, self.round + 1

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..autodiff import conv, norm, ops
-from ..autodiff.engine import Tensor
+from ..autodiff.engine import Tensor, wide
 from ..kernels.conv import pair
 from ..kernels.size import check_size, is_whole
 from ..runtime import checks
@@ -166,6 +166,7 @@ class LayerNorm(Module):
 
     def forward(self, x):
         _check_channels(self, x, self.weight.size)
+        x = wide(x)
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         var = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         return centred * (var + self.eps) ** -0.5 * self.weight + self.bias

@@ -10,9 +10,8 @@ import numpy as np
 
 from ..autodiff.conv import conv2d
 from ..autodiff.elementwise import sigmoid, square
-from ..autodiff.engine import Tensor, operation
+from ..autodiff.engine import Tensor, operation, wide
 from ..autodiff.shapes import mean
-from ..autodiff.shapes import sum as sum_
 from ..kernels import elementwise
 from ..runtime import checks
 from ..runtime.checks import checked, expect, finite_array, instance, one_of, optional, real_array
@@ -23,8 +22,8 @@ RULES = {"kind": one_of(*KINDS)}
 
 
 @operation(vjp=(
-    lambda h, _, g, l, sign: sum_(h * sigmoid(l * sign)) * (sign / l.size),
-    lambda h, _, g, l, sign: h * g * (s := sigmoid(l * sign)) * (1 - s) * (1 / l.size)))
+    lambda h, _, g, l, sign: mean(h * sigmoid(l * sign)) * sign,
+    lambda h, _, g, l, sign: h * g * (s := sigmoid(wide(l) * sign)) * (1 - s) * (1 / l.size)))
 def _softplus_mean_vjp(g, logits, sign):
     return elementwise.softplus_mean_vjp(g, logits, sign)
 
@@ -37,6 +36,10 @@ def softplus_mean(logits, sign=1.0):
     return elementwise.softplus_mean(logits, sign)
 
 
+def _mean_square(x):
+    return mean(square(wide(x)))
+
+
 @checked(RULES)
 def discriminator_loss(real, fake, kind="non-saturating"):
     """The discriminator's loss from the logits of both batches.
@@ -46,7 +49,7 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     "least-squares" (Mao et al. 2017).
     """
     if kind == "least-squares":
-        return (mean(square(real - 1.0)) + mean(square(fake))) * 0.5
+        return (_mean_square(real - 1.0) + _mean_square(fake)) * 0.5
     return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
@@ -61,9 +64,9 @@ def generator_loss(fake, kind="non-saturating"):
     if kind == "saturating":
         return -softplus_mean(fake)
     if kind == "least-squares":
-        return mean(square(fake - 1.0)) * 0.5
+        return _mean_square(fake - 1.0) * 0.5
     if kind == "bgan":
-        return mean(square(fake)) * 0.5
+        return _mean_square(fake) * 0.5
     return softplus_mean(fake, sign=-1.0)
 
 
@@ -72,7 +75,7 @@ def ali_loss(real, fake, kind="non-saturating"):
     """The loss of encoder and decoder together, which want the labels exchanged: L_GE =
     mean[softplus(l_r) + softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or
     its variant of another kind."""
-    of_real = mean(square(real)) * 0.5 if kind == "least-squares" else generator_loss(-real, kind)
+    of_real = _mean_square(real) * 0.5 if kind == "least-squares" else generator_loss(-real, kind)
     return generator_loss(fake, kind) + of_real
 
 
@@ -85,7 +88,7 @@ def reconstruction_loss(x, reconstruction, metric=None):
     difference = x - reconstruction
     if metric is not None:
         difference = conv2d(difference, Tensor(metric.reshape(1, 1, *metric.shape)))
-    return mean(square(difference))
+    return _mean_square(difference)
 
 
 @checked(colour_metric=optional(finite_array("c, c")))

@@ -7,6 +7,7 @@ that an optimiser, a moving average or a gradient reduction is one operation on 
 
 import os
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from itertools import accumulate
 
@@ -30,8 +31,6 @@ class Parameter(Tensor):
 class Buffer:
     """An array that belongs to a module's state but is not trained (running statistics)."""
 
-    __slots__ = ("data",)
-
     def __init__(self, data):
         self.data = data
 
@@ -50,13 +49,9 @@ class Module:
         return y
 
     def children(self):
-        """(name, module) for every module held as an attribute or in a list or tuple of modules."""
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, (list, tuple)):
-                yield from ((f"{name}.{k}", v) for k, v in enumerate(value)
-                            if isinstance(v, Module))
+        """(name, module) for every module held as an attribute, or in a list, tuple or dict
+        (nested ones, too)."""
+        return _held(self, Module)
 
     def named_modules(self, prefix="", memo=None):
         """(name, module) for this module and all below it, outermost first; one that is held twice
@@ -69,13 +64,15 @@ class Module:
                 yield from child.named_modules(f"{prefix}.{name}" if prefix else name, memo)
 
     def _named(self, kind):
+        memo = set()
         for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, kind):
+            for name, value in _held(module, kind):
+                if id(value) not in memo:
+                    memo.add(id(value))
                     yield f"{prefix}.{name}" if prefix else name, value
 
     def named_parameters(self):
-        """(name, Parameter), in order."""
+        """(name, Parameter), in order; one that is held twice comes once."""
         return self._named(Parameter)
 
     def named_buffers(self):
@@ -89,16 +86,17 @@ class Module:
     def flat(self):
         """All parameters as one flat array (size,), of which each parameter's data is a view.
 
-        The first call lays them out. Changing the array changes the parameters. Raises ValueError
-        for a module without parameters.
+        The first call lays them out, and so does the one after a parameter's ``data`` was set to
+        another array. Changing the array changes the parameters. Raises ValueError for a module
+        without parameters.
         """
         parameters = self.parameters()
         expect(parameters, type(self).__name__, "parameters to lay out", "none")
         arrays, ends = [p.data for p in parameters], [0, *accumulate(p.size for p in parameters)]
         base, first = arrays[0].base, _address(arrays[0])
-        if base is not None and base.ndim == 1 and all(
-                a.base is base and _address(a) == first + end * a.itemsize
-                for a, end in zip(arrays, ends)):
+        if _is_flat(base, type(arrays[0])) and all(
+                a.base is base and a.dtype == base.dtype and a.flags.c_contiguous
+                and _address(a) == first + end * a.itemsize for a, end in zip(arrays, ends)):
             start = (first - _address(base)) // base.itemsize
             return base[start:start + ends[-1]]
         flat = array_module(arrays[0]).concatenate([a.reshape(-1) for a in arrays])
@@ -118,7 +116,10 @@ class Module:
 
     def _state(self):
         """{name: Parameter or Buffer}, the parameters first."""
-        return dict(self.named_parameters()) | dict(self.named_buffers())
+        named = [*self.named_parameters(), *self.named_buffers()]
+        twice = [name for name, times in Counter(name for name, _ in named).items() if times > 1]
+        expect(not twice, type(self).__name__, "names that differ", f"{twice} more than once")
+        return dict(named)
 
     def state_dict(self):
         """{name: NumPy array}, copies of all parameters and buffers, in order."""
@@ -178,6 +179,27 @@ class Module:
                  for m, shape in calls if m in layers]
         rows += [("total", "", "", f"{_size(self):,}")]
         return "\n".join("{:<20}{:<18}{:<20}{:>12}".format(*row) for row in rows)
+
+
+def _held(module, kind):
+    """(name, thing) for everything of a kind in a module's attributes, in order: in lists, tuples
+    and dicts, however nested, but not in the modules below."""
+    def inside(name, value):
+        if isinstance(value, kind):
+            yield name, value
+        elif isinstance(value, (list, tuple, dict)):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from inside(f"{name}.{key}", item)
+
+    for name, value in vars(module).items():
+        yield from inside(name, value)
+
+
+def _is_flat(base, kind):
+    """Whether it is an array in which all parameters of a network can lie (the bytes that pickle
+    gives are none)."""
+    return (isinstance(base, kind) and base.ndim == 1 and base.flags.c_contiguous
+            and getattr(base.flags, "writeable", True))     # CuPy's always are
 
 
 def _size(module):

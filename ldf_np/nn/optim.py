@@ -44,6 +44,7 @@ class Optimizer(_Stateful):
     def __init__(self, network, lr):
         self.network, self.lr = network, lr
         self.scale = array_module(network.flat()).ones(1, np.float64)
+        self._shapes = [p.shape for p in network.parameters()]
 
     @checked(grads=instance(list, tuple), lr_scale=number_or_array)
     def step(self, grads, lr_scale=1.0):
@@ -51,10 +52,13 @@ class Optimizer(_Stateful):
         order; ``lr_scale``: a factor for the learning rate, of a schedule (a number, or an array
         (1,) on the device).
 
-        Raises FloatingPointError, and changes nothing, where a gradient is not finite. (Not on a
-        CUDA device, which the host would have to wait for: there the next loss tells.)
+        Raises FloatingPointError, and changes nothing, where a gradient is not finite (not on a
+        CUDA device, which the host would have to wait for: there the next loss tells), and
+        ValueError where the network has got or lost a layer since.
         """
         expected = [p.shape for p in self.network.parameters()]
+        expect(expected == self._shapes, f"{type(self).__name__}: network",
+               f"the parameters that it had when this was made, of shapes {self._shapes}", expected)
         got = [g.shape if isinstance(g, Tensor) else type(g).__name__ for g in grads]
         if got != expected:
             raise ValueError(
@@ -67,10 +71,17 @@ class Optimizer(_Stateful):
             gradient /= world().size
         if isinstance(gradient, np.ndarray):
             with np.errstate(all="ignore"):
-                total = gradient.sum()          # one pass; NaN and infinity survive it
-            if not np.isfinite(total):
-                raise FloatingPointError("a gradient is not finite")
+                squares = gradient @ gradient       # one pass; NaN and infinity survive it
+            if not np.isfinite(squares):
+                if not np.isfinite(gradient).all():
+                    raise FloatingPointError("a gradient is not finite")
+                gradient = self._squarable(gradient)
         self._update(self.network.flat(), gradient, self.scale * lr_scale)
+
+
+    def _squarable(self, gradient):
+        """A finite gradient as the update can have it; some of its squares are infinite."""
+        return gradient
 
 
 class SGD(Optimizer):
@@ -95,6 +106,9 @@ class Adam(Optimizer):
 
     m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
     p -= lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+
+    A gradient whose square is infinite (beyond 1.8e19 in float32) counts as the largest that has
+    one, since otherwise its parameter would never move again (not on a CUDA device).
     """
 
     kept = ("scale", "m", "v", "steps")
@@ -107,6 +121,10 @@ class Adam(Optimizer):
         expect(len(betas) == 2, "Adam: betas", "two", betas)
         flat, xp = network.flat(), array_module(network.flat())
         self.m, self.v, self.steps = xp.zeros_like(flat), xp.zeros_like(flat), xp.zeros(1, np.int32)
+
+    def _squarable(self, gradient):
+        largest = 0.999 * np.finfo(gradient.dtype).max ** 0.5
+        return gradient.clip(-largest, largest)
 
     def _update(self, flat, gradient, scale):
         kernel.adam(flat, gradient, self.m, self.v, self.steps, scale, self.lr, self.betas,
@@ -126,6 +144,14 @@ def falling(progress, final):
     return 1 - (1 - final) * maximum(0.0, 2 * progress - 1)
 
 
+class _NoChild:
+    """Holds a module whose parameters belong to another: it is no child of the one that holds
+    this."""
+
+    def __init__(self, module):
+        self.module = module
+
+
 class EMA(_Stateful, Module):
     """An exponential moving average of a network's parameters and buffers: a = decay * a + (1 -
     decay) * p.
@@ -140,22 +166,24 @@ class EMA(_Stateful, Module):
     @checked(network=instance(Module), decay=between(0, 1, "["))
     def __init__(self, network, decay=0.998):
         self.decay = decay
-        # in a dict: no child, for its parameters are its owner's
-        self._of = {"network": network}
+        self._network = _NoChild(network)
         live = self._live()
         xp = array_module(live[0])
         self.average = Buffer(xp.concatenate([data.reshape(-1) for data in live]))
         self.steps = xp.zeros(1, np.int32)
 
     def _live(self):
-        network = self._of["network"]
+        network = self._network.module
         return [network.flat(), *(b.data for _, b in network.named_buffers())]
 
     def _pairs(self):
         """[(its average as a view of the same shape, the live array), ...] for the parameters and
         each buffer."""
-        pairs, end = [], 0
-        for data in self._live():
+        pairs, end, live = [], 0, self._live()
+        size = sum(data.size for data in live)
+        expect(size == self.average.data.size, "EMA: network", "the parameters and buffers that it "
+               f"had when this was made, {self.average.data.size} numbers", f"{size}")
+        for data in live:
             start, end = end, end + data.size
             pairs.append((self.average.data[start:end].reshape(data.shape), data))
         return pairs

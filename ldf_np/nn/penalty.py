@@ -61,10 +61,13 @@ def weighted_norms(logits, *grads, signs):
 def _gradients(logits, inputs):
     """[d logit_n / d input_n for each of the inputs], differentiable."""
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
-    gradients = grad(sum_(instance(Tensor)("logits", logits)), inputs, create_graph=True)
+    total = sum_(instance(Tensor)("logits", logits))
+    gradients = grad(total, inputs, create_graph=True, allow_unused=True)
     batches = [g.shape[:1] for g in gradients]
     expect(logits.shape and {*batches} == {logits.shape[:1]}, "inputs",
            f"at least one, each with a batch as in logits {logits.shape}", batches)
+    expect(any(g.node or g.data.any() for g in gradients), "logits",
+           "something that depends on at least one of the inputs", "logits that do not")
     return gradients
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..nn.module import Module
 from ..nn.optim import Optimizer
-from ..runtime.checks import checked, expect, integer, one_of, optional, real
+from ..runtime.checks import checked, expect, instance, integer, one_of, optional, real
 from ..runtime.distributed import world
 from ..runtime.files import checksum, load_tensors, replacing, save_tensors
 from .batches import Batches
@@ -35,7 +35,7 @@ OLD_OPTIMIZERS = {"_maker": "generator_optimizer", "_autoencoder": "generator_op
 KEPT = 2            # checkpoints in a folder
 HALVINGS = 5        # of the learning rates, before a training that backs off gives up
 _OURS = ("step-", ".step-")         # a file being written begins with a dot
-_FILE = re.compile(r"step-(\d{9})\.json")
+_FILE = re.compile(r"step-([0-9]{9})\.json")
 
 
 class Checkpoints:
@@ -62,10 +62,11 @@ class Checkpoints:
         callback, say.
     """
 
-    @checked(every=real(0), each=optional(integer()), on_nan=one_of("stop", "back-off"))
+    @checked(every=real(0), each=optional(integer()), on_nan=one_of("stop", "back-off"),
+             settings=optional(instance(dict)), also=optional(instance(dict)))
     def __init__(self, folder, *, every=60.0, each=None, on_nan="stop", settings=None, also=None):
         self.folder, self.every, self.each, self.on_nan = os.fspath(folder), every, each, on_nan
-        self.settings, self.also = json.loads(json.dumps(settings or {})), dict(also or {})
+        self.settings, self.also = _plain(settings or {}), dict(also or {})
 
     def inside(self, name, after=(), each=None, **settings):
         """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds
@@ -119,8 +120,11 @@ class CheckpointWriter:
         self._parts, self._models = _parts(state)
         self._settings = checkpoints.settings | {
             name: f"{part.size} of {len(part.data)} samples"
-            for name, part in self._parts.items() if isinstance(part, Batches)}
+            for name, part in self._batches()}
         self._written = self._seconds = None        # the step and the time of the last checkpoint
+
+    def _batches(self):
+        return [(n, part) for n, part in self._parts.items() if isinstance(part, Batches)]
 
     @property
     def _step(self):
@@ -160,6 +164,7 @@ class CheckpointWriter:
         arrays, plain = self._state()
         path = self._path(self._step)
         found = {"format": FORMAT, "step": self._step, "settings": self._settings,
+                 "data": {name: part.sample() for name, part in self._batches()},
                  "model": self._description(arrays), "plain": plain,
                  "tensors": save_tensors(f"{path}.safetensors", arrays)}
         with replacing(f"{path}.json") as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -269,9 +274,39 @@ class CheckpointWriter:
         for what, old, new in (("training", found["settings"], self._settings),
                                ("model", found["model"], self._description(self._state()[0]))):
             for key in [*new, *old]:
-                expect(old.get(key) == new.get(key),
+                expect(_same(old.get(key), new.get(key)),
                        f"{where}: a checkpoint of another {what}: {key}", new.get(key, "none"),
                        f"{old.get(key, 'none')}; remove the folder, or use another, to begin anew")
+        for name, part in self._batches():
+            # version 0.1 kept no sample
+            old, new = found.get("data", {}).get(name), part.sample()
+            expect(not (old and new) or old["data"] == new["data"] and _close(
+                       old["rows"], new["rows"]),
+                   f"{where}: {name}: the data of a training that goes on", "those it began with",
+                   f"others ({new and new['data']}); remove the folder, or use another, to begin "
+                   "anew")
+
+
+def _plain(settings):
+    """The settings as JSON gives them back, NumPy's numbers and arrays as Python's."""
+    found = {}
+    for key, value in settings.items():
+        try:
+            found[str(key)] = json.loads(json.dumps(value, default=lambda v: v.tolist()))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise TypeError(f"Checkpoints: settings: {key}: expected plain values (numbers, texts, "
+                            f"lists, dicts), got {value!r:.80}") from error
+    return found
+
+
+def _same(a, b):
+    """NaN is the same as NaN."""
+    return a == b or json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
+def _close(a, b):
+    """Whether two samples are of the same data: codes, made anew, may differ in their last bits."""
+    return np.allclose(a, b, rtol=0, atol=1e-4 * np.abs(a).max())
 
 
 def _from_format_1(found, arrays):

@@ -233,7 +233,7 @@ CASES = {
     "pl0": (lambda: penalty.penalized_logits(lin, (f(0, 2),), (f(0, 2),)),
             ValueError, "real[0]: expected at least 1 of them and no empty axis"),
     "sgn logits": (lambda: penalty.squared_gradient_norms(T(f(2, 3)), T(f(2, 3))),
-                   ValueError, "grad: the output does not depend on inputs[0] of shape"),
+                   ValueError, "logits: expected something that depends on at least one"),
     "pl none": (lambda: penalty.penalized_logits(lin, None, None),
                 TypeError, "real: expected a list of at least one array"),
     "loss array": (lambda: losses.generator_loss(T(f(2)), f(2)),

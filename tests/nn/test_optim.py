@@ -212,3 +212,23 @@ def test_a_scaled_rate_takes_a_scaled_step(make):
         make(network).step(gradients(network, 0), lr_scale)
         steps.append(network.flat() - before)
     np.testing.assert_allclose(steps[1], 0.25 * steps[0], rtol=1e-7, atol=1e-14)
+
+
+@pytest.mark.parametrize("make", [SGD, Adam])
+def test_finite_gradients_whose_sum_is_not(make):
+    """Of float32: 3e38 + 3e38 is infinite, 3e38 is not."""
+    network = nn.Linear(2, 1, bias=False, rng=ldf.Generator(0))
+    optimizer, before = make(network, lr := 1e-39 if make is SGD else 0.1), network.flat().copy()
+    optimizer.step([Tensor(np.full((2, 1), 3e38, np.float32))])
+    # SGD by lr * g; Adam's first step by lr, however large the gradient
+    np.testing.assert_allclose(before - network.flat(), 0.3 if make is SGD else lr, rtol=1e-5)
+    optimizer.step([Tensor(np.full((2, 1), -3e38, np.float32))])
+    if make is SGD:
+        np.testing.assert_allclose(network.flat(), before, rtol=1e-5)
+    else:
+        assert (network.flat() > before - lr).all()     # it still moves
+    for wrong in (np.inf, -np.inf, np.nan):
+        before = network.flat().copy()
+        with pytest.raises(FloatingPointError, match="a gradient is not finite"):
+            optimizer.step([Tensor(np.array([[wrong], [3e38]], np.float32))])
+        assert (network.flat() == before).all()

@@ -11,13 +11,14 @@ REASONS = {
     "squared, or is +1 or -1": {
         "ldf_np/nn/losses.py": {
             "_softplus_mean_vjp": [
-                "lambda h, _, g, l, sign: sum_(h * sigmoid(l / sign)) * (sign / l.size)",
-                "lambda h, _, g, l, sign: h * g * (s := sigmoid(l / sign)) * (1 - s) * (1 / "
-                "l.size)"],
+                "lambda h, _, g, l, sign: mean(h * sigmoid(l / sign)) * sign",
+                "lambda h, _, g, l, sign: mean(h * sigmoid(l * sign)) / sign",
+                "lambda h, _, g, l, sign: h * g * (s := sigmoid(wide(l) / sign)) * (1 - s) * (1 "
+                "/ l.size)"],
             "discriminator_loss": [
-                "return (mean(square(1.0 - real)) + mean(square(fake))) * 0.5"],
+                "return (_mean_square(1.0 - real) + _mean_square(fake)) * 0.5"],
             "generator_loss": [
-                "return mean(square(1.0 - fake)) * 0.5"],
+                "return _mean_square(1.0 - fake) * 0.5"],
             "reconstruction_loss": [
                 "difference = reconstruction - x"]},
         "ldf_np/autodiff/norm.py": {
@@ -40,7 +41,6 @@ REASONS = {
             "row_dots": [
                 "return _launch_row_dots(a, b, signs, logits, before)",
                 "return _launch_row_dots(b, a, logits, signs, before)",
-                "sums = np.einsum('nm,nm->n', b.reshape(len(b), -1), a.reshape(len(a), -1))",
                 "sums *= sigmoid(logits / signs) ** 2"],
             "_launch_row_dots": [
                 "a, b, logits, signs, before = cuda.same_dtype(a, b, signs, logits, before)",
@@ -323,9 +323,6 @@ REASONS = {
             "_sums": [
                 "chunks = chunks.reshape(*x.shape[:axis], -2, LONGEST, *x.shape[axis + 1:])"]},
         "kernels/penalty.py": {
-            "row_dots": [
-                "sums = np.einsum('nm,nm->n', a.reshape(len(a), -2), b.reshape(len(b), -1))",
-                "sums = np.einsum('nm,nm->n', a.reshape(len(a), -1), b.reshape(len(b), -2))"],
             "scale_rows": [
                 "return x * s.reshape(-2, *[1] * (x.ndim - 1))"]},
         "kernels/random.py": {

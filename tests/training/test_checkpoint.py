@@ -14,8 +14,10 @@ from devices import DEVICES, Device
 from helpers import tiny_ali, weights
 
 import ldf_np as ldf
+from ldf_np import nn
 from ldf_np.experiments import plots
 from ldf_np.models import baselines, nets
+from ldf_np.models.classifier import Classifier
 from ldf_np.models.factors import Frames
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.vae import GaussianTop
@@ -370,6 +372,76 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, other, message):
                   checkpoints=Checkpoints(tmp_path, settings=given.get("settings")))
     np.testing.assert_array_equal(weights(model), own)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name in before} == before
+
+
+# name: other data of as many samples
+OTHER = {
+    "other numbers": lambda x: np.random.default_rng(1).standard_normal(x.shape).astype(np.float32),
+    "another order": lambda x: x[::-1],
+    "other columns": lambda x: x[:, ::-1],
+    "another scale": lambda x: x * np.float32(1.01),
+    "another dtype": lambda x: (x * 10).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("how", OTHER)
+def test_a_training_does_not_go_on_with_other_data(tmp_path, how):
+    stopped(tmp_path)
+    model, before = tiny_ali(), {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    own = weights(model)
+    with pytest.raises(ValueError, match="batches: the data of a training that goes on: expected "
+                                         "those it began with, got others"):
+        model.fit(np.ascontiguousarray(OTHER[how](data())), steps=20, batch_size=8,
+                  checkpoints=Checkpoints(tmp_path))
+    np.testing.assert_array_equal(weights(model), own)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("same", [np.asfortranarray, lambda x: x.copy(),
+                                  lambda x: x + np.float32(1e-6)])
+def test_a_training_goes_on_with_the_same_data(tmp_path, same):
+    """Or with codes that were made anew on another machine, whose last bits are others."""
+    stopped(tmp_path)
+    history = tiny_ali().fit(same(data()), steps=20, batch_size=8,
+                             checkpoints=Checkpoints(tmp_path))
+    assert history.steps == 20
+
+
+def test_other_labels_are_other_data(tmp_path):
+    def go_on(labels, steps):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, rng=ldf.Generator(0)))
+        images = data().reshape(64, 2, 2, 1).clip(-1, 1)
+        return Classifier(network, 2).fit(images, labels, steps=steps, batch_size=8,
+                                          checkpoints=Checkpoints(tmp_path))
+
+    labels = np.arange(64) % 2
+    go_on(labels, 3)
+    assert go_on(labels, 5).steps == 5
+    with pytest.raises(ValueError, match="expected those it began with"):
+        go_on(1 - labels, 7)
+
+
+@pytest.mark.parametrize("value", [np.nan, [1.0, {"deep": np.nan}], np.float32(0.1), np.int64(3),
+                                   np.bool_(True), np.arange(3), (1, 2), None])
+def test_settings_are_the_same_as_themselves(tmp_path, value):
+    stopped(tmp_path, settings={"c": value})
+    assert fit(tmp_path, settings={"c": value})[1].steps == 20
+    with pytest.raises(ValueError, match="another training: c"):
+        fit(tmp_path, settings={"c": "else"})
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, 1j, {(1, 2): 3}, [ldf.Generator(0)]])
+def test_settings_that_are_not_plain(tmp_path, value):
+    with pytest.raises(TypeError, match="Checkpoints: settings: c: expected plain values"):
+        Checkpoints(tmp_path, settings={"c": value})
+    with pytest.raises(TypeError, match="Checkpoints: settings: expected"):
+        Checkpoints(tmp_path, settings=[value])
+
+
+def test_digits_of_other_scripts_are_no_steps(tmp_path):
+    stopped(tmp_path)
+    (tmp_path / "step-\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0669\u0669.json").write_text("{}")
+    assert fit(tmp_path)[1].steps == 20
 
 
 def test_an_upper_level_holds_only_on_the_levels_it_was_trained_on(tmp_path):
