@@ -10,7 +10,7 @@ G at h, E's last hidden layer.
 """
 
 from ..autodiff import ops
-from ..autodiff.engine import Tensor, grad, immutable
+from ..autodiff.engine import Tensor, immutable
 from ..nn.layers import Sequential, generators
 from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstruction_loss
 from ..nn.module import Module
@@ -137,7 +137,7 @@ class ALI(Coder, LatentModel):
                                                self.penalty, self.rng)
         loss = discriminator_loss(real, fake, self.loss)
         total = loss + penalty * (0.5 * annealed(self.gamma, progress, dtype=x.dtype))
-        return {"D": loss}, grad(total, self.discriminator.parameters())
+        return {"D": loss}, self.discriminator.gradients(total)
 
     def _generator_gradients(self, x, h, z_hat, x_tilde, z):
         real, fake = self.discriminator(x, z_hat), self.discriminator(x_tilde, z)
@@ -149,7 +149,7 @@ class ALI(Coder, LatentModel):
         if self.latent_weight:
             losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat), self.colour_metric)
             total = total + losses["rec_z"] * self.latent_weight
-        return losses, grad(total, self.generator_optimizer.network.parameters())
+        return losses, self.generator_optimizer.network.gradients(total)
 
     def _generate(self, z, rng):
         return self._apply(self.decoder, z)

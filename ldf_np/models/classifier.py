@@ -5,7 +5,7 @@ import numpy as np
 
 from .. import nn
 from ..autodiff import ops
-from ..autodiff.engine import Tensor, grad
+from ..autodiff.engine import Tensor
 from ..nn.optim import Adam
 from ..runtime.checks import check_labels, checked, expect, images_or_vectors, integer
 from ..runtime.device import asarray, concatenate
@@ -106,7 +106,7 @@ class Classifier(Model):
         images, targets = rows[:, :-self.classes], rows[:, -self.classes:]
         logits = self.network(Tensor(images.reshape(-1, *self._shape)))
         loss = cross_entropy(logits, targets)
-        self.optimizer.step(grad(loss, self.network.parameters()))
+        self.optimizer.step(self.network.gradients(loss))
         return {"loss": loss}
 
     @checked(images=images_or_vectors)

@@ -5,7 +5,7 @@ from functools import reduce
 from operator import add
 
 from ..autodiff import ops
-from ..autodiff.engine import Tensor, grad
+from ..autodiff.engine import Tensor
 from ..nn.layers import Sequential, generators
 from ..nn.losses import discriminator_loss, generator_loss
 from ..nn.optim import EMA, Adam, falling
@@ -77,13 +77,12 @@ class GAN(LatentModel):
             loss = losses[f"D{name}"] = discriminator_loss(real_logits, fake_logits, self.loss)
             gamma = annealed(self.gamma, progress, self.final_gamma, x.dtype)
             regularized.append(loss + penalty * (0.5 * gamma))
-        parameters = self.discriminator_optimizer.network.parameters()
-        return losses, grad(reduce(add, regularized), parameters)
+        return losses, self.discriminator_optimizer.network.gradients(reduce(add, regularized))
 
     def _generator_gradients(self, x, fake):
         losses = {f"G{name}": generator_loss(discriminator(made), self.loss)
                   for name, discriminator, _, made in self._views(x, fake)}
-        return losses, grad(reduce(add, losses.values()), self.generator.parameters())
+        return losses, self.generator.gradients(reduce(add, losses.values()))
 
     def _generate(self, z, rng):
         with self.ema.applied():

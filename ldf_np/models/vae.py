@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from ..autodiff import norm, ops
-from ..autodiff.engine import Tensor, grad
+from ..autodiff.engine import Tensor
 from ..nn.layers import Sequential
 from ..nn.losses import check_metric, reconstruction_loss
 from ..nn.module import Buffer, Parameter
@@ -76,7 +76,7 @@ class Autoencoder(Coder):
 
     def _step(self, x, progress):
         total, losses = self._losses(Tensor(x))
-        self.optimizer.step(grad(total, self.optimizer.network.parameters()),
+        self.optimizer.step(self.optimizer.network.gradients(total),
                             falling(progress, self.final_lr))
         return losses
 

@@ -13,7 +13,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..autodiff.engine import Tensor, no_grad
+from ..autodiff.engine import Tensor, gradients_or_none, no_grad
 from ..runtime.checks import checked, expect, instance, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
@@ -82,6 +82,19 @@ class Module:
     def parameters(self):
         """The Parameters, in order."""
         return [p for _, p in self.named_parameters()]
+
+    def gradients(self, loss):
+        """The gradient of a loss (a Tensor of one element) for each of ``parameters()``, in order.
+
+        Raises ValueError naming the parameters on which it does not depend.
+        """
+        named = dict(self.named_parameters())
+        one = Tensor(array_module(loss.data).ones_like(loss.data))
+        found = gradients_or_none(loss, named.values(), one)
+        unused = [name for name, g in zip(named, found) if g is None]
+        expect(not unused, type(self).__name__, "a loss that depends on all parameters",
+               f"one that does not on {', '.join(unused)}")
+        return found
 
     def flat(self):
         """All parameters as one flat array (size,), of which each parameter's data is a view.

@@ -13,6 +13,7 @@ import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.models import nets
+from ldf_np.models.gan import GAN
 from ldf_np.nn.module import Buffer, Module, Parameter
 from ldf_np.nn.optim import EMA, SGD, Adam
 
@@ -228,3 +229,23 @@ def test_a_layer_that_comes_after_the_average():
     with pytest.raises(ValueError, match="EMA: network"), average.applied():
         pass
     assert average.state["steps"] == 0
+
+
+# --------------------------------------------------------------------------------------- gradients
+
+def test_the_gradients_of_a_loss():
+    network, x = linear(), np.array([[1, 2, 3]], F4)
+    weight, bias = network.gradients(network(Tensor(x)).sum())
+    assert weight.data.tolist() == [[1, 1], [2, 2], [3, 3]] and bias.data.tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"Holder: expected a loss that depends on all parameters, "
+                                         r"got one that does not on scales.0, scales.1, by_name.b"):
+        Holder().gradients(Holder()(Tensor(x)).sum())
+
+
+def test_a_network_that_does_not_use_a_parameter():
+    """The advice must be one that can be followed where a model is trained."""
+    discriminator = nets.mlp_gan(4).discriminator
+    discriminator.spare = [Parameter(array(1))]
+    model = GAN(nets.mlp_gan(4).generator, discriminator, 128)
+    with pytest.raises(ValueError, match="all parameters, got one that does not on .*spare.0"):
+        model.fit(rows(4), steps=1, batch_size=8)
