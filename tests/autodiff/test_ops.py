@@ -44,6 +44,8 @@ CASES = [
      lambda x: np.broadcast_to(x, (4, 2, 3)), [values(2, 1)]),
     ("clip", lambda x: ops.clip(x, -0.2, 0.3), lambda x: np.clip(x, -0.2, 0.3), [values(2, 3)]),
     ("clip", lambda x: ops.clip(x, low=0.0, high=1.0), lambda x: np.clip(x, 0, 1), [values(2, 3)]),
+    ("clip", ops.clip, np.clip,
+     [values(2, 3), np.array([-0.25, -0.1, -0.05]), np.array([[0.2], [0.3]])]),
     ("concatenate", lambda a, b: ops.concatenate([a, b], axis=-1),
      lambda a, b: np.concatenate([a, b], -1), [values(2, 3), values(2, 1)]),
     ("concatenate", lambda a, b: ops.concatenate([a, b, a]), lambda a, b: np.concatenate([a, b, a]),
@@ -61,6 +63,8 @@ CASES = [
     ("getitem", lambda x: x[ROWS, COLUMNS], lambda x: x[ROWS, COLUMNS], [values(3, 2)]),
     ("getitem", lambda x: x[1:, ROWS], lambda x: x[1:, ROWS], [values(2, 3)]),
     ("leaky_relu", lambda x: ops.leaky_relu(x, slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x),
+     [values(2, 3)]),
+    ("leaky_relu", lambda x: ops.leaky_relu(x, slope=0.0), lambda x: np.maximum(x, 0),
      [values(2, 3)]),
     ("leaky_relu", ops.leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x), [values(2, 3)]),
     ("log", ops.log, np.log, [positive(2, 3)]),
@@ -287,6 +291,7 @@ def test_derivatives_at_the_kinks():
     x = Tensor(np.array([-1.0, 0.0, 1.0]))
     for function, slopes in ((ops.relu, [0, 0, 1]), (ops.abs, [-1, 0, 1]),
                              (ops.leaky_relu, [0.01, 0.01, 1]),
+                             (lambda t: ops.leaky_relu(t, slope=0.0), [0, 0, 1]),
                              (lambda t: ops.clip(t, -1, 0.5), [1, 1, 0]),
                              (lambda t: ops.clip(t, -2, 0), [1, 1, 0])):
         g = grad(function(x).sum(), x, create_graph=True)

@@ -120,6 +120,13 @@ def test_fast_lowering(size, kernel, stride, padding, c):
     check_faces(x, w, y, stride, padding, FAST_BOUND)
 
 
+@pytest.mark.parametrize("kernel, stride", [((3, 2), (1, 1)), ((4, 6), (2, 3))])
+@pytest.mark.parametrize("kind", [lowering.Windows, lowering.CookToom])
+def test_the_work_of_a_lowering_is_the_size_of_the_lowered_x(kind, kernel, stride):
+    plan = kind((12, 17), kernel, stride, (1, 0))
+    assert plan.work == plan.lower("x", np.zeros((12, 17, 1, 1), np.float32)).size
+
+
 @pytest.mark.parametrize("kernel", [(9, 2), (2, 9)])
 def test_a_kernel_of_more_taps_than_points_on_one_axis(kernel):
     x, w, y = make(0, 8, (12, 12), 8, 5, kernel, (1, 1), (0, 0), np.float32)

@@ -163,6 +163,9 @@ REASONS = {
                 "REAL count = 0, middle = 1, square = 0"]}},
     "the rows, or the elements, are cut into other blocks, some perhaps empty, or an array is "
     "longer than it has to be": {
+        "kernels/lowering.py": {
+            "Windows.lower": [
+                "R = new((i, w + 3 * padding, kh, c, n), array.dtype)"]},
         "kernels/elementwise.py": {
             "softplus_mean": [
                 "cuda.launch('elementwise.cu', 'softplus_mean', (1,), (256,), (logits, out, "
@@ -349,6 +352,13 @@ REASONS = {
                 "state['state']['counter'] = np.array([counter >> 64 * k & 2 ** 64 - 1 for k "
                 "in range(5)], np.uint64)",
                 "state['buffer_pos'] = 5"]}},
+    "the stride of an axis of length one is not used": {
+        "kernels/lowering.py": {
+            "Windows.lower": [
+                "return np.lib.stride_tricks.as_strided(R, (i, 1, j, 1, kw * kh * c, n), "
+                "(next_row, 1, next_column * self.stride[1], 0, n * next_one, next_one))",
+                "return np.lib.stride_tricks.as_strided(R, (i, 1, j, 1, kw * kh * c, n), "
+                "(next_row, 0, next_column * self.stride[1], 1, n * next_one, next_one))"]}},
     "a value that is not used: it is multiplied by 0, an error follows, or a product in parts "
     "has yet to be added": {
         "ldf_np/autodiff/conv.py": {
