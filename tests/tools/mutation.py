@@ -66,8 +66,9 @@ KERNELS = {file: [f"kernels/test_cuda_kernels::test_{test}" for test in tests]
 }.items()}
 
 # Which tests concern a file, the fastest that decide most first.
-OPERATIONS = ["autodiff/test_ops", "autodiff/test_engine", "nn/test_layers", "nn/test_penalty",
-              "nn/test_losses", "runtime/test_backends::test_every_operation"]
+OPERATIONS = ["autodiff/test_ops", "autodiff/test_edges", "autodiff/test_engine",
+              "nn/test_layers", "nn/test_penalty", "nn/test_losses",
+              "runtime/test_backends::test_every_operation"]
 TESTS = {
     "ldf_np/autodiff/engine.py": ["autodiff/test_ops", "autodiff/test_engine", "nn/test_layers",
                                   "runtime/test_threads"],
@@ -79,7 +80,7 @@ TESTS = {
         "nn/test_layers", "autodiff/test_ops::test_the_mean_over_ranks_to_the_third_order",
         "runtime/test_mpi::test_normalisation_over_ranks_to_the_second_derivative"],
     "ldf_np/nn/penalty.py": ["nn/test_penalty", "models/test_ali"],
-    "ldf_np/nn/losses.py": ["nn/test_losses", "autodiff/test_ops"],
+    "ldf_np/nn/losses.py": ["nn/test_losses", "autodiff/test_ops", "autodiff/test_edges"],
     "kernels/conv.py": ["autodiff/test_conv", "kernels/test_conv_kernels", *KERNELS["conv"],
                         "kernels/test_precision"],
     "kernels/lowering.py": ["autodiff/test_conv", "kernels/test_conv_kernels"],
