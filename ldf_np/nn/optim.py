@@ -42,7 +42,7 @@ class Optimizer(_Stateful):
     kept = ("scale",)
 
     def __init__(self, network, lr):
-        self.network, self.lr = network, lr
+        self.network, self.lr = network, float(lr)      # NumPy's numbers promote
         self.scale = array_module(network.flat()).ones(1, np.float64)
         self._shapes = [p.shape for p in network.parameters()]
 
@@ -92,7 +92,7 @@ class SGD(Optimizer):
     @checked(network=instance(Module), lr=positive, momentum=between(0, 1, "["))
     def __init__(self, network, lr, momentum=0.0):
         super().__init__(network, lr)
-        self.momentum = momentum
+        self.momentum = float(momentum)
         self.velocity = array_module(network.flat()).zeros_like(network.flat())
 
     def _update(self, flat, gradient, scale):
@@ -117,7 +117,7 @@ class Adam(Optimizer):
              betas=checks.several(between(0, 1, "["), 2))
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
-        self.betas, self.eps = betas, eps
+        self.betas, self.eps = tuple(map(float, betas)), float(eps)
         expect(len(betas) == 2, "Adam: betas", "two", betas)
         flat, xp = network.flat(), array_module(network.flat())
         self.m, self.v, self.steps = xp.zeros_like(flat), xp.zeros_like(flat), xp.zeros(1, np.int32)
@@ -165,7 +165,7 @@ class EMA(_Stateful, Module):
 
     @checked(network=instance(Module), decay=between(0, 1, "["))
     def __init__(self, network, decay=0.998):
-        self.decay = decay
+        self.decay = float(decay)
         self._network = _NoChild(network)
         live = self._live()
         xp = array_module(live[0])

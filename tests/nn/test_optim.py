@@ -232,3 +232,20 @@ def test_finite_gradients_whose_sum_is_not(make):
         with pytest.raises(FloatingPointError, match="a gradient is not finite"):
             optimizer.step([Tensor(np.array([[wrong], [3e38]], np.float32))])
         assert (network.flat() == before).all()
+
+
+@pytest.mark.parametrize("make", [lambda n, c: SGD(n, c(0.1), c(0.9)),
+                                  lambda n, c: Adam(n, c(0.1), (c(0.9), c(0.99)), c(1e-8))])
+def test_numbers_of_numpy_are_numbers(make):
+    """They do not promote float32 on the way: the same bits."""
+    def trained(number):
+        network = net(np.float32)
+        optimizer, average = make(network, number), EMA(network, number(0.9))
+        for step in range(3):
+            optimizer.step(gradients(network, step))
+            average.update()
+        return np.concatenate([network.flat(), average.average.data])
+
+    assert (trained(float) == trained(np.float64)).all()
+    # negative control
+    assert (trained(float) != trained(lambda number: number * 1.001)).any()
