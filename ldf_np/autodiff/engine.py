@@ -362,7 +362,8 @@ def gradients_or_none(output, inputs, grad_output, create_graph=False):
     depend."""
     keep = {id(tensor) for tensor in inputs}
     order, reaching = _between(output, keep)
-    with _recording(create_graph):
+    # an infinite derivative is a value, and a mask may yet close over it
+    with _recording(create_graph), np.errstate(divide="ignore", invalid="ignore"):
         cotangents = {id(output): _fit(grad_output, output)}
         _accumulate(order, reaching, keep, cotangents)
         return [_fit(cotangents[id(tensor)], tensor)        # a sum has lost a foreign byte order
