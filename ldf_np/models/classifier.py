@@ -5,7 +5,7 @@ import numpy as np
 
 from .. import nn
 from ..autodiff import ops
-from ..autodiff.engine import Tensor
+from ..autodiff.engine import Tensor, wide
 from ..nn.optim import Adam
 from ..runtime.checks import check_labels, checked, expect, images_or_vectors, integer
 from ..runtime.device import asarray, concatenate
@@ -34,7 +34,7 @@ def cross_entropy(logits, targets):
     rows = np.shape(logits)
     expect(0 not in rows and np.shape(targets) == rows, "targets",
            f"one row for each of at least one row of logits {rows}", f"shape {np.shape(targets)}")
-    return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
+    return ops.sum(log_softmax(wide(logits)) * targets) * (-1 / len(targets))
 
 
 def softmax_cross_entropy(logits, labels):

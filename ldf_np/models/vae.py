@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from ..autodiff import norm, ops
-from ..autodiff.engine import Tensor
+from ..autodiff.engine import Tensor, wide
 from ..nn.layers import Sequential
 from ..nn.losses import check_metric, reconstruction_loss
 from ..nn.module import Buffer, Parameter
@@ -26,6 +26,7 @@ def normal_kl(mean, log_variance):
     1/2 sum_k (mean_k^2 + exp(log_variance_k) - log_variance_k - 1) (Kingma and Welling 2014,
     Appendix B).
     """
+    mean, log_variance = wide(mean), wide(log_variance)
     return (ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0).sum(axis=-1) * 0.5
 
 
@@ -42,6 +43,7 @@ def normal_nll(error, variance, size):
     size/2 (log(2 pi variance) + error / variance). ``variance`` None: the one that makes it least,
     which is ``error`` itself.
     """
+    error = wide(error) if isinstance(error, Tensor) else error
     if variance is None:
         return (ops.log(error) + (math.log(2 * math.pi) + 1.0)) * (0.5 * size)
     return (error * (1.0 / variance) + math.log(2 * math.pi * variance)) * (0.5 * size)

@@ -12,6 +12,7 @@ import ldf_np as ldf
 from ldf_np.autodiff import conv, norm, ops
 from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.autodiff.gradcheck import check_grads
+from ldf_np.models import classifier, vae
 from ldf_np.nn import layers, losses
 from ldf_np.nn.penalty import penalized_logits
 
@@ -171,6 +172,11 @@ SUMS = {
     "least squares": (lambda: losses.generator_loss(half(4, value=301), "least-squares"), 45_000),
     "mean |x|^2": (lambda: losses.reconstruction_loss(
         half(9, 2, value=100), half(9, 2, value=-100)), 40_000),
+    "cross-entropy": (lambda: classifier.softmax_cross_entropy(
+        half(200_000, 2, value=0), np.zeros(200_000, int)), 0.6931),
+    "Kullback-Leibler": (lambda: vae.normal_kl(half(1, 90_000), half(1, 90_000, value=0)),
+                         [45_000]),
+    "likelihood": (lambda: vae.normal_nll(half(value=2), 1.0, 90_000), 172_704),
     "LayerNorm": (lambda: layers.LayerNorm(2)(Tensor(np.array([[-300, 300]], HALF))), [[-1, 1]]),
     "BatchNorm": (lambda: layers.BatchNorm(1)(
         Tensor(np.array([[-300], [300]] * 40_000, HALF)))[:2], [[-1], [1]]),
