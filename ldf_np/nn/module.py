@@ -7,7 +7,7 @@ that an optimiser, a moving average or a gradient reduction is one operation on 
 
 import os
 import threading
-from collections import Counter
+from collections import Counter, deque
 from contextlib import contextmanager
 from itertools import accumulate
 
@@ -200,7 +200,11 @@ def _held(module, kind):
     def inside(name, value):
         if isinstance(value, kind):
             yield name, value
-        elif isinstance(value, (list, tuple, dict)):
+        elif isinstance(value, (set, frozenset)):
+            expect(not any(isinstance(v, (Parameter, Buffer, Module)) for v in value), name,
+                   "a list, tuple or dict of parameters, buffers or modules",
+                   "a set, which has no order")
+        elif isinstance(value, (list, tuple, deque, dict)):
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 yield from inside(f"{name}.{key}", item)
 

@@ -83,6 +83,15 @@ def test_names_that_differ():
         twice.state_dict()
 
 
+def test_a_set_has_no_order():
+    module = Holder()
+    module.names = {"a", "b"}       # negative control
+    assert len(module.parameters()) == 9
+    module.more = {Parameter(array(1))}
+    with pytest.raises(ValueError, match="more: expected a list, tuple or dict .*, got a set"):
+        module.parameters()
+
+
 def test_an_average_is_no_parent_of_its_network():
     network = linear()
     assert [*EMA(network).named_modules()][1:] == [] and EMA(network).parameters() == []
