@@ -24,6 +24,7 @@ def log_softmax(logits):
     The largest logit is taken off first, so no exponential overflows. It is taken off as a
     constant: the result does not depend on it, and so neither does any derivative.
     """
+    logits = wide(logits)
     shifted = logits - logits.data.max(axis=-1, keepdims=True)
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 
@@ -34,7 +35,7 @@ def cross_entropy(logits, targets):
     rows = np.shape(logits)
     expect(0 not in rows and np.shape(targets) == rows, "targets",
            f"one row for each of at least one row of logits {rows}", f"shape {np.shape(targets)}")
-    return ops.sum(log_softmax(wide(logits)) * targets) * (-1 / len(targets))
+    return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
 
 
 def softmax_cross_entropy(logits, labels):
