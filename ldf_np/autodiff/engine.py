@@ -206,12 +206,12 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     if forward is None:
         return functools.partial(operation, vjp=vjp, vjp_all=vjp_all)
 
-    rules = vjp if isinstance(vjp, tuple) else (vjp,)
-    operands = list(inspect.signature(forward).parameters.values())[:len(rules)]
+    arguments = list(inspect.signature(forward).parameters.values())
+    operands = []       # the arguments that have a rule each
 
     @functools.wraps(forward)
     def apply(*inputs, **params):
-        if len(inputs) < len(rules):        # as rules take their arguments by place
+        if len(inputs) < len(operands):     # as rules take their arguments by place
             inputs = [*inputs, *_rest(operands[len(inputs):], params)]
         differentiable = any(isinstance(i, Tensor) for i in inputs)
         if differentiable:      # NumPy's numbers are numbers like Python's: they never promote
@@ -236,7 +236,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
                                 "nothing can be differentiated with respect to it")
             return rules[k](*args, **params)
 
-        apply.vjp = vjp
+        operands[:], apply.vjp = arguments[:len(rules)], vjp
 
     def defvjp_all(rule):
         apply.vjp = rule
@@ -245,7 +245,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     if vjp_all is not None:
         defvjp_all(vjp_all)
     else:
-        defvjp(*rules)
+        defvjp(*(vjp if isinstance(vjp, tuple) else (vjp,)))
     return apply
 
 
@@ -341,12 +341,6 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     for k, tensor in enumerate(wanted):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"grad: inputs[{k}]: expected a Tensor, got {type(tensor).__name__}")
-    if grad_output is None:
-        expect(output.size == 1, "grad without grad_output: output", "a scalar", output)
-        grad_output = array_module(output.data).ones_like(output.data)
-    if not isinstance(grad_output, Tensor):
-        grad_output = Tensor(grad_output)
-    expect(grad_output.shape == output.shape, "grad: grad_output", output.shape, grad_output)
     results = gradients_or_none(output, wanted, grad_output, create_graph)
     for k, (tensor, g) in enumerate(zip(wanted, results)):
         if g is None and not allow_unused:
@@ -357,9 +351,15 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     return results[0] if single else results
 
 
-def gradients_or_none(output, inputs, grad_output, create_graph=False):
+def gradients_or_none(output, inputs, grad_output=None, create_graph=False):
     """What ``grad`` returns for Tensors, with None for an input on which the output does not
     depend."""
+    if grad_output is None:
+        expect(output.size == 1, "grad without grad_output: output", "a scalar", output)
+        grad_output = array_module(output.data).ones_like(output.data)
+    if not isinstance(grad_output, Tensor):
+        grad_output = Tensor(grad_output)
+    expect(grad_output.shape == output.shape, "grad: grad_output", output.shape, grad_output)
     keep = {id(tensor) for tensor in inputs}
     order, reaching = _between(output, keep)
     # an infinite derivative is a value, and a mask may yet close over it

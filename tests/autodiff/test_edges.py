@@ -10,7 +10,7 @@ import pytest
 
 import ldf_np as ldf
 from ldf_np.autodiff import conv, norm, ops
-from ldf_np.autodiff.engine import Tensor, grad
+from ldf_np.autodiff.engine import Tensor, grad, operation
 from ldf_np.autodiff.gradcheck import check_grads
 from ldf_np.models import classifier, vae
 from ldf_np.nn import layers, losses
@@ -303,3 +303,11 @@ def test_a_wrong_rule_is_found_without_asserts():
 
 def test_the_public_names_are_these_operations():
     assert ldf.clip is ops.clip and ldf.leaky_relu is ops.leaky_relu
+
+
+def test_rules_that_are_given_afterwards_take_arguments_by_name():
+    product = operation(lambda a, b: a * b)
+    product.defvjp(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
+    a, b = Tensor(np.array([1.0, 2.0])), Tensor(np.array([3.0, 5.0]))
+    assert grad(product(a, b=b).sum(), b).data.tolist() == [1, 2]
+    assert grad(product(b=b, a=a).sum(), a).data.tolist() == [3, 5]
