@@ -34,7 +34,7 @@ from ldf_np.models import baselines, nets
 from ldf_np.runtime.distributed import first_before_others, world
 from ldf_np.runtime.files import replacing
 
-BOTTOM_SHARE = 0.7          # of LDF's training time
+BOTTOM_SHARE = 0.3          # of LDF's training time
 SAMPLES = 1000
 FILES = {"LDF": "ldf", "joint GAN": "joint"}
 

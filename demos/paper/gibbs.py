@@ -266,8 +266,7 @@ def top(data, options, seed, name, lower, checkpoints):
                            if k.startswith("weights ")})
     level = ldf.Level(model, ldf.Frames(data.train.shape[1]))
     codes = level.encode(data.train[:whole_clips(options.minutes)])
-    few = len(codes) // 4
-    whitening = ldf.SharedAndLocal(codes.shape[1:], min(96, few), min(64, few)).fit(codes)
+    whitening = ldf.Whitening(codes.shape[1:], min(160, len(codes) // 4)).fit(codes)
     white = whitening.apply(codes)
     limits = {"low": white.min(0), "high": white.max(0)}    # without them chains run away
     ali = top_ali(whitening.components, seed=seed + 10, **TOPS[name])

@@ -46,7 +46,7 @@ from ldf_np.training.best_weights import BestWeights
 
 MODELS = {"joint GAN": image_gan, "LDF, bottom first": image_ldf, "LDF, together": image_ldf,
           "ALI": image_ali, "patch GAN": patch_gan}
-FIT = {"LDF, bottom first": {"schedule": "bottom-first", "bottom_share": 0.5},
+FIT = {"LDF, bottom first": {"schedule": "bottom-first", "bottom_share": 0.3},
        "LDF, together": {"schedule": "together"}}
 LOOKS = 6                   # during training, evenly spaced
 LOOK, SAMPLES = 500, 1000   # samples scored while training and at the end

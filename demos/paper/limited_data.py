@@ -26,7 +26,7 @@ number of parameters to 10% and a gradient penalty, of the strength that suits L
 on all clips; the discriminator of frames takes the joint GAN's and joint ALI the bottom's, neither
 of which was tuned for it. The autoencoder and the VAEs are LDF's networks less the discriminators,
 and so smaller. A bottom level on all frames does not depend on N: it is trained once for each seed,
-and its time counts in full for every arm that stands on it (LDF and VAE: 70% of --minutes, the
+and its time counts in full for every arm that stands on it (LDF and VAE: 30% of --minutes, the
 autoencoder: 90%, for its Gaussian is no work). With N all clips, LDF is also "LDF, bottom on N
 clips".
 """
@@ -55,6 +55,8 @@ from ldf_np.training.checkpoint import Checkpoints
 
 SAMPLES = 1000          # generated clips, at most, to score
 SHOWN = 12              # of them to look at
+BOTTOM_SHARE = 0.3      # of LDF's training time
+COMPONENTS = 160        # of all codes of a clip: the data of tops that are no GANs
 LEAST = 0.01            # minutes that a top level gets where reading the codes has used up its time
 PAPER_CLIPS = 256       # of Fig. 6
 LDF, OWN, INDEPENDENT = "LDF", "LDF, bottom on N clips", "independent top"
@@ -131,14 +133,14 @@ def own_bottom(task):
 
 def autoencoder(task):
     bottom = baselines.frame_autoencoder(seed=task.seed)
-    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed, top=GaussianTop)
+    model = nets.frames_ldf(bottom, task.clips, bottom.code, task.seed, GaussianTop, COMPONENTS)
     return on_bottom(task, "autoencoder", model, [model.models[0].decoder, model.top])
 
 
 def two_level_vae(task):
     bottom = baselines.frame_vae(seed=task.seed)
-    model = nets.frames_ldf(bottom, task.clips, code=bottom.code, seed=task.seed,
-                            top=partial(baselines.mlp_vae, noisy=True))
+    model = nets.frames_ldf(bottom, task.clips, bottom.code, task.seed,
+                            partial(baselines.mlp_vae, noisy=True), COMPONENTS)
     return on_bottom(task, "VAE", model, [model.models[0].decoder, model.top.decoder])
 
 
@@ -154,8 +156,8 @@ def on_bottom(task, kind, model, sampling):
     return model, model.sample, sampling, {"bottom": steps, "top": history.steps}
 
 
-BOTTOMS = {"ALI": (nets.small_ali, 0.7), "autoencoder": (baselines.frame_autoencoder, 0.9),
-           "VAE": (baselines.frame_vae, 0.7)}       # and their part of the training time
+BOTTOMS = {"ALI": (nets.place_ali, BOTTOM_SHARE), "VAE": (baselines.frame_vae, BOTTOM_SHARE),
+           "autoencoder": (baselines.frame_autoencoder, 0.9)}   # and their part of the time
 TRAINED = {"joint GAN": joint_gan, "joint GAN + frame critic": framed_joint_gan,
            "joint ALI": joint_ali, LDF: hierarchical_gan, OWN: own_bottom,
            "autoencoder + Gaussian": autoencoder, "two-level VAE": two_level_vae}

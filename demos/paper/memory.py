@@ -1,5 +1,5 @@
 """Memory and time of one training step against the number of frames (the paper's "vastly reduced
-memory"): three models.
+memory"): four models.
 
     python demos/paper/memory.py                          clips of 5 to 1280 frames
     python demos/paper/memory.py --frames 5 20 80 --batch 16
@@ -7,7 +7,10 @@ memory"): three models.
     joint       one GAN over all frames as channels
     LDF bottom  ALI on single frames: as many frames in a batch as the joint model has clips,
                 whatever their length
-    LDF top     the GAN over whitened codes, the whitening of a batch of codes (n, t, 512) included
+    LDF top     the dense GAN over 160 principal components of a clip's codes, the whitening of a
+                batch of codes (n, t, 8, 8, 8) included
+    local top   the GAN over the map of all whitened codes, with the whitening: nothing is cut off,
+                so its first and last layers grow with the clip
 
 Memory is the peak of what a step allocates beyond the model itself, and the model with its
 optimisers beside it. A slope is that of log(memory) against log(frames) between two lengths: 0 does
@@ -19,6 +22,7 @@ import os
 import statistics
 import time
 import tracemalloc
+from functools import partial
 
 # before NumPy loads: the library runs two threads of its own
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -33,7 +37,7 @@ from ldf_np.experiments.statistics import over_seeds
 from ldf_np.models import baselines, nets
 from ldf_np.runtime import device
 
-SHARED, LOCAL = 96, 64
+COMPONENTS = 160
 VASTLY = 10         # times less memory than the joint model: what counts as "vastly reduced"
 FLAT, GROWING = 0.1, 0.5        # slopes: up to which memory does not grow, and from which it does
 
@@ -48,28 +52,25 @@ def joint(frames, batch, seed):
 def bottom(frames, batch, seed):
     """ALI on a batch of single frames. ``frames`` is how long the clips are that they come from:
     nothing depends on it."""
-    model = nets.small_ali(seed=seed)
+    model = nets.place_ali(seed=seed)
     x = ldf.Generator(seed).random((batch, 32, 32, 3)) * 2 - 1
     return model, lambda: model.step(x)
 
 
-def top(frames, batch, seed):
-    """The GAN over whitened codes, from the codes on."""
-    rng = np.random.default_rng(seed)
-    whitening = ldf.SharedAndLocal((frames, *nets.CODE), SHARED, LOCAL)
-    for part, components in ((whitening.shared, SHARED), (whitening.local, LOCAL)):
-        part.basis.data[...] = rng.standard_normal(part.basis.data.shape,
-                                                   np.float32) / np.sqrt(components)
-    gan = nets.mlp_gan(SHARED + LOCAL, seed=seed)
-    codes = rng.standard_normal((batch, frames, *nets.CODE), np.float32)
-
-    def step():
-        gan.step(ldf.asarray(whitening.apply(codes)))
-
-    return (gan, whitening), step
+def top(make, whiten, frames, batch, seed):
+    """A GAN over whitened codes, from the codes on."""
+    codes = np.random.default_rng(seed).standard_normal((batch, frames, *nets.PLACES), np.float32)
+    whitening = whiten(frames, codes.shape[1:])
+    whitening.basis.data[...] = 1 / np.sqrt(whitening.components)       # any will do
+    gan = make(whitening.shape, seed=seed)
+    return (gan, whitening), lambda: gan.step(ldf.asarray(whitening.apply(codes)))
 
 
-MODELS = {"joint GAN": joint, "LDF bottom": bottom, "LDF top": top}
+dense_top = partial(top, nets.mlp_gan, lambda frames, shape: ldf.Whitening(shape, COMPONENTS))
+local_top = partial(top, nets.local_gan, lambda frames, shape: ldf.ChannelWhitening(
+    ldf.Frames(frames), shape))
+MODELS = {"joint GAN": joint, "LDF bottom": bottom, "LDF top": dense_top,
+          "local top": local_top}
 
 
 class HostMemory:
@@ -198,7 +199,7 @@ def claims(lengths, runs):
              "(Section 1)")
     first, last = lengths[0], lengths[-1]
     used = {name: [run["step_mb"] for run in rows[last]] for name, rows in runs.items()}
-    ratio = over_seeds([j / max(b, t) for j, b, t in zip(*used.values())])
+    ratio = over_seeds([j / max(b, t) for j, b, t, _ in zip(*used.values())])
     ends = {t: runs["LDF bottom"][t] for t in (first, last)}
     overall = over_seeds([slope for slope, in grown([first, last], ends, "step_mb")])
     rises = [float(np.mean(s)) for s in zip(*grown(lengths, runs["LDF top"], "step_mb"))]

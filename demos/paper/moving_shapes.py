@@ -48,8 +48,7 @@ from ldf_np.experiments.statistics import over_seeds
 from ldf_np.models import baselines, nets
 
 # components of the codes: of what the frames share, and of how each departs from it
-SHARED, LOCAL = 64, 128
-BOTTOM_SHARE = 0.6          # of LDF's training time
+BOTTOM_SHARE = 0.3          # of LDF's training time
 COMPONENTS = 16             # between which mutual information is estimated
 SHOWN = 16                  # clips of each model in the pictures
 TOLERANCES = [float(f"{TOLERANCE * 2 ** (k / 2):.4g}") for k in range(-4, 9)]
@@ -219,10 +218,8 @@ def clips_of(options, seed):
 
 
 def new_ldf(clips, seed):
-    """LDF on the codes z: few and nearly normal, so the top learns shapes that move all over the
-    picture sooner from them than from h. The colours' metric is left out: grey pictures have one
-    axis of colour."""
-    return nets.clip_ldf(clips, colour_metric=None, shared=SHARED, local=LOCAL, code="z", seed=seed)
+    """LDF without the colours' metric: grey pictures have one axis of colour."""
+    return nets.clip_ldf(clips, colour_metric=None, seed=seed)
 
 
 def trained(model, clips, options, seed, **settings):

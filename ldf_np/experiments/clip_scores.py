@@ -7,6 +7,7 @@ read, and ``relative`` places it there.
 
 import numpy as np
 
+from ..models.factors import Frames
 from ..runtime.checks import between, channels_last_array, checked, function, real, real_array
 from ..runtime.random import Generator
 from .metrics import CLIPS, _floats, features, kid
@@ -22,8 +23,7 @@ def one_frame(clips, seed=0):
 @checked(clips=channels_last_array(CLIPS))
 def as_channels(clips):
     """A clip's frames as the channels of one image: (n, t, h, w, c) -> (n, h, w, t * c)."""
-    n, t, h, w, c = clips.shape
-    return clips.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
+    return Frames(clips.shape[1]).to_maps(clips)
 
 
 def _at_least_two_frames(name, clips):

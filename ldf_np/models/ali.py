@@ -15,11 +15,11 @@ from ..nn.layers import Sequential, generators
 from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstruction_loss
 from ..nn.module import Module
 from ..nn.optim import Adam, falling
-from ..nn.penalty import annealed, penalized_logits
+from ..nn.penalty import Judged, annealed, penalty_between
 from ..runtime.checks import checked
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
-from ..runtime.threads import side_by_side
+from ..runtime.threads import Once, side_by_side
 from .base import RULES, Coder, LatentModel
 
 
@@ -89,8 +89,8 @@ class ALI(Coder, LatentModel):
     colour_metric : array (c, c), optional
         For images: the reconstructions' error is that of their colours times it
         (``losses.colour_metric``).
-    penalty, gamma : the regularizer's kind (see ``penalty.KINDS``) and its initial strength,
-        annealed to 1% of it.
+    penalty, gamma, final_gamma : the regularizer's kind (see ``penalty.KINDS``), its initial
+        strength, and to what part of that it is annealed.
     loss : the adversarial objective (see ``losses.KINDS``).
     lr, discriminator_lr, betas : Adam's settings.
     final_lr : float
@@ -102,12 +102,13 @@ class ALI(Coder, LatentModel):
     @checked(RULES)
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
                  latent_weight=5.0, colour_metric=None, penalty="roth", gamma=0.5,
-                 loss="non-saturating", lr=3e-4, discriminator_lr=2e-4, betas=(0.5, 0.99),
-                 final_lr=1.0, seed=0):
+                 final_gamma=0.01, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4,
+                 betas=(0.5, 0.99), final_lr=1.0, seed=0):
         self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
         self.latent_size = latent_size
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
-        self.penalty, self.gamma, self.loss, self.final_lr = penalty, gamma, loss, final_lr
+        self.loss, self.penalty = loss, penalty
+        self.gamma, self.final_gamma, self.final_lr = gamma, final_gamma, final_lr
         self.rng = Generator(seed)
         self.colour_metric = check_metric(colour_metric)
         self.generator_optimizer = Adam(Sequential(encoder, decoder), lr, betas)
@@ -115,41 +116,47 @@ class ALI(Coder, LatentModel):
 
     def _step(self, x, progress):
         """The game is played simultaneously: both sides' gradients are taken at the same point,
-        from one forward pass of E and G, and only then applied. So they can be computed side by
-        side."""
+        from one pass of E, G and D, and only then applied. So they can be computed side by side,
+        each part of that pass by the side that needs it first."""
         x = immutable(x)
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
-        h = self.encoder.body(x)
-        z_hat = self.encoder.infer(h, self.rng)
-        x_tilde = self.decoder(z)
+        encoded = Once(lambda: self._encoded(x))
+        made = Once(lambda: self.decoder(z))
+        on_real = Once(lambda: self._judged(x, encoded()[1], True))
+        on_made = Once(lambda: self._judged(made(), z, False))
         (d_losses, d_grads), (losses, grads) = side_by_side(
-            lambda: self._discriminator_gradients(x.data, z_hat.data, x_tilde.data, z.data,
-                                                  progress),
-            lambda: self._generator_gradients(x, h, z_hat, x_tilde, z),
+            lambda: self._discriminator_gradients(on_real(), on_made(), progress),
+            lambda: self._generator_gradients(x, made(), *encoded(), on_real, on_made),
             ordered=bool(generators(self.discriminator)))
         lr_scale = falling(progress, self.final_lr)
         self.discriminator_optimizer.step(d_grads, lr_scale)
         self.generator_optimizer.step(grads, lr_scale)
         return d_losses | losses
 
-    def _discriminator_gradients(self, x, z_hat, x_tilde, z, progress):
-        real, fake, penalty = penalized_logits(self.discriminator, (x, z_hat), (x_tilde, z),
-                                               self.penalty, self.rng)
-        loss = discriminator_loss(real, fake, self.loss)
-        total = loss + penalty * (0.5 * annealed(self.gamma, progress, dtype=x.dtype))
+    def _encoded(self, x):
+        h = self.encoder.body(x)
+        return h, self.encoder.infer(h, self.rng)
+
+    def _judged(self, x, z, real):
+        return Judged(self.discriminator, (x.data, z.data), real, self.penalty)
+
+    def _discriminator_gradients(self, real, made, progress):
+        loss = discriminator_loss(real.logits, made.logits, self.loss)
+        gamma = annealed(self.gamma, progress, self.final_gamma, loss.dtype)
+        total = loss + penalty_between(real, made, self.rng) * (0.5 * gamma)
         return {"D": loss}, self.discriminator.gradients(total)
 
-    def _generator_gradients(self, x, h, z_hat, x_tilde, z):
-        real, fake = self.discriminator(x, z_hat), self.discriminator(x_tilde, z)
-        losses = {"GE": ali_loss(real, fake, self.loss)}
-        total = losses["GE"]
+    def _generator_gradients(self, x, made, h, z_hat, on_real, on_made):
+        losses, total = {}, 0.0
         if self.shortcut_weight:
             losses["rec_h"] = reconstruction_loss(x, self.decoder.body(h), self.colour_metric)
             total = total + losses["rec_h"] * self.shortcut_weight
         if self.latent_weight:
             losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat), self.colour_metric)
             total = total + losses["rec_z"] * self.latent_weight
-        return losses, self.generator_optimizer.network.gradients(total)
+        game = ali_loss(on_real().through(None, z_hat), on_made().through(made, None), self.loss)
+        gradients = self.generator_optimizer.network.gradients(game + total)
+        return {"GE": game} | losses, gradients
 
     def _generate(self, z, rng):
         return self._apply(self.decoder, z)

@@ -91,21 +91,21 @@ def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
     ``hidden`` units, and its weights of the reconstructions (docs/recipe.md)."""
     base = nets.small_ali(size, frames * channels, latent_size, seed=seed)
     rng, side, widths = Generator(seed + 2), size // 8, [frames * channels, 24, 48, 96]
-    decoder = Decoder(nets.ali_head(latent_size, hidden, side, rng), base.decoder.body)
+    head = nets.ali_head(latent_size, hidden, (side, side, nets.CODE[2]), rng)
     discriminator = nets.ali_discriminator(widths, side, latent_size, hidden, rng)
-    return ALI(base.encoder, decoder, discriminator, latent_size, seed=seed + 1,
-               **nets.SMALL_ALI | settings)
+    return ALI(base.encoder, Decoder(head, base.decoder.body), discriminator, latent_size,
+               seed=seed + 1, **nets.SMALL_ALI | settings)
 
 
 def frame_autoencoder(seed=0, **settings):
-    """The encoder and decoder of ``small_ali`` up to h, as an autoencoder."""
-    base = nets.small_ali(seed=seed)
+    """The encoder and decoder of ``place_ali`` up to h, as an autoencoder."""
+    base = nets.place_ali(seed=seed)
     return Autoencoder(base.encoder.body, base.decoder.body, seed=seed + 1, **settings)
 
 
 def frame_vae(seed=0, **settings):
-    """The encoder and decoder of a stochastic ``small_ali`` as a VAE."""
-    base = nets.small_ali(stochastic=True, seed=seed)
+    """The encoder and decoder of a stochastic ``place_ali`` as a VAE."""
+    base = nets.place_ali(stochastic=True, seed=seed)
     return VAE(base.encoder, base.decoder, base.latent_size, seed=seed + 1, **settings)
 
 

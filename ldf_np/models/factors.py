@@ -1,14 +1,39 @@
-"""How an object falls into local factors, and how they make it again.
+"""How an object falls into local factors, how they make it again, and how their codes lie side by
+side.
 
-A split has ``count``, how many factors an object has, and ``split`` and ``merge``, each other's
-inverse.
+A split has ``count``, how many factors an object has, and two pairs of inverses: ``split`` and
+``merge`` of objects, ``to_maps`` and ``from_maps`` of the factors' codes.
 """
 
 from ..runtime.checks import channels_last_array, checked, expect, integer, multiple, shaped
 from .base import RULES
 
+CODES = shaped("codes", "n", "count", "...", what="codes")
 
-class Frames:
+
+class Split:
+    """What the splits share: by default the codes of an object's factors are the channels of one
+    map, place by place."""
+
+    @checked(CODES)
+    def to_maps(self, codes):
+        """Codes (n, count, h, w, c) -> maps (n, h, w, count * c); codes without places,
+        (n, count, c), lie at a single one."""
+        codes = with_places(codes)
+        return codes.transpose(0, 2, 3, 1, 4).reshape(len(codes), *codes.shape[2:4], -1)
+
+    def from_maps(self, maps):
+        """The inverse of ``to_maps``: (n, h, w, count * c) -> (n, count, h, w, c)."""
+        return maps.reshape(*maps.shape[:3], self.count, -1).transpose(0, 3, 1, 2, 4)
+
+
+def with_places(codes):
+    """Codes (n, count, c) as (n, count, 1, 1, c); those that have places as they are."""
+    expect(codes.ndim in (3, 5), "codes", "(n, count, c) or (n, count, h, w, c)", codes)
+    return codes.reshape(*codes.shape[:2], 1, 1, -1) if codes.ndim == 3 else codes
+
+
+class Frames(Split):
     """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames."""
 
     @checked(RULES)
@@ -25,7 +50,7 @@ class Frames:
         return factors
 
 
-class Patches:
+class Patches(Split):
     """An image as a grid of patches, row by row:
     (n, h, w, c) <-> (n, rows * columns, h / rows, w / columns, c)."""
 
@@ -50,8 +75,18 @@ class Patches:
         grid = factors.reshape(n, self.rows, self.columns, h, w, c).transpose(0, 1, 3, 2, 4, 5)
         return grid.reshape(n, self.rows * h, self.columns * w, c)
 
+    @checked(CODES)
+    def to_maps(self, codes):
+        """Codes (n, rows * columns, h, w, c) -> one map (n, rows * h, columns * w, c), each where
+        its patch is."""
+        return self.merge(with_places(codes))
 
-class Groups:
+    def from_maps(self, maps):
+        """The inverse of ``to_maps``."""
+        return self.split(maps)
+
+
+class Groups(Split):
     """Codes of the level below in groups of ``size`` neighbours:
     (n, k, ...) <-> (n, k / size, size * code)."""
 

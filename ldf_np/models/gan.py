@@ -9,13 +9,14 @@ from ..autodiff.engine import Tensor
 from ..nn.layers import Sequential, generators
 from ..nn.losses import discriminator_loss, generator_loss
 from ..nn.optim import EMA, Adam, falling
-from ..nn.penalty import annealed, penalized_logits
+from ..nn.penalty import Judged, annealed, penalty_between
 from ..runtime.checks import channels_last_array, checked, expect, multiple, real_array, shaped
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
-from ..runtime.threads import side_by_side
+from ..runtime.threads import Once, side_by_side
 from ..training.batches import Batches
 from .base import RULES, LatentModel
+from .factors import Frames
 
 
 class GAN(LatentModel):
@@ -52,16 +53,37 @@ class GAN(LatentModel):
         self.discriminator_optimizer = Adam(discriminator, discriminator_lr, betas)
         self.ema = EMA(generator, ema)
 
-    def _views(self, x, fake):
-        """What is judged: (name, discriminator, real array, generated Tensor) for each."""
-        return [("", self.discriminator, x, fake)]
+    def _batches(self, batch_size, x):
+        batches = super()._batches(batch_size, x)
+        self._expect_its_kind(x)
+        return batches
+
+    def _expect_its_kind(self, x):
+        made = self.sample(1, Generator(0)).shape[1:]
+        expect(x.shape[1:] == made, "x", f"data like those that the generator makes, (n, "
+               f"{', '.join(map(str, made))})", x)
+
+    def _discriminators(self):
+        """{name: discriminator}, each of which judges a part of the data."""
+        return {"": self.discriminator}
+
+    def _real(self, x):
+        """What each discriminator judges of the data x: arrays."""
+        return [x]
+
+    def _made(self, fake):
+        """What each discriminator judges of generated data: Tensors."""
+        return [fake]
 
     def _step(self, x, progress):
         """Both sides' gradients are taken at one point and then applied (see ``ALI``)."""
-        fake = self.generator(Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size))))
+        z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size)))
+        made = Once(lambda: self._made(self.generator(z)))
+        on_real = Once(lambda: self._judged(self._real(x), True))
+        on_made = Once(lambda: self._judged([some.data for some in made()], False))
         (d_losses, d_grads), (g_losses, g_grads) = side_by_side(
-            lambda: self._discriminator_gradients(x, fake.detach(), progress),
-            lambda: self._generator_gradients(x, fake),
+            lambda: self._discriminator_gradients(on_real(), on_made(), progress),
+            lambda: self._generator_gradients(made(), on_made(), on_real()),
             ordered=bool(generators(self.discriminator_optimizer.network)))
         lr_scale = falling(progress, self.final_lr)
         self.discriminator_optimizer.step(d_grads, lr_scale)
@@ -69,19 +91,21 @@ class GAN(LatentModel):
         self.ema.update()
         return d_losses | g_losses
 
-    def _discriminator_gradients(self, x, fake, progress):
+    def _judged(self, parts, real):
+        return [Judged(discriminator, (part,), real, self.penalty)
+                for discriminator, part in zip(self._discriminators().values(), parts)]
+
+    def _discriminator_gradients(self, on_real, on_made, progress):
         losses, regularized = {}, []
-        for name, discriminator, true, made in self._views(x, fake):
-            real_logits, fake_logits, penalty = penalized_logits(
-                discriminator, (true,), (made.data,), self.penalty, self.rng)
-            loss = losses[f"D{name}"] = discriminator_loss(real_logits, fake_logits, self.loss)
-            gamma = annealed(self.gamma, progress, self.final_gamma, x.dtype)
-            regularized.append(loss + penalty * (0.5 * gamma))
+        for name, real, fake in zip(self._discriminators(), on_real, on_made):
+            loss = losses[f"D{name}"] = discriminator_loss(real.logits, fake.logits, self.loss)
+            gamma = annealed(self.gamma, progress, self.final_gamma, loss.dtype)
+            regularized.append(loss + penalty_between(real, fake, self.rng) * (0.5 * gamma))
         return losses, self.discriminator_optimizer.network.gradients(reduce(add, regularized))
 
-    def _generator_gradients(self, x, fake):
-        losses = {f"G{name}": generator_loss(discriminator(made), self.loss)
-                  for name, discriminator, _, made in self._views(x, fake)}
+    def _generator_gradients(self, made, on_made, on_real):
+        losses = {f"G{name}": generator_loss(fake.through(some), self.loss, real.logits.detach())
+                  for name, some, fake, real in zip(self._discriminators(), made, on_made, on_real)}
         return losses, self.generator.gradients(reduce(add, losses.values()))
 
     def _generate(self, z, rng):
@@ -125,6 +149,7 @@ class JointGAN(GAN):
         expect(frames is None or self.frame_discriminator is not None, "frames", "None, for this "
                "model has no frame_discriminator to train on them", type(frames).__name__)
         clips = Batches(self._as_images(x), batch_size, self.rng)
+        self._expect_its_kind(x)
         if self.frame_discriminator is None:
             return {"batches": clips}
         singles = x.reshape(-1, *x.shape[2:])
@@ -132,12 +157,18 @@ class JointGAN(GAN):
         expect(frames.shape[1:] == x.shape[2:], "frames", f"single frames {x.shape[2:]}", frames)
         return {"clips": clips, "frames": Batches(frames, batch_size, self.rng)}
 
-    def _views(self, x, fake):
+    def _discriminators(self):
+        more = {} if self.frame_discriminator is None else {" frames": self.frame_discriminator}
+        return super()._discriminators() | more
+
+    def _real(self, x):
         if self.frame_discriminator is None:
-            return super()._views(x, fake)
-        end = fake.shape[-1]        # the real frames are further channels of the clips
-        return [*super()._views(x[..., :end], fake),
-                (" frames", self.frame_discriminator, x[..., end:], self._singles(fake))]
+            return [x]
+        end = x.shape[-1] // (self.frames + 1) * self.frames
+        return [x[..., :end], x[..., end:]]     # single frames are further channels of the clips
+
+    def _made(self, fake):
+        return [fake] if self.frame_discriminator is None else [fake, self._singles(fake)]
 
     def _singles(self, images):
         """One frame of each image of the Tensor (n, h, w, t * c): frame k of the images k, k + t,
@@ -149,13 +180,12 @@ class JointGAN(GAN):
     @checked(shaped("x", "n", "frames", "h", "w", "c", what="clips"), x=channels_last_array())
     def _as_images(self, x):
         """Clips (n, t, h, w, c) -> (n, h, w, t * c)."""
-        n, t, h, w, c = x.shape
-        return x.transpose(0, 2, 3, 1, 4).reshape(n, h, w, t * c)
+        return Frames(self.frames).to_maps(x)
 
     def _as_clips(self, images):
         """The inverse of ``_as_images``."""
         multiple(self.frames)("frames: channels that the generator makes", images.shape[-1])
-        return images.reshape(*images.shape[:3], self.frames, -1).transpose(0, 3, 1, 2, 4)
+        return Frames(self.frames).from_maps(images)
 
     def _generate(self, z, rng):
         return self._as_clips(super()._generate(z, rng))

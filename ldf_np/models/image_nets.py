@@ -13,30 +13,29 @@ from .base import RULES
 from .baselines import joint_gan, matched
 from .factors import Patches
 from .gan import GAN
-from .ldf import LDF, Level
-from .nets import CODE, SMALL_GAN, mlp_gan, small_ali
-from .whitening import Whitening
+from .nets import PLACES, SMALL_GAN, local_gan, place_ali, split_ldf
 
 GRID, SIDE = Patches(2, 2), 16      # an image's quadrants, and how many rows and columns they have
-COMPONENTS = 256                    # of the 512 numbers in the codes of an image
 # A weaker penalty than ``joint_gan`` has for clips, and one that stays (docs/recipe.md).
 BASELINE = SMALL_GAN | {"gamma": 60.0, "final_gamma": 1.0}
 
 
 def image_ali(images, seed=0):
-    """One level: ALI on whole images, to be sampled from its prior, with the weights of the
-    reconstructions that ``small_ali`` has (docs/recipe.md)."""
-    return small_ali(seed=seed, colour_metric=_metric(images))
+    """One level: ALI on whole images, to be sampled from its prior."""
+    return place_ali(seed=seed, colour_metric=_metric(images))
 
 
 def image_ldf(images, seed=0):
-    """LDF: ALI shared by the four quadrants, and a GAN over their whitened codes, as wide as the
-    size allows."""
-    bottom = small_ali(SIDE, seed=seed, colour_metric=_metric(images))
-    top = matched(lambda hidden: mlp_gan(COMPONENTS, hidden=hidden, seed=seed + 10),
-                  size_of(image_ali(images, seed)) - size_of(bottom))
-    whitening = Whitening((GRID.count, SIDE // 8, SIDE // 8, CODE[2]), COMPONENTS)
-    return LDF([Level(bottom, GRID)], top, whitening, seed=seed + 20)
+    """LDF: ALI shared by the four quadrants, and a local GAN over the one map of their whitened
+    codes, as wide as the size allows."""
+    bottom = place_ali(SIDE, seed=seed, colour_metric=_metric(images))
+    left = size_of(image_ali(images, seed)) - size_of(bottom)
+
+    def top(shape, seed):
+        return matched(lambda width: local_gan(shape, width=width, seed=seed), left)
+
+    return split_ldf(bottom, GRID, (GRID.count, SIDE // 4, SIDE // 4, PLACES[2]), seed=seed,
+                     top=top)
 
 
 def image_gan(images, seed=0):

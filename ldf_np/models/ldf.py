@@ -52,7 +52,7 @@ def _parts_fit(name, self, x, **others):
     """Whether the parts fit the data and one another, before time is spent."""
     white, made = self.encode(x[:2]), self.top.sample(2, Generator(0))
     expect(made.shape[1:] == white.shape[1:], f"{name}: top",
-           f"a GAN on vectors of {white.shape[1]} components", f"one on {made.shape[1:]}")
+           f"a GAN on whitened codes {white.shape[1:]}", f"one on {made.shape[1:]}")
 
 
 class LDF(Module):
@@ -61,9 +61,9 @@ class LDF(Module):
     Parameters
     ----------
     levels : sequence of Level, bottom first
-    top : GAN on vectors (n, whitening.components)
-    whitening : Whitening or SharedAndLocal
-        Between all codes of an object at the last level, (count, ...), and the top's vectors.
+    top : GAN on arrays (n, *whitening.shape)
+    whitening : ChannelWhitening or Whitening
+        Between all codes of an object at the last level, (count, ...), and the top's data.
     seed : int
         Of the order of the batches.
     """
@@ -77,7 +77,7 @@ class LDF(Module):
 
     @checked(_parts_fit, schedule=one_of("bottom-first", "together"), bottom_share=between(0, 1))
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None,
-            bottom_share=0.6, batch_size=64, progress=False, callback=None, checkpoints=None):
+            bottom_share=0.3, batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train all levels.
 
         Parameters
@@ -111,7 +111,7 @@ class LDF(Module):
             own = level.factors(x) if factors is None or k > 0 else factors
             run.fit(f"level {k}", level.model, own, bottom_share / len(self.levels),
                     batch_size=batch_size)
-            x = run.encode(level.encode, x, few=max(batch_size, 4 * self.whitening.components))
+            x = run.encode(level.encode, x, few=max(batch_size, self.whitening.few))
         run.once("whitening", lambda: self.whiten(x), whitening=self.whitening)
         white = run.timed(self.whitening.apply, x)
         run.fit("top", self.top, white, 1 - bottom_share, last=True,
@@ -134,7 +134,7 @@ class LDF(Module):
                 data = over_ranks(level.encode, data)
             # The whitening follows the codes while they move, ever more rarely: 0, 1, 3, 7 ...
             if objects.taken & (objects.taken - 1) == 0:
-                few = self.rng.permutation(len(x))[:4 * self.whitening.components]
+                few = self.rng.permutation(len(x))[:self.whitening.few]
                 self.whiten(over_ranks(self.codes, x[few]))
             white = self.whitening.apply(data)
             return losses | _named("top", top_step, as_batch(white[own]), done)
@@ -164,11 +164,11 @@ class LDF(Module):
         return x
 
     def encode(self, x):
-        """The whitened codes of whole objects, bottom-up: (n, ...) -> (n, components)."""
+        """The whitened codes of whole objects, bottom-up: (n, ...) -> (n, *whitening.shape)."""
         return self.whitening.apply(self.codes(x))
 
     def decode(self, white):
-        """Objects from whitened codes, top-down: (n, components) -> (n, ...)."""
+        """Objects from whitened codes, top-down: (n, *whitening.shape) -> (n, ...)."""
         return self._expand(self.whitening.invert(white))
 
     def sample(self, n, rng=None):

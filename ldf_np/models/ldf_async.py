@@ -206,7 +206,7 @@ def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
 
 
 def _top(model, x, link, rounds, every, codes, batch_size, budget):
-    batches = _Received((codes, model.whitening.components), min(batch_size, codes), model.top.rng)
+    batches = _Received((codes, *model.whitening.shape), min(batch_size, codes), model.top.rng)
     step = model.top.compiled_step()
 
     def advance(progress):

@@ -7,7 +7,16 @@ import numpy as np
 
 from .. import nn
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, checked, expect, function, integer, multiple
+from ..runtime.checks import (
+    channels_last_array,
+    checked,
+    expect,
+    integer,
+    multiple,
+    one_of,
+    optional,
+    several,
+)
 from ..runtime.device import asarray
 from ..runtime.random import Generator
 from .ali import ALI, Decoder, Discriminator, Encoder
@@ -15,15 +24,15 @@ from .base import RULES
 from .factors import Frames
 from .gan import GAN
 from .ldf import LDF, Level
-from .whitening import SharedAndLocal
+from .whitening import ChannelWhitening, Whitening
 
-CODE = (4, 4, 32)       # h of the small networks: 512 numbers a frame
+CODE = (4, 4, 32)       # h of ``small_ali``: 512 numbers a frame
+PLACES = (8, 8, 8)      # h of ``place_ali``: as many, and twice the places either way
 SLOPE = 0.1
 
 
 SIZES = {"size": multiple(8), **dict.fromkeys(      # three strides of two divide 8
-    ("channels", "latent_size", "frames", "hidden", "shared", "local", "classes", "width"),
-    integer())}
+    ("channels", "latent_size", "frames", "hidden", "classes", "width"), integer())}
 SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
              "discriminator_lr": 4e-4, "final_lr": 0.1}
 SMALL_GAN = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "final_gamma": 0.1,
@@ -57,7 +66,7 @@ def conv(kind, c_in, c_out, *geometry, rng, init=None, normalized=True):
 
 
 def down(widths, rng, normalized, inits=(None, None, None)):
-    """Three 4x4 convolutions of stride two, each halving the image."""
+    """4x4 convolutions of stride two, each halving the image."""
     return [layer for c_in, c_out, init in zip(widths, widths[1:], inits) for layer in conv(
         nn.Conv2d, c_in, c_out, 4, 2, 1, rng=rng, init=init, normalized=normalized)]
 
@@ -71,12 +80,26 @@ def up(widths, rng, init=None, last=None):
     return [*inner, to_colours, nn.Tanh()]
 
 
-def ali_head(latent_size, hidden, side, rng):
-    """The decoder of small images up to h: z -> (n, side, side, maps)."""
+def ali_head(latent_size, hidden, shape, rng):
+    """The decoder of small images up to h: z -> (n, *shape)."""
     return nn.Sequential(
         *dense(latent_size, hidden, rng, True),
-        *output(hidden, side * side * CODE[2], rng, bias=False),
-        nn.Reshape(side, side, CODE[2]), nn.BatchNorm(CODE[2], affine=False))
+        *output(hidden, math.prod(shape), rng, bias=False),
+        nn.Reshape(*shape), nn.BatchNorm(shape[-1], affine=False))
+
+
+def encoder_head(shape, latent_size, rng, stochastic):
+    """From h (n, *shape) to z, or to the mean and log-variance of a stochastic encoder."""
+    flat = math.prod(shape)
+    return nn.Sequential(nn.LeakyReLU(SLOPE), nn.Flatten(), *(
+        [nn.Linear(flat, 2 * latent_size, init=nn.normal(0.01), rng=rng)] if stochastic else
+        [*output(flat, latent_size, rng, bias=False), nn.BatchNorm(latent_size, affine=False)]))
+
+
+def code_map(width, maps, rng):
+    """From the last layer of an encoder to h: ``maps`` channels, normalised and not scaled."""
+    return [nn.Conv2d(width, maps, 3, 1, 1, bias=False, init=nn.glorot(), rng=rng),
+            nn.BatchNorm(maps, affine=False)]
 
 
 def ali_discriminator(widths, side, latent_size, hidden, rng):
@@ -102,21 +125,39 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
     (docs/recipe.md).
     """
     rng, side, maps = Generator(seed), size // 8, CODE[2]
-    flat, widths = side * side * maps, [channels, 24, 48, 96]
-    encoder = Encoder(
-        nn.Sequential(*down(widths, rng, True),
-                      nn.Conv2d(96, maps, 3, 1, 1, bias=False, init=nn.glorot(), rng=rng),
-                      nn.BatchNorm(maps, affine=False)),
-        nn.Sequential(nn.LeakyReLU(SLOPE), nn.Flatten(), *(
-            [nn.Linear(flat, 2 * latent_size, init=nn.normal(0.01), rng=rng)] if stochastic else
-            [*output(flat, latent_size, rng, bias=False),
-             nn.BatchNorm(latent_size, affine=False)])), stochastic)
+    shape, widths = (side, side, maps), [channels, 24, 48, 96]
+    encoder = Encoder(nn.Sequential(*down(widths, rng, True), *code_map(96, maps, rng)),
+                      encoder_head(shape, latent_size, rng, stochastic), stochastic)
     decoder = Decoder(
-        ali_head(latent_size, 512, side, rng),
+        ali_head(latent_size, 512, shape, rng),
         nn.Sequential(*conv(nn.Conv2d, maps, 96, 3, 1, 1, rng=rng),
                       *up([*reversed(widths)], rng)))
     discriminator = ali_discriminator(widths, side, latent_size, 256, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **SMALL_ALI | settings)
+
+
+@checked(SIZES)
+def place_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **settings):
+    """ALI for small images whose codes h keep their places: (n, size / 4, size / 4, 8), as many
+    numbers as those of ``small_ali`` at twice the resolution.
+
+    The last convolution, at full size, takes away a checked texture that transposed convolutions
+    leave on even walls. The penalty is strong and not weighted: with Roth's the discriminator wins,
+    and G(z) is noise (docs/recipe.md).
+    """
+    rng, side, maps = Generator(seed), size // 4, PLACES[2]
+    shape = (side, side, maps)
+    encoder = Encoder(nn.Sequential(*down([channels, 32, 64], rng, True), *code_map(64, maps, rng)),
+                      encoder_head(shape, latent_size, rng, stochastic), stochastic)
+    decoder = Decoder(
+        ali_head(latent_size, 512, shape, rng),
+        nn.Sequential(*conv(nn.Conv2d, maps, 64, 3, 1, 1, rng=rng),
+                      *conv(nn.ConvTranspose2d, 64, 32, 4, 2, 1, rng=rng),
+                      *conv(nn.ConvTranspose2d, 32, 24, 4, 2, 1, rng=rng),
+                      nn.Conv2d(24, channels, 3, 1, 1, init=nn.glorot(), rng=rng), nn.Tanh()))
+    discriminator = ali_discriminator([channels, 24, 48, 96], size // 8, latent_size, 256, rng)
+    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
+               **SMALL_ALI | {"penalty": "unweighted", "gamma": 50.0} | settings)
 
 
 def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
@@ -150,37 +191,94 @@ def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
 
 
 def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
-    """A GAN on vectors (n, size): the top level over whitened codes."""
-    rng = Generator(seed)
-    generator = mlp(latent_size, hidden, size, rng, normalized=True)
-    return GAN(generator, mlp(size, hidden, 1, rng), latent_size, seed=seed + 1,
+    """A GAN of dense networks on vectors (n, size), or on arrays (n, *size): the paper's top level
+    over whitened codes."""
+    rng, shape = Generator(seed), size if isinstance(size, tuple) else (size,)
+    generator = mlp(latent_size, hidden, math.prod(shape), rng, normalized=True)
+    discriminator = mlp(math.prod(shape), hidden, 1, rng)
+    if len(shape) > 1:
+        generator = nn.Sequential(generator, nn.Reshape(*shape))
+        discriminator = nn.Sequential(nn.Flatten(), discriminator)
+    return GAN(generator, discriminator, latent_size, seed=seed + 1,
                **SMALL_GAN | {"gamma": 20.0} | settings)
 
 
-@checked(RULES | SIZES, images=channels_last_array("n, t, h, w, c", 8), top=function)
-def clip_ldf(images, frames=5, shared=96, local=64, code="h", seed=0, top=mlp_gan, **bottom):
-    """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
-    their whitened codes.
+@checked(SIZES, shape=several(integer(), 3, "whole numbers (h, w, c)"))
+def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
+    """A GAN of small convolutions on maps (n, *shape), shape (h, w, c): the locally connected top
+    level over whitened codes (paper, Section 3).
 
-    ``images``: training clips (N, ...), for the metric of their colours and for how many components
-    the whitening can learn (``shared`` and ``local``, each at most N / 4). ``top`` makes the GAN
-    from (components, seed=); ``bottom``: settings of ``small_ali``.
+    What is learned of one place holds at all: a wall is the same pattern wherever it stands. The
+    generator begins with maps of half the size where they divide by two; on maps of one place both
+    networks are dense.
     """
-    size, channels = bottom.get("size", 32), bottom.get("channels", 3)
+    rng, (h, w, c) = Generator(seed), shape
+    halved = h % 2 == w % 2 == 0
+    start, wide = ((h // 2, w // 2), 2 * width) if halved else ((h, w), width)
+    near = (3, 1, 1) if h * w > 1 else (1, 1, 0)        # kernel, stride, padding
+    generator = nn.Sequential(
+        *dense(latent_size, hidden, rng, True),
+        nn.Linear(hidden, math.prod(start) * wide, bias=False, init=nn.he(SLOPE), rng=rng),
+        nn.Reshape(*start, wide), nn.BatchNorm(wide), nn.LeakyReLU(SLOPE),
+        *conv(nn.Conv2d, wide, wide, *near, rng=rng),
+        *(conv(nn.ConvTranspose2d, wide, width, 4, 2, 1, rng=rng) if halved else []),
+        *conv(nn.Conv2d, width, width, *near, rng=rng),
+        nn.Conv2d(width, c, 1, init=nn.glorot(), rng=rng))
+    discriminator = nn.Sequential(
+        *conv(nn.Conv2d, c, width, 1, rng=rng, normalized=False),
+        *conv(nn.Conv2d, width, 2 * width, *((4, 2, 1) if halved else near), rng=rng,
+              normalized=False),
+        nn.Flatten(), *dense(math.prod(start) * 2 * width, hidden, rng), *output(hidden, 1, rng))
+    return GAN(generator, discriminator, latent_size, seed=seed + 1,
+               **SMALL_GAN | {"gamma": 50.0, "final_gamma": 0.1} | settings)
+
+
+BOTTOMS = {"places": place_ali, "small": small_ali}
+TOPS = {"local": local_gan, "mlp": mlp_gan}
+
+
+def top_rule(name, value):
+    """A top by its name in TOPS, or a function that makes one."""
+    return value if callable(value) else one_of(*TOPS)(name, value)
+
+
+@checked(RULES | SIZES, images=channels_last_array("n, t, h, w, c", 8), bottom=one_of(*BOTTOMS),
+         top=top_rule, components=optional(integer()))
+def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", components=None,
+             **settings):
+    """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
+    the map of their whitened codes.
+
+    ``images``: training clips (N, ...), for the metric of their colours. ``bottom``: "places"
+    (``place_ali``) or "small" (``small_ali``), and its ``settings``. ``top``: "local"
+    (``local_gan``), "mlp" (``mlp_gan``, the paper's), or a function that makes the GAN from
+    (shape of a whitened code or its length, seed=). ``components``: None whitens by channel and
+    cuts nothing off; a number keeps so many principal components of all codes of a clip (at most
+    N / 4).
+    """
+    size, channels = settings.get("size", 32), settings.get("channels", 3)
     expect(images.shape[1:] == (frames, size, size, channels), "images",
            f"clips (n, {frames}, {size}, {size}, {channels})", images)
-    bottom = {"colour_metric": colour_metric(images[:200])} | bottom
-    return frames_ldf(small_ali(seed=seed, **bottom), images, shared, local, code, seed, top)
+    settings = {"colour_metric": colour_metric(images[:200])} | settings
+    return frames_ldf(BOTTOMS[bottom](seed=seed, **settings), images, code, seed, top, components)
 
 
-def frames_ldf(model, clips, shared=96, local=64, code="h", seed=0, top=mlp_gan):
+def frames_ldf(model, clips, code="h", seed=0, top="local", components=None):
     """LDF on clips (N, t, h, w, c) over any ``model`` of their frames, with the whitening and the
     top of ``clip_ldf``."""
-    frames, shape = clips.shape[1], model.encode(clips[:1, 0], code).shape[1:]
-    shared, local = min(shared, len(clips) // 4, math.prod(shape)), min(local, len(clips) // 4)
-    whitening = SharedAndLocal((frames, *shape), shared, local)
-    return LDF([Level(model, Frames(frames), code)], top(shared + local, seed=seed + 10), whitening,
-               seed=seed + 20)
+    shape = clips.shape[1], *model.encode(clips[:1, 0], code).shape[1:]
+    few = components and min(components, len(clips) // 4, math.prod(shape))
+    return split_ldf(model, Frames(clips.shape[1]), shape, code, seed, top, few)
+
+
+@checked(RULES, top=top_rule)
+def split_ldf(model, split, code_shape, code="h", seed=0, top="local", components=None):
+    """LDF over a ``model`` of the factors that ``split`` makes, whose codes are ``code_shape``,
+    (count, ...); the rest as in ``clip_ldf``."""
+    whitening = (ChannelWhitening(split, code_shape) if components is None else
+                 Whitening(code_shape, components))
+    gan = TOPS.get(top, top)(components or whitening.shape, seed=seed + 10)
+    return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20)
 
 
 def cifar_ali(images=None, seed=0, **settings):

@@ -6,10 +6,19 @@ import math
 import numpy as np
 
 from ..nn.module import Buffer, Module
-from ..runtime.checks import check_size, checked, expect, finite_array, integer, several, shaped
+from ..runtime.checks import (
+    check_size,
+    checked,
+    expect,
+    finite_array,
+    having,
+    integer,
+    several,
+    shaped,
+)
 from .base import RULES
 
-CODES, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "components")
+CODES, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape")
 
 
 class Whitening(Module):
@@ -24,31 +33,45 @@ class Whitening(Module):
 
     @checked(RULES, code_shape=several(integer(), what="whole number"))
     def __init__(self, code_shape, components, strength=0.5):
-        self.code_shape, size = tuple(code_shape), math.prod(code_shape)
-        self.components, self.strength = integer(1, size)("components", components), strength
+        size = math.prod(code_shape)
+        components = integer(1, size)("components", components)
         check_size("code_shape, components", (size, components))
+        self._begin(code_shape, (components,), size, strength)
+
+    def _begin(self, code_shape, shape, size, strength):
+        """Of vectors of ``size`` numbers, as many components as the last axis of ``shape``."""
+        self.code_shape, self.shape, self.strength = tuple(code_shape), shape, strength
+        self.components = shape[-1]
         self.mean = Buffer(np.zeros(size, np.float32))
-        self.basis = Buffer(np.zeros((size, components), np.float32))
-        self.scale = Buffer(np.ones(components, np.float32))
+        self.basis = Buffer(np.zeros((size, self.components), np.float32))
+        self.scale = Buffer(np.ones(self.components, np.float32))
         self.explained = Buffer(np.zeros(1, np.float32))    # the part of the variance that is kept
+
+    def _vectors(self, codes):
+        """What is whitened of codes (n, *code_shape): vectors (m, size)."""
+        return codes.reshape(len(codes), -1)
+
+    def _codes(self, vectors):
+        """The inverse of ``_vectors``."""
+        return vectors.reshape(-1, *self.code_shape)
 
     @checked(CODES, codes=finite_array(least=2))
     def fit(self, codes):
         """Learn from codes (n, *code_shape)."""
         from scipy.linalg import eigh  # SciPy takes longer to load than all of this library
 
-        codes = codes.reshape(len(codes), -1)
-        mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred = codes - mean
-        covariance = (centred.T @ centred) / len(codes)
+        vectors = self._vectors(codes)
+        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = vectors - mean
+        covariance = (centred.T @ centred) / len(vectors)
         size = len(mean)
         expect(np.trace(covariance) > 0, "codes", "codes that vary", f"{len(codes)} equal ones")
-        values, vectors = eigh(covariance, subset_by_index=[size - self.components, size - 1])
-        values, vectors = np.maximum(values[::-1], 1e-8), vectors[:, ::-1]
-        flipped = (vectors * self.basis.data).sum(axis=0) < 0   # a sign is free: keep the old one
+        values, basis = eigh(covariance, subset_by_index=[size - self.components, size - 1])
+        values, basis = np.maximum(values[::-1], 1e-8), basis[:, ::-1]
+        flipped = (basis * self.basis.data).sum(axis=0) < 0     # a sign is free: keep the old one
         scale = values ** (self.strength / 2)
         self.mean.data[...] = mean
-        self.basis.data[...] = np.where(flipped, -vectors, vectors)
+        self.basis.data[...] = np.where(flipped, -basis, basis)
         self.scale.data[...] = scale * np.sqrt(np.mean(values / scale ** 2))
         self.explained.data[...] = values.sum() / np.trace(covariance)
         return self
@@ -58,58 +81,45 @@ class Whitening(Module):
         """Whether ``fit`` has been called."""
         return bool(self.explained.data[0] > 0)
 
+    @property
+    def few(self):
+        """Of how many codes it can be learned: they have four vectors for each component."""
+        return max(64, 4 * self.components // math.prod(self.shape[:-1]))
+
     @checked(CODES)
     def apply(self, codes):
-        """(n, *code_shape) -> (n, components)."""
-        return (codes.reshape(len(codes), -1) - self.mean.data) @ self.basis.data / self.scale.data
+        """(n, *code_shape) -> (n, *shape)."""
+        white = (self._vectors(codes) - self.mean.data) @ self.basis.data / self.scale.data
+        return white.reshape(-1, *self.shape)
 
     @checked(WHITE)
     def invert(self, white):
-        """(n, components) -> (n, *code_shape)."""
-        codes = (white * self.scale.data) @ self.basis.data.T + self.mean.data
-        return codes.reshape(-1, *self.code_shape)
+        """(n, *shape) -> (n, *code_shape)."""
+        components = white.reshape(-1, self.components)
+        return self._codes((components * self.scale.data) @ self.basis.data.T + self.mean.data)
 
 
-class SharedAndLocal(Module):
-    """Whitens the codes of an object in two parts, what its factors share and how each departs from
-    that: codes (n, count, ...) <-> (n, shared + local).
+class ChannelWhitening(Whitening):
+    """The codes of an object's factors as one map, its channels whitened by the same matrix at all
+    places: codes (n, count, ...) <-> maps (n, h, w, c), its ``shape``.
 
-        mean_t h_t                            ->  ``shared`` components
-        h_t - mean_t h_t, all t together      ->  ``local`` components
-
-    What moves in a clip is a small part of its codes' variance, so the leading components of the
-    plain codes hold the maze and little else; with a part of its own it is kept.
+    ``split.to_maps`` says how the codes lie: those of frames are channels of one another, so that
+    the components of a place are what its frames share and how they change; those of patches lie
+    side by side. There are as many components as channels, so nothing is cut off and the inverse
+    is exact, and what is the same pattern at another place stays one. Codes without places, z say,
+    are maps of one place.
     """
 
-    @checked(code_shape=several(integer(), 2, "whole numbers (count, ...)"))
-    def __init__(self, code_shape, shared, local, strength=0.5):
-        self.code_shape = tuple(code_shape)
-        self.shared = Whitening(self.code_shape[1:], shared, strength)
-        self.local = Whitening(self.code_shape, local, strength)
-        self.components = shared + local
+    @checked(RULES, split=having("Frames, Patches, Groups or the like", "to_maps", "from_maps"),
+             code_shape=several(integer(), 2, "whole numbers (count, ...)"))
+    def __init__(self, split, code_shape, strength=0.5):
+        self.split = split
+        maps = split.to_maps(np.empty((1, *code_shape), np.float32))
+        self._begin(code_shape, maps.shape[1:], maps.shape[-1], strength)
 
-    @checked(CODES)
-    def fit(self, codes):
-        """Learn from codes (n, count, ...)."""
-        mean = codes.mean(axis=1, keepdims=True)
-        self.shared.fit(mean[:, 0])
-        self.local.fit(codes - mean)
-        return self
+    def _vectors(self, codes):
+        return self.split.to_maps(codes).reshape(-1, self.components)
 
-    @property
-    def fitted(self):
-        """Whether ``fit`` has been called."""
-        return self.shared.fitted and self.local.fitted
-
-    @checked(CODES)
-    def apply(self, codes):
-        """(n, count, ...) -> (n, components)."""
-        mean = codes.mean(axis=1, keepdims=True)
-        shared, local = self.shared.apply(mean[:, 0]), self.local.apply(codes - mean)
-        return np.concatenate([shared, local], axis=1)
-
-    @checked(WHITE)
-    def invert(self, white):
-        """(n, components) -> (n, count, ...)."""
-        shared, local = np.split(white, [self.shared.components], axis=1)
-        return self.shared.invert(shared)[:, None] + self.local.invert(local)
+    def _codes(self, vectors):
+        maps = vectors.reshape(-1, *self.shape)
+        return self.split.from_maps(maps).reshape(-1, *self.code_shape)

@@ -17,7 +17,7 @@ from ..runtime import checks
 from ..runtime.checks import checked, expect, finite_array, instance, one_of, optional, real_array
 from ..runtime.device import asarray
 
-KINDS = ("non-saturating", "saturating", "least-squares", "bgan")
+KINDS = ("non-saturating", "saturating", "least-squares", "bgan", "relativistic")
 RULES = {"kind": one_of(*KINDS)}
 
 
@@ -46,21 +46,27 @@ def discriminator_loss(real, fake, kind="non-saturating"):
 
     mean[softplus(-l_r) + softplus(l_f)] (Goodfellow et al. 2014), for the saturating,
     non-saturating and boundary-seeking generators alike; mean[(l_r - 1)^2 + l_f^2] / 2 for
-    "least-squares" (Mao et al. 2017).
+    "least-squares" (Mao et al. 2017); mean softplus(-(l_r - l_f)), over pairs, for "relativistic"
+    (Jolicoeur-Martineau 2019; Huang et al. 2024, equation 2).
     """
+    if kind == "relativistic":
+        return softplus_mean(real - fake, sign=-1.0)
     if kind == "least-squares":
         return (_mean_square(real - 1.0) + _mean_square(fake)) * 0.5
     return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
 @checked(RULES)
-def generator_loss(fake, kind="non-saturating"):
-    """The generator's loss from the logits of its samples.
+def generator_loss(fake, kind="non-saturating", real=None):
+    """The generator's loss from the logits of its samples, and of ``real`` ones where they count.
 
     "non-saturating": mean softplus(-l_f). "saturating": -mean softplus(l_f), the minimax game
     itself. "least-squares": mean (l_f - 1)^2 / 2. "bgan": mean l_f^2 / 2, boundary seeking (Hjelm
-    et al. 2018).
+    et al. 2018). "relativistic": mean softplus(-(l_f - l_r)), over pairs.
     """
+    if kind == "relativistic":
+        expect(real is not None, "real", 'the logits of real samples, for "relativistic"', "None")
+        return softplus_mean(fake - real, sign=-1.0)
     if kind == "saturating":
         return -softplus_mean(fake)
     if kind == "least-squares":
@@ -74,7 +80,9 @@ def generator_loss(fake, kind="non-saturating"):
 def ali_loss(real, fake, kind="non-saturating"):
     """The loss of encoder and decoder together, which want the labels exchanged: L_GE =
     mean[softplus(l_r) + softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or
-    its variant of another kind."""
+    its variant of another kind; "relativistic": mean softplus(l_r - l_f)."""
+    if kind == "relativistic":
+        return generator_loss(fake, kind, real)
     of_real = _mean_square(real) * 0.5 if kind == "least-squares" else generator_loss(-real, kind)
     return generator_loss(fake, kind) + of_real
 

@@ -19,8 +19,8 @@ from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
 from ..runtime import checks
 from ..runtime.checks import checked, expect, instance, number_or_array, one_of, several
-from ..runtime.device import array_module, concatenate
-from ..runtime.distributed import joined, rows
+from ..runtime.device import array_module
+from ..runtime.distributed import rows
 from ..runtime.random import Generator
 
 KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
@@ -58,11 +58,11 @@ def weighted_norms(logits, *grads, signs):
     return norms
 
 
-def _gradients(logits, inputs):
-    """[d logit_n / d input_n for each of the inputs], differentiable."""
+def _gradients(logits, inputs, create_graph=True):
+    """[d logit_n / d input_n for each of the inputs], differentiable with ``create_graph``."""
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     total = sum_(instance(Tensor)("logits", logits))
-    gradients = grad(total, inputs, create_graph=True, allow_unused=True)
+    gradients = grad(total, inputs, create_graph=create_graph, allow_unused=True)
     batches = [g.shape[:1] for g in gradients]
     expect(logits.shape and {*batches} == {logits.shape[:1]}, "inputs",
            f"at least one, each with a batch as in logits {logits.shape}", batches)
@@ -73,7 +73,11 @@ def _gradients(logits, inputs):
 
 def squared_gradient_norms(logits, inputs):
     """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
-    norms = [row_dots(g, g) for g in _gradients(logits, inputs)]
+    return _squared_norms(_gradients(logits, inputs))
+
+
+def _squared_norms(gradients):
+    norms = [row_dots(g, g) for g in gradients]
     return sum(norms[1:], norms[0])
 
 
@@ -99,15 +103,68 @@ def roth_penalty(logits, inputs, real):
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
 
 
-@checked(checks.same_shape("real", "fake"), discriminator=checks.function, real=ARRAYS, fake=ARRAYS,
-         kind=one_of(*KINDS))
-def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
-    """One pass of a discriminator over both batches, and its penalty.
+class Judged:
+    """One pass of a ``discriminator`` over a batch: its ``logits``, a Tensor (n, 1), and, where the
+    penalty needs them, their gradients with respect to the inputs.
 
     Parameters
     ----------
     discriminator : callable
-        Tensors (n, ...) to logits (n, 1), sample by sample (both batches go through it as one).
+        Tensors (n, ...) to logits (n, 1), sample by sample.
+    inputs : sequence of arrays (n, ...)
+    real : bool
+        Which side the batch is of.
+    kind : the penalty's kind
+    """
+
+    def __init__(self, discriminator, inputs, real, kind):
+        self.discriminator, self.inputs, self.real, self.kind = discriminator, inputs, real, kind
+        self._leaves = [immutable(x) for x in inputs]
+        self.logits = discriminator(*self._leaves)
+        expect(self.logits.size == len(inputs[0]), "discriminator", f"a logit a sample, "
+               f"({len(inputs[0])}, 1)", self.logits)
+        penalized = kind in ("roth", "unweighted") or (kind == "r1" and real)
+        self._gradients = _gradients(self.logits, self._leaves) if penalized else None
+
+    def penalty(self):
+        """This batch's part of the penalty on the discriminator, or 0.0."""
+        if self._gradients is None:
+            return 0.0
+        if self.kind == "unweighted" or self.kind == "r1":
+            return mean(_squared_norms(self._gradients))
+        flat = reshape(self.logits, -1)         # weights: 1 - sigma(l) = sigma(-l) where real
+        signs = array_module(flat.data).full_like(flat.data, -1 if self.real else 1)
+        return mean(weighted_norms(flat, *self._gradients, signs=signs))
+
+    def through(self, *inputs):
+        """The logits as a function of the Tensors that made the inputs, to first order: l +
+        grad l . (x - x.data). None stands for an input that is data.
+
+        So a generator needs no pass of its own through the discriminator: the gradient of
+        softplus(-l(x)), say, is -sigma(-l) grad l, and grad l is known from the penalty.
+        """
+        gradients = self._gradients or _gradients(self.logits, self._leaves, create_graph=False)
+        change = sum(row_dots(x, g.data) for x, g in zip(inputs, gradients) if x is not None)
+        return reshape(change - change.data, self.logits.shape) + self.logits.data
+
+
+def penalty_between(on_real, on_fake, rng=None):
+    """The penalty on a discriminator that has ``Judged`` both batches, to be multiplied by gamma/2:
+    a Tensor, or 0.0."""
+    if on_real.kind == "wgan-gp":
+        return _wgan_penalty(on_real.discriminator, on_real.inputs, on_fake.inputs, rng)
+    return on_real.penalty() + on_fake.penalty()
+
+
+@checked(checks.same_shape("real", "fake"), discriminator=checks.function, real=ARRAYS, fake=ARRAYS,
+         kind=one_of(*KINDS))
+def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
+    """A discriminator's logits of both batches, and its penalty.
+
+    Parameters
+    ----------
+    discriminator : callable
+        Tensors (n, ...) to logits (n, 1), sample by sample.
     real, fake : sequences of arrays (n, ...), one an input
     kind : {"roth", "unweighted", "r1", "wgan-gp", "none"}
         "unweighted": every weight is 1, which is what ALI's and Roth's released code ran (also R1 +
@@ -121,22 +178,9 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     """
     n = len(real[0])
     expect({len(r) for r in real} == {n}, "real, fake", "one batch size", [r.shape for r in real])
-    inputs = [immutable(concatenate([r, f])) for r, f in zip(real, fake)]
-    with joined(2):
-        logits = discriminator(*inputs)
-    if kind == "roth":
-        is_real = array_module(real[0]).arange(2 * n) < n
-        # two means over n, not one over 2n
-        penalty = 2.0 * roth_penalty(logits, inputs, is_real)
-    elif kind == "unweighted":
-        penalty = 2.0 * mean(squared_gradient_norms(logits, inputs))
-    elif kind == "r1":
-        penalty = mean(squared_gradient_norms(logits, inputs)[:n])
-    elif kind == "wgan-gp":
-        penalty = _wgan_penalty(discriminator, real, fake, rng)
-    else:
-        penalty = 0.0
-    return logits[:n], logits[n:], penalty
+    on_real = Judged(discriminator, real, True, kind)
+    on_fake = Judged(discriminator, fake, False, kind)
+    return on_real.logits, on_fake.logits, penalty_between(on_real, on_fake, rng)
 
 
 def _wgan_penalty(discriminator, real, fake, rng):

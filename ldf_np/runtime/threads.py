@@ -7,6 +7,7 @@ BLAS's own threads gain little on matrices as small as these nets': give it one
 
 import contextvars
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -69,3 +70,16 @@ def side_by_side(first, second, ordered=False):
         _inside.reset(before)
         other = future.result()     # also when first() fails: nothing runs on unseen
     return result, other
+
+
+class Once:
+    """A value that two computations need: whichever asks first computes it, the other waits."""
+
+    def __init__(self, compute):
+        self._compute, self._lock = compute, threading.Lock()
+
+    def __call__(self):
+        with self._lock:
+            if self._compute is not None:
+                self._value, self._compute = self._compute(), None
+            return self._value

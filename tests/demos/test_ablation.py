@@ -39,10 +39,9 @@ def test_what_the_variants_change(data):
         return (model.levels[0].code, bottom.penalty, bottom.gamma, top.penalty, top.gamma,
                 bottom.shortcut_weight)
 
-    assert setting("default") == ("h", "roth", 0.5, "unweighted", 20.0, 1000.0)
-    assert setting("roth") == ("h", "roth", 0.5, "roth", 80.0, 1000.0)
-    assert setting("unweighted") == ("h", "unweighted", 0.125, "unweighted", 20.0, 1000.0)
-    assert setting("r1") == ("h", "r1", 0.25, "r1", 40.0, 1000.0)
+    assert setting("default") == ("h", "unweighted", 50.0, "unweighted", 50.0, 1000.0)
+    assert setting("roth") == ("h", "roth", 200.0, "roth", 200.0, 1000.0)
+    assert setting("r1") == ("h", "r1", 100.0, "r1", 100.0, 1000.0)
     assert setting("no penalty") == ("h", "none", 0.0, "none", 0.0, 1000.0)
     assert setting("shortcut 100")[-1] == 100.0 and setting("code z")[0] == "z"
 
@@ -55,7 +54,7 @@ def test_equally_strong_penalties_where_the_discriminator_is_undecided():
     found = {kind: float(ablation.penalties(kind, share)["gamma"] *
                          ldf.penalty.penalized_logits(lambda x: x @ w, (real,), (fake,),
                                                       kind)[2].data)
-             for kind, share in (("roth", 1.0), ("unweighted", 0.25), ("r1", 0.5))}
+             for kind, share in (("roth", 4.0), ("unweighted", 1.0), ("r1", 2.0))}
     assert found["unweighted"] == pytest.approx(found["roth"], rel=1e-3)
     assert found["r1"] == pytest.approx(found["roth"], rel=1e-3)
 

@@ -12,7 +12,7 @@ from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.models import nets
 from ldf_np.models.factors import Frames, Groups, Patches
 from ldf_np.models.ldf import LDF, Level
-from ldf_np.models.whitening import SharedAndLocal, Whitening
+from ldf_np.models.whitening import ChannelWhitening, Whitening
 from ldf_np.training import budget
 from ldf_np.training import loop as training
 
@@ -42,7 +42,7 @@ def three_levels(seed=0):
     return LDF(levels, top(8, seed + 10), Whitening((2, 6), 8), seed=seed)
 
 
-BUDGETS = {"bottom-first": {"steps": 20}, "together": {"steps": 8}}
+BUDGETS = {"bottom-first": {"steps": 20, "bottom_share": 0.6}, "together": {"steps": 8}}
 
 
 def fit(model, schedule, x=None, **more):
@@ -130,19 +130,57 @@ def test_whitening(strength):
         Whitening((6,), 4, 2)
 
 
-def test_shared_and_local_parts():
+SPLITS = {"frames": (Frames(4), (4, 2, 3, 5), (2, 3, 20)),
+          "patches": (Patches(2, 3), (6, 2, 3, 5), (4, 9, 5)),
+          "groups": (Groups(2, 8, (5,)), (4, 10), (1, 1, 40)),
+          "frames of z": (Frames(4), (4, 5), (1, 1, 20)),
+          "patches of z": (Patches(2, 3), (6, 5), (2, 3, 5))}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_channels_are_whitened_by_one_matrix_and_nothing_is_cut(name, strength):
+    split, code_shape, shape = SPLITS[name]
     rng = np.random.default_rng(0)
-    codes = (rng.standard_normal((300, 1, 2, 3)) + 0.1
-             * rng.standard_normal((300, 4, 2, 3))).astype(np.float32)
-    # 4 x 6 numbers: 6 of the mean, 18 that are left
-    whitening = SharedAndLocal((4, 2, 3), 6, 18).fit(codes)
+    mixing = rng.standard_normal((code_shape[-1], code_shape[-1]))
+    codes = (rng.standard_normal((600, *code_shape)) @ mixing + 3).astype(np.float32)
+    whitening = ChannelWhitening(split, code_shape, strength).fit(codes)
     white = whitening.apply(codes)
-    assert white.shape == (300, 24)
-    np.testing.assert_allclose(whitening.invert(white), codes, atol=1e-4)
-    # the same in all factors of an object
-    moved = codes + rng.standard_normal((300, 1, 2, 3)).astype(np.float32)
-    np.testing.assert_allclose(whitening.apply(moved)[:, 6:], white[:, 6:], atol=1e-3)
-    assert np.abs(whitening.apply(moved)[:, :6] - white[:, :6]).max() > 0.1
+    assert white.shape == (600, *shape) and whitening.shape == shape
+    np.testing.assert_allclose(whitening.invert(white), codes, atol=2e-4)
+    np.testing.assert_allclose(whitening.explained.data, 1, rtol=1e-5)
+    covariance = np.cov(white.reshape(-1, shape[-1]).T, bias=True)
+    values = np.linalg.eigvalsh(np.cov(split.to_maps(codes).reshape(-1, shape[-1]).T))[::-1]
+    left = values ** (1 - strength)             # strength 1: all alike
+    np.testing.assert_allclose(covariance, np.diag(left / left.mean()), atol=1e-3)
+    # what stands at another place is the same pattern there
+    maps = np.roll(split.to_maps(codes), 1, axis=(1, 2))
+    moved = split.from_maps(maps).reshape(codes.shape)
+    np.testing.assert_allclose(whitening.apply(moved), np.roll(white, 1, axis=(1, 2)), atol=1e-4)
+
+
+def test_a_basis_of_all_places_is_not_one_of_channels():
+    """Negative control: principal components of whole codes know where a thing stands."""
+    split, code_shape, shape = SPLITS["frames"]
+    codes = np.random.default_rng(0).standard_normal((600, *code_shape)).astype(np.float32)
+    codes *= np.arange(1, 4, dtype=np.float32)[:, None]         # the columns of different scale
+    whitening = Whitening(code_shape, 120).fit(codes)
+    moved = split.from_maps(np.roll(split.to_maps(codes), 1, axis=2)).reshape(codes.shape)
+    white = whitening.apply(codes)
+    assert np.abs(whitening.apply(moved) - white).max() > 1
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_maps_and_codes_are_each_others_inverse(name):
+    split, code_shape, shape = SPLITS[name]
+    codes = np.arange(3 * np.prod(code_shape)).reshape(3, *code_shape)
+    maps = split.to_maps(codes)
+    assert maps.shape == (3, *shape) and len(np.unique(maps)) == codes.size
+    np.testing.assert_array_equal(split.from_maps(maps).reshape(codes.shape), codes)
+    if name == "patches":       # each where its patch is
+        np.testing.assert_array_equal(maps[:, 2:, 6:], codes[:, 5])
+    elif name == "frames":
+        np.testing.assert_array_equal(maps[:, 1, 2, 5:10], codes[:, 1, 1, 2])
 
 
 def test_a_refit_keeps_the_signs():
@@ -180,15 +218,15 @@ def test_both_schedules(make, schedule):
         assert {"level 0 D", "level 0 rec_h", "top D", "top G"} <= set(histories["together"].losses)
     assert model.sample(3).shape == model.reconstruct(x[:3]).shape == (3, 4, 6)
     white = model.encode(x[:3])
-    assert white.shape == (3, model.whitening.components) and model.decode(white).shape == (3, 4, 6)
+    assert white.shape == (3, *model.whitening.shape) and model.decode(white).shape == (3, 4, 6)
     assert np.isfinite(model.sample(3)).all()
 
 
 @pytest.mark.parametrize("schedule", BUDGETS)
 def test_tiny_clips_of_images(schedule):
     x = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8, 3), dtype=np.uint8)
-    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top(5),
-                SharedAndLocal((3, 1, 1, 32), 3, 2))
+    model = LDF([Level(nets.small_ali(size=8, latent_size=4), Frames(3))], top((1, 1, 96)),
+                ChannelWhitening(Frames(3), (3, 1, 1, 32)))
     model.fit(x, schedule=schedule, steps=4, batch_size=8)
     assert model.sample(2).shape == model.reconstruct(x[:2]).shape == (2, 3, 8, 8, 3)
     assert model.sample(2).dtype == np.float32
@@ -231,7 +269,7 @@ def test_parts_that_do_not_fit_are_refused_before_any_training():
                        match=r"codes: expected \(n, 4, 6\), got shape \(2, 4, 5\)"):
         LDF([bottom], top(7), Whitening((4, 6), 7)).fit(clips(), steps=4)
     with pytest.raises(ValueError,
-                       match=r"top: expected a GAN on vectors of 7 components, got one on \(9,\)"):
+                       match=r"top: expected a GAN on whitened codes \(7,\), got one on \(9,\)"):
         LDF([bottom], top(9), Whitening((4, 5), 7)).fit(clips(), steps=4)
     np.testing.assert_array_equal(weights(bottom.model), before)
     with pytest.raises(ValueError, match='code: expected "h" or "z"'):

@@ -142,8 +142,8 @@ def test_on_images_in_a_hierarchy(tmp_path):
                         (baselines.frame_autoencoder(), GaussianTop(5))):
         shape = bottom.encode(clips[:2, 0]).shape[1:]
         model = ldf.LDF([ldf.Level(bottom, ldf.Frames(2), bottom.code)], top,
-                        ldf.SharedAndLocal((2, *shape), 3, 2))
-        histories = model.fit(clips, steps=5, batch_size=16)
+                        ldf.Whitening((2, *shape), 5))
+        histories = model.fit(clips, steps=5, batch_size=16, bottom_share=0.6)
         assert histories["top"].steps == 2 and histories["level 0"].steps == 3
         sample = model.sample(4, ldf.Generator(1))
         assert sample.shape == (4, 2, 32, 32,

@@ -31,17 +31,20 @@ def sigmoid(x):
 DISCRIMINATOR = dict.fromkeys(["non-saturating", "saturating", "bgan"],
                               lambda r, f: -np.mean(np.log(sigmoid(r)) + np.log(1 - sigmoid(f))))
 DISCRIMINATOR["least-squares"] = lambda r, f: np.mean((r - 1) ** 2 + f ** 2) / 2
+DISCRIMINATOR["relativistic"] = lambda r, f: -np.mean(np.log(sigmoid(r - f)))
 GENERATOR = {
-    "non-saturating": lambda f: -np.mean(np.log(sigmoid(f))),
-    "saturating": lambda f: np.mean(np.log(1 - sigmoid(f))),
-    "least-squares": lambda f: np.mean((f - 1) ** 2) / 2,
-    "bgan": lambda f: np.mean((np.log(sigmoid(f)) - np.log(1 - sigmoid(f))) ** 2) / 2,
+    "non-saturating": lambda f, r: -np.mean(np.log(sigmoid(f))),
+    "saturating": lambda f, r: np.mean(np.log(1 - sigmoid(f))),
+    "least-squares": lambda f, r: np.mean((f - 1) ** 2) / 2,
+    "bgan": lambda f, r: np.mean((np.log(sigmoid(f)) - np.log(1 - sigmoid(f))) ** 2) / 2,
+    "relativistic": lambda f, r: -np.mean(np.log(sigmoid(f - r))),
 }
 ALI = {
     "non-saturating": lambda r, f: -np.mean(np.log(1 - sigmoid(r)) + np.log(sigmoid(f))),
     "saturating": lambda r, f: np.mean(np.log(sigmoid(r)) + np.log(1 - sigmoid(f))),
     "least-squares": lambda r, f: np.mean(r ** 2 + (f - 1) ** 2) / 2,
     "bgan": lambda r, f: np.mean(r ** 2 + f ** 2) / 2,
+    "relativistic": lambda r, f: -np.mean(np.log(sigmoid(f - r))),
 }
 
 
@@ -49,7 +52,8 @@ def check_kind(kind, discriminator, generator, ali):
     real, fake = Tensor(REAL), Tensor(FAKE)
     np.testing.assert_allclose(discriminator(real, fake, kind).data,
                                DISCRIMINATOR[kind](REAL, FAKE))
-    np.testing.assert_allclose(generator(fake, kind).data, GENERATOR[kind](FAKE))
+    np.testing.assert_allclose(generator(fake, kind, real).data,
+                               GENERATOR[kind](FAKE, REAL))
     np.testing.assert_allclose(ali(real, fake, kind).data, ALI[kind](REAL, FAKE))
 
 
@@ -78,7 +82,7 @@ def test_the_cotangent_of_a_mean_is_one_number():
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients(kind):
     ldf.check_grads(lambda r, f: discriminator_loss(r, f, kind), [REAL, FAKE], order=3)
-    ldf.check_grads(lambda f: generator_loss(f, kind), [FAKE], order=3)
+    ldf.check_grads(lambda f: generator_loss(f, kind, Tensor(REAL)), [FAKE], order=3)
     ldf.check_grads(lambda r, f: ali_loss(r, f, kind), [REAL, FAKE], order=3)
 
 
@@ -119,7 +123,7 @@ def test_the_saturating_game_has_sum_zero():
 def test_far_logits_are_finite():
     far = Tensor(np.array([[-1e4], [1e4]], np.float32))
     for kind in KINDS:
-        for loss in (discriminator_loss(far, far, kind), generator_loss(far, kind),
+        for loss in (discriminator_loss(far, far, kind), generator_loss(far, kind, far),
                      ali_loss(far, far, kind)):
             assert np.isfinite(
                 loss.item()) and loss.dtype == np.float32 and np.isfinite(

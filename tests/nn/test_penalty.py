@@ -10,9 +10,11 @@ from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.models.ali import Discriminator
 from ldf_np.nn import penalty as penalty_module
-from ldf_np.nn.losses import discriminator_loss
+from ldf_np.nn.losses import KINDS as LOSSES
+from ldf_np.nn.losses import ali_loss, discriminator_loss
 from ldf_np.nn.penalty import (
     KINDS,
+    Judged,
     annealed,
     penalized_logits,
     roth_penalty,
@@ -168,6 +170,32 @@ def test_a_penalty_without_double_backpropagation_is_found(monkeypatch):
     loss = of_parameters(network, lambda: ali_discriminator_loss(network, "roth"))
     with pytest.raises(AssertionError, match="argument 0, order 1"):
         ldf.check_grads(loss, network.parameters(), order=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_generators_gradient_needs_no_pass_of_its_own(loss, kind):
+    """Through what is judged already, the loss and its gradient are those of another pass."""
+    network = small_discriminator()
+    x, made = values(4, 8, 6, 2, seed=0), Tensor(values(4, 8, 6, 2, seed=2))
+    z, z_hat = values(4, 3, seed=3), Tensor(values(4, 3, seed=1))
+    game = ali_loss(network(Tensor(x), z_hat), network(made, Tensor(z)), loss)
+    on_real = Judged(network, (x, z_hat.data), True, kind)
+    on_made = Judged(network, (made.data, z), False, kind)
+    same = ali_loss(on_real.through(None, z_hat), on_made.through(made, None), loss)
+    assert same.item() == pytest.approx(game.item(), rel=1e-12)
+    for ours, theirs in zip(grad(same, [z_hat, made]), grad(game, [z_hat, made])):
+        np.testing.assert_allclose(ours.data, theirs.data, rtol=1e-9, atol=1e-15)
+
+
+def test_a_wrong_gradient_would_be_found():
+    """Negative control: through the other input the gradient is another."""
+    network = small_discriminator()
+    x, z = values(4, 8, 6, 2, seed=0), Tensor(values(4, 3, seed=1))
+    judged = Judged(network, (x, z.data), True, "none")
+    wrong = grad(discriminator_loss(judged.through(None, z * 2.0), z.sum() * 0.0), [z])[0]
+    right = grad(discriminator_loss(network(Tensor(x), z), z.sum() * 0.0), [z])[0]
+    assert not np.allclose(wrong.data, right.data, rtol=0.1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -154,7 +154,7 @@ def test_a_whole_step_runs_through_the_kernels(device):
         pytest.skip("launches are counted by the emulator")
     with device.active():
         trained(image_ali, np.tanh(values(12, 8, 8, 3)), 1)
-        nets.mlp_gan(5, 4, hidden=8).step(values(6, 5, dtype=np.float32))
+        nets.mlp_gan(5, 4, hidden=8).step(values(300, 5, dtype=np.float32))
     everything = {name for path in cuda.FOLDER.glob("*.cu")
                   for name in kernel_names(path.read_text())}
     assert everything - set(device.emulator.launched) == {"normalize_vjp_x"}

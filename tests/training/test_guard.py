@@ -66,7 +66,7 @@ def test_the_layer_whose_output_is_nan_is_named(where):
 
 
 def test_the_step_is_named():
-    model = plant(nets.mlp_gan(4, latent_size=3, hidden=8), "generator", Faulty(at=5))
+    model = plant(nets.mlp_gan(4, latent_size=3, hidden=8), "generator", Faulty(at=6))
     with pytest.raises(FloatingPointError,
                        match=r"^GAN: step 5: .*: output of generator.layers.6 \(Faulty\)"):
         model.fit(data(), steps=20, batch_size=8)
@@ -74,7 +74,7 @@ def test_the_step_is_named():
 
 def test_the_layer_where_a_bad_gradient_begins_is_named():
     model = plant(nets.mlp_gan(4, latent_size=3, hidden=8), "generator",
-                  Faulty(at=3, gradient=True))
+                  Faulty(at=4, gradient=True))
     # the fault is layer 6
     with pytest.raises(FloatingPointError,
                        match="step 3: a gradient is not finite; not finite first: gradient of "
