@@ -34,14 +34,15 @@ from ldf_np.models import baselines, nets
 from ldf_np.runtime.distributed import first_before_others, world
 from ldf_np.runtime.files import replacing
 
-BOTTOM_SHARE = 0.3          # of LDF's training time
+BOTTOM_SHARE = {"minutes": 0.3, "steps": 0.1}       # of LDF's training, whose bottom is slower
 SAMPLES = 1000
 FILES = {"LDF": "ldf", "joint GAN": "joint"}
 
 
 def parse(arguments=None, doc=__doc__, out="out/pacman"):
     parser = cli.parser(doc, out=out, minutes=8, steps=(
-        f"steps of each model, in place of --minutes; {BOTTOM_SHARE:g} of LDF's are its bottom's"))
+        f"steps of each model, in place of --minutes; {BOTTOM_SHARE['steps']:g} of LDF's are its "
+        "bottom's"))
     parser.add_argument("--data", default="ale", metavar="ale|FOLDER",
                         help="the game itself (default), or a folder of PNG episodes or .npz clips")
     parser.add_argument("--clips", type=cli.integer_from(1024), default=20000,
@@ -49,6 +50,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     parser.add_argument("--train-clips", type=cli.integer_from(64), metavar="N",
                         help="train on only N whole clips; the bottom level sees all single frames")
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
+    parser.add_argument("--top", choices=nets.TOPS, default="local",
+                        help="LDF's top: local convolutions (default), or the paper's dense one")
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
     if options.steps is not None:
@@ -59,10 +62,10 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     return options
 
 
-def new_model(name, clips, seed):
+def new_model(name, top, clips, seed):
     """LDF, a small ALI for single frames and a GAN over the codes of a clip's five; or the joint
     GAN, which sees all five frames at once, with as many parameters."""
-    model = nets.clip_ldf(clips, seed=seed)
+    model = nets.clip_ldf(clips, seed=seed, top=top)
     return model if name == "LDF" else baselines.matched(
         lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), count_parameters(model))
 
@@ -70,13 +73,13 @@ def new_model(name, clips, seed):
 def train(name, options, seed, data, clips, scores, checkpoints):
     """Train one model with one seed, save it, and score what it generates. Of several processes
     that train it together, the first does the rest."""
-    model, budget, best = new_model(name, clips, seed), cli.budget(options), None
+    model, budget, best = new_model(name, options.top, clips, seed), cli.budget(options), None
     if world().rank == 0:
         best = checkpoints.also["tracker"] = experiment.best_weights(model, clips, seed, budget)
     how = budget | {"progress": True, "callback": best, "checkpoints": checkpoints}
     if name == "LDF":           # its bottom level learns from the single frames of all clips
         frames = data.train.reshape(-1, *data.train.shape[2:])
-        how |= {"factors": frames, "bottom_share": BOTTOM_SHARE}
+        how |= {"factors": frames, "bottom_share": BOTTOM_SHARE[next(iter(budget))]}
     histories = by_level(model.fit(clips, **how), name)
     interrupted = any(history.interrupted for history in histories.values())
     if best is None:

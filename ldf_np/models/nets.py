@@ -35,8 +35,10 @@ SIZES = {"size": multiple(8), **dict.fromkeys(      # three strides of two divid
     ("channels", "latent_size", "frames", "hidden", "classes", "width"), integer())}
 SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
              "discriminator_lr": 4e-4, "final_lr": 0.1}
+PLACE_ALI = {"latent_weight": 250.0, "penalty": "unweighted", "gamma": 50.0, "final_gamma": 0.3}
 SMALL_GAN = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "final_gamma": 0.1,
              "final_lr": 0.1}
+LOCAL_GAN = SMALL_GAN | {"lr": 2e-3, "discriminator_lr": 2e-3, "gamma": 150.0, "betas": (0.0, 0.99)}
 
 
 # Parts that several networks have. Each is a list of layers.
@@ -137,7 +139,7 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
 
 
 @checked(SIZES)
-def place_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **settings):
+def place_ali(size=32, channels=3, latent_size=128, stochastic=False, seed=0, **settings):
     """ALI for small images whose codes h keep their places: (n, size / 4, size / 4, 8), as many
     numbers as those of ``small_ali`` at twice the resolution.
 
@@ -157,7 +159,7 @@ def place_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
                       nn.Conv2d(24, channels, 3, 1, 1, init=nn.glorot(), rng=rng), nn.Tanh()))
     discriminator = ali_discriminator([channels, 24, 48, 96], size // 8, latent_size, 256, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
-               **SMALL_ALI | {"penalty": "unweighted", "gamma": 50.0} | settings)
+               **SMALL_ALI | PLACE_ALI | settings)
 
 
 def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
@@ -230,7 +232,7 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
               normalized=False),
         nn.Flatten(), *dense(math.prod(start) * 2 * width, hidden, rng), *output(hidden, 1, rng))
     return GAN(generator, discriminator, latent_size, seed=seed + 1,
-               **SMALL_GAN | {"gamma": 50.0, "final_gamma": 0.1} | settings)
+               **LOCAL_GAN | settings)
 
 
 BOTTOMS = {"places": place_ali, "small": small_ali}
