@@ -11,10 +11,11 @@ from ..nn.losses import discriminator_loss, generator_loss
 from ..nn.optim import EMA, Adam, falling
 from ..nn.penalty import Judged, annealed, penalty_between
 from ..runtime.checks import channels_last_array, checked, expect, multiple, real_array, shaped
+from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
 from ..runtime.threads import Once, side_by_side
-from ..training.batches import Batches
+from ..training.batches import Batches, as_batch
 from .base import RULES, LatentModel
 from .factors import Frames
 
@@ -113,6 +114,9 @@ class GAN(LatentModel):
             return self._apply(self.generator, z)
 
 
+WHITENED_FROM = 1000        # clips
+
+
 class JointGAN(GAN):
     """The paper's baseline (Section 5.2): a clip's frames stacked as the channels of one image,
     (n, t, h, w, c) as (n, h, w, t * c), with no hierarchy. Its generator and discriminator work on
@@ -123,6 +127,10 @@ class JointGAN(GAN):
     generator, discriminator, latent_size, settings : see GAN
     frames : int
         The frames of a clip, t.
+    whitening : ChannelWhitening of clips, optional
+        Both networks work on clips whose channels are whitened, as LDF's top does on codes: in
+        pixels what moves is a small part of the variance, and the discriminator hardly sees it.
+        Learned from the first clips that it is trained on.
     frame_discriminator : Module, optional
         A second discriminator, of single frames (n, h, w, c), trained like the first and of the
         same weight in the generator's loss. It sees one frame of each generated clip, each position
@@ -131,10 +139,11 @@ class JointGAN(GAN):
     """
 
     @checked(RULES)
-    def __init__(self, generator, discriminator, latent_size, frames=5, *,
+    def __init__(self, generator, discriminator, latent_size, frames=5, *, whitening=None,
                  frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)
         self.frames, self.frame_discriminator = frames, frame_discriminator
+        self.whitening = whitening
         if frame_discriminator is not None:
             first = self.discriminator_optimizer
             self.discriminator_optimizer = Adam(Sequential(discriminator, frame_discriminator),
@@ -148,27 +157,41 @@ class JointGAN(GAN):
     def _batches(self, batch_size, x, frames):
         expect(frames is None or self.frame_discriminator is not None, "frames", "None, for this "
                "model has no frame_discriminator to train on them", type(frames).__name__)
-        clips = Batches(self._as_images(x), batch_size, self.rng)
+        batches = {"batches": Batches(self._as_images(x), batch_size, self.rng)}
         self._expect_its_kind(x)
-        if self.frame_discriminator is None:
-            return {"batches": clips}
-        singles = x.reshape(-1, *x.shape[2:])
-        frames = singles if frames is None else real_array()("frames", frames)
-        expect(frames.shape[1:] == x.shape[2:], "frames", f"single frames {x.shape[2:]}", frames)
-        return {"clips": clips, "frames": Batches(frames, batch_size, self.rng)}
+        if self.frame_discriminator is not None:
+            singles = x.reshape(-1, *x.shape[2:])
+            frames = singles if frames is None else real_array()("frames", frames)
+            expect(frames.shape[1:] == x.shape[2:], "frames", f"single frames {x.shape[2:]}",
+                   frames)
+            batches["frames"] = Batches(frames, batch_size, self.rng)
+        if self.whitening is not None and not self.whitening.fitted:
+            self.whitening.fit_once_for_all(to_numpy(as_batch(x[:WHITENED_FROM])))
+        return batches
 
     def _discriminators(self):
         more = {} if self.frame_discriminator is None else {" frames": self.frame_discriminator}
         return super()._discriminators() | more
 
     def _real(self, x):
-        if self.frame_discriminator is None:
-            return [x]
-        end = x.shape[-1] // (self.frames + 1) * self.frames
-        return [x[..., :end], x[..., end:]]     # single frames are further channels of the clips
+        # single frames are further channels of the clips
+        end = x.shape[-1] if self.frame_discriminator is None else (
+            x.shape[-1] // (self.frames + 1) * self.frames)
+        clips = x[..., :end]
+        if self.whitening is not None:
+            clips = self.whitening.forward(clips.reshape(-1, end)).reshape(clips.shape)
+        return [clips] if self.frame_discriminator is None else [clips, x[..., end:]]
 
     def _made(self, fake):
-        return [fake] if self.frame_discriminator is None else [fake, self._singles(fake)]
+        if self.frame_discriminator is None:
+            return [fake]
+        return [fake, self._singles(self._in_pixels(fake))]
+
+    def _in_pixels(self, images):
+        """What the generator makes, an array or a Tensor (n, h, w, t * c), not whitened."""
+        if self.whitening is None:
+            return images
+        return self.whitening.inverse(images.reshape(-1, images.shape[-1])).reshape(images.shape)
 
     def _singles(self, images):
         """One frame of each image of the Tensor (n, h, w, t * c): frame k of the images k, k + t,
@@ -188,4 +211,4 @@ class JointGAN(GAN):
         return Frames(self.frames).from_maps(images)
 
     def _generate(self, z, rng):
-        return self._as_clips(super()._generate(z, rng))
+        return self._as_clips(self._in_pixels(super()._generate(z, rng)).clip(-1, 1))

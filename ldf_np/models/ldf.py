@@ -12,7 +12,7 @@ chain from right to left.
 from ..nn.module import Module
 from ..runtime.checks import between, checked, expect, having, instance, one_of, several, shaped
 from ..runtime.device import to_numpy
-from ..runtime.distributed import over_ranks, shard, world
+from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
@@ -112,7 +112,8 @@ class LDF(Module):
             run.fit(f"level {k}", level.model, own, bottom_share / len(self.levels),
                     batch_size=batch_size)
             x = run.encode(level.encode, x, few=max(batch_size, self.whitening.few))
-        run.once("whitening", lambda: self.whiten(x), whitening=self.whitening)
+        run.once("whitening", lambda: self.whitening.fit_once_for_all(x),
+                 whitening=self.whitening)
         white = run.timed(self.whitening.apply, x)
         run.fit("top", self.top, white, 1 - bottom_share, last=True,
                 batch_size=min(batch_size, len(white)))
@@ -135,22 +136,13 @@ class LDF(Module):
             # The whitening follows the codes while they move, ever more rarely: 0, 1, 3, 7 ...
             if objects.taken & (objects.taken - 1) == 0:
                 few = self.rng.permutation(len(x))[:self.whitening.few]
-                self.whiten(over_ranks(self.codes, x[few]))
+                self.whitening.fit_once_for_all(over_ranks(self.codes, x[few]))
             white = self.whitening.apply(data)
             return losses | _named("top", top_step, as_batch(white[own]), done)
 
         inside = checkpoints and checkpoints.inside("together")
         state = {"model": self, "objects": objects, "factors": local}
         return {"together": train(step, label="LDF", checkpoints=inside, state=state, **training)}
-
-    def whiten(self, codes):
-        """Fit the whitening, on rank 0: an eigenvector's last bits depend on the machine, and all
-        must have the same."""
-        def fitted():
-            self.whitening.fit(codes)
-            return self.whitening.state_dict()
-
-        self.whitening.load_state_dict(world().from_first(fitted))
 
     @property
     def ready(self):

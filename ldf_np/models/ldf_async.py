@@ -214,7 +214,7 @@ def _top(model, x, link, rounds, every, codes, batch_size, budget):
             received = link.ask(batches.round + 1)
             if received is None:
                 return None
-            model.whiten(received)
+            model.whitening.fit_once_for_all(received)
             batches.renew(model.whitening.apply(received))
         return step(next(batches), progress)
 

@@ -16,6 +16,7 @@ from ..runtime.checks import (
     several,
     shaped,
 )
+from ..runtime.distributed import world
 from .base import RULES
 
 CODES, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape")
@@ -86,17 +87,31 @@ class Whitening(Module):
         """Of how many codes it can be learned: they have four vectors for each component."""
         return max(64, 4 * self.components // math.prod(self.shape[:-1]))
 
+    def fit_once_for_all(self, codes):
+        """``fit`` on the first of several ranks, for all: an eigenvector's last bits depend on the
+        machine."""
+        def fitted():
+            return self.fit(codes).state_dict()
+
+        self.load_state_dict(world().from_first(fitted))
+
+    def forward(self, vectors):
+        """Vectors (m, size) -> components (m, components)."""
+        return (vectors - self.mean.data) @ self.basis.data / self.scale.data
+
+    def inverse(self, components):
+        """Components (m, components), an array or a Tensor -> vectors (m, size)."""
+        return (components * self.scale.data) @ self.basis.data.T + self.mean.data
+
     @checked(CODES)
     def apply(self, codes):
         """(n, *code_shape) -> (n, *shape)."""
-        white = (self._vectors(codes) - self.mean.data) @ self.basis.data / self.scale.data
-        return white.reshape(-1, *self.shape)
+        return self.forward(self._vectors(codes)).reshape(-1, *self.shape)
 
     @checked(WHITE)
     def invert(self, white):
         """(n, *shape) -> (n, *code_shape)."""
-        components = white.reshape(-1, self.components)
-        return self._codes((components * self.scale.data) @ self.basis.data.T + self.mean.data)
+        return self._codes(self.inverse(white.reshape(-1, self.components)))
 
 
 class ChannelWhitening(Whitening):

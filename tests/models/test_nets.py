@@ -120,12 +120,14 @@ def test_alis_step(loss, penalty):
 
 
 def test_the_step_with_a_discriminator_of_single_frames():
-    model = doubled(baselines.framed_joint_gan(2, 8, 2, latent_size=3, hidden=6))
+    model = baselines.framed_joint_gan(2, 8, 2, latent_size=3, hidden=6)
+    model.whitening.fit(values(20, 2, 8, 8, 2, dtype=np.float32))
+    doubled(model)
     x = np.tanh(values(6, 8, 8, 6))         # two frames, and a single one as further channels
     z = Tensor(ldf.Generator(1).standard_normal((6, 3)))
     made = model.generator(z)
     wanted = (generator_loss(model.discriminator(made))
-              + generator_loss(model.frame_discriminator(model._singles(made))))
+              + generator_loss(model.frame_discriminator(model._singles(model._in_pixels(made)))))
     ours = caught(model, x)
     compare(ours, wanted, model.generator)
     with pytest.raises(AssertionError):     # negative control: without the single frames
