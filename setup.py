@@ -21,9 +21,11 @@ setup(
     license="MIT",
     author="The ldf_np developers",
     python_requires=">=3.10",
-    packages=["ldf_np", "ldf_np.kernels", *(f"ldf_np.{room}" for room in ROOMS)],
+    packages=["ldf_np", "ldf_np.kernels", "ldf_np.models.pretrained",
+              *(f"ldf_np.{room}" for room in ROOMS)],
     package_dir={"ldf_np.kernels": "kernels"},
-    package_data={"ldf_np.kernels": ["*.cu"]},
+    package_data={"ldf_np.kernels": ["*.cu"],
+                  "ldf_np.models.pretrained": ["*.json", "*.safetensors"]},
     install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs"],
     extras_require={
         "demos": ["ale-py>=0.10", "jinja2"],

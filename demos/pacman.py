@@ -5,15 +5,14 @@ joint baseline.
     python demos/pacman.py --model ldf --minutes 4 --seeds 0
     python demos/pacman.py --train-clips 256   few clips, but all single frames for LDF's bottom
     python demos/pacman.py --steps 3000        3000 steps each: the same weights, whatever ends it
+    python demos/pacman.py --pretrained        draw from the models that come with the package
     mpirun -n 2 python demos/pacman.py         two processes train as one, each on half a batch
 
-Each model gets the same wall-clock time; LDF's includes its bottom level, scoring counts for
-neither. While a model trains, its samples are compared with training clips (KID of whole clips),
-and it ends with the weights that were best; the held-out clips are looked at once, afterwards.
-Every minute a training writes a checkpoint of all its state into OUT/checkpoints. Ctrl-C, like
-SIGTERM, ends a training and writes what it has learned; the same command goes on from there, as
-after any other end: with --steps to the same weights, bit for bit; with --minutes the annealing
-follows the clock. Of a finished model only the log of its losses stays there.
+Each model gets the same time; LDF's includes its bottom level, scoring counts for neither. A model
+ends with the weights whose samples were nearest to training clips (KID); held-out clips are looked
+at once, afterwards. Every minute a training writes a checkpoint into OUT/checkpoints. Ctrl-C, like
+SIGTERM, ends it and writes what it has learned; the same command goes on from there: with --steps
+to the same weights, bit for bit; with --minutes the annealing follows the clock.
 """
 
 import os
@@ -52,27 +51,27 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
     parser.add_argument("--top", choices=nets.TOPS, default="local",
                         help="LDF's top: local convolutions (default), or the paper's dense one")
+    parser.add_argument("--pretrained", action="store_true",
+                        help="train nothing: draw from the models that come with the package")
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
     if options.steps is not None:
         options.minutes = None
     if options.train_clips is not None and options.train_clips > options.clips:
-        parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got "
-                     f"{options.train_clips}")
+        parser.error(f"--train-clips: expected 64 to --clips, got {options.train_clips}")
     return options
 
 
 def new_model(name, top, clips, seed):
-    """LDF, a small ALI for single frames and a GAN over the codes of a clip's five; or the joint
-    GAN, which sees all five frames at once, with as many parameters."""
+    """LDF, or the joint GAN, which sees all five frames at once, with as many parameters."""
     model = nets.clip_ldf(clips, seed=seed, top=top)
     return model if name == "LDF" else baselines.matched(
         lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), count_parameters(model))
 
 
 def train(name, options, seed, data, clips, scores, checkpoints):
-    """Train one model with one seed, save it, and score what it generates. Of several processes
-    that train it together, the first does the rest."""
+    """Train one model with one seed, save it, and score it. Of several processes that train it
+    together, the first does the rest."""
     model, budget, best = new_model(name, options.top, clips, seed), cli.budget(options), None
     if world().rank == 0:
         best = checkpoints.also["tracker"] = experiment.best_weights(model, clips, seed, budget)
@@ -81,7 +80,7 @@ def train(name, options, seed, data, clips, scores, checkpoints):
         frames = data.train.reshape(-1, *data.train.shape[2:])
         how |= {"factors": frames, "bottom_share": BOTTOM_SHARE[next(iter(budget))]}
     histories = by_level(model.fit(clips, **how), name)
-    interrupted = any(history.interrupted for history in histories.values())
+    interrupted = any(h.interrupted for h in histories.values())
     if best is None:
         return {"interrupted": interrupted}
     curve = best.finish(list(histories.values())[-1])
@@ -95,6 +94,10 @@ def train(name, options, seed, data, clips, scores, checkpoints):
 
 def run(options):
     ldf.use(options.device)
+    names = [name for name, file in FILES.items() if options.model in (file, "both")]
+    if options.pretrained:
+        return experiment.draw_pretrained(
+            options.out, {name: f"pacman-{FILES[name]}" for name in names}, options.seeds[0])
     first = world().rank == 0
     load = load_pacman if options.data == "ale" else partial(read_clips, options.data)
     data = first_before_others(partial(load, clips=options.clips, seed=0, progress=first))
@@ -105,7 +108,6 @@ def run(options):
     if first:
         print(f"{len(clips):,} clips to train on, {len(data.test):,} of other episodes held out")
     budget = cli.budget(options)
-    names = [name for name, file in FILES.items() if options.model in (file, "both")]
     cached = cached_runs(options, cli.settings(options, "model", "minutes", "steps") | budget,
                          1 + len(names) * len(options.seeds))
     scores = experiment.AllClipScores(data.test[:half], clips) if first else None
@@ -140,10 +142,7 @@ def conclude(options, runs, data, beside, budget, **more):
         device=ldf.device(), processes=world().size, models=without_arrays(runs), **more)
     if more["interrupted"]:
         print("interrupted: the same command goes on from the checkpoint")
-    sides = "LDF's on the left, the joint GAN's on the right, " if len(runs) > 1 else ""
-    print(f"Open {options.out}/samples.png: generated clips, {sides}five frames each. As in the "
-          "real.png beside it, the maze should be sharp and the same in all five frames, and one "
-          "figure or more should move a little from frame to frame.")
+    experiment.say_what_to_look_at(options.out, runs)
 
 
 if __name__ == "__main__":

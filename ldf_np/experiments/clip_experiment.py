@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data.clips import to_float, to_uint8
 from ..models.ldf import LDF
+from ..models.pretrained import card, load_pretrained
 from ..runtime.random import Generator
 from ..training.best_weights import BestWeights
 from . import metrics, plots
@@ -87,6 +88,37 @@ def distance(wanted, seed, model):
     """KID x 1000 of whole clips, samples to the features ``wanted`` of training clips."""
     made = to_uint8(model.sample(PICK, Generator(seed + 200)))
     return 1000 * metrics.kid(clip_features(made), wanted)
+
+
+def draw_pretrained(out, names, seed):
+    """Write and name clips of the models that come with the package, {title: name}: a sheet and an
+    animation."""
+    made = {}
+    for title, name in names.items():
+        about = card(name)
+        print(f"{title}: {name}, trained on {about['data']} by `{about['command']}` "
+              f"({about['budget']})")
+        made[title] = to_uint8(load_pretrained(name).sample(64, Generator(seed)))
+    write_samples(out, made)
+    say_what_to_look_at(out, made)
+
+
+def write_samples(out, clips):
+    """Write clips {title: (n, t, h, w, c)} side by side, as samples.png and, one above the other,
+    as samples.gif."""
+    sheets = np.stack([some[:16] for some in clips.values()], axis=1)
+    plots.save_clips(os.path.join(out, "samples.png"), sheets.reshape(-1, *sheets.shape[2:]),
+                     max(2, len(clips)))
+    plots.save_animation(os.path.join(out, "samples.gif"),
+                         np.concatenate([some[:32] for some in clips.values()]))
+
+
+def say_what_to_look_at(out, names):
+    """Print which picture to open, and what should be seen in it."""
+    print(f"Open {out}/samples.png: generated clips, five frames each"
+          + (f", {' left, '.join(names)} right" if len(names) > 1 else "")
+          + ". The maze should be sharp and the same in all five frames, and one figure or more "
+          "should move a little from frame to frame, as in real clips.")
 
 
 def findings(model, made, histories, scores, held_out):
@@ -175,11 +207,7 @@ def pictures(out, runs, held_out, unit):
     them. ``unit``: that of the curves, "seconds" or "steps"."""
     first = {name: next(iter(some.values())) for name, some in runs.items()}
     plots.save_clips(os.path.join(out, "real.png"), held_out[:16], columns=2)
-    sheets = np.stack([run["clips"][:16] for run in first.values()], axis=1)
-    plots.save_clips(os.path.join(out, "samples.png"), sheets.reshape(-1, *sheets.shape[2:]),
-                     max(2, len(first)))
-    plots.save_animation(os.path.join(out, "samples.gif"),
-                         np.concatenate([run["clips"][:32] for run in first.values()]))
+    write_samples(out, {name: run["clips"] for name, run in first.items()})
     plots.save_lines(os.path.join(out, "curves.png"),
                      {name: [run["curve"] for run in some.values()]
                       for name, some in runs.items()},

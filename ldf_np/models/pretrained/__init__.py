@@ -1,0 +1,62 @@
+"""Models that were trained before and come with the package: NAME.safetensors, float16, without the
+discriminators, and NAME.json, a card that says how each was made and what it scores."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ...nn.module import Module
+from ...runtime.checks import checked, instance, one_of
+from ...runtime.files import load_tensors, replacing, save_tensors
+from .. import baselines, nets
+
+FOLDER = Path(__file__).parent
+NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+CARD = ("data", "command", "budget", "machine", "seed", "scores", "licence", "hidden")
+
+
+def _ldf(card):
+    return nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None)
+
+
+def _joint(card):
+    return baselines.joint_gan(hidden=card["hidden"])
+
+
+MAKE = {"LDF": _ldf, "JointGAN": _joint}
+
+
+@checked(name=one_of(*NAMES))
+def load_pretrained(name):
+    """A trained model, ready to sample and, LDF, to encode: "pacman-ldf" or "pacman-joint".
+
+    Its discriminators are new: to train it further they have to learn first. ``card(name)`` says
+    how it was made. Raises ValueError for another name.
+    """
+    model = MAKE[card(name)["model"]](card(name))
+    state, _ = load_tensors(FOLDER / f"{name}.safetensors")
+    model.load_state_dict({k: a for k, a in model.state_dict().items() if _left_out(k)} | state)
+    return model
+
+
+@checked(name=one_of(*NAMES))
+def card(name):
+    """What is known of a model: {"model", "data", "command", "budget", "machine", "seed", "scores",
+    "licence"}."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@checked(model=instance(Module))
+def save_pretrained(model, path, **about):
+    """Write a model as such files: PATH.safetensors and PATH.json with what ``about`` says."""
+    kept = {name: a.astype(np.float16) if a.dtype == np.float32 else a
+            for name, a in model.state_dict().items() if not _left_out(name)}
+    save_tensors(f"{path}.safetensors", kept, {"model": type(model).__name__})
+    with replacing(f"{path}.json") as temporary:
+        Path(temporary).write_text(json.dumps({"model": type(model).__name__} | about, indent=2)
+                                   + "\n", encoding="utf-8")
+
+
+def _left_out(name):
+    return "discriminator" in name
