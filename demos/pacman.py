@@ -1,5 +1,4 @@
-"""Learn to generate five-frame clips of Ms. Pac-Man: LDF (Figs. 4, 5 and 7 of the paper) beside its
-joint baseline.
+"""Learn to generate clips of Ms. Pac-Man: LDF beside its joint baseline (Figs. 4, 5 and 7).
 
     python demos/pacman.py                     both models, 8 minutes each, with three seeds
     python demos/pacman.py --model ldf --minutes 4 --seeds 0
@@ -58,7 +57,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     if options.steps is not None:
         options.minutes = None
     if options.train_clips is not None and options.train_clips > options.clips:
-        parser.error(f"--train-clips: expected 64 to --clips, got {options.train_clips}")
+        parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got "
+                     f"{options.train_clips}")
     return options
 
 
