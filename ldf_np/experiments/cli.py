@@ -37,16 +37,18 @@ def integer_from(least):
     return of
 
 
-def parser(doc, *, out, minutes, of="training time of each model", seeds=(0, 1, 2), steps=None):
-    """An ArgumentParser with what every experiment takes: --minutes, --seeds, --device and --out;
-    and, where ``steps`` says what they are, --steps in place of --minutes."""
+def parser(doc, *, out, minutes=None, of="training time of each model", seeds=(0, 1, 2),
+           steps=None):
+    """An ArgumentParser with what every experiment takes: --seeds, --device, --out, --minutes where
+    that has a default; and, where ``steps`` says what they are, --steps in place of --minutes."""
     made = argparse.ArgumentParser(description=doc,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
-    budgets = made.add_mutually_exclusive_group()
-    budgets.add_argument("--minutes", type=positive_float, default=minutes,
-                         help=f"{of} (default {minutes:g})")
-    if steps is not None:
-        budgets.add_argument("--steps", type=integer_from(2), metavar="N", help=steps)
+    if minutes is not None:
+        budgets = made.add_mutually_exclusive_group()
+        budgets.add_argument("--minutes", type=positive_float, default=minutes,
+                             help=f"{of} (default {minutes:g})")
+        if steps is not None:
+            budgets.add_argument("--steps", type=integer_from(2), metavar="N", help=steps)
     made.add_argument("--seeds", type=integer_from(0), nargs="+", default=list(seeds),
                       metavar="SEED", help="the experiment is run once with each (default "
                                            f"{' '.join(map(str, seeds))})")

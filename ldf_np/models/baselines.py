@@ -46,8 +46,9 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0
     discriminator = nn.Sequential(*nets.trunk([image, *widths], side, hidden, rng, [_smooth] * 3),
                                   *nets.output(hidden, 1, rng))
     whitening = ChannelWhitening(Frames(frames), (frames, size, size, channels))
+    settings = nets.LOCAL_GAN | {"gamma": 300.0, "final_gamma": 0.3} | settings
     return JointGAN(generator, discriminator, latent_size, frames, whitening=whitening,
-                    seed=seed + 1, **nets.SMALL_GAN | {"gamma": 100.0} | settings)
+                    seed=seed + 1, **settings)
 
 
 @checked(RULES, parameters=integer(), low=integer(), high=integer())

@@ -1,0 +1,136 @@
+"""One trial of the recipe: LDF's bottom and top, or the joint GAN, with other settings, scored
+beside training clips.
+
+    python demos/paper/trial.py                                    the recipe, 1600 + 6000 steps
+    python demos/paper/trial.py --top local gamma=50 betas=0.5,0.99 --steps 12000
+    python demos/paper/trial.py --bottom small penalty=roth gamma=0.5 --top mlp components=160
+    python demos/paper/trial.py --joint gamma=300 --steps 3000     the joint GAN
+
+Settings are arguments of the functions in ``ldf_np.models.nets`` (``place_ali``, ``small_ali``,
+``local_gan``, ``mlp_gan``) and ``baselines.joint_gan``. Scores are ``ClipScores`` of 1000 samples
+beside 1000 clips that were trained on, so that a choice made by them has not seen the held-out
+clips. A trained bottom is kept in OUT by its settings and used again. Each trial adds a line to
+OUT/trials.jsonl and prints it as a row of the table in docs/recipe.md.
+"""
+
+import hashlib
+import json
+import os
+from functools import partial
+
+# before NumPy loads: the library runs two threads of its own
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+import ldf_np as ldf
+from ldf_np.data import load_pacman, to_float, to_uint8
+from ldf_np.experiments import cli
+from ldf_np.experiments.clip_scores import ClipScores, motion
+from ldf_np.experiments.runs import finished
+from ldf_np.models import baselines, nets
+from ldf_np.nn.losses import colour_metric
+
+CLIPS = 1000        # on either side of a score
+SCORES = ("KID frames", "KID clips", "KID differences", "motion W1", "background drift")
+
+
+def settings(words):
+    """{name: value} of words NAME=VALUE: numbers, tuples of numbers with commas, else text."""
+    found = {}
+    for name, text in (word.split("=") for word in words):
+        try:
+            values = json.loads(f"[{text}]")
+            found[name] = values[0] if len(values) == 1 else tuple(values)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
+
+
+def parse(arguments=None):
+    parser = cli.parser(__doc__, out="out/trials", seeds=(0,))
+    parser.add_argument("--bottom", nargs="+", default=["places"], metavar="KIND NAME=VALUE")
+    parser.add_argument("--top", nargs="+", default=["local"], metavar="KIND NAME=VALUE")
+    parser.add_argument("--joint", nargs="*", metavar="NAME=VALUE", help="the joint GAN instead")
+    parser.add_argument("--bottom-steps", type=cli.integer_from(1), default=1600)
+    parser.add_argument("--steps", type=cli.integer_from(1), default=6000, help="of the top")
+    parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
+    options = parser.parse_args(arguments)
+    for kind, known in (("bottom", nets.BOTTOMS), ("top", nets.TOPS)):
+        if getattr(options, kind)[0] not in known:
+            parser.error(f"--{kind}: expected one of {', '.join(known)} first, got "
+                         f"{getattr(options, kind)[0]}")
+    for word in [*options.bottom[1:], *options.top[1:], *(options.joint or [])]:
+        if word.count("=") != 1:
+            parser.error(f"expected settings NAME=VALUE, got {word}")
+    return options
+
+
+def trained_bottom(model, options, seed, frames):
+    """The bottom, trained or read from OUT."""
+    about = json.dumps([options.bottom, options.bottom_steps, seed, options.clips])
+    name = f"bottom_{hashlib.sha256(about.encode()).hexdigest()[:12]}.safetensors"
+    path = os.path.join(options.out, name)
+    if os.path.exists(path):
+        return model.load(path)
+    finished(model.fit(frames, steps=options.bottom_steps, progress=True))
+    os.makedirs(options.out, exist_ok=True)
+    model.save(path)
+    return model
+
+
+def hierarchy(options, seed, clips):
+    """An LDF with these settings, trained: the model and the History of its top."""
+    kind, *words = options.bottom
+    bottom = nets.BOTTOMS[kind](seed=seed, **{"colour_metric": colour_metric(clips[:200])}
+                                | settings(words))
+    trained_bottom(bottom, options, seed, clips.reshape(-1, *clips.shape[2:]))
+    kind, *words = options.top
+    chosen = settings(words)
+    components = chosen.pop("components", None)
+    model = nets.frames_ldf(bottom, clips, seed=seed, components=components,
+                            top=partial(nets.TOPS[kind], **chosen))
+    codes = model.codes(clips)
+    model.whitening.fit_once_for_all(codes)
+    return model, finished(model.top.fit(model.whitening.apply(codes), steps=options.steps,
+                                         progress=True))
+
+
+def joint(options, seed, clips):
+    """A joint GAN with these settings, trained, and its History."""
+    model = baselines.joint_gan(seed=seed, **settings(options.joint))
+    return model, finished(model.fit(clips, steps=options.steps, progress=True))
+
+
+def measured(model, history, clips):
+    """{score: number} of the model's samples beside training clips, and D's last loss."""
+    made = to_uint8(model.sample(CLIPS, ldf.Generator(5)))
+    found = ClipScores(clips[:CLIPS])(made)
+    found["median motion"] = float(np.median(motion(made)) / np.median(motion(clips[:CLIPS])))
+    found["D"] = float(np.mean(history.losses["D"][-200:]))
+    if isinstance(model, ldf.LDF):
+        frames = clips[CLIPS:2 * CLIPS, 0]
+        found |= {f"MSE {code}": float(np.mean(
+            (model.models[0].reconstruct(frames, code) - to_float(frames)) ** 2)) for code in "hz"}
+    return found
+
+
+def run(options):
+    ldf.use(options.device)
+    clips = load_pacman(options.clips, progress=True).train
+    for seed in options.seeds:
+        make = hierarchy if options.joint is None else joint
+        model, history = make(options, seed, clips)
+        found = measured(model, history, clips)
+        what = (f"--bottom {' '.join(options.bottom)} --top {' '.join(options.top)}"
+                if options.joint is None else f"--joint {' '.join(options.joint)}")
+        os.makedirs(options.out, exist_ok=True)
+        with open(os.path.join(options.out, "trials.jsonl"), "a", encoding="utf-8") as file:
+            file.write(json.dumps({"trial": what, "seed": seed, "steps": options.steps,
+                                   "bottom steps": options.bottom_steps, "scores": found}) + "\n")
+        print(f"| `{what}` | {seed} | {options.steps} | "
+              + " | ".join(f"{value:.3g}" for value in found.values()) + " |")
+
+
+if __name__ == "__main__":
+    cli.main(run, parse())
