@@ -133,15 +133,22 @@ def findings(model, made, histories, scores, held_out):
 
 
 def reconstructions(model, held_out):
-    """Of an LDF and held-out clips: eight clips and their reconstructions, and the bottom level's
-    errors through h and z on one frame of each of 200 clips."""
+    """Of an LDF and held-out clips: eight clips, what comes back of them through h and through z,
+    and as many frames that the bottom level makes of noise by itself; the errors through h and z
+    on one frame of each of 200 clips, and KID of the bottom's own frames."""
     # the frames of one clip are hardly different
-    bottom, frames = model.models[0], held_out[:200, 0]
-    errors = {code: float(np.mean((bottom.reconstruct(frames, code) - to_float(frames)) ** 2))
-              for code in "hz"}
-    pairs = np.stack([held_out[:8], to_uint8(model.reconstruct(held_out[:8]))], axis=1)
-    return {"reconstructions": pairs.reshape(-1, *pairs.shape[2:]), "mse": errors,
-            "variance_kept": 1 - errors["h"] / float(to_float(frames).var(axis=0).mean())}
+    bottom, frames, shown = model.models[0], held_out[:1000, 0], held_out[:8]
+    errors = {code: float(np.mean((bottom.reconstruct(frames[:200], code)
+                                   - to_float(frames[:200])) ** 2)) for code in "hz"}
+    own = to_uint8(bottom.sample(max(len(frames), shown.shape[0] * shown.shape[1]), Generator(0)))
+    through = {f"through {code}": to_uint8(bottom.reconstruct(shown.reshape(-1, *shown.shape[2:]),
+                                                              code)) for code in "hz"}
+    sheets = {"real": shown, **through, "the bottom's own": own[:shown.shape[0] * shown.shape[1]]}
+    return {"reconstructions": np.stack([x.reshape(shown.shape) for x in sheets.values()]),
+            "mse": errors, "variance_kept": 1 - errors["h"] / float(
+                to_float(frames[:200]).var(axis=0).mean()),
+            "KID of the bottom's own frames": 1000 * metrics.kid(
+                metrics.features(own), metrics.features(frames))}
 
 
 # -------------------------------------------------------------------------- all models, all seeds
@@ -226,8 +233,11 @@ def pictures(out, runs, held_out, unit):
              ("scores.png", "Scores beside held-out clips.",
               "Intervals of four scores for each model")]
     if "LDF" in first:
-        plots.save_clips(os.path.join(out, "reconstructions.png"), first["LDF"]["reconstructions"])
+        titles = "real", "through h", "through z", "the bottom's own frames, G(z)"
+        plots.save_sheets(os.path.join(out, "reconstructions.png"),
+                          dict(zip(titles, first["LDF"]["reconstructions"])), (1, 4), (13, 5.4), 1)
         shown.append(("reconstructions.png",
-                      "Held-out clips and, below each, LDF's reconstruction.",
-                      "Real and reconstructed clips"))
+                      "Held-out clips, what comes back of them through h and through z, and single "
+                      "frames that the bottom level makes of noise.",
+                      "Real clips, two reconstructions, and frames of the bottom level"))
     return shown
