@@ -1,0 +1,69 @@
+"""The models that come with the package, made from a finished run of demos/pacman.py.
+
+    python demos/pacman.py --model ldf --steps 64000 --seeds 0 --out out/long
+    python demos/paper/pretrained.py out/long --model ldf --machine "two cores of an AMD EPYC"
+
+Writes ldf_np/models/pretrained/pacman-ldf.safetensors (float16, without the discriminators) and
+its card, pacman-ldf.json, with the scores of the run; and says what float16 changes in them.
+"""
+
+import json
+import os
+
+# before NumPy loads: the library runs two threads of its own
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+import ldf_np as ldf
+from ldf_np.data import load_pacman, to_uint8
+from ldf_np.experiments import cli
+from ldf_np.experiments.clip_scores import ClipScores
+from ldf_np.models import baselines, nets, pretrained
+
+NAMES = {"ldf": "LDF", "joint": "joint GAN"}
+
+
+def parse(arguments=None):
+    parser = cli.parser(__doc__, out=str(pretrained.FOLDER), seeds=(0,))
+    parser.add_argument("run", help="the folder of the finished run")
+    parser.add_argument("--model", choices=NAMES, default="ldf")
+    parser.add_argument("--machine", required=True, help="on which it was trained")
+    return parser.parse_args(arguments)
+
+
+def sized_joint(parameters):
+    """A joint GAN of so many parameters, and how wide its dense layers are."""
+    model = baselines.matched(lambda hidden: baselines.joint_gan(hidden=hidden), parameters)
+    return model, model.discriminator.layers[-1].weight.shape[0]
+
+
+def run(options):
+    seed, = options.seeds
+    with open(os.path.join(options.run, "results.json"), encoding="utf-8") as file:
+        results = json.load(file)
+    found = results["models"][NAMES[options.model]][str(seed)]
+    about = {"data": "20,000 clips of Ms. Pac-Man, five frames of 32 x 32, made with ale-py",
+             "command": f"python demos/pacman.py --model {options.model} --seeds {seed} "
+                        f"--{'steps' if results['options']['steps'] else 'minutes'} "
+                        f"{results['options']['steps'] or results['options']['minutes']:g}",
+             "machine": options.machine, "seed": seed, "scores": found["scores"],
+             "budget": ", ".join(f"{level}: {part['steps']:,} steps" for level, part in
+                                 found["training"].items()),
+             "licence": "MIT, as the package; the pictures it makes resemble Ms. Pac-Man, whose "
+                        "rights are its owners'"}
+    if options.model == "ldf":
+        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None)
+    else:
+        model, about["hidden"] = sized_joint(found["parameters"])
+    model.load(os.path.join(options.run, f"{options.model}_seed{seed}.safetensors"))
+    name = f"pacman-{options.model}"
+    pretrained.save_pretrained(model, os.path.join(options.out, name), **about)
+    scores = ClipScores(load_pacman(20000).test[:1000])
+    for what, some in (("float32", model), ("float16", pretrained.load_pretrained(name))):
+        made = to_uint8(some.sample(1000, ldf.Generator(seed + 100)))
+        print(what, {score: round(value, 4) for score, value in scores(made).items()})
+
+
+if __name__ == "__main__":
+    cli.main(run, parse())
