@@ -27,10 +27,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	@command -v g++ >/dev/null || echo "g++ was not found: the tests that run the CUDA kernels on the CPU are skipped." \
 	    "To have them: apt install g++ (Debian, Ubuntu), or the like"
-	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile
 
 soak: $(STAMP)
-	LDF_KILLS=200 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -m kill
+	LDF_KILLS=200 $(PY) -m pytest -m kill
 	$(PY) tests/tools/fuzz_readers.py --seconds 600 --reader all --out out/fuzz
 	$(PY) tests/tools/oracles.py --cases 5000
 	$(PY) tests/tools/soak.py --json out/soak.json

@@ -26,7 +26,8 @@ setup(
     package_dir={"ldf_np.kernels": "kernels"},
     package_data={"ldf_np.kernels": ["*.cu"],
                   "ldf_np.models.pretrained": ["*.json", "*.safetensors"]},
-    install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs"],
+    install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs",
+                      "threadpoolctl"],
     extras_require={
         "demos": ["ale-py>=0.10", "jinja2"],
         # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.

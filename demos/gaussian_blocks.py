@@ -17,8 +17,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: the matrices are small
-
 import numpy as np
 
 from ldf_np.experiments.report import print_claims, save_results

@@ -17,9 +17,6 @@ to the same weights, bit for bit; with --minutes the annealing follows the clock
 import os
 from functools import partial
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

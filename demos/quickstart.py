@@ -6,10 +6,6 @@ page.
 """
 
 import argparse
-import os
-
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 

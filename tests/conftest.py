@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 BUILD = Path(__file__).parents[1] / "build"
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: the matrices are small
 # What takes long to make again is kept from run to run; what pip put into the home folder is found.
 os.environ["MPLCONFIGDIR"] = str(BUILD / "matplotlib")
 os.environ["CUPY_CACHE_DIR"] = str(BUILD / "cupy")
@@ -15,6 +14,7 @@ os.environ["PYTHONUSERBASE"] = site.getuserbase()
 
 import hypothesis
 import pytest
+import threadpoolctl
 from watch_files import Watch
 
 import ldf_np as ldf
@@ -22,6 +22,7 @@ import ldf_np as ldf
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50,
                                      database=None)
 hypothesis.settings.load_profile("tests")
+threadpoolctl.threadpool_limits(limits=1, user_api="blas")       # the matrices are small
 hypothesis.configuration.set_hypothesis_home_dir(BUILD / "hypothesis")
 
 

@@ -31,9 +31,6 @@ the seeds that finished. Differences are those to the default with the same seed
 import os
 from functools import partial
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

@@ -39,9 +39,6 @@ run twice from each start, with other noise. Measured are, in features of fixed 
 import os
 from functools import partial
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

@@ -23,9 +23,6 @@ this program only. Ctrl-C ends the run; the same command goes on from there.
 import os
 from functools import partial
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

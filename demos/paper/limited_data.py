@@ -37,9 +37,6 @@ import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

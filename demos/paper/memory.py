@@ -24,9 +24,6 @@ import time
 import tracemalloc
 from functools import partial
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

@@ -26,9 +26,6 @@ among the default seeds. "Roughly legal" was defined after those trials.
 import os
 from functools import partial
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

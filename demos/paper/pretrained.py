@@ -10,9 +10,6 @@ its card, pacman-ldf.json, with the scores of the run; and says what float16 cha
 import json
 import os
 
-# before NumPy loads: the library runs two threads of its own
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 
 import ldf_np as ldf

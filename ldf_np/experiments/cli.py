@@ -8,6 +8,7 @@ import signal
 import sys
 
 from ..runtime.distributed import start, world
+from ..runtime.threads import one_blas_thread
 from .runs import FOLDERS
 
 
@@ -102,7 +103,8 @@ def main(run, options, ranks=False):
             end = world().abort
             if not ranks:
                 raise ValueError("this experiment runs in one process: start it without mpirun")
-        run(options)
+        with one_blas_thread():
+            run(options)
     except KeyboardInterrupt:
         end(f"{name}: interrupted; what there is so far is kept in {options.out}, and the same "
             "command goes on from there")

@@ -7,6 +7,7 @@ from ..nn.module import Module, evaluation
 from ..runtime.checks import checked, function, instance, integer, one_of, optional, positive, real
 from ..runtime.device import concatenate
 from ..runtime.random import Generator
+from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
 from ..training.step import CompiledStep
@@ -67,6 +68,7 @@ class Model(Module):
         """{name: Batches}. A step takes one array: several go into it as further channels."""
         return {"batches": Batches(x, batch_size, self.rng)}
 
+    @one_blas_thread()
     def step(self, x, progress=0.0):
         """One step on the batch x (n, ...). Returns {name: loss}."""
         return self.compiled_step().eager_step(x, progress)

@@ -1,8 +1,8 @@
 """Two independent computations side by side: NumPy lets go of Python's lock inside its loops and
 products.
 
-BLAS's own threads gain little on matrices as small as these nets': give it one
-(OPENBLAS_NUM_THREADS=1) and use these instead.
+BLAS's own threads gain little on matrices as small as these nets' and would fight with these two:
+``one_blas_thread`` keeps BLAS to one, inside ``fit``, ``step`` and ``apply``.
 """
 
 import contextvars
@@ -11,12 +11,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from threadpoolctl import ThreadpoolController
+
 from .checks import is_whole
 from .device import on_device
 from .distributed import world
 
 _count = min(2, os.cpu_count() or 1)
-_pool = None        # made when it is first needed
+_pool = _blas = None        # made when they are first needed
 _inside = contextvars.ContextVar("inside", default=False)   # whether this is one of two already
 
 
@@ -36,6 +38,16 @@ def set_num_threads(count):
     if not is_whole(count) or count not in (1, 2):
         raise ValueError(f"count: expected 1 or 2 threads, got {count!r}")
     _count = count
+
+
+@contextmanager
+def one_blas_thread():
+    """A context, or a decorator, in which BLAS computes on the thread that calls it."""
+    global _blas
+    if _blas is None:
+        _blas = ThreadpoolController()
+    with _blas.limit(limits=1, user_api="blas"):
+        yield
 
 
 @contextmanager

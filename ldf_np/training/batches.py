@@ -7,7 +7,7 @@ from ..data.clips import to_float
 from ..runtime.checks import checked, expect, finite_array, integer
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
-from ..runtime.threads import side_by_side
+from ..runtime.threads import one_blas_thread, side_by_side
 
 
 class Batches:
@@ -82,6 +82,7 @@ def as_batch(rows):
 
 
 @checked(x=finite_array(least=1))
+@one_blas_thread()
 def apply_batched(function, x, size=256):
     """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a
     time: a NumPy array."""

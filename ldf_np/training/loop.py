@@ -11,6 +11,7 @@ import numpy as np
 from ..runtime.checks import checked, expect, function, having, integer, optional, positive
 from ..runtime.distributed import world
 from ..runtime.progress import progress_bar
+from ..runtime.threads import one_blas_thread
 from .step import not_finite
 
 
@@ -59,6 +60,7 @@ class History:
 
 @checked(steps=optional(integer()), minutes=optional(positive), callback=optional(function),
          checkpoints=optional(having("a checkpoint.Checkpoints", "begin")))
+@one_blas_thread()
 def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None,
           checkpoints=None, state=None):
     """Call ``step(t)`` until the budget is spent; t in [0, 1] is the progress, for annealing.

@@ -9,10 +9,13 @@ import warnings
 
 import numpy as np
 import pytest
+import threadpoolctl
 from helpers import tiny_ali, values, weights
 
 import ldf_np as ldf
+from ldf_np.models.ali import ALI
 from ldf_np.runtime.threads import Once, set_num_threads, side_by_side
+from ldf_np.training.batches import apply_batched
 
 
 @pytest.fixture(params=[1, 2], autouse=True)
@@ -141,3 +144,35 @@ def test_who_asks_for_what_cannot_be_computed_gets_its_error():
     for _ in range(2):          # not a value of None the second time
         with pytest.raises(ZeroDivisionError):
             value()
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpoolctl.threadpool_info()
+            if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("act", [
+    lambda note: tiny_ali().fit(values(8, 4, dtype=np.float32), steps=1, batch_size=4,
+                                callback=lambda history: note()),
+    lambda note: note.within(tiny_ali().step, values(8, 4, dtype=np.float32)),
+    lambda note: apply_batched(lambda x: note() or x, np.ones((2, 3), np.float32))],
+    ids=["fit", "step", "apply"])
+def test_blas_does_not_fight_with_the_librarys_own_threads(act, monkeypatch):
+    seen = []
+
+    class Note:
+        def __call__(self):
+            seen.append(blas_threads())
+
+        def within(self, step, x):
+            monkeypatch.setattr(ALI, "_encoded", lambda self, x, own=ALI._encoded: (
+                note(), own(self, x))[1])
+            step(x)
+
+    note = Note()
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("this BLAS has one thread only")
+        act(note)
+        assert seen and all(threads == {1} for threads in seen)
+        assert blas_threads() == {2}        # what the caller had set

@@ -13,7 +13,6 @@ import functools
 import gzip
 import io
 import json
-import os
 import pickle
 import random
 import re
@@ -29,7 +28,6 @@ import zipfile
 import zlib
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 try:
     import atheris
 except ImportError:

@@ -18,8 +18,6 @@ import sys
 import time
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
 import numpy as np
 import scipy.linalg  # noqa: F401 (once, before children are made)
 from helpers import tiny_ali

@@ -37,7 +37,6 @@ from explained import EXPLAINED
 from mutants import CUDA, FILES, mutants_of
 from tqdm import tqdm
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"    # a killed test leaves tqdm's lock
 # Each run of the tests is a child of a process that has imported what takes longest, and nothing of
 # ldf_np.

@@ -10,10 +10,7 @@ tests/autodiff/test_oracles.py.
 """
 
 import argparse
-import os
 import sys
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the matrices are small
 
 import numpy as np
 

@@ -22,8 +22,6 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 from helpers import tiny_ali, values
 

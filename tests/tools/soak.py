@@ -12,12 +12,9 @@ tests/project/test_soak.py.
 
 import argparse
 import json
-import os
 import platform
 import sys
 from pathlib import Path
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # before NumPy loads: the matrices are small
 
 import numpy as np
 import psutil
