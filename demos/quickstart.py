@@ -7,8 +7,6 @@ page.
 
 import argparse
 
-import numpy as np
-
 import ldf_np as ldf
 from ldf_np.data import load_pacman, to_uint8
 from ldf_np.experiments.plots import save_clips
@@ -28,11 +26,11 @@ model = nets.clip_ldf(data.train)
 model.fit(data.train, minutes=options.minutes, progress=True)
 
 samples = model.sample(16, ldf.Generator(0))        # float32 (16, 5, 32, 32, 3), -1 to 1
-real = data.test[:8]                                # of games that the model has not seen
-pairs = np.stack([real, to_uint8(model.reconstruct(real))], axis=1)
+real = data.test[:16]                               # of games that the model has not seen
+again = model.reconstruct(real)                     # through their codes and back
 
-save_clips(f"{options.out}/samples.png", to_uint8(samples), columns=2)
-save_clips(f"{options.out}/reconstructions.png", pairs.reshape(16, 5, 32, 32, 3), columns=2)
+save_clips(f"{options.out}/samples.png", {"LDF": to_uint8(samples), "real": real})
+save_clips(f"{options.out}/reconstructions.png", {"real": real, "again": to_uint8(again)})
 print(f"Open {options.out}/samples.png: 16 generated clips of five frames. The maze should stay "
       "the same within a clip while figures move.")
 print(f"{options.out}/reconstructions.png: real clips on the left, and what the model makes of "

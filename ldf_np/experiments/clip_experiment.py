@@ -104,21 +104,19 @@ def draw_pretrained(out, names, seed):
 
 
 def write_samples(out, clips):
-    """Write clips {title: (n, t, h, w, c)} side by side, as samples.png and, one above the other,
-    as samples.gif."""
-    sheets = np.stack([some[:16] for some in clips.values()], axis=1)
-    plots.save_clips(os.path.join(out, "samples.png"), sheets.reshape(-1, *sheets.shape[2:]),
-                     max(2, len(clips)))
+    """Write clips {title: (n, t, h, w, c)} side by side under their titles: samples.png, whose rows
+    are clips, and samples.gif, in which they play."""
+    plots.save_clips(os.path.join(out, "samples.png"),
+                     {title: some[:16] for title, some in clips.items()})
     plots.save_animation(os.path.join(out, "samples.gif"),
-                         np.concatenate([some[:32] for some in clips.values()]))
+                         {title: some[:24] for title, some in clips.items()}, 6)
 
 
 def say_what_to_look_at(out, names):
-    """Print which picture to open, and what should be seen in it."""
-    print(f"Open {out}/samples.png: generated clips, five frames each"
-          + (f", {' left, '.join(names)} right" if len(names) > 1 else "")
-          + ". The maze should be sharp and the same in all five frames, and one figure or more "
-          "should move a little from frame to frame, as in real clips.")
+    """Print which pictures to open, and what should be seen in them."""
+    print(f"Open {out}/samples.png: clips of five frames, {', '.join(names)}; samples.gif beside "
+          "it plays them. The maze should be sharp and the same in all five frames, and one figure "
+          "or more should move a little from frame to frame, as in real clips.")
 
 
 def findings(model, made, histories, scores, held_out):
@@ -213,8 +211,7 @@ def pictures(out, runs, held_out, unit):
     """Write the sheets, the animation and the two plots; returns what the report needs to know of
     them. ``unit``: that of the curves, "seconds" or "steps"."""
     first = {name: next(iter(some.values())) for name, some in runs.items()}
-    plots.save_clips(os.path.join(out, "real.png"), held_out[:16], columns=2)
-    write_samples(out, {name: run["clips"] for name, run in first.items()})
+    write_samples(out, {name: run["clips"] for name, run in first.items()} | {"real": held_out})
     plots.save_lines(os.path.join(out, "curves.png"),
                      {name: [run["curve"] for run in some.values()]
                       for name, some in runs.items()},
@@ -222,12 +219,9 @@ def pictures(out, runs, held_out, unit):
     plots.save_intervals(os.path.join(out, "scores.png"),
                          {key: scores_of(runs, key) for key in (
                              "KID frames", "KID clips", "KID differences", "motion W1")})
-    who = " left, ".join(first) + (" right" if len(first) > 1 else "")
-    shown = [("samples.png", f"Generated clips, five frames each: {who}.",
-              f"Sheet of generated clips: {who}"),
-             ("samples.gif", f"Generated clips in motion: {' above '.join(first)}.",
-              "Generated clips, animated"),
-             ("real.png", "Held-out clips (Fig. 5).", "Sheet of real clips"),
+    shown = [("samples.png", "Generated clips beside held-out ones, five frames each (Fig. 5).",
+              f"Sheet of clips: {', '.join(first)}, real"),
+             ("samples.gif", "The same in motion.", "Generated and real clips, animated"),
              ("curves.png", "Distance to training clips while training, a line a seed.",
               "Score against training time"),
              ("scores.png", "Scores beside held-out clips.",

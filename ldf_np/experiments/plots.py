@@ -4,7 +4,7 @@ on first use."""
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ..runtime.checks import channels_last_array, check_size, checked, instance, integer
 from ..runtime.files import replacing
@@ -34,17 +34,45 @@ def clip_sheet(clips, columns=1, scale=3, gap=1):
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def titled(pictures, size=16):
+    """{title: picture (h, w, 3) uint8} side by side, each under its title, as one such picture."""
+    font = ImageFont.load_default(size)
+    blocks = []
+    for title, picture in pictures.items():
+        strip = Image.new("RGB", (picture.shape[1] + size, 2 * size), "white")
+        ImageDraw.Draw(strip).text((2, size // 3), title, "black", font)
+        block = np.full((max(p.shape[0] for p in pictures.values()), strip.width, 3), 255, np.uint8)
+        block[:picture.shape[0], :picture.shape[1]] = picture
+        blocks.append(np.concatenate([np.asarray(strip), block]))
+    return np.concatenate(blocks, axis=1)
+
+
+def _sheet(clips, columns, scale):
+    """A ``clip_sheet``, or of {title: clips} those of all, ``titled``."""
+    if not isinstance(clips, dict):
+        return clip_sheet(clips, columns, scale)
+    return titled({title: clip_sheet(some, columns, scale) for title, some in clips.items()})
+
+
 def save_clips(path, clips, columns=1, scale=3):
-    """Write ``clip_sheet(clips)`` as a PNG."""
+    """Write a ``clip_sheet`` as a PNG; of {title: clips} one beside the other under their
+    titles."""
+    sheet = _sheet(clips, columns, scale)
     with replacing(path) as temporary:
-        Image.fromarray(clip_sheet(clips, columns, scale)).save(temporary, format="PNG")
+        Image.fromarray(sheet).save(temporary, format="PNG", optimize=True)
 
 
-@checked(clips=channels_last_array(CLIPS), frame_ms=integer())
+@checked(frame_ms=integer())
 def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
-    """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat."""
-    sheets = [Image.fromarray(clip_sheet(clips[:, t:t + 1], columns, scale))
-              for t in range(clips.shape[1])]
+    """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat; of
+    {title: clips} one grid beside the other under their titles."""
+    groups = clips if isinstance(clips, dict) else {"": clips}
+    for some in groups.values():
+        channels_last_array(CLIPS)("save_animation: clips", some)
+    frames = [{title: some[:, t:t + 1] for title, some in groups.items()}
+              for t in range(min(some.shape[1] for some in groups.values()))]
+    sheets = [Image.fromarray(_sheet(now if isinstance(clips, dict) else now[""], columns, scale))
+              for now in frames]
     with replacing(path) as temporary:
         sheets[0].save(temporary, format="GIF", save_all=True, append_images=sheets[1:],
                        duration=frame_ms, loop=0)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 DEMO = Path(__file__).parents[2] / "demos" / "pacman.py"
-SHOWN = {"real.png", "reconstructions.png", "samples.png", "samples.gif", "curves.png",
+SHOWN = {"reconstructions.png", "samples.png", "samples.gif", "curves.png",
          "scores.png"}
 WRITTEN = SHOWN | {"results.json", "pieces", "checkpoints", "ldf_seed0.safetensors",
                    "ldf_seed0_losses.png", "samples_ldf.npz"}
@@ -71,8 +71,8 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
             with np.load(tmp_path / "pieces" / f"{name} seed {seed}.npz") as run:
                 assert np.array_equal(clips, run["clips"]) == (seed == 0)
     last = out.strip().splitlines()[-1]
-    assert last.startswith(f"Open {tmp_path}/samples.png: generated clips, five frames each, LDF "
-                           "left, joint GAN right")
+    assert last.startswith(f"Open {tmp_path}/samples.png: clips of five frames, LDF, "
+                           "joint GAN;")
     assert "finished: 5 of 5 runs" in err and "%|" not in err        # lines, and no bars, in a pipe
     results = json.loads((tmp_path / "results.json").read_text())
     beside, placed, samples, training = results["tables"].values()
