@@ -29,7 +29,7 @@ setup(
     install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs",
                       "threadpoolctl"],
     extras_require={
-        "demos": ["ale-py>=0.10", "jinja2"],
+        "demos": ["ale-py>=0.10", "jinja2", "scikit-learn"],
         # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.
         "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "ruff", "setuptools>=64",
                  "wheel",

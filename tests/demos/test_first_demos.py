@@ -1,5 +1,6 @@
 """The two demos to read first, as a person runs them: their pictures and their printed answers."""
 
+import json
 import os
 import re
 import subprocess
@@ -45,3 +46,16 @@ def test_they_are_short_and_import_only_public_names():
         text = (CHECKOUT / "demos" / name).read_text(encoding="utf-8")
         assert len(text.splitlines()) <= most, name
         assert not re.search(r"import .*\b_\w|\._\w", text), name
+
+
+def test_digits(tmp_path):
+    out = tmp_path / "out"
+    said = run("digits.py", "--minutes", "0.02", "--seeds", "0", "1", "--out", str(out),
+               cache=tmp_path)
+    assert f"Open {out}/digits.png" in said and "seed 1" in said
+    assert {p.name for p in out.iterdir()} == {"digits.png", "results.json"}
+    with Image.open(out / "digits.png") as image:
+        assert image.height == 4 * (10 * 9 + 1) + 32 and image.width > image.height
+    found = json.loads((out / "results.json").read_text())
+    steps, error, kid = found["tables"]["Digits"]["rows"]["seed 0"]
+    assert steps >= 1 and error > 0 and kid > 0 and found["seconds"] > 0
