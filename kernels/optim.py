@@ -71,4 +71,6 @@ def moving_average(pairs, steps, decay):
     rate = 1 - min(decay, (1 + t) / (10 + t))
     steps += 1
     for average, live in pairs:
-        average += rate * (live - average)
+        for start in range(0, average.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            average[block] += rate * (live[block] - average[block])

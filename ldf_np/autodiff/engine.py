@@ -395,6 +395,7 @@ def _between(output, wanted):
 
 def _accumulate(order, reaching, keep, cotangents):
     """Walk back from the output, asking each operation only for the cotangents that are needed."""
+    sums = set()        # ids of arguments whose cotangent is a sum that was made here
     while order:
         tensor = order.pop()
         g = cotangents[id(tensor)] if id(tensor) in keep else cotangents.pop(id(tensor))
@@ -406,8 +407,14 @@ def _accumulate(order, reaching, keep, cotangents):
             part = tensor.node.operation.vjp(k, g, tensor, *tensor.node.inputs,
                                              **tensor.node.params)
             part = _fit(part, argument)
-            known = cotangents.get(id(argument))        # is never added to in place
-            cotangents[id(argument)] = part if known is None else add(known, part)
+            known = cotangents.get(id(argument))
+            if known is None:
+                cotangents[id(argument)] = part
+            elif id(argument) in sums and known.node is None:
+                known.data += part.data         # nothing else has seen this array yet
+            else:                               # what a rule gave may be an array of another's
+                cotangents[id(argument)] = add(known, part)
+                sums.add(id(argument))
 
 
 def _fit(g, like):
