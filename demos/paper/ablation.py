@@ -47,8 +47,8 @@ SAMPLES = 500
 def penalties(kind, factor):
     """Settings with one kind of penalty at both levels, ``factor`` times as strong as the
     default's."""
-    return {"penalty": kind, "gamma": 50.0 * factor,
-            "top": partial(nets.local_gan, penalty=kind, gamma=50.0 * factor)}
+    return {"penalty": kind, "gamma": nets.PLACE_ALI["gamma"] * factor, "top": partial(
+        nets.local_gan, penalty=kind, gamma=nets.LOCAL_GAN["gamma"] * factor)}
 
 
 # {name: (settings of nets.clip_ldf, settings of fit)}

@@ -39,9 +39,9 @@ def test_what_the_variants_change(data):
         return (model.levels[0].code, bottom.penalty, bottom.gamma, top.penalty, top.gamma,
                 bottom.shortcut_weight)
 
-    assert setting("default") == ("h", "unweighted", 50.0, "unweighted", 50.0, 1000.0)
-    assert setting("roth") == ("h", "roth", 200.0, "roth", 200.0, 1000.0)
-    assert setting("r1") == ("h", "r1", 100.0, "r1", 100.0, 1000.0)
+    assert setting("default") == ("h", "unweighted", 50.0, "unweighted", 150.0, 1000.0)
+    assert setting("roth") == ("h", "roth", 200.0, "roth", 600.0, 1000.0)
+    assert setting("r1") == ("h", "r1", 100.0, "r1", 300.0, 1000.0)
     assert setting("no penalty") == ("h", "none", 0.0, "none", 0.0, 1000.0)
     assert setting("shortcut 100")[-1] == 100.0 and setting("code z")[0] == "z"
 
