@@ -151,7 +151,8 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
                 axes.plot([low, high], [row, row], color="C0", linewidth=5, alpha=0.25,
                           solid_capstyle="butt")
             axes.plot([middle], [row], "|", color="C0", markersize=14, markeredgewidth=2)
-            axes.plot(values, [row] * len(values), "o", color="C0", markersize=4)
+            if low is not None:
+                axes.plot(values, [row] * len(values), "o", color="C0", markersize=4)
         for colour, (name, value) in zip(("C2", "C3", "C1"), marks.get(metric, {}).items()):
             axes.axvline(value, color=colour, linestyle=":", label=name)
         axes.set(title=metric, yticks=range(len(names)), yticklabels=names,
@@ -159,7 +160,9 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
         axes.grid(axis="x", alpha=0.3)
         if marks.get(metric):
             axes.legend(fontsize=7)
-    figure.supxlabel(f"{better}; dots: seeds, ticks: means, bars: 95% intervals of the means",
+    single = all(len(values) == 1 for models in panels.values() for values in models.values())
+    figure.supxlabel(better + ("; one seed, so no intervals" if single else
+                               "; dots: seeds, ticks: means, bars: 95% intervals of the means"),
                      fontsize=8)
     save_figure(path, figure)
 
@@ -179,6 +182,17 @@ def save_lines(path, curves, x, y):
     save_figure(path, figure)
 
 
+LOSSES = {"D": "discriminator (1.39: it cannot tell)", "G": "generator",
+          "GE": "generator and encoder", "rec_h": "squared error through h",
+          "rec_z": "squared error through z"}
+
+
+def in_words(loss):
+    """What a loss is called in a picture: "level 0 D" is "level 0 discriminator ..."."""
+    *where, name = loss.split()
+    return " ".join([*where, LOSSES.get(name, name)])
+
+
 def save_curves(path, histories):
     """Write the losses of {title: History, or what ``read_records`` gives} as a PNG: a panel each,
     over minutes, a thin line for every value and a thick one for the mean of a fiftieth of the
@@ -192,7 +206,8 @@ def save_curves(path, histories):
         for name, values in history.losses.items():
             line, = axes.plot(minutes, values, linewidth=0.3, alpha=0.4)
             smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-            axes.plot(minutes[window - 1:], smooth, color=line.get_color(), label=name)
+            axes.plot(minutes[window - 1:], smooth, color=line.get_color(),
+                      label=in_words(name))
         axes.set(title=f"{title}: {history.steps:,} steps", xlabel="minutes", ylabel="loss",
                  yscale="log")
         axes.legend(frameon=False)

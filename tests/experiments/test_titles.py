@@ -30,3 +30,9 @@ def test_animations_of_groups_play_together(tmp_path):
         frames = [np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(film)]
     assert len(frames) == 3 and len({f.shape for f in frames}) == 1
     assert all(not np.array_equal(a, b) for a, b in zip(frames, frames[1:]))
+
+
+def test_losses_are_said_in_words():
+    assert plots.in_words("level 0 D") == "level 0 discriminator (1.39: it cannot tell)"
+    assert plots.in_words("rec_z") == "squared error through z"
+    assert plots.in_words("square") == "square"
