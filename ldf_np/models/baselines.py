@@ -4,7 +4,7 @@ other bottoms and tops."""
 import numpy as np
 
 from .. import nn
-from ..runtime.checks import checked, expect, integer
+from ..runtime.checks import checked, expect, instance, integer
 from ..runtime.device import xp
 from ..runtime.random import Generator
 from . import nets
@@ -16,39 +16,51 @@ from .vae import VAE, Autoencoder
 from .whitening import ChannelWhitening
 
 
-def _smooth(rng, shape, fan_in, fan_out):
-    """He initialisation with 4x4 filters of one smooth bump."""
-    bump = np.outer([1, 3, 3, 1], [1, 3, 3, 1])[..., None, None] / 5        # mean square 1
-    return xp().asarray(bump, np.float32) * nn.he(nets.SLOPE)(rng, (1, 1, *shape[2:]), fan_in,
-                                                              fan_out)
+def _smooth(frames=1, scale=1.0):
+    """He initialisation with 4x4 filters of one smooth bump, and the same for each of ``frames``,
+    times ``scale``."""
+    def init(rng, shape, fan_in, fan_out):
+        kh, kw, channels, others = shape        # channels t * c
+        bump = np.outer([1, 3, 3, 1], [1, 3, 3, 1])[..., None, None] / 5        # mean square 1
+        mixture = nn.he(nets.SLOPE)(rng, (1, 1, channels // frames, others), fan_in, fan_out)
+        return xp().tile(xp().asarray(bump * scale, np.float32) * mixture, (1, 1, frames, 1))
+
+    return init
 
 
-@checked(nets.SIZES)
-def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
+@checked(nets.SIZES, whitened=instance(bool))
+def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, whitened=False, seed=0,
+              **settings):
     """The joint baseline on clips (n, frames, size, size, channels): convolutions as wide as those
     of LDF's frames, and dense layers of ``hidden`` units that bring its parameter count within 10%
     of LDF's.
 
-    Both networks work on whitened channels and begin with smooth filters, so that clips are smooth
-    at first: from random filters it collapses, for its clips differ from real ones in every pixel,
-    the discriminator needs nothing else to win, and follows no gradient to less noise. The penalty
-    is strong and not weighted (docs/recipe.md).
+    From random filters it collapses: its clips differ from real ones in every pixel, the
+    discriminator needs nothing else to win, and follows no gradient to less noise. So both networks
+    begin with smooth filters, the same for all frames (smooth and still clips), and the penalty is
+    strong and not weighted. ``whitened``: both work on whitened channels, of which the first are
+    what the frames share and the others how they change. Then it moves, and its frames are worse
+    (docs/recipe.md).
     """
     rng, side = Generator(seed), size // 8
     image, widths = frames * channels, (24, 48, 96)
     maps, flat = widths[-1], side * side * widths[-1]
+    alike = 1 if whitened else frames       # how many frames begin with the same filters
     generator = nn.Sequential(
         *nets.dense(latent_size, hidden, rng, True),
         nn.Linear(hidden, flat, bias=False, init=nn.he(nets.SLOPE), rng=rng),
         nn.Reshape(side, side, maps), nn.BatchNorm(maps), nn.LeakyReLU(nets.SLOPE),
         *nets.conv(nn.Conv2d, maps, maps, 3, 1, 1, rng=rng),
-        *nets.up([*reversed(widths), image], rng, _smooth, _smooth)[:-1])
-    discriminator = nn.Sequential(*nets.trunk([image, *widths], side, hidden, rng, [_smooth] * 3),
+        *nets.up([*reversed(widths), image], rng, _smooth(), _smooth(alike))[
+            :-1 if whitened else None])         # white channels have no bounds for tanh
+    inits = _smooth(alike, alike ** -0.5), _smooth(), _smooth()
+    discriminator = nn.Sequential(*nets.trunk([image, *widths], side, hidden, rng, inits),
                                   *nets.output(hidden, 1, rng))
-    whitening = ChannelWhitening(Frames(frames), (frames, size, size, channels))
-    settings = nets.LOCAL_GAN | {"gamma": 300.0, "final_gamma": 0.3} | settings
-    return JointGAN(generator, discriminator, latent_size, frames, whitening=whitening,
-                    seed=seed + 1, **settings)
+    shape = frames, size, size, channels
+    settings = nets.SMALL_GAN | {"gamma": 400.0} | settings
+    return JointGAN(generator, discriminator, latent_size, frames, seed=seed + 1,
+                    whitening=ChannelWhitening(Frames(frames), shape) if whitened else None,
+                    **settings)
 
 
 @checked(RULES, parameters=integer(), low=integer(), high=integer())

@@ -10,13 +10,21 @@ from ..nn.layers import Sequential, generators
 from ..nn.losses import discriminator_loss, generator_loss
 from ..nn.optim import EMA, Adam, falling
 from ..nn.penalty import Judged, annealed, penalty_between
-from ..runtime.checks import channels_last_array, checked, expect, multiple, real_array, shaped
+from ..runtime.checks import (
+    channels_last_array,
+    checked,
+    expect,
+    multiple,
+    optional,
+    real_array,
+    shaped,
+)
 from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
 from ..runtime.threads import Once, side_by_side
 from ..training.batches import Batches, as_batch
-from .base import RULES, LatentModel
+from .base import MODULE, RULES, LatentModel
 from .factors import Frames
 
 
@@ -138,7 +146,7 @@ class JointGAN(GAN):
         baseline learns from all that LDF learns from.
     """
 
-    @checked(RULES)
+    @checked(RULES, whitening=optional(MODULE))
     def __init__(self, generator, discriminator, latent_size, frames=5, *, whitening=None,
                  frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)

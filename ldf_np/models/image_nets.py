@@ -42,8 +42,8 @@ def image_gan(images, seed=0):
     """The baseline: a discriminator that sees all pixels."""
     def make(hidden):
         joint = joint_gan(frames=1, hidden=hidden, seed=seed)
-        return GAN(nn.Sequential(joint.generator, nn.Tanh()), joint.discriminator,
-                   joint.latent_size, seed=seed + 1, **BASELINE)
+        return GAN(joint.generator, joint.discriminator, joint.latent_size, seed=seed + 1,
+                   **BASELINE)
 
     return matched(make, size_of(image_ali(images, seed)))
 

@@ -119,8 +119,22 @@ def test_alis_step(loss, penalty):
     compare(caught(model, x), wanted, Sequential(model.encoder, model.decoder))
 
 
+def test_the_joint_gan_on_whitened_channels():
+    clips = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8, 2), dtype=np.uint8)
+    model = baselines.joint_gan(3, 8, 2, latent_size=4, hidden=8, whitened=True)
+    model.fit(clips, steps=2, batch_size=8)
+    made = model.sample(5)
+    assert made.shape == (5, 3, 8, 8, 2) and np.abs(made).max() <= 1
+    x = values(4, 8, 8, 6, dtype=np.float32)
+    white, = model._real(x)
+    np.testing.assert_allclose(model._in_pixels(white), x, atol=1e-4)
+    plain, = baselines.joint_gan(3, 8, 2, latent_size=4, hidden=8)._real(x)
+    assert plain is x or np.array_equal(plain, x)           # negative control
+    assert np.abs(white - x).max() > 0.1
+
+
 def test_the_step_with_a_discriminator_of_single_frames():
-    model = baselines.framed_joint_gan(2, 8, 2, latent_size=3, hidden=6)
+    model = baselines.framed_joint_gan(2, 8, 2, latent_size=3, hidden=6, whitened=True)
     model.whitening.fit(values(20, 2, 8, 8, 2, dtype=np.float32))
     doubled(model)
     x = np.tanh(values(6, 8, 8, 6))         # two frames, and a single one as further channels
