@@ -183,9 +183,11 @@ def our_step(model, batch):
 
 def torch_steps(torch, make, batch):
     """{name: function} of one PyTorch step in each of its three ways."""
-    x = torch.tensor(batch, device="cuda")
-    eager, compiled = make(), torch.compile(make(), mode="reduce-overhead")
-    by_hand, graph = make(capturable=True), torch.cuda.CUDAGraph()
+    from pytorch import images
+
+    x = images(batch, "cuda")
+    eager, compiled = make().take, torch.compile(make().take, mode="reduce-overhead")
+    by_hand, graph = make(capturable=True).take, torch.cuda.CUDAGraph()
     side = torch.cuda.Stream()
     with torch.cuda.stream(side):
         for _ in range(3):
@@ -196,10 +198,10 @@ def torch_steps(torch, make, batch):
 
     def replay():
         graph.replay()
-        return [loss.item() for loss in losses]
+        return [loss.item() for loss in losses.values()]
 
-    return {"PyTorch eager": lambda: [loss.item() for loss in eager(x)],
-            "PyTorch compiled": lambda: [loss.item() for loss in compiled(x)],
+    return {"PyTorch eager": lambda: [loss.item() for loss in eager(x).values()],
+            "PyTorch compiled": lambda: [loss.item() for loss in compiled(x).values()],
             "PyTorch CUDA graph": replay}
 
 
@@ -210,19 +212,16 @@ def steps(repeats, torch=None, batch=64):
     codes = rng.standard_normal((batch, 160)).astype(np.float32)
     for precision in BOUNDS:
         ldf.set_float32_matmul_precision(precision)
-        for name, model, x, across in (("bottom", nets.small_ali(), images,
-                                        images.transpose(0, 3, 1, 2).copy()),
-                                       ("top", nets.mlp_gan(160), codes, codes)):
-            candidates = {"ours": our_step(model, x)}
+        for name, make, x in (("bottom", nets.small_ali, images),
+                              ("top", lambda: nets.mlp_gan(160), codes)):
+            candidates = {"ours": our_step(make(), x)}
             if torch:
-                from pytorch import bottom_step, top_step
+                from pytorch import Step
 
                 torch.set_float32_matmul_precision(precision)
                 torch.backends.cudnn.allow_tf32 = precision == "high"
                 torch.cuda.reset_peak_memory_stats()
-                make = {"bottom": lambda **s: bottom_step(batch, "cuda", **s),
-                        "top": lambda **s: top_step(batch, 160, "cuda", **s)}[name]
-                candidates |= torch_steps(torch, make, across)
+                candidates |= torch_steps(torch, lambda **s: Step(make(), "cuda", **s), x)
             took = medians(candidates, repeats, Clock(), warm_up=6)
             record = {"name": f"{name} step, batch {batch}, {precision}", "ms": took,
                       "peak memory MB": peak_memory(torch),

@@ -1,128 +1,191 @@
-"""The training steps of this library's small networks in PyTorch, written as its users write them:
-what is compared with."""
+"""A training step of this library's models in PyTorch, as a careful user writes it: what is
+compared with.
 
+The networks are made of ours, layer by layer, with the same weights. Images are (n, c, h, w) in the
+channels_last memory format, Adam is fused, and denormal numbers count as zero. The generator has a
+pass of its own through the discriminator.
+"""
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-SLOPE = 0.1
+from ldf_np import to_numpy
+
+# PyTorch's order of the axes of a weight of ours, by their number.
+ORDER = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
 
 
-def bottom_step(batch, device="cpu", capturable=False):
-    """step(images) -> (D's loss, the autoencoder's): one step of ALI as in ``nets.small_ali``,
-    images (batch, 3, 32, 32).
+class Flatten(nn.Module):
+    """Images (n, c, h, w) -> (n, h * w * c). In channels_last nothing is moved."""
+
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class Unflatten(nn.Module):
+    """The inverse of Flatten."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x):
+        return x.view(-1, *self.shape).permute(0, 3, 1, 2)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Of vectors, too."""
+
+    def _check_input_dim(self, x):
+        pass
+
+
+def images(x, device="cpu"):
+    """A tensor of the NumPy array x: of images (n, h, w, c), or as it is."""
+    x = torch.tensor(x, device=device)
+    return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
+
+
+def network(module):
+    """The same network with the same weights."""
+    made = _layer(module)
+    for own, other in zip(module.parameters(), made.parameters(), strict=True):
+        other.data = torch.tensor(to_numpy(own.data).transpose(ORDER[own.ndim]))
+    return made.to(other.dtype)
+
+
+def _layer(layer):
+    kind = type(layer).__name__
+    if kind == "Sequential":
+        return nn.Sequential(*map(_layer, layer.layers))
+    if kind == "Linear":
+        return nn.Linear(*layer.weight.shape, bias=layer.bias is not None)
+    if kind in ("Conv2d", "ConvTranspose2d"):
+        inputs, outputs = layer.weight.shape[2:] if kind == "Conv2d" else layer.weight.shape[:1:-1]
+        return getattr(nn, kind)(inputs, outputs, layer.weight.shape[:2], layer.stride,
+                                 layer.padding, bias=layer.bias is not None)
+    if kind == "BatchNorm":
+        return BatchNorm(layer.running_mean.data.size, layer.eps, layer.momentum,
+                         affine=layer.weight is not None)
+    return {"LeakyReLU": lambda: nn.LeakyReLU(layer.slope), "Tanh": nn.Tanh, "Flatten": Flatten,
+            "Reshape": lambda: Unflatten(layer.shape)}[kind]()
+
+
+class Step:
+    """One step of a model that has not been trained yet, a GAN or an ALI: ``take(x, z)`` -> {name:
+    loss}, x (n, ...) of ``images``, z (n, latent_size), drawn where it is not given.
 
     ``capturable``: Adam keeps its count on the device, as torch.cuda.graph asks.
     """
-    torch.manual_seed(0)
 
-    def down(norm):
-        layers = []
-        for a, b in ((3, 24), (24, 48), (48, 96)):
-            normalization = [nn.BatchNorm2d(b)] if norm else []
-            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=not norm), *normalization, nn.LeakyReLU(SLOPE)]
-        return layers
+    def __init__(self, model, device="cpu", capturable=False):
+        torch.set_flush_denormal(True)
+        self.model, self.is_ali = model, hasattr(model, "encoder")
+        judges, makers = [model.discriminator], [model.generator_optimizer.network]
+        if self.is_ali:
+            judges = [model.discriminator.x_net, model.discriminator.z_net,
+                      model.discriminator.joint]
+            makers = [model.encoder.body, model.encoder.head, model.decoder.head,
+                      model.decoder.body]
+        self.judges, self.makers = (
+            nn.ModuleList(map(network, some)).to(device, memory_format=torch.channels_last)
+            for some in (judges, makers))
+        self.optimizers = [
+            torch.optim.Adam(networks.parameters(), own.lr, own.betas, own.eps, fused=True,
+                             capturable=capturable)
+            for networks, own in ((self.judges, model.discriminator_optimizer),
+                                  (self.makers, model.generator_optimizer))]
+        self.live = [*self.makers.parameters(), *(
+            b for name, b in self.makers.named_buffers() if "running" in name)]
+        self.average, self.updates = [a.detach().clone() for a in self.live], 0
 
-    def up(a, b):
-        return [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b),
-                nn.LeakyReLU(SLOPE)]
+    def take(self, x, z=None):
+        if z is None:
+            z = torch.randn(len(x), self.model.latent_size, device=x.device)
+        real, fake, losses, total = (self._pairs if self.is_ali else self._made)(x, z)
+        self.optimizers[0].zero_grad()
+        self.optimizers[1].zero_grad()
+        losses["D"] = self._discriminator_backward(real, fake)
+        self.judges.requires_grad_(False)
+        game = F.softplus(-self._logits(*fake)).mean()
+        if self.is_ali:
+            game = game + F.softplus(self._logits(*real)).mean()
+        (game + total).backward()
+        self.judges.requires_grad_(True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if not self.is_ali:
+            self._move_average()
+        return losses | {"GE" if self.is_ali else "G": game.detach()}
 
-    encoder = nn.Sequential(*down(True), nn.Conv2d(96, 32, 3, 1, 1, bias=False),
-                            nn.BatchNorm2d(32, affine=False))
-    encoder_head = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Flatten(), nn.Linear(512, 64, bias=False),
-                                 nn.BatchNorm1d(64, affine=False))
-    decoder_head = nn.Sequential(nn.Linear(64, 512, bias=False), nn.BatchNorm1d(512),
-                                 nn.LeakyReLU(SLOPE), nn.Linear(512, 512, bias=False),
-                                 nn.Unflatten(1, (32, 4, 4)), nn.BatchNorm2d(32, affine=False))
-    decoder = nn.Sequential(nn.Conv2d(32, 96, 3, 1, 1, bias=False), nn.BatchNorm2d(96),
-                            nn.LeakyReLU(SLOPE), *up(96, 48), *up(48, 24),
-                            nn.ConvTranspose2d(24, 3, 4, 2, 1), nn.Tanh())
-    discriminator_x = nn.Sequential(*down(False), nn.Flatten(), nn.Linear(1536, 256),
-                                    nn.LeakyReLU(SLOPE))
-    discriminator_z = nn.Sequential(nn.Linear(64, 256), nn.LeakyReLU(SLOPE))
-    joint = nn.Sequential(nn.Linear(512, 256), nn.LeakyReLU(SLOPE), nn.Linear(256, 1))
-    d_parameters, d_adam = _adam(4e-4, capturable, device, discriminator_x, discriminator_z, joint)
-    _, g_adam = _adam(2e-3, capturable, device, encoder, encoder_head, decoder_head, decoder)
+    def _pairs(self, x, z):
+        """ALI's (x, E(x)) and (G(z), z), and the reconstructions' losses."""
+        body, head, decoder_head, decoder = self.makers
+        h = body(x)
+        z_hat, x_tilde = head(h), decoder(decoder_head(z))
+        rec_h = F.mse_loss(decoder(h), x)
+        rec_z = F.mse_loss(decoder(decoder_head(z_hat)), x)
+        total = self.model.shortcut_weight * rec_h + self.model.latent_weight * rec_z
+        return (x, z_hat), (x_tilde, z), {"rec_h": rec_h.detach(), "rec_z": rec_z.detach()}, total
 
-    def discriminator(x, z):
-        return joint(torch.cat([discriminator_x(x), discriminator_z(z)], 1))
+    def _made(self, x, z):
+        """What a GAN's discriminator judges."""
+        return (x,), (self.makers[0](z),), {}, 0.0
 
-    def step(images):
-        z = torch.randn(batch, 64, device=device)
-        h = encoder(images)
-        z_hat = encoder_head(h)
-        x_tilde = decoder(decoder_head(z))
+    def _logits(self, x, z=None):
+        if z is None:
+            return self.judges[0](x)
+        x_net, z_net, joint = self.judges
+        return joint(torch.cat([x_net(x), z_net(z)], 1))
 
-        xs = torch.cat([images, x_tilde.detach()]).requires_grad_()
-        zs = torch.cat([z_hat.detach(), z]).requires_grad_()
-        d_loss = _discriminator_loss(discriminator(xs, zs), (xs, zs), batch)
+    def _discriminator_backward(self, real, fake):
+        """The loss without the penalty, which is differentiated, too; real and fake in one pass."""
+        both = [torch.cat(pair).detach().requires_grad_() for pair in zip(real, fake)]
+        logits = self._logits(*both)
+        grads = torch.autograd.grad(logits.sum(), both, create_graph=True)
+        norms = sum(g.square().sum(tuple(range(1, g.ndim))) for g in grads)
+        on_real, on_fake = logits.chunk(2)
+        if self.model.penalty == "roth":
+            norms = norms * torch.cat([(-on_real).sigmoid(), on_fake.sigmoid()])[:, 0].square()
+        loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
+        # the mean over both halves is half the sum of their means
+        (loss + self.model.gamma * norms.mean()).backward()
+        return loss.detach()
 
-        def generator_loss():
-            return (F.softplus(discriminator(images, z_hat)).mean()
-                    + F.softplus(-discriminator(x_tilde, z)).mean()
-                    + 1000 * F.mse_loss(decoder(h), images)
-                    + 100 * F.mse_loss(decoder(decoder_head(z_hat)), images))
-
-        return _simultaneous(d_loss, d_parameters, d_adam, generator_loss, g_adam)
-
-    return step
-
-
-def top_step(batch, size, device="cpu", capturable=False):
-    """step(codes) -> (D's loss, G's): one step of the GAN on vectors (batch, size) as in
-    ``nets.mlp_gan``, with its moving average of weights."""
-    torch.manual_seed(0)
-
-    def linear(a, b):
-        return [nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.LeakyReLU(SLOPE)]
-
-    generator = nn.Sequential(*linear(128, 512), *linear(512, 512), nn.Linear(512, size))
-    discriminator = nn.Sequential(nn.Linear(size, 512), nn.LeakyReLU(SLOPE), nn.Linear(512, 512),
-                           nn.LeakyReLU(SLOPE), nn.Linear(512, 1))
-    d_parameters, d_adam = _adam(1e-3, capturable, device, discriminator)
-    g_parameters, g_adam = _adam(5e-4, capturable, device, generator)
-    average = [p.detach().clone() for p in g_parameters]
-
-    def step(codes):
-        fake = generator(torch.randn(batch, 128, device=device))
-        xs = torch.cat([codes, fake.detach()]).requires_grad_()
-        d_loss = _discriminator_loss(discriminator(xs), (xs,), batch)
-        losses = _simultaneous(d_loss, d_parameters, d_adam,
-                               lambda: F.softplus(-discriminator(fake)).mean(), g_adam)
+    def _move_average(self):
+        rate = 1 - min(self.model.ema.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
         with torch.no_grad():
-            torch._foreach_lerp_(average, [p.detach() for p in g_parameters], 0.002)
-        return losses
+            torch._foreach_lerp_(self.average, self.live, rate)
 
-    return step
-
-
-def _adam(lr, capturable, device, *modules):
-    """(the modules' parameters on the device, Adam over them)."""
-    parameters = [p for module in modules for p in module.to(device).parameters()]
-    return parameters, torch.optim.Adam(parameters, lr, (0.5, 0.99), capturable=capturable)
-
-
-def _simultaneous(d_loss, d_parameters, d_adam, generator_loss, g_adam):
-    """Both sides' gradients at one point, then both updates; the losses."""
-    d_adam.zero_grad()
-    d_loss.backward()
-    for p in d_parameters:
-        p.requires_grad_(False)
-    g_loss = generator_loss()
-    g_adam.zero_grad()
-    g_loss.backward()
-    d_adam.step()
-    g_adam.step()
-    for p in d_parameters:
-        p.requires_grad_(True)
-    return d_loss.detach(), g_loss.detach()
+    def state(self):
+        """What ``step.state`` gives of ours: gradients from Adam's first moments after one step."""
+        found = {}
+        for side, networks, optimizer in zip("DG", (self.judges, self.makers), self.optimizers):
+            weights = [*networks.parameters()]
+            b1 = optimizer.param_groups[0]["betas"][0]
+            moments = [optimizer.state[p]["exp_avg"] / (1 - b1) for p in weights]
+            found |= {f"gradients of {side}": _ours(moments),
+                      f"weights of {side}": [np.concatenate(_ours(weights))]}
+        if not self.is_ali:
+            found["average"] = [np.concatenate(_ours(self.average))]
+        return found
 
 
-def _discriminator_loss(logits, inputs, batch):
-    """The discriminator's loss with Roth's regularizer, gamma = 1/2; the first half of the batch is
-    real."""
-    grads = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
-    norms = sum(g.flatten(1).square().sum(1) for g in grads)
-    real, fake = logits[:batch], logits[batch:]
-    weights = torch.cat([torch.sigmoid(-real), torch.sigmoid(fake)])[:, 0].square()
-    return F.softplus(-real).mean() + F.softplus(fake).mean() + 0.25 * 2 * (weights * norms).mean()
+def _ours(tensors):
+    """As flat arrays, in our order of the axes."""
+    return [t.detach().cpu().numpy().transpose(np.argsort(ORDER[t.ndim])).ravel() for t in tensors]
+
+
+def prepare(model, x, threads):
+    """(step, state): ``step(z)`` takes a step on the batch x and returns {name: loss}; ``state()``
+    what came of it."""
+    torch.set_num_threads(threads)
+    step, x = Step(model), images(x)
+
+    def take(z):
+        return {name: loss.item() for name, loss in step.take(x, torch.from_numpy(z)).items()}
+
+    return take, step.state
