@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy
 import pytest
 
+from ldf_np.models import pretrained
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # The rooms, lowest first: a module imports from its own room and from those before it. The last
@@ -236,6 +238,8 @@ def test_wheel_holds_every_source(wheel):
     kernels = [*CHECKOUT.glob("kernels/*.py"), *CHECKOUT.glob("kernels/*.cu")]
     wanted = {path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob("ldf_np/**/*.py")}
     wanted |= {f"ldf_np/kernels/{path.name}" for path in kernels}
+    wanted |= {f"ldf_np/models/pretrained/{name}.{kind}" for name in pretrained.NAMES
+               for kind in ("json", "safetensors")}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == wanted
