@@ -88,9 +88,8 @@ def hierarchy(options, seed, clips):
     model = nets.frames_ldf(bottom, clips, seed=seed, components=components,
                             top=partial(nets.TOPS[kind], **chosen))
     codes = model.codes(clips)
-    model.whitening.fit_once_for_all(codes)
-    return model, finished(model.top.fit(model.whitening.apply(codes), steps=options.steps,
-                                         progress=True))
+    white = model.whitening.fit(codes).apply(codes)
+    return model, finished(model.top.fit(white, steps=options.steps, progress=True))
 
 
 def joint(options, seed, clips):

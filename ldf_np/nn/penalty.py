@@ -130,7 +130,7 @@ class Judged:
         """This batch's part of the penalty on the discriminator, or 0.0."""
         if self._gradients is None:
             return 0.0
-        if self.kind == "unweighted" or self.kind == "r1":
+        if self.kind != "roth":
             return mean(_squared_norms(self._gradients))
         flat = reshape(self.logits, -1)         # weights: 1 - sigma(l) = sigma(-l) where real
         signs = array_module(flat.data).full_like(flat.data, -1 if self.real else 1)
