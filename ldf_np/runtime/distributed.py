@@ -187,6 +187,7 @@ def _bytes(count):
 
 
 _world = World()
+_joined = 1
 
 
 def world():
@@ -270,9 +271,23 @@ def shard(count, name="batch_size"):
 
 def rows(draw, shape, *more):
     """This rank's rows, of ``shape`` (n, ...), of ``draw((ranks * n, ...), *more)``: the noise of a
-    batch."""
+    batch, or of several that are ``joined``."""
     count = shape[0] * _world.size
-    return draw((count, *shape[1:]), *more)[shard(count)]
+    drawn = draw((count, *shape[1:]), *more)
+    if _world.size == 1:
+        return drawn
+    return drawn.reshape(_joined, -1, *shape[1:])[:, shard(count // _joined)].reshape(shape)
+
+
+@contextmanager
+def joined(count):
+    """A context in which a rank's rows are those of ``count`` batches, one after the other."""
+    global _joined
+    before, _joined = _joined, count
+    try:
+        yield
+    finally:
+        _joined = before
 
 
 def over_ranks(function, x):
