@@ -79,16 +79,7 @@ class Tensor:
     def __dlpack_device__(self):
         return self.data.__dlpack_device__()
 
-    # As arrays: comparisons give boolean arrays, element by element, and have no gradient. A Tensor
-    # is a key of a dict by what it is, not by what is in it. (ops.py has the other operators.)
-    def __eq__(self, other):
-        return self.data == (other.data if isinstance(other, Tensor) else other)
-
-    def __ne__(self, other):
-        return self.data != (other.data if isinstance(other, Tensor) else other)
-
-    __hash__ = object.__hash__
-
+    # ops.py has the operators.
     def __contains__(self, value):
         return bool((self == value).any())
 

@@ -32,6 +32,9 @@ for _name, _function in {
         "__getitem__": lambda x, index: getitem(x, index=index),
         "sum": sum, "mean": mean, "max": max, "min": min,
         "reshape": _method_reshape, "transpose": _method_transpose,
+        # Comparisons give boolean arrays and have no gradient. A Tensor is a key of a dict by what
+        # it is, not by what is in it: it keeps its own hash.
+        "__eq__": lambda a, b: a.data == _data(b), "__ne__": lambda a, b: a.data != _data(b),
         "__lt__": lambda a, b: a.data < _data(b), "__le__": lambda a, b: a.data <= _data(b),
         "__gt__": lambda a, b: a.data > _data(b), "__ge__": lambda a, b: a.data >= _data(b),
 }.items():

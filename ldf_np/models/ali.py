@@ -16,18 +16,18 @@ from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstructi
 from ..nn.module import Module
 from ..nn.optim import Adam, falling
 from ..nn.penalty import Judged, annealed, penalty_between
-from ..runtime.checks import checked
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
+from ..runtime.rules import checked
 from ..runtime.threads import Once, side_by_side
-from .base import RULES, Coder, LatentModel
+from .base import Coder, LatentModel
 
 
 class Encoder(Module):
     """x -> h -> z. ``head`` gives z itself or, for a stochastic encoder, its mean and log-variance
     side by side."""
 
-    @checked(RULES)
+    @checked()
     def __init__(self, body, head, stochastic=False):
         self.body, self.head, self.stochastic = body, head, stochastic
 
@@ -52,7 +52,7 @@ def draw(mean, log_variance, rng):
 class Decoder(Module):
     """z -> h -> x. ``body`` is also entered directly, at h, by the shortcut."""
 
-    @checked(RULES)
+    @checked()
     def __init__(self, head, body):
         self.head, self.body = head, body
 
@@ -66,7 +66,7 @@ class Discriminator(Module):
     No batch normalisation here: the penalty needs one gradient a sample.
     """
 
-    @checked(RULES)
+    @checked()
     def __init__(self, x_net, z_net, joint):
         self.x_net, self.z_net, self.joint = x_net, z_net, joint
 
@@ -99,7 +99,7 @@ class ALI(Coder, LatentModel):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    @checked(RULES)
+    @checked()
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
                  latent_weight=5.0, colour_metric=None, penalty="roth", gamma=0.5,
                  final_gamma=0.01, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4,

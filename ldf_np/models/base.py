@@ -1,30 +1,14 @@
 """What all models share: one ``fit``, and encoding and decoding batch by batch."""
 
-from ..autodiff.engine import Tensor
-from ..nn import losses, penalty
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
-from ..runtime.checks import checked, function, instance, integer, one_of, optional, positive, real
+from ..runtime.checks import optional
 from ..runtime.device import concatenate
-from ..runtime.random import Generator
+from ..runtime.rules import GENERATOR, checked
 from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
 from ..training.step import CompiledStep
-
-MODULE = instance(Module)
-RULES = {       # of arguments that models and their parts have
-    **dict.fromkeys(("batch_size", "below", "count", "frames", "latent_size", "n", "size",
-                     "stride"), integer()),
-    **dict.fromkeys(("encoder", "decoder", "generator", "discriminator", "model", "top",
-                     "whitening"), MODULE),
-    **dict.fromkeys(("body", "critic", "head", "joint", "make", "x_net", "z_net"), function),
-    **dict.fromkeys(("log_variance", "logits", "mean"), instance(Tensor)),
-    **dict.fromkeys(("final_gamma", "final_lr", "gamma", "kl_weight", "latent_weight",
-                     "shortcut_weight"), real(0)),
-    "code": one_of("h", "z"), "frame_discriminator": optional(MODULE),
-    "loss": one_of(*losses.KINDS), "penalty": one_of(*penalty.KINDS),
-    "rng": optional(instance(Generator)), "strength": real(0, 1), "variance": optional(positive)}
 
 
 class Model(Module):
@@ -88,7 +72,7 @@ class Model(Module):
 class LatentModel(Model):
     """A model that makes x of z ~ N(0, I), (n, latent_size), by ``_generate(z, rng)``."""
 
-    @checked(RULES)
+    @checked(rng=optional(GENERATOR))
     def sample(self, n, rng=None):
         """n samples, drawn with ``rng`` (by default the model's own): a NumPy array (n, ...)."""
         rng = self.rng if rng is None else rng

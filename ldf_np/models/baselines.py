@@ -4,12 +4,12 @@ other bottoms and tops."""
 import numpy as np
 
 from .. import nn
-from ..runtime.checks import checked, expect, instance, integer
+from ..runtime.checks import expect, instance, integer, multiple
 from ..runtime.device import xp
 from ..runtime.random import Generator
+from ..runtime.rules import checked
 from . import nets
 from .ali import ALI, Decoder, Encoder
-from .base import RULES
 from .factors import Frames
 from .gan import JointGAN
 from .vae import VAE, Autoencoder
@@ -28,7 +28,7 @@ def _smooth(frames=1, scale=1.0):
     return init
 
 
-@checked(nets.SIZES, whitened=instance(bool))
+@checked(size=multiple(8), whitened=instance(bool))
 def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, whitened=False, seed=0,
               **settings):
     """The joint baseline on clips (n, frames, size, size, channels): convolutions as wide as those
@@ -63,7 +63,7 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, whiten
                     **settings)
 
 
-@checked(RULES, parameters=integer(), low=integer(), high=integer())
+@checked()
 def matched(make, parameters, low=16, high=2048):
     """The model ``make(width)``, with the width in [low, high] for which it has most nearly
     ``parameters`` parameters.
@@ -85,7 +85,7 @@ def matched(make, parameters, low=16, high=2048):
     return make(width)
 
 
-@checked(nets.SIZES, seed=integer(0))
+@checked(size=multiple(8), seed=integer(0))
 def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settings):
     """``joint_gan`` with a second discriminator, on single frames, of the size of LDF's."""
     rng = Generator(seed + 2)
@@ -95,7 +95,7 @@ def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settin
                      frame_discriminator=discriminator, **settings)
 
 
-@checked(nets.SIZES)
+@checked(size=multiple(8))
 def joint_ali(frames=5, size=32, channels=3, latent_size=128, hidden=512, seed=0, **settings):
     """ALI on clips as images (n, size, size, frames * channels): ``small_ali`` with dense layers of
     ``hidden`` units, and its weights of the reconstructions (docs/recipe.md)."""
@@ -119,7 +119,7 @@ def frame_vae(seed=0, **settings):
     return VAE(base.encoder, base.decoder, base.latent_size, seed=seed + 1, **settings)
 
 
-@checked(RULES)
+@checked()
 def mlp_vae(size, latent_size=128, hidden=512, seed=0, **settings):
     """A VAE on vectors (n, size), its decoder the generator of ``mlp_gan``: the top level over
     whitened codes."""

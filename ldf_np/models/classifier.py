@@ -7,17 +7,18 @@ from .. import nn
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, wide
 from ..nn.optim import Adam
-from ..runtime.checks import check_labels, checked, expect, images_or_vectors, integer
+from ..runtime.checks import integer, multiple
 from ..runtime.device import asarray, concatenate
 from ..runtime.random import Generator
+from ..runtime.rules import checked, labelled, targets_fit
 from ..training.batches import Batches, sampled
-from .base import RULES, Model
-from .nets import SIZES, dense, down, output
+from .base import Model
+from .nets import dense, down, output
 
 FEATURES = 128
 
 
-@checked(RULES)
+@checked()
 def log_softmax(logits):
     """log p_k = l_k - log sum_j e^l_j over the last axis, (n, classes) -> (n, classes).
 
@@ -29,27 +30,24 @@ def log_softmax(logits):
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 
 
+@checked(targets_fit)
 def cross_entropy(logits, targets):
     """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array
     (n, classes) of rows that sum to 1. A Tensor without axes."""
-    rows = np.shape(logits)
-    expect(0 not in rows and np.shape(targets) == rows, "targets",
-           f"one row for each of at least one row of logits {rows}", f"shape {np.shape(targets)}")
     return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
 
 
+@checked(labelled("logits"))
 def softmax_cross_entropy(logits, labels):
     """-mean_i log p_i[y_i], p = softmax(l): logits a Tensor (n, classes), labels y integers (n,). A
     Tensor without axes."""
-    expect(len(logits.shape) == 2, "logits", "(n, classes)", logits)
-    targets = one_hot(check_labels(labels, *logits.shape), logits.shape[1])
-    return cross_entropy(logits, asarray(targets, dtype=logits.dtype))
+    return cross_entropy(logits, asarray(one_hot(labels, logits.shape[1]), dtype=logits.dtype))
 
 
-@checked(SIZES)
+@checked(labelled("labels"))
 def one_hot(labels, classes):
     """float32 (n, classes): 1 in the column of each label, 0 elsewhere."""
-    return np.eye(classes, dtype=np.float32)[check_labels(labels, np.size(labels), classes)]
+    return np.eye(classes, dtype=np.float32)[np.asarray(labels)]
 
 
 class _LabelledBatches(Batches):
@@ -68,6 +66,7 @@ class _LabelledBatches(Batches):
         return concatenate([x.reshape(len(x), -1), asarray(self.targets[indices])], axis=1)
 
 
+@checked(labelled("images"), classes=integer(2))
 class Classifier(Model):
     """A network from images (n, h, w, c) to logits (n, classes), and its training by Adam on the
     cross-entropy.
@@ -84,7 +83,6 @@ class Classifier(Model):
     Images are uint8, or float32 in [-1, 1].
     """
 
-    @checked(classes=integer(2))
     def __init__(self, network, classes, lr=1e-3, betas=(0.9, 0.999), seed=0):
         self.network, self.classes = network, classes
         self.rng = Generator(seed)
@@ -93,13 +91,12 @@ class Classifier(Model):
     def forward(self, x):
         return self.network(x)
 
-    @checked(images=images_or_vectors)
     def fit(self, images, labels, **training):
         """Train on images (N, h, w, c) with integer labels (N,); ``training``: see Model.fit."""
         return super().fit(images, labels, **training)
 
     def _batches(self, batch_size, images, labels):
-        targets = one_hot(check_labels(labels, len(images), self.classes), self.classes)
+        targets = one_hot(labels, self.classes)
         self._shape = images.shape[1:]
         return {"batches": _LabelledBatches(images, targets, batch_size, self.rng)}
 
@@ -110,23 +107,20 @@ class Classifier(Model):
         self.optimizer.step(self.network.gradients(loss))
         return {"loss": loss}
 
-    @checked(images=images_or_vectors)
     def predict(self, images):
         """Probabilities, NumPy float32 (n, classes), in evaluation mode."""
         return self._apply(lambda x: ops.exp(log_softmax(self.network(x))), images)
 
-    @checked(images=images_or_vectors)
     def features(self, images):
         """The input of the last layer, NumPy float32 (n, d), in evaluation mode."""
         return self._apply(self.network[:-1], images)
 
     def accuracy(self, images, labels):
         """The part of the images whose most probable class is their label, in [0, 1]."""
-        found = self.predict(images).argmax(axis=1)
-        return float((found == check_labels(labels, len(found), self.classes)).mean())
+        return float((self.predict(images).argmax(axis=1) == np.asarray(labels)).mean())
 
 
-@checked(SIZES)
+@checked(size=multiple(8))
 def small_classifier(classes, size=32, channels=3, width=32, seed=0, **settings):
     """A Classifier of images (n, size, size, channels), ``size`` a multiple of 8: three 4x4
     convolutions of stride two with batch normalisation, of ``width``, 2 and 4 times as many maps,

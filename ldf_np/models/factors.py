@@ -5,17 +5,15 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 ``merge`` of objects, ``to_maps`` and ``from_maps`` of the factors' codes.
 """
 
-from ..runtime.checks import channels_last_array, checked, expect, integer, multiple, shaped
-from .base import RULES
-
-CODES = shaped("codes", "n", "count", "...", what="codes")
+from ..runtime.checks import channels_last_array, expect, multiple, shaped
+from ..runtime.rules import checked
 
 
+@checked(shaped("codes", "n", "count", "...", what="codes"))
 class Split:
     """What the splits share: by default the codes of an object's factors are the channels of one
     map, place by place."""
 
-    @checked(CODES)
     def to_maps(self, codes):
         """Codes (n, count, h, w, c) -> maps (n, h, w, count * c); codes without places,
         (n, count, c), lie at a single one."""
@@ -33,14 +31,13 @@ def with_places(codes):
     return codes.reshape(*codes.shape[:2], 1, 1, -1) if codes.ndim == 3 else codes
 
 
+@checked(shaped("x", "n", "count", "...", what="clips"))
 class Frames(Split):
     """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames."""
 
-    @checked(RULES)
     def __init__(self, count):
         self.count = count
 
-    @checked(shaped("x", "n", "count", "...", what="clips"))
     def split(self, x):
         """(n, t, ...) -> (n, t, ...), checked."""
         return x
@@ -50,15 +47,15 @@ class Frames(Split):
         return factors
 
 
+@checked(shaped("factors", "n", "count", "h", "w", "c", what="patches"),
+         shaped("codes", "n", "count", "...", what="codes"), x=channels_last_array("n, h, w, c"))
 class Patches(Split):
     """An image as a grid of patches, row by row:
     (n, h, w, c) <-> (n, rows * columns, h / rows, w / columns, c)."""
 
-    @checked(rows=integer(), columns=integer())
     def __init__(self, rows, columns):
         self.rows, self.columns, self.count = rows, columns, rows * columns
 
-    @checked(x=channels_last_array("n, h, w, c"))
     def split(self, x):
         """(n, h, w, c) -> (n, rows * columns, h / rows, w / columns, c)."""
         n, h, w, c = x.shape
@@ -68,14 +65,12 @@ class Patches(Split):
         grid = x.reshape(n, self.rows, h, self.columns, w, c)
         return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h, w, c)
 
-    @checked(shaped("factors", "n", "count", "h", "w", "c", what="patches"))
     def merge(self, factors):
         """The inverse of ``split``."""
         n, _, h, w, c = factors.shape
         grid = factors.reshape(n, self.rows, self.columns, h, w, c).transpose(0, 1, 3, 2, 4, 5)
         return grid.reshape(n, self.rows * h, self.columns * w, c)
 
-    @checked(CODES)
     def to_maps(self, codes):
         """Codes (n, rows * columns, h, w, c) -> one map (n, rows * h, columns * w, c), each where
         its patch is."""
@@ -86,16 +81,15 @@ class Patches(Split):
         return self.split(maps)
 
 
+@checked(shaped("x", "n", "below", "*code_shape", what="codes"))
 class Groups(Split):
     """Codes of the level below in groups of ``size`` neighbours:
     (n, k, ...) <-> (n, k / size, size * code)."""
 
-    @checked(RULES)
     def __init__(self, size, below, code_shape):
         multiple(size)("below", below)
         self.below, self.count, self.code_shape = below, below // size, tuple(code_shape)
 
-    @checked(shaped("x", "n", "below", "*code_shape", what="codes"))
     def split(self, x):
         """(n, k, ...) -> (n, k / size, size * code)."""
         return x.reshape(len(x), self.count, -1)

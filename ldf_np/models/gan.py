@@ -10,21 +10,14 @@ from ..nn.layers import Sequential, generators
 from ..nn.losses import discriminator_loss, generator_loss
 from ..nn.optim import EMA, Adam, falling
 from ..nn.penalty import Judged, annealed, penalty_between
-from ..runtime.checks import (
-    channels_last_array,
-    checked,
-    expect,
-    multiple,
-    optional,
-    real_array,
-    shaped,
-)
+from ..runtime.checks import channels_last_array, expect, multiple, optional, real_array, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
+from ..runtime.rules import MODULE, checked, frames_fit
 from ..runtime.threads import Once, side_by_side
 from ..training.batches import Batches, as_batch
-from .base import MODULE, RULES, LatentModel
+from .base import LatentModel
 from .factors import Frames
 
 
@@ -50,7 +43,7 @@ class GAN(LatentModel):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    @checked(RULES)
+    @checked()
     def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating",
                  penalty="roth", gamma=0.5, final_gamma=0.01, lr=3e-4, discriminator_lr=2e-4,
                  betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
@@ -146,7 +139,7 @@ class JointGAN(GAN):
         baseline learns from all that LDF learns from.
     """
 
-    @checked(RULES, whitening=optional(MODULE))
+    @checked(whitening=optional(MODULE))
     def __init__(self, generator, discriminator, latent_size, frames=5, *, whitening=None,
                  frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)
@@ -157,22 +150,18 @@ class JointGAN(GAN):
             self.discriminator_optimizer = Adam(Sequential(discriminator, frame_discriminator),
                                                 first.lr, first.betas)
 
+    @checked(frames_fit, frames=optional(real_array()))
     def fit(self, x, frames=None, **training):
         """Train on clips x (N, t, h, w, c), and a frame discriminator on ``frames`` (M, h, w, c),
         by default those of ``x``; float32 or uint8. ``training``: see ``GAN.fit``."""
         return super().fit(x, frames, **training)
 
     def _batches(self, batch_size, x, frames):
-        expect(frames is None or self.frame_discriminator is not None, "frames", "None, for this "
-               "model has no frame_discriminator to train on them", type(frames).__name__)
         batches = {"batches": Batches(self._as_images(x), batch_size, self.rng)}
         self._expect_its_kind(x)
         if self.frame_discriminator is not None:
-            singles = x.reshape(-1, *x.shape[2:])
-            frames = singles if frames is None else real_array()("frames", frames)
-            expect(frames.shape[1:] == x.shape[2:], "frames", f"single frames {x.shape[2:]}",
-                   frames)
-            batches["frames"] = Batches(frames, batch_size, self.rng)
+            singles = x.reshape(-1, *x.shape[2:]) if frames is None else frames
+            batches["frames"] = Batches(singles, batch_size, self.rng)
         if self.whitening is not None and not self.whitening.fitted:
             self.whitening.fit_once_for_all(to_numpy(as_batch(x[:WHITENED_FROM])))
         return batches

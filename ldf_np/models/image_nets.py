@@ -8,8 +8,8 @@ number of parameters is within 10% of that of ``image_ali``, the one whose size 
 from .. import nn
 from ..autodiff import ops
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, checked, expect
-from .base import RULES
+from ..runtime.checks import channels_last_array, expect, integer
+from ..runtime.rules import checked
 from .baselines import joint_gan, matched
 from .factors import Patches
 from .gan import GAN
@@ -65,7 +65,7 @@ class PatchCritic(nn.Module):
     ``critic``, which takes patches (n, size, size, c), at places ``stride`` pixels apart; by
     default these are the quadrants that LDF's bottom sees."""
 
-    @checked(RULES)
+    @checked(stride=integer())
     def __init__(self, critic, size=SIDE, stride=SIDE):
         self.critic, self.size, self.stride = critic, size, stride
 

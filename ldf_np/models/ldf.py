@@ -10,16 +10,17 @@ chain from right to left.
 """
 
 from ..nn.module import Module
-from ..runtime.checks import between, checked, expect, having, instance, one_of, several, shaped
+from ..runtime.checks import shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
+from ..runtime.rules import checked, parts_fit
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
-from .base import RULES
 
 
+@checked(shaped("codes", "n", "split.count", "..."))
 class Level:
     """One level: a ``model`` shared by all factors into which ``split`` cuts the level's data.
 
@@ -27,7 +28,6 @@ class Level:
     through the shortcut; the default and the reading that works) or "z".
     """
 
-    @checked(RULES, split=having("Frames, Patches, Groups or the like", "split", "merge", "count"))
     def __init__(self, model, split, code="h"):
         self.model, self.split, self.code = model, split, code
 
@@ -41,20 +41,13 @@ class Level:
         codes = self.model.encode(self.factors(x), self.code)
         return codes.reshape(-1, self.split.count, *codes.shape[1:])
 
-    @checked(shaped("codes", "n", "split.count", "..."))
     def decode(self, codes):
         """The inverse of ``encode``, approximately: codes (n, count, ...) -> (n, ...)."""
         factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), self.code)
         return self.split.merge(factors.reshape(-1, self.split.count, *factors.shape[1:]))
 
 
-def _parts_fit(name, self, x, **others):
-    """Whether the parts fit the data and one another, before time is spent."""
-    white, made = self.encode(x[:2]), self.top.sample(2, Generator(0))
-    expect(made.shape[1:] == white.shape[1:], f"{name}: top",
-           f"a GAN on whitened codes {white.shape[1:]}", f"one on {made.shape[1:]}")
-
-
+@checked(parts_fit)
 class LDF(Module):
     """A hierarchy of levels and the GAN at its top.
 
@@ -68,14 +61,12 @@ class LDF(Module):
         Of the order of the batches.
     """
 
-    @checked(RULES, levels=several(instance(Level), what="Level"))
     def __init__(self, levels, top, whitening, seed=0):
         self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]
         self.whitening = whitening
         self.rng = Generator(seed)
 
-    @checked(_parts_fit, schedule=one_of("bottom-first", "together"), bottom_share=between(0, 1))
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None,
             bottom_share=0.3, batch_size=64, progress=False, callback=None, checkpoints=None):
         """Train all levels.

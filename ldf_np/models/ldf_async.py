@@ -19,8 +19,9 @@ import sys
 
 import numpy as np
 
-from ..runtime.checks import expect, multiple
+from ..runtime.checks import expect
 from ..runtime.distributed import over_ranks, within, world
+from ..runtime.rules import checked, ranks_fit
 from ..training.batches import Batches
 from ..training.checkpoint import KEPT
 from ..training.loop import train
@@ -28,6 +29,7 @@ from ..training.loop import train
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
 
+@checked(ranks_fit)
 def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1,
               progress=False, checkpoints=None):
     """Train an LDF of one level and a top on several ranks, each of which ends with the whole
@@ -58,12 +60,6 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
     only, for more levels, or for numbers that do not fit.
     """
     ranks = world()
-    levels = len(model.levels)
-    expect(levels == 1, "model", "an LDF of one level and a top", f"{levels} levels")
-    multiple(rounds)("steps", steps)
-    multiple(rounds)("top_steps", top_steps)
-    expect(1 <= top_ranks < ranks.size, "top_ranks",
-           f"at least 1, and fewer than the {ranks.size} there are", top_ranks)
     last, below = ranks.size - 1, ranks.rank < ranks.size - top_ranks
     name, side, own = ("level 0", _bottom, steps) if below else ("top", _top, top_steps)
     kept = checkpoints and checkpoints.inside(name, each=own // rounds, steps=steps,

@@ -7,20 +7,11 @@ import numpy as np
 
 from .. import nn
 from ..nn.losses import colour_metric
-from ..runtime.checks import (
-    channels_last_array,
-    checked,
-    expect,
-    integer,
-    multiple,
-    one_of,
-    optional,
-    several,
-)
+from ..runtime.checks import channels_last_array, integer, multiple, one_of, optional, several
 from ..runtime.device import asarray
 from ..runtime.random import Generator
+from ..runtime.rules import checked, clips_fit, function_or
 from .ali import ALI, Decoder, Discriminator, Encoder
-from .base import RULES
 from .factors import Frames
 from .gan import GAN
 from .ldf import LDF, Level
@@ -30,9 +21,6 @@ CODE = (4, 4, 32)       # h of ``small_ali``: 512 numbers a frame
 PLACES = (8, 8, 8)      # h of ``place_ali``: as many, and twice the places either way
 SLOPE = 0.1
 
-
-SIZES = {"size": multiple(8), **dict.fromkeys(      # three strides of two divide 8
-    ("channels", "latent_size", "frames", "hidden", "classes", "width"), integer())}
 SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
              "discriminator_lr": 4e-4, "final_lr": 0.1}
 PLACE_ALI = {"latent_weight": 250.0, "penalty": "unweighted", "gamma": 50.0, "final_gamma": 0.3}
@@ -118,7 +106,7 @@ def trunk(widths, side, hidden, rng, inits=(None, None, None)):
             *dense(side * side * widths[-1], hidden, rng)]
 
 
-@checked(SIZES)
+@checked(size=multiple(8))      # three strides of two divide 8
 def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **settings):
     """ALI for small images (n, size, size, channels) in [-1, 1], ``size`` a multiple of 8; 1.2
     million parameters.
@@ -138,7 +126,7 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **SMALL_ALI | settings)
 
 
-@checked(SIZES)
+@checked(size=multiple(8))
 def place_ali(size=32, channels=3, latent_size=128, stochastic=False, seed=0, **settings):
     """ALI for small images whose codes h keep their places: (n, size / 4, size / 4, 8), as many
     numbers as those of ``small_ali`` at twice the resolution.
@@ -205,7 +193,7 @@ def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
                **SMALL_GAN | {"gamma": 20.0} | settings)
 
 
-@checked(SIZES, shape=several(integer(), 3, "whole numbers (h, w, c)"))
+@checked(shape=several(integer(), 3, "whole numbers (h, w, c)"))
 def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
     """A GAN of small convolutions on maps (n, *shape), shape (h, w, c): the locally connected top
     level over whitened codes (paper, Section 3).
@@ -237,15 +225,11 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
 
 BOTTOMS = {"places": place_ali, "small": small_ali}
 TOPS = {"local": local_gan, "mlp": mlp_gan}
+TOP = function_or(*TOPS)        # a rule: a top by its name, or a function that makes one
 
 
-def top_rule(name, value):
-    """A top by its name in TOPS, or a function that makes one."""
-    return value if callable(value) else one_of(*TOPS)(name, value)
-
-
-@checked(RULES | SIZES, images=channels_last_array("n, t, h, w, c", 8), bottom=one_of(*BOTTOMS),
-         top=top_rule, components=optional(integer()))
+@checked(clips_fit, images=channels_last_array("n, t, h, w, c", 8), components=optional(integer()),
+         bottom=one_of(*BOTTOMS), top=TOP)
 def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", components=None,
              **settings):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
@@ -258,9 +242,6 @@ def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", c
     cuts nothing off; a number keeps so many principal components of all codes of a clip (at most
     N / 4).
     """
-    size, channels = settings.get("size", 32), settings.get("channels", 3)
-    expect(images.shape[1:] == (frames, size, size, channels), "images",
-           f"clips (n, {frames}, {size}, {size}, {channels})", images)
     settings = {"colour_metric": colour_metric(images[:200])} | settings
     return frames_ldf(BOTTOMS[bottom](seed=seed, **settings), images, code, seed, top, components)
 
@@ -273,7 +254,7 @@ def frames_ldf(model, clips, code="h", seed=0, top="local", components=None):
     return split_ldf(model, Frames(clips.shape[1]), shape, code, seed, top, few)
 
 
-@checked(RULES, top=top_rule)
+@checked(top=TOP)
 def split_ldf(model, split, code_shape, code="h", seed=0, top="local", components=None):
     """LDF over a ``model`` of the factors that ``split`` makes, whose codes are ``code_shape``,
     (count, ...); the rest as in ``clip_ldf``."""

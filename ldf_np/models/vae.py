@@ -11,15 +11,16 @@ from ..nn.layers import Sequential
 from ..nn.losses import check_metric, reconstruction_loss
 from ..nn.module import Buffer, Parameter
 from ..nn.optim import Adam, falling
-from ..runtime.checks import check_size, checked, expect, finite_array, real, same_shape, shaped
+from ..runtime.checks import check_size, finite_array, real, same_shape, shaped
 from ..runtime.device import asarray, to_numpy
 from ..runtime.random import Generator
+from ..runtime.rules import checked, stochastic, tensor_or
 from ..training.loop import train
 from .ali import draw
-from .base import RULES, Coder, LatentModel
+from .base import Coder, LatentModel
 
 
-@checked(RULES, same_shape("mean", "log_variance"))
+@checked(same_shape("mean", "log_variance"))
 def normal_kl(mean, log_variance):
     """KL(N(mean, diag exp(log_variance)) | N(0, I)) of each row: (n, d) and (n, d) -> (n,).
 
@@ -30,12 +31,7 @@ def normal_kl(mean, log_variance):
     return (ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0).sum(axis=-1) * 0.5
 
 
-def _error(name, value):
-    """A rule: a Tensor, or a number of at least 0."""
-    return value if isinstance(value, Tensor) else real(0)(name, value)
-
-
-@checked(RULES, error=_error)
+@checked(error=tensor_or(real(0)))
 def normal_nll(error, variance, size):
     """-log N(x; x^, variance I) for x of ``size`` numbers with a mean squared error of ``error``: a
     Tensor or a number.
@@ -65,7 +61,7 @@ class Autoencoder(Coder):
         Of the order of the batches.
     """
 
-    @checked(RULES)
+    @checked()
     def __init__(self, encoder, decoder, *, colour_metric=None, lr=2e-3, betas=(0.9, 0.99),
                  final_lr=0.1, seed=0):
         self.encoder, self.decoder = encoder, decoder
@@ -124,11 +120,9 @@ class VAE(Autoencoder, LatentModel):
         Of the training noise (not of the weights: layers take a Generator of their own).
     """
 
-    @checked(RULES)
+    @checked(encoder=stochastic)
     def __init__(self, encoder, decoder, latent_size, *, variance=None, kl_weight=1.0,
                  colour_metric=None, noisy=False, lr=1e-3, betas=(0.9, 0.99), final_lr=0.1, seed=0):
-        expect(getattr(encoder, "stochastic", False), "encoder", "a stochastic one, which gives a "
-               "mean and a log-variance", type(encoder).__name__)
         self.latent_size, self.variance, self.kl_weight = latent_size, variance, kl_weight
         self.noisy = noisy
         self.error = Buffer(asarray(np.ones(1, np.float32)))    # a moving average of the errors
@@ -155,6 +149,7 @@ class VAE(Autoencoder, LatentModel):
         return made
 
 
+@checked(shaped("x", "n", "size", what="vectors"), x=finite_array(least=2))
 class GaussianTop(LatentModel):
     """A Gaussian with full covariance over vectors (n, size), in place of the GAN at LDF's top.
 
@@ -163,7 +158,6 @@ class GaussianTop(LatentModel):
     samples that are drawn without a Generator.
     """
 
-    @checked(RULES)
     def __init__(self, size, seed=0):
         check_size("size", (size, size))
         self.size = self.latent_size = size
@@ -171,7 +165,6 @@ class GaussianTop(LatentModel):
         self.root = Parameter(np.eye(size, dtype=np.float32))
         self.rng = Generator(seed)
 
-    @checked(shaped("x", "n", "size", what="vectors"), RULES, x=finite_array(least=2))
     def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
             checkpoints=None):
         """The mean and the covariance of x (N, size), the greatest likelihood: one pass over its

@@ -6,22 +6,13 @@ import math
 import numpy as np
 
 from ..nn.module import Buffer, Module
-from ..runtime.checks import (
-    check_size,
-    checked,
-    expect,
-    finite_array,
-    having,
-    integer,
-    several,
-    shaped,
-)
+from ..runtime.checks import check_size, expect, finite_array, having, integer, several, shaped
 from ..runtime.distributed import world
-from .base import RULES
-
-CODES, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape")
+from ..runtime.rules import checked
 
 
+@checked(shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape"),
+         code_shape=several(integer(), what="whole number"))
 class Whitening(Module):
     """Principal components of the codes, brought closer to one scale:
     codes (n, *code_shape) <-> (n, components).
@@ -32,7 +23,6 @@ class Whitening(Module):
     root of s. The result has a mean square of one.
     """
 
-    @checked(RULES, code_shape=several(integer(), what="whole number"))
     def __init__(self, code_shape, components, strength=0.5):
         size = math.prod(code_shape)
         components = integer(1, size)("components", components)
@@ -56,7 +46,7 @@ class Whitening(Module):
         """The inverse of ``_vectors``."""
         return vectors.reshape(-1, *self.code_shape)
 
-    @checked(CODES, codes=finite_array(least=2))
+    @checked(shaped("codes", "n", "*code_shape"), codes=finite_array(least=2))
     def fit(self, codes):
         """Learn from codes (n, *code_shape)."""
         from scipy.linalg import eigh  # SciPy takes longer to load than all of this library
@@ -103,12 +93,10 @@ class Whitening(Module):
         """Components (m, components), an array or a Tensor -> vectors (m, size)."""
         return (components * self.scale.data) @ self.basis.data.T + self.mean.data
 
-    @checked(CODES)
     def apply(self, codes):
         """(n, *code_shape) -> (n, *shape)."""
         return self.forward(self._vectors(codes)).reshape(-1, *self.shape)
 
-    @checked(WHITE)
     def invert(self, white):
         """(n, *shape) -> (n, *code_shape)."""
         return self._codes(self.inverse(white.reshape(-1, self.components)))
@@ -125,7 +113,7 @@ class ChannelWhitening(Whitening):
     are maps of one place.
     """
 
-    @checked(RULES, split=having("Frames, Patches, Groups or the like", "to_maps", "from_maps"),
+    @checked(split=having("Frames, Patches, Groups or the like", "to_maps", "from_maps"),
              code_shape=several(integer(), 2, "whole numbers (count, ...)"))
     def __init__(self, split, code_shape, strength=0.5):
         self.split = split

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from ..runtime.checks import between, checked, expect, finite_array, real
+from ..runtime.checks import between, real
+from ..runtime.rules import checked, fractions
 
 
 def _gaussian(std):
@@ -13,7 +14,7 @@ def _gaussian(std):
     return lambda rng, shape, *fans: rng.standard_normal(shape) * np.float32(std(*fans))
 
 
-@checked(std=real(0))
+@checked()
 def normal(std=0.01):
     """N(0, std^2), as in ALI's authors' code."""
     return _gaussian(lambda fan_in, fan_out: std)
@@ -32,15 +33,12 @@ def glorot():
     return _gaussian(lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)))
 
 
-@checked(images=finite_array(least=1), eps=between(0, 0.5))
+@checked(images=fractions, eps=between(0, 0.5))
 def log_odds(images, eps=1e-3):
     """The bias at which a sigmoid output starts at the data's mean: log(p / (1 - p)) per channel,
     float32 (c,) (ALI's authors).
 
     ``images``: (n, ..., c) in [0, 1]. Their means are kept in [eps, 1 - eps].
     """
-    low, high = images.min(), images.max()
-    expect(images.dtype.kind == "f" and low >= 0 and high <= 1, "images", "floats from 0 to 1",
-           f"{images.dtype} from {low} to {high}")
     p = np.asarray(images).mean(axis=tuple(range(images.ndim - 1))).clip(eps, 1 - eps)
     return np.log(p / (1 - p)).astype(np.float32)

@@ -5,19 +5,13 @@ import numpy as np
 from ..autodiff import conv, norm, ops
 from ..autodiff.engine import Tensor, wide
 from ..kernels.conv import pair
-from ..kernels.size import check_size, is_whole
-from ..runtime import checks
-from ..runtime.checks import checked, expect, instance, integer
+from ..kernels.size import check_size
+from ..runtime.checks import expect, instance, several
 from ..runtime.device import xp
 from ..runtime.distributed import rows, world
-from ..runtime.random import Generator
+from ..runtime.rules import GENERATOR, checked, length
 from .init import he
 from .module import Buffer, Module, Parameter, seen
-
-RULES = {       # of arguments that several layers have
-    **dict.fromkeys(("n_in", "n_out", "c_in", "c_out", "channels", "pieces"), integer()),
-    "init": checks.function, "rng": instance(Generator), "momentum": checks.real(0, 1),
-    "eps": checks.positive, "slope": checks.real(0, 1), "p": checks.between(0, 1, "[")}
 
 
 class Sequential(Module):
@@ -25,7 +19,7 @@ class Sequential(Module):
     same modules."""
 
     def __init__(self, *layers):
-        self.layers = [*checks.several(instance(Module), 0)("Sequential: layers", layers)]
+        self.layers = [*several(instance(Module), 0)("Sequential: layers", layers)]
 
     def forward(self, x):
         fused = False       # whether the layer before has done this leaky ReLU in its own pass
@@ -64,7 +58,7 @@ def _drawn(layer, init, rng, shape, fan_in, fan_out):
 class Linear(Activated):
     """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
 
-    @checked(RULES)
+    @checked(rng=GENERATOR)
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
         self.weight = _drawn(self, init, rng, (n_in, n_out), n_in, n_out)
         self.bias = _constant(0, n_out) if bias else None
@@ -76,7 +70,7 @@ class Linear(Activated):
 class Conv2d(Activated):
     """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
 
-    @checked(RULES)
+    @checked(rng=GENERATOR)
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
         kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
         self.stride = pair(stride, "Conv2d: stride", 1)
@@ -97,7 +91,7 @@ class ConvTranspose2d(Activated):
     smallest.
     """
 
-    @checked(RULES)
+    @checked(rng=GENERATOR)
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True,
                  init=he(), *, rng):
         kh, kw = pair(kernel_size, "ConvTranspose2d: kernel_size", 1)
@@ -126,7 +120,7 @@ class BatchNorm(Activated):
     under a penalty.
     """
 
-    @checked(RULES)
+    @checked()
     def __init__(self, channels, affine=True, momentum=0.1, eps=1e-5):
         self.weight = _constant(1, channels) if affine else None
         self.bias = _constant(0, channels) if affine else None
@@ -159,7 +153,7 @@ class LayerNorm(Module):
     """Each sample's last axis brought to mean 0 and variance 1, then scaled and shifted (Ba et al.
     2016)."""
 
-    @checked(RULES)
+    @checked()
     def __init__(self, channels, eps=1e-5):
         self.weight, self.bias = _constant(1, channels), _constant(0, channels)
         self.eps = float(eps)
@@ -182,7 +176,7 @@ def _check_channels(layer, x, channels):
 class LeakyReLU(Module):
     """x where x > 0, slope * x elsewhere."""
 
-    @checked(RULES)
+    @checked()
     def __init__(self, slope=0.01):
         self.slope = float(slope)
 
@@ -208,7 +202,7 @@ class Maxout(Module):
     """The largest of each group of ``pieces`` neighbouring channels: (..., pieces * c) -> (...,
     c)."""
 
-    @checked(RULES)
+    @checked()
     def __init__(self, pieces=2):
         self.pieces = pieces
 
@@ -219,7 +213,7 @@ class Maxout(Module):
 class Dropout(Module):
     """In training each element is zeroed with probability p and the rest scaled by 1 / (1 - p)."""
 
-    @checked(RULES)
+    @checked(rng=GENERATOR)
     def __init__(self, p=0.5, *, rng):
         self.p, self.rng = p, rng
 
@@ -242,8 +236,7 @@ class Reshape(Module):
     """(n, ...) -> (n, *shape)."""
 
     def __init__(self, *shape):
-        self.shape = tuple(integer(-1 if is_whole(n) and n == -1 else 1)("Reshape: shape", n)
-                           for n in shape)
+        self.shape = tuple(length("Reshape: shape", n) for n in shape)
 
     def forward(self, x):
         name = type(self).__name__

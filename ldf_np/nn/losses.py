@@ -13,13 +13,11 @@ from ..autodiff.elementwise import sigmoid, square
 from ..autodiff.engine import Tensor, operation, wide
 from ..autodiff.shapes import mean
 from ..kernels import elementwise
-from ..runtime import checks
-from ..runtime.checks import checked, expect, finite_array, instance, one_of, optional, real_array
+from ..runtime.checks import expect
 from ..runtime.device import asarray
+from ..runtime.rules import LOSSES, TENSOR, checked, like, pixels
 
-KINDS = ("non-saturating", "saturating", "least-squares", "bgan", "relativistic")
-RULES = {"kind": one_of(*KINDS)}
-
+KINDS = LOSSES
 
 @operation(vjp=(
     lambda h, _, g, l, sign: mean(h * sigmoid(l * sign)) * sign,
@@ -31,8 +29,8 @@ def _softplus_mean_vjp(g, logits, sign):
 @operation(vjp=lambda g, y, logits, sign=1.0: _softplus_mean_vjp(g, logits, sign=sign))
 def softplus_mean(logits, sign=1.0):
     """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
-    if sign not in (1, -1) or not logits.size:
-        raise ValueError(f"expected at least one logit and a sign of 1 or -1, got {sign!r}")
+    expect(logits.size and sign in (1, -1), "sign", "at least one logit and a sign of 1 or -1",
+           sign)
     return elementwise.softplus_mean(logits, sign)
 
 
@@ -40,7 +38,7 @@ def _mean_square(x):
     return mean(square(wide(x)))
 
 
-@checked(RULES)
+@checked()
 def discriminator_loss(real, fake, kind="non-saturating"):
     """The discriminator's loss from the logits of both batches.
 
@@ -56,7 +54,7 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
-@checked(RULES)
+@checked()
 def generator_loss(fake, kind="non-saturating", real=None):
     """The generator's loss from the logits of its samples, and of ``real`` ones where they count.
 
@@ -76,7 +74,7 @@ def generator_loss(fake, kind="non-saturating", real=None):
     return softplus_mean(fake, sign=-1.0)
 
 
-@checked(RULES, real=instance(Tensor))
+@checked(real=TENSOR)
 def ali_loss(real, fake, kind="non-saturating"):
     """The loss of encoder and decoder together, which want the labels exchanged: L_GE =
     mean[softplus(l_r) + softplus(-l_f)] (Dumoulin et al. 2017, labels as in its authors' code), or
@@ -87,28 +85,24 @@ def ali_loss(real, fake, kind="non-saturating"):
     return generator_loss(fake, kind) + of_real
 
 
-@checked(reconstruction=instance(Tensor), metric=optional(real_array("c, c")))
+@checked(like("reconstruction", "x"))
 def reconstruction_loss(x, reconstruction, metric=None):
     """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours
     times it (images only)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
-    expect(x.shape == reconstruction.shape, "reconstruction", x.shape, reconstruction)
     difference = x - reconstruction
     if metric is not None:
         difference = conv2d(difference, Tensor(metric.reshape(1, 1, *metric.shape)))
     return _mean_square(difference)
 
 
-@checked(colour_metric=optional(finite_array("c, c")))
+@checked()
 def check_metric(colour_metric):
     """None, or float32 (c, c); ValueError for another shape, NaN or infinity."""
-    if colour_metric is None:
-        return None
-    expect(len(set(colour_metric.shape)) == 1, "colour_metric", "shape (c, c)", colour_metric)
-    return asarray(colour_metric, np.float32)
+    return None if colour_metric is None else asarray(colour_metric, np.float32)
 
 
-@checked(images=finite_array(), strength=checks.real(0, 1))
+@checked(images=pixels)
 def colour_metric(images, strength=0.2):
     """A metric for ``reconstruction_loss``, float32 (c, c), under which rare colours count more.
 
@@ -121,12 +115,8 @@ def colour_metric(images, strength=0.2):
     ``images``: (n, ..., c), float32 or uint8. Raises ValueError for fewer than two pixels or a
     strength outside [0, 1].
     """
-    if images.ndim == 4:
-        checks.channels_last_array("n, h, w, c")("images", images)
-    pixels = np.asarray(images).reshape(-1, *images.shape[-1:]).astype(np.float64)
-    expect(len(pixels) > 1 and pixels.ndim == 2 and pixels.size, "images", "at least two pixels",
-           images)
-    covariance = np.atleast_2d(np.cov(pixels.T))
+    colours = np.asarray(images).reshape(-1, images.shape[-1]).astype(np.float64)
+    covariance = np.atleast_2d(np.cov(colours.T))
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 1e-6 * values.max() + 1e-12)
     metric = (vectors * values ** (-strength / 2)) @ vectors.T

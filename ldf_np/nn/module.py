@@ -145,10 +145,9 @@ class Module:
         Raises KeyError for missing or unexpected names, ValueError for wrong shapes and dtypes.
         """
         held, arrays = self._state(), {}
-        missing, unexpected = sorted(held.keys() - state.keys()), sorted(state.keys() - held.keys())
-        if missing or unexpected:
-            raise KeyError(
-                f"state: missing {missing or 'nothing'}, unexpected {unexpected or 'nothing'}")
+        if held.keys() != state.keys():
+            raise KeyError(f"state: missing {sorted(held.keys() - state.keys()) or 'nothing'}, "
+                           f"unexpected {sorted(state.keys() - held.keys()) or 'nothing'}")
         for name, own in held.items():
             array, shape = np.asarray(state[name]), own.data.shape
             expect(array.dtype.kind in "fiub" and array.shape == shape, f"state: {name}",
@@ -200,9 +199,8 @@ def _held(module, kind):
         if isinstance(value, kind):
             yield name, value
         elif isinstance(value, (set, frozenset)):
-            expect(not any(isinstance(v, (Parameter, Buffer, Module)) for v in value), name,
-                   "a list, tuple or dict of parameters, buffers or modules",
-                   "a set, which has no order")
+            expect(not any(isinstance(v, kind) for v in value), name, "a list, tuple or dict of "
+                   "parameters, buffers or modules", "a set, which has no order")
         elif isinstance(value, (list, tuple, deque, dict)):
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 yield from inside(f"{name}.{key}", item)

@@ -7,10 +7,10 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..kernels import optim as kernel
-from ..runtime import checks
-from ..runtime.checks import between, checked, expect, instance, number_or_array, positive
+from ..runtime.checks import between, expect, instance, number_or_array, real
 from ..runtime.device import array_module, concatenate, to_numpy
 from ..runtime.distributed import world
+from ..runtime.rules import MODULE, checked, two_decays
 from .module import Buffer, Module, seen
 
 
@@ -89,7 +89,7 @@ class SGD(Optimizer):
 
     kept = ("scale", "velocity")
 
-    @checked(network=instance(Module), lr=positive, momentum=between(0, 1, "["))
+    @checked(network=MODULE, momentum=between(0, 1, "["))
     def __init__(self, network, lr, momentum=0.0):
         super().__init__(network, lr)
         self.momentum = float(momentum)
@@ -113,12 +113,10 @@ class Adam(Optimizer):
 
     kept = ("scale", "m", "v", "steps")
 
-    @checked(network=instance(Module), lr=positive, eps=positive,
-             betas=checks.several(between(0, 1, "["), 2))
+    @checked(network=MODULE, betas=two_decays)
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
         self.betas, self.eps = tuple(map(float, betas)), float(eps)
-        expect(len(betas) == 2, "Adam: betas", "two", betas)
         flat, xp = network.flat(), array_module(network.flat())
         self.m, self.v, self.steps = xp.zeros_like(flat), xp.zeros_like(flat), xp.zeros(1, np.int32)
 
@@ -131,7 +129,7 @@ class Adam(Optimizer):
                     self.eps)
 
 
-@checked(progress=number_or_array, final=checks.real())
+@checked(progress=number_or_array, final=real())
 def falling(progress, final):
     """A learning rate's schedule: 1 in the first half of the training, then linearly to ``final``
     at its end.
@@ -163,7 +161,7 @@ class EMA(_Stateful, Module):
 
     kept = ("steps",)       # beside ``average``, a Buffer
 
-    @checked(network=instance(Module), decay=between(0, 1, "["))
+    @checked(network=MODULE)
     def __init__(self, network, decay=0.998):
         self.decay = float(decay)
         self._network = _NoChild(network)

@@ -17,14 +17,13 @@ from ..autodiff.engine import Tensor, grad, immutable, operation
 from ..autodiff.shapes import mean, reshape
 from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
-from ..runtime import checks
-from ..runtime.checks import checked, expect, instance, number_or_array, one_of, several
+from ..runtime.checks import expect, function, instance, number_or_array, one_of, real
 from ..runtime.device import array_module
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
+from ..runtime.rules import PENALTIES, checked, paired, sides
 
-KINDS = ("roth", "unweighted", "r1", "wgan-gp", "none")
-ARRAYS = several(checks.real_array(least=1), what="array (n, ...)")
+KINDS = PENALTIES
 
 
 # T(s, a, b) = sum_nm s_n a_nm b_nm is linear in each: put the cotangent in the hole.
@@ -81,6 +80,7 @@ def _squared_norms(gradients):
     return sum(norms[1:], norms[0])
 
 
+@checked(sides)
 def roth_penalty(logits, inputs, real):
     """The batch mean of weight^2 |grad logit|^2 (Roth et al. 2017), differentiable.
 
@@ -95,11 +95,8 @@ def roth_penalty(logits, inputs, real):
     """
     flat = reshape(logits, -1)
     xp = array_module(flat.data)
-    real = xp.asarray(real)
-    expect(real.dtype.kind == "b" and real.shape in ((), flat.shape), "real",
-           f"one boolean, or one a sample {flat.shape}", f"{real.dtype} of shape {real.shape}")
     # 1 - sigma(l) = sigma(-l)
-    signs = xp.broadcast_to(1 - 2 * real.astype(flat.dtype), flat.shape)
+    signs = xp.broadcast_to(1 - 2 * xp.asarray(real).astype(flat.dtype), flat.shape)
     return mean(weighted_norms(flat, *_gradients(logits, inputs), signs=signs))
 
 
@@ -121,8 +118,9 @@ class Judged:
         self.discriminator, self.inputs, self.real, self.kind = discriminator, inputs, real, kind
         self._leaves = [immutable(x) for x in inputs]
         self.logits = discriminator(*self._leaves)
-        expect(self.logits.size == len(inputs[0]), "discriminator", f"a logit a sample, "
-               f"({len(inputs[0])}, 1)", self.logits)
+        each = len(inputs[0]), 1
+        expect(self.logits.size == each[0], "discriminator", f"a logit a sample, {each}",
+               self.logits)
         penalized = kind in ("roth", "unweighted") or (kind == "r1" and real)
         self._gradients = _gradients(self.logits, self._leaves) if penalized else None
 
@@ -156,8 +154,7 @@ def penalty_between(on_real, on_fake, rng=None):
     return on_real.penalty() + on_fake.penalty()
 
 
-@checked(checks.same_shape("real", "fake"), discriminator=checks.function, real=ARRAYS, fake=ARRAYS,
-         kind=one_of(*KINDS))
+@checked(paired, discriminator=function, kind=one_of(*KINDS))
 def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     """A discriminator's logits of both batches, and its penalty.
 
@@ -176,8 +173,6 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or
     0.0).
     """
-    n = len(real[0])
-    expect({len(r) for r in real} == {n}, "real, fake", "one batch size", [r.shape for r in real])
     on_real = Judged(discriminator, real, True, kind)
     on_fake = Judged(discriminator, fake, False, kind)
     return on_real.logits, on_fake.logits, penalty_between(on_real, on_fake, rng)
@@ -192,7 +187,7 @@ def _wgan_penalty(discriminator, real, fake, rng):
     return mean(square(sqrt(norms + 1e-12) - 1.0))      # the root stays away from 0
 
 
-@checked(gamma=checks.real(0), progress=number_or_array, final=checks.real(0))
+@checked(progress=number_or_array, final=real(0))
 def annealed(gamma, progress, final=0.01, dtype=np.float32):
     """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al.
     2017); a float, or an array of no axes and of ``dtype`` where ``progress`` is an array (1,) on

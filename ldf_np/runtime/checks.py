@@ -12,6 +12,7 @@ too: ``integer(1)("n", n)``. What arguments have to be to one another, or to the
 import functools
 import inspect
 import math
+import operator
 
 import numpy as np
 
@@ -20,41 +21,70 @@ from ..kernels.size import is_whole as is_whole
 
 
 def checked(*relations, **rules):
-    """A decorator: each rule is applied to the argument of its name where that is given (defaults
-    are trusted), then each relation to all arguments.
+    """A decorator of functions: each rule is applied to the argument of its name where that is
+    given (defaults are trusted), then each relation to all arguments. The sentence begins with the
+    name of the function, or of the class where it is a constructor.
 
-    A dict among the relations holds rules for several functions: those apply for whose names the
-    function has arguments. The sentence begins with the name of the function, or of the class where
-    it is a constructor.
+    Of a class it decorates the constructor and those public methods that are not decorated by
+    themselves, each with the rules and relations for whose names it has arguments. So it is with a
+    dict of rules among the relations, which several functions share.
     """
-    def decorate(function):
-        signature = inspect.signature(function)
-        known = signature.parameters
-        names = [p.name for p in known.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-        if not rules.keys() <= known.keys():
-            raise TypeError(f"{function.__qualname__} has no {set(rules) - set(known)}")
-        shared = [some for some in relations if isinstance(some, dict)]
-        applied = {n: rule for some in shared for n, rule in some.items() if n in known} | rules
-        between = [some for some in relations if not isinstance(some, dict)]
-        where = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+    shared = [some for some in relations if isinstance(some, dict)]
+    between = [some for some in relations if not isinstance(some, dict)]
+    table = functools.reduce(operator.or_, shared, {})
 
-        @functools.wraps(function)
-        def call(*args, **kwargs):
-            given = dict(zip(names, args))
-            given.update(kwargs)
-            for name, rule in applied.items():
-                if name in given:
-                    rule(f"{where}: {name}", given[name])
-            if between:
-                bound = signature.bind(*args, **kwargs)
-                bound.apply_defaults()
-                for relation in between:
-                    relation(where, **bound.arguments)
-            return function(*args, **kwargs)
-
-        return call
+    def decorate(target):
+        if not isinstance(target, type):
+            return _checked(target, table, rules, between)
+        for name, method in [*vars(target).items()]:
+            public = inspect.isfunction(method) and (name == "__init__" or name[0] != "_")
+            if public and not hasattr(method, "__wrapped__"):
+                own = [some for some in between if _needs(some) <= _arguments(method).keys()]
+                setattr(target, name, _checked(method, table | rules, {}, own))
+        return target
 
     return decorate
+
+
+def _arguments(function):
+    return inspect.signature(function).parameters
+
+
+def _needs(relation):
+    """The names of the arguments without which a relation says nothing."""
+    _, *arguments = _arguments(relation).values()
+    return getattr(relation, "needs", None) or {
+        p.name for p in arguments if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
+
+
+def _checked(function, shared, rules, relations):
+    signature = inspect.signature(function)
+    known = signature.parameters
+    names = [p.name for p in known.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    for named in (rules.keys(), *map(_needs, relations)):
+        if not named <= known.keys():
+            raise TypeError(f"{function.__qualname__} has no {named - known.keys()}")
+    found = shared | rules
+    found = {name: found[name] for name in known if name in found}      # in the order of the call
+    where = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+    if not found and not relations:
+        return function
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        given = dict(zip(names, args))
+        given.update(kwargs)
+        for name, rule in found.items():
+            if name in given:
+                rule(f"{where}: {name}", given[name])
+        if relations:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            for relation in relations:
+                relation(where, **bound.arguments)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def integer(low=1, high=math.inf):
@@ -143,6 +173,16 @@ def instance(*kinds):
         if not isinstance(value, kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise TypeError(f"{name}: expected a {wanted}, got {type(value).__name__}")
+        return value
+
+    return rule
+
+
+def named(kind):
+    """Of the class of this name, or of one made from it: for classes of the rooms above."""
+    def rule(name, value):
+        if all(made_from.__name__ != kind for made_from in type(value).__mro__):
+            raise TypeError(f"{name}: expected a {kind}, got {type(value).__name__}")
         return value
 
     return rule
@@ -238,6 +278,7 @@ def shaped(argument, *axes, what=""):
             expected = f"{what} ({', '.join(map(str, wanted))})".lstrip()
             raise ValueError(f"{name}: {argument}: expected {expected}, got shape {shape}")
 
+    relation.needs = {argument}
     return relation
 
 
@@ -252,6 +293,7 @@ def same_shape(*names):
         expect(all(other == first for other in others), f"{name}: {', '.join(names)}",
                "one shape", " and ".join(map(str, shapes)))
 
+    relation.needs = {*names}
     return relation
 
 

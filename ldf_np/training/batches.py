@@ -4,9 +4,10 @@ import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
 from ..data.clips import to_float
-from ..runtime.checks import checked, expect, finite_array, integer
+from ..runtime.checks import checked, finite_array, integer
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
+from ..runtime.rules import samples
 from ..runtime.threads import one_blas_thread, side_by_side
 
 
@@ -24,10 +25,8 @@ class Batches:
     rng : Generator
     """
 
-    @checked(data=finite_array(least=1))
+    @checked(data=samples)
     def __init__(self, data, size, rng):
-        expect(data.dtype in (np.uint8, np.float32), "data", "float32, or uint8 images",
-               str(data.dtype))
         integer(2, len(data))("batch_size", size)       # at most the number of samples
         self.data, self.size, self.rng = data, size, rng
         self._own = shard(size)

@@ -22,9 +22,10 @@ import numpy as np
 
 from ..nn.module import Module
 from ..nn.optim import Optimizer
-from ..runtime.checks import checked, expect, instance, integer, one_of, optional, real
+from ..runtime.checks import expect
 from ..runtime.distributed import world
 from ..runtime.files import checksum, load_tensors, replacing, save_tensors
+from ..runtime.rules import checked
 from .batches import Batches
 from .log import NAME, Records
 from .loop import History
@@ -62,8 +63,7 @@ class Checkpoints:
         callback, say.
     """
 
-    @checked(every=real(0), each=optional(integer()), on_nan=one_of("stop", "back-off"),
-             settings=optional(instance(dict)), also=optional(instance(dict)))
+    @checked()
     def __init__(self, folder, *, every=60.0, each=None, on_nan="stop", settings=None, also=None):
         self.folder, self.every, self.each, self.on_nan = os.fspath(folder), every, each, on_nan
         self.settings, self.also = _plain(settings or {}), dict(also or {})
@@ -268,23 +268,21 @@ class CheckpointWriter:
 
     def _check(self, step, found, arrays):
         """Raise ValueError where a whole checkpoint is of another format, training or model."""
-        where = f"{self._path(step)}.json"
+        where, anew = f"{self._path(step)}.json", "remove the folder, or use another, to begin anew"
         expect(found["format"] == FORMAT, where, f"format {FORMAT}",
                f"{found['format']!r}: another version of ldf_np wrote it")
         for what, old, new in (("training", found["settings"], self._settings),
                                ("model", found["model"], self._description(self._state()[0]))):
             for key in [*new, *old]:
-                expect(_same(old.get(key), new.get(key)),
-                       f"{where}: a checkpoint of another {what}: {key}", new.get(key, "none"),
-                       f"{old.get(key, 'none')}; remove the folder, or use another, to begin anew")
+                a, b = old.get(key, "none"), new.get(key, "none")
+                expect(_same(a, b), f"{where}: a checkpoint of another {what}: {key}", b,
+                       f"{a}; {anew}")
         for name, part in self._batches():
-            # version 0.1 kept no sample
-            old, new = found.get("data", {}).get(name), part.sample()
-            expect(not (old and new) or old["data"] == new["data"] and _close(
-                       old["rows"], new["rows"]),
-                   f"{where}: {name}: the data of a training that goes on", "those it began with",
-                   f"others ({new and new['data']}); remove the folder, or use another, to begin "
-                   "anew")
+            new = part.sample()
+            old = found.get("data", {}).get(name) or new        # version 0.1 kept no sample
+            same = not new or old["data"] == new["data"] and _close(old["rows"], new["rows"])
+            expect(same, f"{where}: {name}: the data of a training that goes on",
+                   "those it began with", f"others ({new and new['data']}); {anew}")
 
 
 def _plain(settings):

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..runtime.checks import checked, expect, function, having, integer, optional, positive
 from ..runtime.distributed import world
 from ..runtime.progress import progress_bar
+from ..runtime.rules import budget, checked
 from ..runtime.threads import one_blas_thread
 from .step import not_finite
 
@@ -58,8 +58,7 @@ class History:
         self.seconds.append(seconds)
 
 
-@checked(steps=optional(integer()), minutes=optional(positive), callback=optional(function),
-         checkpoints=optional(having("a checkpoint.Checkpoints", "begin")))
+@checked(budget)
 @one_blas_thread()
 def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None,
           checkpoints=None, state=None):
@@ -93,8 +92,6 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     ValueError for a missing or negative budget; FloatingPointError naming the step and the loss
     that is not finite.
     """
-    expect((steps, minutes) != (None, None), "steps, minutes", "at least one of them as the "
-           "budget of the training", "neither")
     limit = math.inf if minutes is None else minutes * 60
     history, ranks = History(), world()
     writer = None if checkpoints is None else checkpoints.begin(history, **(state or {}))

@@ -15,17 +15,13 @@ import numpy as np
 from ..kernels import cuda
 from ..nn.module import watching
 from ..nn.optim import Optimizer
-from ..runtime.checks import checked, finite_array, real
+from ..runtime.checks import finite_array
 from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
 from ..runtime.distributed import alone, world
+from ..runtime.rules import checked, part_of_one
 from ..runtime.threads import in_turn
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
-
-
-def _progress(name, value):
-    """A rule: a number in [0, 1], or an array on the device."""
-    return value if hasattr(value, "shape") else real(0, 1)(name, value)
 
 
 class CompiledStep:
@@ -50,7 +46,7 @@ class CompiledStep:
         self._step, self._generators, self._model = step, list(generators), model
         self._taken, self._graph, self._failed = 0, None, False
 
-    @checked(x=finite_array(least=1), progress=_progress)
+    @checked(x=finite_array(least=1), progress=part_of_one)
     def eager_step(self, x, progress=0.0):
         """The step as it is: no graph, and no search for what is not finite."""
         return self._eager(x, progress)

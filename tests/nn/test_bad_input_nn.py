@@ -228,7 +228,7 @@ CASES = {
     "roth real": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), T(f(2, 2)), np.ones(3, bool)),
                   ValueError, "real: expected one boolean, or one a sample"),
     "roth non": (lambda: penalty.roth_penalty(3, T(f(2, 2)), True),
-                 TypeError, "expected Tensors or arrays"),
+                 TypeError, "roth_penalty: logits: expected a Tensor"),
     "annealed": (lambda: penalty.annealed("a", 1), TypeError, "gamma: expected a number"),
     "pl0": (lambda: penalty.penalized_logits(lin, (f(0, 2),), (f(0, 2),)),
             ValueError, "real[0]: expected at least 1 of them and no empty axis"),

@@ -12,8 +12,8 @@ NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tok
            tokenize.ENDMARKER, tokenize.ENCODING)
 
 
-def code_lines(path):
-    """The number of code lines of a file."""
+def numbers(path):
+    """The numbers of the code lines of a file."""
     with open(path, "rb") as file:
         lines = {line for token in tokenize.tokenize(file.readline) if token.type not in NO_CODE
                  for line in range(token.start[0], token.end[0] + 1)}
@@ -22,7 +22,12 @@ def code_lines(path):
         if documented and ast.get_docstring(node):
             first = node.body[0]
             lines -= set(range(first.lineno, first.end_lineno + 1))
-    return len(lines)
+    return lines
+
+
+def code_lines(path):
+    """How many code lines a file has."""
+    return len(numbers(path))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...nn.module import Module
-from ...runtime.checks import checked, instance, one_of
+from ...runtime.checks import one_of
 from ...runtime.files import load_tensors, replacing, save_tensors
+from ...runtime.rules import checked
 from .. import baselines, nets
 
 FOLDER = Path(__file__).parent
@@ -26,7 +26,6 @@ def _joint(card):
 MAKE = {"LDF": _ldf, "JointGAN": _joint}
 
 
-@checked(name=one_of(*NAMES))
 def load_pretrained(name):
     """A trained model, ready to sample and, LDF, to encode: "pacman-ldf" or "pacman-joint".
 
@@ -46,7 +45,7 @@ def card(name):
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@checked(model=instance(Module))
+@checked()
 def save_pretrained(model, path, **about):
     """Write a model as such files: PATH.safetensors and PATH.json with what ``about`` says."""
     kept = {name: a.astype(np.float16) if a.dtype == np.float32 else a

@@ -1,0 +1,203 @@
+"""What networks, trainings and models ask of their arguments: of one that has a name of this table
+the same in every function.
+
+    @checked(size=multiple(8))      # and the table's rules for the other arguments
+    def small_ali(size=32, channels=3, latent_size=64, ...): ...
+
+Nothing of the rooms above is imported: their classes are known here by name.
+"""
+
+import numpy as np
+
+from . import checks
+from .checks import expect, integer, named, optional, real
+from .distributed import world
+from .random import Generator
+
+LOSSES = ("non-saturating", "saturating", "least-squares", "bgan", "relativistic")
+PENALTIES = ("roth", "unweighted", "r1", "wgan-gp", "none")
+MODULE, TENSOR, GENERATOR = named("Module"), named("Tensor"), checks.instance(Generator)
+
+
+def checked(*relations, **rules):
+    """``checks.checked`` with the rules of the table; a rule given here goes before it."""
+    return checks.checked(RULES, *relations, **rules)
+
+
+# Rules.
+
+def samples(name, x):
+    """What is trained on: finite float32 numbers, or uint8 images."""
+    expect(checks.finite_array(least=1)(name, x).dtype in (np.uint8, np.float32), name,
+           "float32, or uint8 images", str(x.dtype))
+
+
+def fractions(name, x):
+    """Floating-point numbers from 0 to 1."""
+    low, high = (a := checks.finite_array(least=1)(name, x)).min(), a.max()
+    expect(a.dtype.kind == "f" and low >= 0 and high <= 1, name, "floats from 0 to 1",
+           f"{a.dtype} from {low} to {high}")
+
+
+def pixels(name, x):
+    """Images (..., c) of at least two pixels, channels last."""
+    if checks.finite_array()(name, x).ndim == 4:
+        checks.channels_last_array("n, h, w, c", 0)(name, x)
+    expect(x.ndim and x.size > x.shape[-1], name, "at least two pixels", x)
+
+
+def square_matrix(name, x):
+    """An array (c, c) of finite numbers."""
+    expect(len({*checks.finite_array("c, c")(name, x).shape}) == 1, name, "shape (c, c)", x)
+
+
+def stochastic(name, encoder):
+    """An encoder that gives a mean and a log-variance."""
+    expect(getattr(MODULE(name, encoder), "stochastic", False), name,
+           "a stochastic one, which gives a mean and a log-variance", type(encoder).__name__)
+
+
+def function_or(*texts):
+    """Something that can be called, or one of the texts."""
+    return lambda name, value: callable(value) or checks.one_of(*texts)(name, value)
+
+
+def tensor_or(rule):
+    """A Tensor, or what ``rule`` allows."""
+    return lambda name, value: hasattr(value, "node") or rule(name, value)
+
+
+def part_of_one(name, value):
+    """A number in [0, 1], or an array on the device, which is not looked into."""
+    return hasattr(value, "shape") or real(0, 1)(name, value)
+
+
+def two_decays(name, betas):
+    """Two numbers in [0, 1)."""
+    checks.several(checks.between(0, 1, "["), 2)(name, betas)
+    expect(len(betas) == 2, name, "two", betas)
+
+
+def length(name, value):
+    """The length of an axis, or -1 for what is left."""
+    return integer(-1 if checks.is_whole(value) and value == -1 else 1)(name, value)
+
+
+RULES = {
+    **dict.fromkeys((
+        "batch_size", "below", "c_in", "c_out", "channels", "classes", "columns", "count", "frames",
+        "hidden", "high", "latent_size", "low", "n", "n_in", "n_out", "parameters", "pieces",
+        "rows", "size", "width"), integer()),
+    **dict.fromkeys(("each", "steps"), optional(integer())),
+    **dict.fromkeys(("every", "final_gamma", "final_lr", "gamma", "kl_weight", "latent_weight",
+                     "shortcut_weight", "std"), real(0)),
+    **dict.fromkeys(("eps", "lr"), checks.positive),
+    **dict.fromkeys(("minutes", "variance"), optional(checks.positive)),
+    **dict.fromkeys(("momentum", "slope", "strength"), real(0, 1)),
+    **dict.fromkeys(("decay", "p"), checks.between(0, 1, "[")),
+    **dict.fromkeys(("decoder", "discriminator", "encoder", "generator", "model", "top",
+                     "whitening"), MODULE),
+    **dict.fromkeys(("body", "critic", "head", "init", "joint", "make", "x_net", "z_net"),
+                    checks.function),
+    **dict.fromkeys(("log_variance", "logits", "mean", "reconstruction"), TENSOR),
+    **dict.fromkeys(("also", "settings"), optional(checks.instance(dict))),
+    "bottom_share": checks.between(0, 1),
+    "callback": optional(checks.function),
+    "checkpoints": optional(checks.having("a checkpoint.Checkpoints", "begin")),
+    "code": checks.one_of("h", "z"),
+    "colour_metric": optional(square_matrix), "data": samples,
+    "frame_discriminator": optional(MODULE), "images": checks.images_or_vectors,
+    "kind": checks.one_of(*LOSSES), "levels": checks.several(named("Level"), what="Level"),
+    "loss": checks.one_of(*LOSSES), "metric": optional(checks.real_array("c, c")),
+    "on_nan": checks.one_of("stop", "back-off"), "penalty": checks.one_of(*PENALTIES),
+    "schedule": checks.one_of("bottom-first", "together"),
+    "split": checks.having("Frames, Patches, Groups or the like", "split", "merge", "count")}
+
+
+# Relations.
+
+def like(argument, other):
+    """The argument has the shape of the other."""
+    def relation(name, **arguments):
+        shape = np.shape(arguments[other])
+        expect(np.shape(arguments[argument]) == shape, f"{name}: {argument}", shape,
+               arguments[argument])
+
+    relation.needs = {argument, other}
+    return relation
+
+
+def labelled(of):
+    """``labels`` has an integer below the number of classes for each row of the argument ``of``."""
+    def relation(name, labels, self=None, classes=None, **others):
+        shape = np.shape(others.get(of, labels)) or (1,)
+        if of == "logits":
+            expect(len(shape) == 2, of, "(n, classes)", others[of])
+        checks.check_labels(labels, shape[0], classes or getattr(self, "classes", shape[-1]))
+
+    return relation
+
+
+def targets_fit(name, logits, targets):
+    """There is a row of targets for each row of logits."""
+    rows = np.shape(logits)
+    expect(0 not in rows and np.shape(targets) == rows, f"{name}: targets",
+           f"one row for each of at least one row of logits {rows}", f"shape {np.shape(targets)}")
+
+
+def paired(name, real, fake, **others):
+    """Both are lists of arrays (n, ...) of the same shapes and one batch size."""
+    for argument, arrays in (("real", real), ("fake", fake)):
+        checks.several(checks.real_array(least=1), what="array (n, ...)")(
+            f"{name}: {argument}", arrays)
+    checks.same_shape("real", "fake")(name, real=real, fake=fake)
+    expect(len({len(r) for r in real}) == 1, f"{name}: real, fake", "one batch size",
+           [r.shape for r in real])
+
+
+def frames_fit(name, self, x, frames, **others):
+    """Single frames are like those of the clips, and there is a discriminator of them."""
+    if frames is not None:
+        expect(self.frame_discriminator is not None, f"{name}: frames", "None, for this model has "
+               "no frame_discriminator to train on them", type(frames).__name__)
+        shape = np.shape(x)[2:]
+        expect(frames.shape[1:] == shape, f"{name}: frames", f"single frames {shape}", frames)
+
+
+def parts_fit(name, self, x, schedule, **others):
+    """The parts of an LDF fit the data and one another, seen before time is spent."""
+    white, made = self.encode(x[:2]), self.top.sample(2, Generator(0))
+    expect(made.shape[1:] == white.shape[1:], f"{name}: top",
+           f"a GAN on whitened codes {white.shape[1:]}", f"one on {made.shape[1:]}")
+
+
+def clips_fit(name, images, frames, settings, **others):
+    """The images are clips of the networks' size."""
+    size = settings.get("size", 32)
+    shape = frames, size, size, settings.get("channels", 3)
+    expect(images.shape[1:] == shape, f"{name}: images",
+           f"clips ({', '.join(map(str, ('n', *shape)))})", images)
+
+
+def budget(name, steps, minutes, **others):
+    """There is one."""
+    expect((steps, minutes) != (None, None), f"{name}: steps, minutes",
+           "at least one of them as the budget of the training", "neither")
+
+
+def sides(name, logits, real, **others):
+    """``real`` is a boolean for all logits, or one for each."""
+    dtype = real.dtype if hasattr(real, "dtype") else np.asarray(real).dtype
+    shape = np.shape(real)
+    expect(dtype.kind == "b" and shape in ((), (logits.size,)), f"{name}: real",
+           f"one boolean, or one a sample {(logits.size,)}", f"{dtype} of shape {shape}")
+
+
+def ranks_fit(name, model, steps, top_steps, rounds, top_ranks, **others):
+    """An asynchronous training has one level, whole rounds, and ranks for both sides."""
+    levels, ranks = len(model.levels), world().size
+    expect(levels == 1, f"{name}: model", "an LDF of one level and a top", f"{levels} levels")
+    for argument, value in (("steps", steps), ("top_steps", top_steps)):
+        checks.multiple(rounds)(f"{name}: {argument}", value)
+    expect(1 <= top_ranks < ranks, f"{name}: top_ranks",
+           f"at least 1, and fewer than the {ranks} there are", top_ranks)
