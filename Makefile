@@ -16,6 +16,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make soak    the long tests: 200 kills, half an hour of fuzzing, 5,000 oracles, 20,000 steps in flat memory and time"
 	@echo "make figures every claim of the paper as an experiment, half an hour; the page is out/report/index.html"
+	@echo "             (BUDGET=full: at budgets that decide; it says beforehand how long, and goes on where it was ended)"
 	@echo "make setup   only the virtual environment in .venv that both use"
 	@echo "make clean   removes .venv, out/ and everything else that these commands made"
 	@echo "PYTHON=...   the interpreter to use, 3.10 or newer (default python3): make PYTHON=python3.12 test"
@@ -36,7 +37,7 @@ soak: $(STAMP)
 	$(PY) tests/tools/soak.py --json out/soak.json
 
 figures: $(STAMP)
-	$(PY) demos/paper/report.py
+	$(PY) demos/paper/report.py --budget $(or $(BUDGET),short)
 
 setup: $(STAMP)
 

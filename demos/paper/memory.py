@@ -28,7 +28,7 @@ import numpy as np
 
 import ldf_np as ldf
 from ldf_np.experiments import cli, plots
-from ldf_np.experiments.report import claim, conclude
+from ldf_np.experiments.report import claim, conclude, described
 from ldf_np.experiments.runs import CachedRuns
 from ldf_np.experiments.statistics import over_seeds
 from ldf_np.models import baselines, nets
@@ -205,10 +205,10 @@ def claims(lengths, runs):
                  "at no length tried")
     return [claim(f"At {last} frames a step of LDF's larger level takes under 1/{VASTLY} of the "
                   "joint GAN's memory", paper,
-                  "memory of a step, joint GAN over LDF's larger level", ratio, "above", VASTLY),
-            claim(f"LDF's bottom does not grow with the clip (its top does {where})", paper,
-                  f"slope of log(memory of a step) over log(frames), {first} to {last} frames, "
-                  "LDF's bottom", overall, "below", FLAT)]
+                  "memory of a step, joint GAN over LDF's larger level", ratio, "above", VASTLY, 1),
+            described(f"How LDF's bottom grows with the clip (its top grows {where})",
+                      f"slope of log(memory of a step) over log(frames), {first} to {last} frames; "
+                      f"flat below {FLAT}", overall)]
 
 
 def run(options):

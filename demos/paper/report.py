@@ -2,7 +2,7 @@
 (``make figures``).
 
     python demos/paper/report.py                        all in about half an hour on two cores
-    python demos/paper/report.py --minutes 300          the same at ten times the budget
+    python demos/paper/report.py --budget full          at budgets that decide: days, told first
     python demos/paper/report.py --only memory gibbs    these; the page holds whatever is there
     python demos/paper/report.py --table                docs/results.md, of docs/results.json
 
@@ -29,8 +29,8 @@ from ldf_np.runtime.files import replacing
 from ldf_np.runtime.progress import progress_bar
 
 HERE = Path(__file__).resolve().parent
-# (program, its options; {minutes}: of training for each model, at {scale} of the half hour)
-EXPERIMENTS = {
+# {program: its options}; {minutes}: of training for each model
+SHORT = {
     "gaussian_blocks": "--quick",
     "moving_shapes": "--minutes {minutes} --seeds 3 4 5",
     "images": "--minutes {minutes} --seeds 0 1 2 --images 3000 --classifier-minutes 0.3",
@@ -40,24 +40,61 @@ EXPERIMENTS = {
     "gibbs": "--minutes {minutes} --seeds 0 1 2 --starts 60 --steps 30",
     "ablation": "--minutes {minutes} --seeds 0 1 2",
 }
-MINUTES = {"moving_shapes": 0.25, "images": 0.2, "equal_time": 0.45, "limited_data": 0.18,
-           "gibbs": 0.18, "ablation": 0.13}
-BUDGET = 30.0       # minutes that these add up to, about, on two cores
+FULL = {
+    "gaussian_blocks": "",
+    "moving_shapes": "--minutes {minutes} --seeds 0 1 2",
+    "images": "--minutes {minutes} --seeds 0 1 2",
+    "equal_time": "--minutes {minutes} --seeds 0 1 2",
+    "limited_data": "--minutes {minutes} --seeds 0 1 2",
+    "memory": "--seeds 0 1 2",
+    "gibbs": "--minutes {minutes} --seeds 0 1 2",
+    "ablation": "--minutes {minutes} --seeds 0 1 2",
+}
+# {budget: (options, minutes of each model)}; "short" demonstrates, "full" is to decide
+BUDGETS = {
+    "short": (SHORT, {"moving_shapes": 0.25, "images": 0.2, "equal_time": 0.45,
+                      "limited_data": 0.18, "gibbs": 0.18, "ablation": 0.13}),
+    "full": (FULL, {"moving_shapes": 25, "images": 15, "equal_time": 25, "limited_data": 25,
+                    "gibbs": 15, "ablation": 15}),
+}
+SEEDS = 3
+# trainings with each seed, so that a budget can be told beforehand
+TRAININGS = {"moving_shapes": 2, "images": 5, "equal_time": 2, "gibbs": 5, "ablation": 11,
+             "limited_data": {"short": 10, "full": 30}}
 
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=positive_float, default=BUDGET,
-                        help=f"budget of all experiments together, about (default {BUDGET:g})")
-    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS),
-                        metavar="NAME", help=f"of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--budget", choices=BUDGETS, default="short",
+                        help='"short": half an hour, to demonstrate (default); "full": days, to '
+                             "decide; says beforehand how long")
+    parser.add_argument("--times", type=positive_float, default=1.0, metavar="X",
+                        help="so many times the minutes of the budget (default 1)")
+    parser.add_argument("--only", nargs="+", choices=SHORT, default=list(SHORT), metavar="NAME",
+                        help=f"of {', '.join(SHORT)}")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--out", default="out/report",
-                        help="folder for what it writes (default out/report)")
+    parser.add_argument("--out", help="folder for what it writes (default out/report, or with "
+                                      "--budget full out/report-full)")
     parser.add_argument("--table", action="store_true",
                         help="print docs/results.json as docs/results.md, and nothing else")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.out is None:
+        options.out = "out/report" + ("-full" if options.budget == "full" else "")
+    return options
+
+
+def estimate(options):
+    """{experiment: minutes of training it will take}, of those asked for that train."""
+    minutes = BUDGETS[options.budget][1]
+    return {name: SEEDS * minutes[name] * options.times * (
+        count if isinstance(count := TRAININGS[name], int) else count[options.budget])
+        for name in options.only if name in minutes}
+
+
+def duration(minutes):
+    """A text: "40 minutes", "7.5 hours"."""
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
 
 
 def program(name):
@@ -68,8 +105,8 @@ def program(name):
 
 def arguments(name, options):
     """The options of an experiment's program."""
-    given = EXPERIMENTS[name].format(
-        minutes=f"{MINUTES.get(name, 0) * options.minutes / BUDGET:.3g}").split()
+    programs, minutes = BUDGETS[options.budget]
+    given = programs[name].format(minutes=f"{minutes.get(name, 0) * options.times:.3g}").split()
     return given + ([] if name == "gaussian_blocks" else ["--device", options.device])
 
 
@@ -117,7 +154,7 @@ def collect(folder):
     """The results.json of each experiment that is there, by name, with its figures as data
     addresses."""
     found = {}
-    for name in EXPERIMENTS:
+    for name in SHORT:
         path = Path(folder, name, "results.json")
         if not path.exists():
             continue
@@ -140,30 +177,34 @@ def summary(found):
                             for name, results in found.items()}}
 
 
-def write_page(path, found, wrong, minutes):
+def write_page(path, found, wrong, minutes, budget="short"):
     """The report as one HTML file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(loader=FileSystemLoader(HERE), autoescape=True,
                             undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     templates.filters["cell"] = cell
-    claims = summary(found)["claims"]
-    counts = {kind: sum(c["verdict"] == kind for c in claims)
-              for kind in ("held", "failed", "undecided")}
     page = templates.get_template("report.html").render(
-        found=found, claims=claims, counts=counts, wrong=wrong, minutes=minutes,
-        machine=environment())
+        found=found, counts=counted(summary(found)["claims"]), wrong=wrong, minutes=minutes,
+        budget=budget, machine=environment())
     with replacing(path) as temporary:
         Path(temporary).write_text(page, encoding="utf-8")
 
 
+def counted(claims):
+    """How many of each verdict, as text: "3 held, 1 failed, ..."."""
+    verdicts = [claim["verdict"] for claim in claims]
+    return ", ".join(f"{verdicts.count(kind)} {kind}"
+                     for kind in ("held", "failed", "equal", "undecided")
+                     if kind != "equal" or kind in verdicts)
+
+
 def markdown(results):
     """docs/results.md: under each command, every claim with its interval and verdict."""
-    verdicts = [claim["verdict"] for claim in results["claims"]]
-    counts = ", ".join(f"{verdicts.count(kind)} {kind}" for kind in ("held", "failed", "undecided"))
+    count, counts = len(results["claims"]), counted(results["claims"])
     lines = [
         "# What the paper claims, and what held", "",
-        f"Of {len(verdicts)} claims: {counts}. A claim *held* where the whole 95% interval lies on",
+        f"Of {count} claims: {counts}. A claim *held* where the whole 95% interval lies on",
         "its side, *failed* where all of it lies on the other, and is *undecided* otherwise. The",
         "intervals are over the seeds in the command. The models were young, as the commands say:",
         "verdicts speak of those budgets only.", "",
@@ -189,7 +230,11 @@ def main():
         recorded = HERE.parents[1] / "docs" / "results.json"
         print(markdown(json.loads(recorded.read_text(encoding="utf-8"))))
         return
-    start = time.perf_counter()
+    start, planned = time.perf_counter(), estimate(options)
+    if options.budget == "full":
+        each = ", ".join(f"{name} {duration(m)}" for name, m in planned.items())
+        print(f"{duration(sum(planned.values()))} of training, one model after another: {each}. "
+              "Ctrl-C ends it, and the same command goes on.", flush=True)
     try:
         wrong = run_experiments(options)
     except KeyboardInterrupt:
@@ -198,7 +243,8 @@ def main():
     taken = (time.perf_counter() - start) / 60
     save_json(os.path.join(options.out, "results.json"), summary(found))
     page = os.path.join(options.out, "index.html")
-    write_page(page, found, wrong, sum(results["seconds"] for results in found.values()) / 60)
+    write_page(page, found, wrong, sum(results["seconds"] for results in found.values()) / 60,
+               options.budget)
     for c in summary(found)["claims"]:
         print(f"{c['verdict']:10} {c['claim']}: {cell([c['value'], c['low'], c['high']])}")
     print(f"{taken:.1f} minutes; the report is {page}")

@@ -89,17 +89,38 @@ def steps_text(runs):
                      for level in levels)
 
 
-def claim(text, paper, quantity, interval, expected, than=0.0):
+def claim(text, paper, quantity, interval, expected, than=0.0, margin=None):
     """A claim for ``save_results``: what was tested, the paper's sentence (with its section), what
     ``interval`` ([value, low, high]) is an interval of, and the verdict on its lying ``expected``
-    ("below" or "above") ``than``."""
+    ("below" or "above") ``than``, or within ``margin`` of it.
+
+    An experiment has one to three, each with a quantity and a margin that were chosen before it
+    ran. All else that it measures is ``described``.
+    """
     return {"claim": text, "paper": paper, "quantity": quantity, "interval": interval,
-            "verdict": verdict(interval, expected, than)}
+            "expected": expected, "than": than, "margin": margin,
+            "verdict": verdict(interval, expected, than, margin)}
+
+
+def described(text, quantity, interval):
+    """What was measured beside the claims: an entry for ``save_results`` without a verdict."""
+    return {"claim": text, "quantity": quantity, "interval": interval}
+
+
+DESCRIBED = "Also measured: description, no verdict"
+
+
+def sort_out(entries, tables):
+    """(the claims among ``entries``, ``tables`` with one more of those that are only
+    ``described``)."""
+    rows = {e["claim"]: [e["quantity"], e["interval"]] for e in entries if "verdict" not in e}
+    more = {DESCRIBED: {"columns": ["quantity", "measured"], "rows": rows}} if rows else {}
+    return [e for e in entries if "verdict" in e], tables | more
 
 
 def print_claims(claims):
     """Print each claim with its number and verdict."""
-    for entry in claims:
+    for entry in sort_out(claims, {})[0]:
         print(f"{entry['verdict'].upper()}: {entry['claim']}\n"
               f"    {entry['quantity']}: {cell(entry['interval'])}")
 
@@ -111,19 +132,15 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
     """Write results.json into ``options.out``: what the report shows, and the machine, versions and
     settings it came from.
 
-    claims : list of ``claim``
+    claims : list of ``claim``, one to three, and of ``described``
     tables : {title: {"columns": names, "rows": {name: cells}}}; a cell is a number, [value, low,
         high] or a text
     figures : [(file in the folder, caption, alternative text), ...]
     seconds : float, the time that all of it took
     """
-    line = command()
-    full = []
-    for entry in claims:
-        value, low, high = entry["interval"]
-        full.append({"claim": entry["claim"], "paper": entry["paper"],
-                     "quantity": entry["quantity"], "value": value, "low": low, "high": high,
-                     "verdict": entry["verdict"], "command": line, "seconds": seconds})
+    line, (claims, tables) = command(), sort_out(claims, tables)
+    full = [entry | dict(zip(("value", "low", "high"), entry["interval"], strict=True))
+            | {"command": line, "seconds": seconds} for entry in claims]
     save_json(os.path.join(options.out, "results.json"),
               {"title": title, "command": line, "options": vars(options), "seconds": seconds,
                "claims": full, "tables": tables,
@@ -135,6 +152,7 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
 def conclude(options, *, claims, tables, **settings):
     """``save_results``, and print the tables, the claims, and where it all is."""
     save_results(options, claims=claims, tables=tables, **settings)
+    claims, tables = sort_out(claims, tables)
     for title, table in tables.items():
         print(f"{text_table(table, title)}\n")
     print_claims(claims)

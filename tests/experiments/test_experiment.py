@@ -140,6 +140,16 @@ def test_verdicts(interval, expected, than, said):
     assert verdict(interval, expected, than) == said
 
 
+@pytest.mark.parametrize("interval, margin, said", [
+    ([0, -1, 1], 1.5, "equal"), ([0, -1, 1], 1, "undecided"), ([0.5, 0.2, 0.8], 1, "equal"),
+    ([-0.5, -0.8, -0.2], 0.7, "held"), ([0.5, 0.2, 0.8], 0.7, "failed"),
+    ([0, None, None], 1, "undecided")])
+def test_no_difference_is_a_verdict_too(interval, margin, said):
+    assert verdict(interval, "below", 0, margin) == said
+    shifted = [None if x is None else x + 5 for x in interval]
+    assert verdict(shifted, "below", 5, margin) == said
+
+
 def test_a_verdict_of_nothing_known_is_refused():
     with pytest.raises(ValueError, match='expected: "below" or "above", got .less.'):
         verdict([1, 0, 2], "less")
@@ -208,7 +218,8 @@ def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
     results = json.loads((tmp_path / "results.json").read_text())
     (entry,) = results["claims"]
     assert entry == {"claim": "A beats B", "paper": "p", "quantity": "q", "value": 1.0, "low": 0.5,
-                     "high": 1.5, "verdict": "held",
+                     "high": 1.5, "interval": [1.0, 0.5, 1.5], "verdict": "held",
+                     "expected": "above", "than": 0.0, "margin": None,
                      "command": "python 'demos/some demo.py' --minutes 1", "seconds": 2.0}
     assert results["figures"] == [{"file": "a.png", "caption": "caption", "alt": "alt"}]
     assert results["n"] == 3
@@ -240,7 +251,13 @@ def test_what_tables_and_claims_are_made_of():
     assert report.steps_text([{"level 0": 7, "top": 3}, {"level 0": 8, "top": 3}]) == (
         "level 0 7/8, top 3/3")
     assert report.steps_text([{"level 0": 7, "top": 3}, {"level 0": 2}]) == "level 0 7/2, top 3/0"
-    assert report.claim("A beats B", "p", "q", [1.0, 0.5, 1.5], "below")["verdict"] == "failed"
+    claim = report.claim("A beats B", "p", "q", [1.0, 0.5, 1.5], "below")
+    assert claim["verdict"] == "failed"
+    entries = [claim, report.described("C beside B", "q", [2.0, None, None])]
+    claims, tables = report.sort_out(entries, {"T": {}})
+    assert claims == [claim] and tables == {"T": {}, report.DESCRIBED: {
+        "columns": ["quantity", "measured"], "rows": {"C beside B": ["q", [2.0, None, None]]}}}
+    assert report.sort_out([claim], {}) == ([claim], {})
     one, two = History(), History()
     assert runs.by_level(one, "GAN") == {"GAN": one}
     assert runs.by_level({"level 0": one, "top": two}) == {"level 0": one, "top": two}

@@ -26,6 +26,11 @@ def load_program(path):
     return module
 
 
+def verdicts(entries):
+    """Those of the claims among ``entries``; the others are described."""
+    return [entry["verdict"] for entry in entries if "verdict" in entry]
+
+
 def attempt(call):
     """(the error that a call raises or None, what came of it as a text, the bytes that it took
     until then)."""
