@@ -2,20 +2,5 @@
 
 from . import init, layers, losses, module, optim, penalty
 from .init import glorot, he, log_odds, normal
-from .layers import (
-    BatchNorm,
-    Conv2d,
-    ConvTranspose2d,
-    Dropout,
-    Flatten,
-    LayerNorm,
-    LeakyReLU,
-    Linear,
-    Maxout,
-    Reshape,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    generators,
-)
+from .layers import *
 from .module import Buffer, Module, Parameter, evaluation

@@ -13,6 +13,9 @@ from ..runtime.rules import GENERATOR, checked, length
 from .init import he
 from .module import Buffer, Module, Parameter, seen
 
+__all__ = ["BatchNorm", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "LayerNorm", "LeakyReLU",
+           "Linear", "Maxout", "Reshape", "Sequential", "Sigmoid", "Tanh", "generators"]
+
 
 class Sequential(Module):
     """Modules applied one after another. An index gives a module, a slice gives a Sequential of the
