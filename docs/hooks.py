@@ -1,0 +1,53 @@
+"""What `make docs` does beside MkDocs: README, CHANGELOG and CONTRIBUTING become pages of the site,
+formulas become MathML, which browsers draw by themselves, and the API's first page has all public
+names, whatever they are."""
+
+import html
+import inspect
+import re
+from pathlib import Path
+from types import ModuleType
+
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File
+
+CHECKOUT = Path(__file__).parents[1]
+PAGES = {"index.md": "README.md", "CHANGELOG.md": "CHANGELOG.md",
+         "CONTRIBUTING.md": "CONTRIBUTING.md"}
+NAMES = "<!-- the public names of ldf_np -->"
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def on_files(files, config):
+    """The pages that lie beside docs/, with their links into it."""
+    for target, source in PAGES.items():
+        text = (CHECKOUT / source).read_text(encoding="utf-8").replace("](docs/", "](")
+        files.append(File.generated(config, target, content=text))
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    return markdown.replace(NAMES, public_names())
+
+
+def public_names():
+    """Markdown that documents each public name of ldf_np, by the module that it comes from."""
+    import ldf_np
+
+    modules = {}
+    for name, value in vars(ldf_np).items():
+        if not name.startswith("_") and not isinstance(value, ModuleType):
+            modules.setdefault(inspect.getmodule(value), []).append(name)
+    parts = []
+    for module, names in modules.items():
+        about = " ".join(module.__doc__.split("\n\n")[0].split())
+        members = "".join(f'        - "{name}"\n' for name in names)
+        parts.append(f"## {module.__name__.removeprefix('ldf_np.')}\n\n{about}\n\n::: ldf_np\n"
+                     "    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+                     f"      show_docstring_description: true\n      members:\n{members}")
+    return "\n".join(parts)
+
+
+def on_page_content(content, page, config, files):
+    return FORMULA.sub(lambda found: convert(html.unescape(found[3]),
+                                             "block" if found[2] == "[" else "inline"), content)
