@@ -40,14 +40,19 @@ def public_names():
             modules.setdefault(inspect.getmodule(value), []).append(name)
     parts = []
     for module, names in modules.items():
-        about = " ".join(module.__doc__.split("\n\n")[0].split())
-        members = "".join(f'        - "{name}"\n' for name in names)
-        parts.append(f"## {module.__name__.removeprefix('ldf_np.')}\n\n{about}\n\n::: ldf_np\n"
-                     "    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
-                     f"      show_docstring_description: true\n      members:\n{members}")
-    return "\n".join(parts)
+        path = module.__name__.removeprefix("ldf_np.")
+        # The sources of ldf_np.kernels lie in kernels/, where they are found by that name.
+        where = path if path.startswith("kernels") else "ldf_np"
+        parts += [f"## {path}", inspect.getdoc(module).split("\n\n")[0]]
+        parts += [f"::: {where}.{name}" for name in names]
+    return "\n\n".join(parts)
 
 
 def on_page_content(content, page, config, files):
-    return FORMULA.sub(lambda found: convert(html.unescape(found[3]),
-                                             "block" if found[2] == "[" else "inline"), content)
+    return FORMULA.sub(_formula, content)
+
+
+def _formula(found):
+    tag, bracket, tex = found.groups()
+    drawn = convert(html.unescape(tex), display="block" if bracket == "[" else "inline")
+    return f'<{tag} class="formula">{drawn}</{tag}>'
