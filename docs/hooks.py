@@ -1,6 +1,6 @@
 """What `make docs` does beside MkDocs: README, CHANGELOG and CONTRIBUTING become pages of the site,
-formulas become MathML, which browsers draw by themselves, and the API's first page has all public
-names, whatever they are."""
+formulas become MathML, which browsers draw by themselves, a picture opens large, and the first page
+of the API has all public names, whatever they are."""
 
 import html
 import inspect
@@ -49,7 +49,8 @@ def public_names():
 
 
 def on_page_content(content, page, config, files):
-    return FORMULA.sub(_formula, content)
+    content = FORMULA.sub(_formula, content)
+    return re.sub(r'<img [^>]*src="([^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', content)
 
 
 def _formula(found):

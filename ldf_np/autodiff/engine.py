@@ -317,7 +317,8 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
 
     Returns
     -------
-    A list of Tensors, each with its input's shape and dtype (one Tensor where ``inputs`` is one).
+    list of Tensor
+        Each with its input's shape and dtype (one Tensor where ``inputs`` is one).
 
     Raises
     ------
