@@ -192,6 +192,8 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     vjp_all : one rule for all arguments, in place of ``vjp``
         ``rule(k, g, y, *inputs, **params)`` gives the cotangent of argument k.
 
+    Notes
+    -----
     A rule can also be given afterwards: ``op.defvjp(rule_0, ...)``, ``op.defvjp_all(rule)``.
     """
     if forward is None:
