@@ -9,7 +9,10 @@ SHOW_VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3])
 VERSION := $(shell $(PYTHON) -c '$(SHOW_VERSION)' 2>/dev/null)
 STAMP := $(VENV)/.installed-$(VERSION)
 
-.PHONY: help demo test soak figures setup clean
+# What the documentation is built with is installed by the first `make docs`.
+DOCS_STAMP := $(VENV)/.docs-$(VERSION)
+
+.PHONY: help demo test soak figures docs setup clean
 
 help:
 	@echo "make demo    the Gaussian blocks, then LDF on Ms. Pac-Man for four minutes; pictures in out/"
@@ -17,6 +20,7 @@ help:
 	@echo "make soak    the long tests: 200 kills, half an hour of fuzzing, 5,000 oracles, 20,000 steps in flat memory and time"
 	@echo "make figures every claim of the paper as an experiment, half an hour; the page is out/report/index.html"
 	@echo "             (BUDGET=full: at budgets that decide; it says beforehand how long, and goes on where it was ended)"
+	@echo "make docs    lessons, pages and the API as a site to read without the network: out/docs/index.html"
 	@echo "make setup   only the virtual environment in .venv that both use"
 	@echo "make clean   removes .venv, out/ and everything else that these commands made"
 	@echo "PYTHON=...   the interpreter to use, 3.10 or newer (default python3): make PYTHON=python3.12 test"
@@ -39,6 +43,10 @@ soak: $(STAMP)
 figures: $(STAMP)
 	$(PY) demos/paper/report.py --budget $(or $(BUDGET),short)
 
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	@echo "Open out/docs/index.html"
+
 setup: $(STAMP)
 
 $(STAMP): setup.py pyproject.toml
@@ -54,6 +62,11 @@ $(STAMP): setup.py pyproject.toml
 	@echo "Installing ldf_np and what it needs (about a minute) ..."
 	@$(PY) -m pip install -qq --disable-pip-version-check "pip>=22"
 	@$(PY) -m pip install -qq --disable-pip-version-check --editable ".[demos,test,mpi]"
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	@echo "Installing what the documentation is built with ..."
+	@$(PY) -m pip install -qq --disable-pip-version-check --editable ".[docs]"
 	@touch $@
 
 clean:

@@ -4,7 +4,7 @@
 
     conv2d = dT/dy        conv_transpose2d = dT/dx        conv2d_weight = dT/dw
 
-On NumPy a lowering (lowering.py) turns T into <W^T X, Y>, so that each face is one product,
+On NumPy a lowering (lowering.py) turns T into ``<W^T X, Y>``, so that each face is one product,
 followed by the adjoint ("lift") of the map of its own argument:
 
     conv2d            Y = W^T X

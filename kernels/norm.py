@@ -4,7 +4,7 @@ and channel sums.
     mean_c = sum_m x_mc / M,   var_c = sum_m (x_mc - mean_c)^2 / M,   y_mc = (x_mc - mean_c) r_c,
     r = (var + eps)^(-1/2)
 
-where m runs over every axis but the last. Below <a> is the mean of a over m. Of float16 everything
+where m runs over every axis but the last. Below ``<a>`` is the mean of a over m. Of float16 all
 is computed in float32, and what has the shape of x is rounded at the end.
 
 A batch may lie on several processes. Whoever has a part of it passes ``over_ranks``, which turns an
@@ -104,7 +104,7 @@ def _joined_moments(mean, var, over_ranks):
 
 @in_float32
 def normalize_vjp(g, y, r, over_ranks=None):
-    """The cotangent of x: r (g - <g> - y <g y>). Linear and self-adjoint in g."""
+    """The cotangent of x: ``r (g - <g> - y <g y>)``. Linear and self-adjoint in g."""
     if on_device(g, y, r) and y.size:
         return _launch_vjp("normalize_vjp", [g, y], r, over_ranks)
     out = g * y
@@ -118,9 +118,9 @@ def normalize_vjp(g, y, r, over_ranks=None):
 
 @in_float32
 def normalize_vjp_x(h, g, y, r, over_ranks=None):
-    """The cotangent of x in <h, normalize_vjp(g, y(x), r(x))>:
+    """The cotangent of x in ``<h, normalize_vjp(g, y(x), r(x))>``:
 
-    -r^2 [(h - <h>) <g y> + (g - <g>) <h y> + y (<h g> - <h> <g> - 3 <h y> <g y>)]
+        -r^2 [(h - <h>) <g y> + (g - <g>) <h y> + y (<h g> - <h> <g> - 3 <h y> <g y>)]
     """
     if on_device(h, g, y, r) and y.size:
         return _launch_vjp("normalize_vjp_x", [h, g, y], r, over_ranks)

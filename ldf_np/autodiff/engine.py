@@ -192,6 +192,8 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
     vjp_all : one rule for all arguments, in place of ``vjp``
         ``rule(k, g, y, *inputs, **params)`` gives the cotangent of argument k.
 
+    Notes
+    -----
     A rule can also be given afterwards: ``op.defvjp(rule_0, ...)``, ``op.defvjp_all(rule)``.
     """
     if forward is None:
@@ -317,7 +319,8 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
 
     Returns
     -------
-    A list of Tensors, each with its input's shape and dtype (one Tensor where ``inputs`` is one).
+    list of Tensor
+        Each with its input's shape and dtype (one Tensor where ``inputs`` is one).
 
     Raises
     ------

@@ -42,6 +42,8 @@ def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
     progress : bool or function
         True for a progress bar, or a function called as progress(images_done, images_in_all).
 
+    Notes
+    -----
     Each game is played by a random walk over the actions it knows, which leaves out the first
     seconds of a game. From every third frame a window of 128 x 128 at a random place is taken,
     averaged over 4 x 4 pixels, unless nearly all of it is one colour. Returns Images. ImportError

@@ -35,6 +35,8 @@ def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False
     progress : bool or function
         True for a progress bar, or a function called as progress(clips_done, clips_in_all).
 
+    Notes
+    -----
     The game is run without sticky actions, four emulator steps a frame, and the screen is taken as
     the console draws it: it shows some ghosts on even steps and others on odd ones, so one clip
     rarely shows all four. Returns Clips, uint8 (n, 5, 32, 32, 3). ImportError when the data set is

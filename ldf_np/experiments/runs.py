@@ -33,6 +33,8 @@ class CachedRuns:
         Each run has a part of it, from which its trainings go on until the run is kept; with
         ``anew`` they do not.
 
+    Notes
+    -----
     ``seconds``: how long the making of all runs took, in this process and in those before it.
     """
 

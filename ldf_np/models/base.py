@@ -30,12 +30,14 @@ class Model(Module):
 
         Returns
         -------
-        History.
+        History
 
         Raises
         ------
-        ValueError or TypeError for data that cannot be trained on, FloatingPointError naming the
-        step, the loss and the layer where something is not finite.
+        ValueError, TypeError
+            For data that cannot be trained on.
+        FloatingPointError
+            Naming the step, the loss and the layer where something is not finite.
         """
         batches = self._batches(batch_size, x, *more)
         step = self.compiled_step()

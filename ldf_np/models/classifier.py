@@ -80,6 +80,8 @@ class Classifier(Model):
     seed : int
         Of the order of the data (not of the weights: layers take a Generator of their own).
 
+    Notes
+    -----
     Images are uint8, or float32 in [-1, 1].
     """
 

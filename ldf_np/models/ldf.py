@@ -91,8 +91,9 @@ class LDF(Module):
 
         Returns
         -------
-        {name of the level: History}. Ctrl-C ends the level being trained; those above it still get
-        two seconds each, so that the model can be sampled (of which no checkpoint is kept).
+        dict
+            {name of the level: History}. Ctrl-C ends the level being trained; those above it still
+            get two seconds each, so that the model can be sampled (of which no checkpoint is kept).
         """
         if schedule == "together":
             return self._fit_together(x, factors, batch_size, checkpoints, steps=steps,

@@ -53,11 +53,16 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64
 
     Returns
     -------
-    {"level 0": History, "top": History}. The bottom is, to the last bit where one rank trains it,
-    that of ``model.fit`` bottom first with as many steps; the top sees more codes of encoders that
-    are not finished. Ctrl-C ends the side that gets it after its step, and the other with its round
-    if not before; a sentence on stderr says how far they were. Raises ValueError for one process
-    only, for more levels, or for numbers that do not fit.
+    dict
+        {"level 0": History, "top": History}. The bottom is, to the last bit where one rank trains
+        it, that of ``model.fit`` bottom first with as many steps; the top sees more codes of
+        encoders that are not finished. Ctrl-C ends the side that gets it after its step, and the
+        other with its round if not before; a sentence on stderr says how far they were.
+
+    Raises
+    ------
+    ValueError
+        For one process only, for more levels, or for numbers that do not fit.
     """
     ranks = world()
     last, below = ranks.size - 1, ranks.rank < ranks.size - top_ranks

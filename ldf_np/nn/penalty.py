@@ -170,8 +170,9 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
     Returns
     -------
-    logits of real (n, 1), logits of fake (n, 1), penalty (to be multiplied by gamma/2; a Tensor, or
-    0.0).
+    tuple
+        The logits of real (n, 1), those of fake (n, 1), and the penalty (to be multiplied by
+        gamma/2; a Tensor, or 0.0).
     """
     on_real = Judged(discriminator, real, True, kind)
     on_fake = Judged(discriminator, fake, False, kind)

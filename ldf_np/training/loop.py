@@ -83,14 +83,17 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
 
     Returns
     -------
-    History. Ctrl-C ends the training after its step, and everything that was learned is still
-    there. A second one ends it at once, within the step; then the last checkpoint stays as it was.
-    SIGTERM is the same where a program takes it as Ctrl-C.
+    History
+        Ctrl-C ends the training after its step, and everything that was learned is still there. A
+        second one ends it at once, within the step; then the last checkpoint stays as it was.
+        SIGTERM is the same where a program takes it as Ctrl-C.
 
     Raises
     ------
-    ValueError for a missing or negative budget; FloatingPointError naming the step and the loss
-    that is not finite.
+    ValueError
+        For a missing or negative budget.
+    FloatingPointError
+        Naming the step and the loss that is not finite.
     """
     limit = math.inf if minutes is None else minutes * 60
     history, ranks = History(), world()

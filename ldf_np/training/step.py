@@ -38,8 +38,10 @@ class CompiledStep:
     model : Module, optional
         Whose step it is: it gives the layers their names where one has to be blamed.
 
-    Raises FloatingPointError naming the loss or gradient that is not finite, and the first layer
-    that is to blame.
+    Raises
+    ------
+    FloatingPointError
+        Naming the loss or gradient that is not finite, and the first layer that is to blame.
     """
 
     def __init__(self, step, generators, model=None):
@@ -152,6 +154,8 @@ def first_not_finite(model, step, x, progress):
         parameter is changed.
     x : array, the batch
 
+    Notes
+    -----
     A gradient that is not finite makes those of all layers before it so: the layer named is the
     last one of its network, where it began. On a CUDA device the update has run by the time the
     loss is known, so that often "parameters" is all there is left to say.

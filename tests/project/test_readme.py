@@ -11,7 +11,7 @@ from code_lines import code_lines
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-PAGES = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md")]
+PAGES = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("**/*.md")]
 
 
 def printed(source):

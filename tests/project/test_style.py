@@ -10,7 +10,7 @@ from helpers import CHECKOUT
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ruff") is None,
                                 reason="needs ruff: pip install ruff")
-SOURCES = ["setup.py", "ldf_np", "kernels", "demos", "benchmarks", "tests"]
+SOURCES = ["setup.py", "ldf_np", "kernels", "demos", "benchmarks", "tests", "docs"]
 
 
 def complaints(*paths):
