@@ -59,6 +59,7 @@ from .models.ali import ALI
 from .models.factors import Frames, Groups, Patches
 from .models.gan import GAN, JointGAN
 from .models.ldf import LDF, Level
+from .models.load import load
 from .models.pretrained import load_pretrained
 from .models.whitening import ChannelWhitening, Whitening
 from .nn.penalty import roth_penalty

@@ -5,12 +5,13 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 ``merge`` of objects, ``to_maps`` and ``from_maps`` of the factors' codes.
 """
 
+from ..nn.architecture import Described
 from ..runtime.checks import channels_last_array, expect, multiple, shaped
 from ..runtime.rules import checked
 
 
 @checked(shaped("codes", "n", "count", "...", what="codes"))
-class Split:
+class Split(Described):
     """What the splits share: by default the codes of an object's factors are the channels of one
     map, place by place."""
 

@@ -14,7 +14,7 @@ from ..runtime.checks import channels_last_array, expect, multiple, optional, re
 from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
-from ..runtime.rules import MODULE, checked, frames_fit
+from ..runtime.rules import MODULE, checked, frames_fit, is_ready
 from ..runtime.threads import Once, side_by_side
 from ..training.batches import Batches, as_batch
 from .base import LatentModel
@@ -61,7 +61,7 @@ class GAN(LatentModel):
         return batches
 
     def _expect_its_kind(self, x):
-        made = self.sample(1, Generator(0)).shape[1:]
+        made = self._generate(Generator(0).standard_normal((1, self.latent_size)), None).shape[1:]
         expect(x.shape[1:] == made, "x", f"data like those that the generator makes, (n, "
                f"{', '.join(map(str, made))})", x)
 
@@ -165,6 +165,17 @@ class JointGAN(GAN):
         if self.whitening is not None and not self.whitening.fitted:
             self.whitening.fit_once_for_all(to_numpy(as_batch(x[:WHITENED_FROM])))
         return batches
+
+    @property
+    def ready(self):
+        """Whether the whitening, where there is one, has been learned."""
+        return self.whitening is None or self.whitening.fitted
+
+    @checked(is_ready)
+    def sample(self, n, rng=None):
+        """n clips, a NumPy array (n, t, h, w, c). Raises ValueError where there is a whitening and
+        ``fit`` was not called."""
+        return super().sample(n, rng)
 
     def _discriminators(self):
         more = {} if self.frame_discriminator is None else {" frames": self.frame_discriminator}

@@ -9,19 +9,20 @@ the data of the next; the top is a GAN over all codes of an object, whitened. Sa
 chain from right to left.
 """
 
+from ..nn.architecture import Described
 from ..nn.module import Module
 from ..runtime.checks import shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
-from ..runtime.rules import checked, parts_fit
+from ..runtime.rules import checked, is_ready, parts_fit
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
 
 
 @checked(shaped("codes", "n", "split.count", "..."))
-class Level:
+class Level(Described):
     """One level: a ``model`` shared by all factors into which ``split`` cuts the level's data.
 
     ``code`` is what is handed to the level above: "h" (the encoder's last hidden layer, decoded
@@ -147,16 +148,19 @@ class LDF(Module):
             x = level.encode(x)
         return x
 
+    @checked(is_ready)
     def encode(self, x):
         """The whitened codes of whole objects, bottom-up: (n, ...) -> (n, *whitening.shape)."""
         return self.whitening.apply(self.codes(x))
 
+    @checked(is_ready)
     def decode(self, white):
         """Objects from whitened codes, top-down: (n, *whitening.shape) -> (n, ...)."""
         return self._expand(self.whitening.invert(white))
 
+    @checked(is_ready)
     def sample(self, n, rng=None):
-        """n objects, top-down: a NumPy array (n, ...)."""
+        """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``."""
         return self.decode(self.top.sample(n, rng))
 
     def reconstruct(self, x):

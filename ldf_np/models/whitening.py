@@ -117,7 +117,8 @@ class ChannelWhitening(Whitening):
              code_shape=several(integer(), 2, "whole numbers (count, ...)"))
     def __init__(self, split, code_shape, strength=0.5):
         self.split = split
-        maps = split.to_maps(np.empty((1, *code_shape), np.float32))
+        check_size("code_shape", code_shape)
+        maps = split.to_maps(np.empty((1, *code_shape), bool))
         self._begin(code_shape, maps.shape[1:], maps.shape[-1], strength)
 
     def _vectors(self, codes):

@@ -5,6 +5,7 @@ A module's parameters and buffers are its attributes, in the order in which they
 that an optimiser, a moving average or a gradient reduction is one operation on one array.
 """
 
+import json
 import os
 import threading
 from collections import Counter, deque
@@ -17,6 +18,8 @@ from ..autodiff.engine import Tensor, gradients_or_none, no_grad
 from ..runtime.checks import checked, expect, instance, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
+from ..runtime.random import Generator
+from .architecture import Described, describe
 
 # _watch.look: what is told of each output and gradient on this thread, or None
 _watch = threading.local()
@@ -35,7 +38,7 @@ class Buffer:
         self.data = data
 
 
-class Module:
+class Module(Described):
     """Something with parameters that maps Tensors to a Tensor. Subclasses define ``forward``."""
 
     training = True
@@ -157,12 +160,21 @@ class Module:
             own.data[...] = arrays[name]
 
     def save(self, path):
-        """Write the state_dict as a safetensors file (to a temporary name, then renamed)."""
-        save_tensors(path, self.state_dict(), {"model": type(self).__name__})
+        """Write the state_dict as a safetensors file (to a temporary name, then renamed), and with
+        it what ``ldf.load`` makes the module of: the arguments that it and its parts were made
+        with, and where its Generators stand."""
+        made = {"objects": describe(self),
+                "generators": {name: rng.state for name, rng in self.named_generators()},
+                "evaluating": [name for name, m in self.named_modules() if not m.training]}
+        save_tensors(path, self.state_dict(), {"architecture": json.dumps(made)})
+
+    def named_generators(self):
+        """(name, Generator) of all that the module and those below it draw from, each once."""
+        return self._named(Generator)
 
     def load(self, path):
-        """Read the weights that ``save`` wrote; returns self. Raises ValueError naming the file and
-        what is wrong."""
+        """Read the weights that ``save`` wrote; returns self (``ldf.load`` makes the module, too).
+        Raises ValueError naming the file and what is wrong."""
         state, _ = load_tensors(path)
         try:
             self.load_state_dict(state)

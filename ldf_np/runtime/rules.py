@@ -166,9 +166,15 @@ def frames_fit(name, self, x, frames, **others):
 
 def parts_fit(name, self, x, schedule, **others):
     """The parts of an LDF fit the data and one another, seen before time is spent."""
-    white, made = self.encode(x[:2]), self.top.sample(2, Generator(0))
+    white, made = self.whitening.apply(self.codes(x[:2])), self.top.sample(2, Generator(0))
     expect(made.shape[1:] == white.shape[1:], f"{name}: top",
            f"a GAN on whitened codes {white.shape[1:]}", f"one on {made.shape[1:]}")
+
+
+def is_ready(name, self, **others):
+    """The model has learned what its samples are made of."""
+    expect(self.ready, name, "a model that was trained, for its whitening is learned from data: "
+           "call fit, or load its weights", "one that was not")
 
 
 def clips_fit(name, images, frames, settings, **others):

@@ -1,0 +1,64 @@
+"""A model from one file: its architecture and its weights."""
+
+import json
+import os
+
+from ..nn.architecture import Described, loaded_classes, name_of, rebuild
+from ..nn.module import Module
+from ..runtime.checks import checked, expect, several
+from ..runtime.files import load_tensors
+
+# here, so that their classes are known
+from . import ali, baselines, classifier, gan, image_nets, ldf, vae, whitening  # noqa: F401
+
+
+def _described_class(name, value):
+    """A rule: a class whose objects a file describes."""
+    if not (isinstance(value, type) and issubclass(value, Described)):
+        raise TypeError(f"{name}: expected a subclass of Module, Level or Split, got {value!r:.80}")
+
+
+@checked(classes=several(_described_class, 0, "classes"))
+def load(path, classes=()):
+    """The model that ``model.save(path)`` wrote: it samples, encodes and goes on training as the
+    saved one would (its optimisers begin anew).
+
+    Parameters
+    ----------
+    path : path of a safetensors file
+    classes : list of classes
+        Those of your own that the model is made of. A file names classes, but only those of this
+        package and these are used: it decides nothing that is imported. An object is made by its
+        class from the arguments that it was made with; what was changed afterwards, other than its
+        weights, is not in the file. Arguments called ``init`` are initialisers, which are left out.
+
+    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it, also where it
+    is hostile: weights without an architecture (of version 0.1: make the model and call
+    ``model.load``), a class that is not known, an argument that no file can hold (a function), or
+    weights that do not fit.
+    """
+    state, metadata = load_tensors(path)
+    where, written = os.fspath(path), metadata.get("architecture")
+    expect(written is not None, where, "a model that model.save wrote, with its architecture",
+           "weights alone; make the model as it was made, and call model.load(path)")
+    known = loaded_classes() | {name_of(kind): kind for kind in classes}
+    try:
+        made = json.loads(written)
+        model = rebuild(made["objects"], known, sum(array.size for array in state.values()))
+        expect(isinstance(model, Module), "architecture", "a Module", type(model).__name__)
+        model.load_state_dict(state)
+        _restore(model, made["generators"], made["evaluating"])
+    except Exception as error:      # whatever a file can do to a constructor
+        said = error.args[0] if type(error) is KeyError else error
+        raise ValueError(f"{where}: no model can be made of this file: {said!s:.400}") from error
+    return model
+
+
+def _restore(model, generators, evaluating):
+    """Where the Generators stood, {name: state}, and which modules were not in training."""
+    own = dict(model.named_generators())
+    expect(generators.keys() == own.keys(), "generators", [*own], [*generators])
+    for name, rng in own.items():
+        rng.state = generators[name]
+    for name, module in model.named_modules():
+        module.training = name not in evaluating
