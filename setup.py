@@ -25,11 +25,12 @@ setup(
               *(f"ldf_np.{room}" for room in ROOMS)],
     package_dir={"ldf_np.kernels": "kernels"},
     package_data={"ldf_np.kernels": ["*.cu"],
-                  "ldf_np.models.pretrained": ["*.json", "*.safetensors"]},
+                  "ldf_np.models.pretrained": ["*.json", "*.safetensors"],
+                  "ldf_np.experiments": ["page.html"]},
     install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs",
-                      "threadpoolctl"],
+                      "threadpoolctl", "jinja2"],
     extras_require={
-        "demos": ["ale-py>=0.10", "jinja2", "scikit-learn"],
+        "demos": ["ale-py>=0.10", "scikit-learn"],
         # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.
         "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "ruff", "setuptools>=64",
                  "wheel", "sybil>=8",

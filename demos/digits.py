@@ -13,7 +13,6 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import ldf_np as ldf
-from ldf_np.data import to_uint8
 from ldf_np.experiments import cli, plots
 from ldf_np.experiments.metrics import PrincipalFeatures, kid
 from ldf_np.experiments.report import conclude
@@ -37,11 +36,6 @@ def walk(model, x):
     return np.stack([model.decode(some, "z") for some in path], axis=1)
 
 
-def as_rows(digits):
-    """Digits (n, 8, 8, 1) in [-1, 1] as rows of a sheet, (ROWS, COLUMNS, 8, 8, 3) uint8."""
-    return to_uint8(digits).reshape(ROWS, COLUMNS, 8, 8, 1).repeat(3, axis=-1)
-
-
 def run(options):
     ldf.use(options.device)
     digits = load_digits()
@@ -56,17 +50,16 @@ def run(options):
                                 1000 * kid(features(made), features(x))]
         if seed == options.seeds[0]:
             few = ROWS * COLUMNS
-            plots.save_clips(os.path.join(options.out, "digits.png"), {
-                "real": as_rows(x[:few]), "through z": as_rows(again[:few]),
-                "samples G(z)": as_rows(made[:few]), "walks": as_rows(walk(model, x[:ROWS]))},
-                scale=4)
+            plots.save_images(os.path.join(options.out, "digits.png"), {
+                "real": x[:few], "through z": again[:few], "samples G(z)": made[:few],
+                "walks": walk(model, x[:ROWS]).reshape(few, 8, 8, 1)}, COLUMNS, scale=4)
     conclude(options, title="ALI on handwritten digits", claims=[], seconds=seconds,
              device=ldf.device(), tables={"Digits": {"rows": rows, "columns": [
                  "steps", "squared error through z", "KID of samples x 1000, 30 components"]}},
              figures=[("digits.png", "Digits, what comes back of them through z, samples, and "
-                       "walks from one digit's code to the next one's.", "Four sheets of digits")])
-    print(f"Open {options.out}/digits.png: samples should be digits that one can read, and walks "
-          "should pass from one digit to another by shapes that are nearly digits.")
+                       "walks from one digit's code to the next one's. Samples should be digits "
+                       "that one can read, and walks should pass from one digit to another by "
+                       "shapes that are nearly digits.", "Four sheets of digits")])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ldf_np.experiments.report import print_claims, save_results
+from ldf_np.experiments.report import conclude
 from ldf_np.gaussian import BlockModel, all_estimates, experiments, networks, pictures, tables
 
 
@@ -112,11 +112,8 @@ def main(arguments=None):
     found, seconds = work(jobs, ("networks", "cases", "crossing") if "networks" in jobs else ())
     curves, cases, trained = found["curves"], found["cases"], found.get("networks", [])
     fit = experiments.agreement(curves)
-    tables.print_errors(curves, fit)
+    tables.print_agreement(fit)
     tables.print_transition(found["transition"])
-    tables.print_cases(cases)
-    if trained:
-        tables.print_trained(setting, trained)
 
     begin, n = time.perf_counter(), sorted(options.n_joint)[:2][-1]
     jobs = {"errors": (pictures.draw_errors, curves, {setting: trained}, model, frames,
@@ -129,17 +126,14 @@ def main(arguments=None):
           for name, (draw, *inputs) in jobs.items()}, beside=("errors",))
     seconds["pictures"] = round(time.perf_counter() - begin, 2)
     seconds["total"] = round(time.perf_counter() - start, 2)
-    claims = tables.claims(curves[setting]["points"], setting, cases)
-    save_results(options, title="Gaussian blocks: Section 3.2 in closed form and measured",
-                 claims=claims, tables=tables.report_tables(curves, cases),
-                 figures=pictures.FIGURES, seconds=seconds["total"],
-                 **tables.jsonable({"seed": seed, "parts": seconds, "errors": curves,
-                                    "agreement": fit, "transition": found["transition"],
-                                    "cases": cases, "crossing": found["crossing"],
-                                    "trained": {setting: trained}}))
-    print()
-    print_claims(claims)
-    print(f"\n{seconds['total']:.1f} s; pictures and results.json in {options.out}")
+    conclude(options, title="Gaussian blocks: Section 3.2 in closed form and measured",
+             claims=tables.claims(curves[setting]["points"], setting, cases),
+             tables=tables.report_tables(curves, cases, {setting: trained}),
+             figures=pictures.FIGURES, seconds=seconds["total"],
+             **tables.jsonable({"seed": seed, "parts": seconds, "errors": curves,
+                                "agreement": fit, "transition": found["transition"],
+                                "cases": cases, "crossing": found["crossing"],
+                                "trained": {setting: trained}}))
     return 0
 
 

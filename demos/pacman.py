@@ -93,8 +93,7 @@ def run(options):
     ldf.use(options.device)
     names = [name for name, file in FILES.items() if options.model in (file, "both")]
     if options.pretrained:
-        return experiment.draw_pretrained(
-            options.out, {name: f"pacman-{FILES[name]}" for name in names}, options.seeds[0])
+        return experiment.draw_pretrained(options, {n: f"pacman-{FILES[n]}" for n in names})
     first = world().rank == 0
     load = load_pacman if options.data == "ale" else partial(read_clips, options.data)
     data = first_before_others(partial(load, clips=options.clips, seed=0, progress=first))
@@ -139,7 +138,6 @@ def conclude(options, runs, data, beside, budget, **more):
         device=ldf.device(), processes=world().size, models=without_arrays(runs), **more)
     if more["interrupted"]:
         print("interrupted: the same command goes on from the checkpoint")
-    experiment.say_what_to_look_at(options.out, runs)
 
 
 if __name__ == "__main__":

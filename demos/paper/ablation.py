@@ -28,6 +28,7 @@ held-out frames decoded from h and from z. A variant that diverges has no scores
 the seeds that finished. Differences are those to the default with the same seed.
 """
 
+import math
 import os
 from functools import partial
 
@@ -38,7 +39,7 @@ from ldf_np.data import load_pacman, to_float, to_uint8
 from ldf_np.experiments import cli, clip_scores, plots, report
 from ldf_np.experiments.clip_experiment import whole_clips
 from ldf_np.experiments.runs import cached_runs, count_parameters, finished
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models import nets
 
 SAMPLES = 500
@@ -130,16 +131,16 @@ def differences(runs, base, score):
             for run, other in zip(runs, base, strict=True) if run["scores"] and other["scores"]]
 
 
-def interval(numbers):
+def interval(numbers, within=(-math.inf, math.inf)):
     """``over_seeds``, or None where there is nothing."""
-    return over_seeds(numbers) if len(numbers) else None
+    return over_seeds(numbers, within=within) if len(numbers) else None
 
 
 def tables(runs, anchors):
     """The scores of all variants, and beside them those of real clips; and paired differences to
     the default."""
     rows = {name: [f"{len(values(found, SCORES[0]))} of {len(found)}", found[0]["parameters"],
-                   *(interval(values(found, score)) for score in SCORES)]
+                   *(interval(values(found, score), limits(score)) for score in SCORES)]
             for name, found in runs.items()}
     rows |= {name: [None, None, *(scores.get(score) for score in SCORES)]
              for name, scores in anchors.items()}
@@ -203,10 +204,11 @@ def pictures(out, runs, anchors, real):
     plots.save_rows(os.path.join(out, "samples.png"), {"real": real[:4]} | {
         name: next(run["clips"] for run in found if run["scores"])
         for name, found in runs.items()})
-    return [("scores.png", "Scores of the variants that finished, one dot for each seed",
-             "Dots and intervals of five scores for each variant of LDF"),
-            ("samples.png", "Four clips of each variant, and real ones",
-             "Rows of generated Ms. Pac-Man clips")]
+    return [("samples.png", "Four clips of each variant, and real ones: mazes should be sharp and "
+             "stand still, and figures should move.", "Rows of generated Ms. Pac-Man clips"),
+            ("scores.png", "Scores of the variants that finished, the lower the better: a variant "
+             "worse than the default shows what the choice is worth.",
+             "Five scores for each variant of LDF")]
 
 
 def parse(arguments=None):

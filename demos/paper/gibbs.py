@@ -47,7 +47,7 @@ from ldf_np.data import load_pacman, to_float, to_uint8
 from ldf_np.experiments import cli, clip_scores, metrics, plots, report
 from ldf_np.experiments.clip_experiment import whole_clips
 from ldf_np.experiments.runs import cached_runs, count_parameters, finished
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models import nets
 from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
 from ldf_np.nn.losses import colour_metric
@@ -290,6 +290,11 @@ def last(chains, kind, score, at=-1):
     return [seed[kind][score][at] for seed in chains]
 
 
+def over(chains, kind, score, at=-1):
+    """``last`` with its interval."""
+    return over_seeds(last(chains, kind, score, at), within=limits(score))
+
+
 def claims(chains, starts):
     """Of [{kind: scores}, ...] over seeds: claims about chains between frames and z (what the paper
     says, and what its authors reply), the other chains described. Each tells the KID of its
@@ -297,10 +302,11 @@ def claims(chains, starts):
     chance, made = 1 / starts, []
 
     def add(text, paper, quantity, values, expected, than, *kinds, margin=None):
+        within = limits(quantity) if "minus" not in quantity else (-1, 1)       # all are shares
         left = " and ".join(f"{np.mean(last(chains, kind, 'KID')):.3g}" for kind in kinds)
         quantity += (f" at the last step, where the KID of the states is {left}; "
                      f"expected {expected} {than:.3g}")
-        found = over_seeds(values)
+        found = over_seeds(values, within=within)
         made.append(report.described(text, quantity, found) if margin is None else
                     report.claim(text, paper, quantity, found, expected, than, margin))
 
@@ -333,9 +339,9 @@ def claims(chains, starts):
 def tables(chains, runs, steps):
     """What the report shows: the scores at the last step, and the models."""
     columns = ["retention, step 1", *(f"{name}, step {steps}" for name in SCORES), "KID, step 1"]
-    rows = {kind: [over_seeds(last(chains, kind, "retention", 1)),
-                   *(over_seeds(last(chains, kind, name)) for name in SCORES),
-                   over_seeds(last(chains, kind, "KID", 1))] for kind in chains[0]}
+    rows = {kind: [over(chains, kind, "retention", 1),
+                   *(over(chains, kind, name) for name in SCORES),
+                   over(chains, kind, "KID", 1)] for kind in chains[0]}
     models = {name: [found[0]["parameters"], over_seeds([run["steps"] for run in found]),
                      over_seeds([run["deviation"] for run in found])
                      if "deviation" in found[0] else None]
@@ -354,10 +360,12 @@ def pictures(out, chains, films, steps, starts):
     plots.save_animation(os.path.join(out, "chains.gif"), np.concatenate(list(films.values())),
                          columns=SHOWN)
     return [("chains.png",
-             "Frames along chains, with the number of steps below; a row for each kind of chain",
+             "Frames along chains, with the number of steps below; a row for each kind of chain. "
+             "Where a chain does not mix, the last frame still looks like the first.",
              "Ms. Pac-Man frames from step 0 to the last step of several Markov chains"),
             ("curves.png",
-             f"Retention (chance is 1/{starts}), what the start explains, and KID, by steps",
+             f"Retention (chance is 1/{starts}), what the start explains, and KID, by steps: a "
+             "chain that forgets its start falls to the dotted lines.",
              "Curves over the steps of the chains for two levels, with intervals over seeds"),
             ("chains.gif", f"Chains that run: rows as in chains.png, {SHOWN} starts each",
              "A grid of changing Ms. Pac-Man frames")]
@@ -367,15 +375,16 @@ def curves(path, chains, at, chance):
     """Retention, explained part and KID against steps, a row of panels for each level; bands are
     intervals over seeds."""
     wanted = (("retention", chance, "chance"), ("explained", LIMIT, "R-hat 1.1"), ("KID", None, ""))
-    figure, panels = plots.subplots(2, len(wanted), (14, 8))
+    figure, panels = plots.subplots(len(wanted), 2, (9.5, 11))
     for k, axes in enumerate(panels):
-        level, (score, line, name) = ("frames", "clips")[k // 3], wanted[k % 3]
-        for colour, kind in enumerate(kind for kind in chains[0] if kind.startswith(level)):
-            found = np.array([over_seeds(last(chains, kind, score, step))
-                              for step in range(1, len(at))], np.float64)
-            axes.plot(at[1:], found[:, 0], "-o", color=f"C{colour}", markersize=3, label=kind)
-            axes.fill_between(at[1:], found[:, 1], found[:, 2], color=f"C{colour}", alpha=0.12,
-                              linewidth=0)
+        level, (score, line, name) = ("frames", "clips")[k % 2], wanted[k // 2]
+        for j, kind in enumerate(kind for kind in chains[0] if kind.startswith(level)):
+            found = np.array([over(chains, kind, score, step) for step in range(1, len(at))],
+                             np.float64)
+            axes.plot(at[1:], found[:, 0], **plots.style(j), markersize=4, label=kind,
+                      linestyle="-" if j < len(plots.COLOURS) else "--")
+            axes.fill_between(at[1:], found[:, 1], found[:, 2], color=plots.style(j)["color"],
+                              alpha=0.12, linewidth=0)
         axes.set(title=f"{level}: {score}", xscale="log", xlabel="steps of the chain")
         if line is not None:
             axes.axhline(line, color="black", linestyle=":", label=name)
@@ -383,7 +392,7 @@ def curves(path, chains, at, chance):
         else:
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylim(bottom=-1)
-            axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
         axes.grid(alpha=0.3)
     plots.save_figure(path, figure)
 

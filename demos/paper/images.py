@@ -36,7 +36,7 @@ from ldf_np.experiments.runs import (
     scores_of,
     without_arrays,
 )
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models.classifier import small_classifier
 from ldf_np.models.image_nets import GRID, image_ali, image_gan, image_ldf, patch_gan
 from ldf_np.training.best_weights import BestWeights
@@ -178,11 +178,12 @@ def tables(runs, anchors):
     rows, more, work = {}, {}, {}
     for name, some in runs.items():
         found = list(some.values())
-        rows[name] = [over_seeds([run["scores"][k] for run in found])
+        rows[name] = [over_seeds([run["scores"][k] for run in found], within=limits(k))
                       for k in (*names, "Inception Score over time")]
         if name in FIT:
             more[f"{name}, quadrants shuffled"] = [
-                *(over_seeds([run["shuffled"][k] for run in found]) for k in names), None]
+                *(over_seeds([run["shuffled"][k] for run in found], within=limits(k))
+                  for k in names), None]
         work[name] = [found[0]["parameters"],
                       over_seeds([run["curves"]["Inception Score"][-1][0] for run in found]),
                       report.steps_text([run["steps"] for run in found])]
@@ -197,19 +198,20 @@ def curves_picture(path, runs):
     """Both scores against training time: a thin line for each seed, a thick one for their mean
     where all seeds have a score."""
     panels = {"Inception Score": "higher", "KID, random filters": "lower"}
-    figure, shown = plots.subplots(1, 2, (11, 4.2))
+    figure, shown = plots.subplots(1, 2, (9, 4.2))
     for axes, (key, better) in zip(shown, panels.items(), strict=True):
-        for colour, (name, some) in enumerate(runs.items()):
+        for colour, (name, some) in zip(plots.COLOURS, runs.items()):
             lines = [np.array(run["curves"][key]).T for run in some.values()]
             for line in lines:
-                axes.plot(*line, color=f"C{colour}", linewidth=0.6, alpha=0.6)
+                axes.plot(*line, color=colour, linewidth=0.6, alpha=0.6)
             times = np.linspace(max(t[0] for t, _ in lines), min(t[-1] for t, _ in lines), 60)
             mean = np.mean([np.interp(times, *line) for line in lines], axis=0)
-            axes.plot(times, mean, color=f"C{colour}", linewidth=2, label=name)
+            axes.plot(times, mean, color=colour, linewidth=2, label=name)
         axes.set(xlabel="seconds of training", ylabel=f"{key} ({better} is better)")
         axes.grid(alpha=0.3)
     axes.set_yscale("symlog", linthresh=1)
-    axes.legend(fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3,
+                  frameon=False)
     plots.save_figure(path, figure)
 
 
@@ -220,18 +222,18 @@ def pictures(out, runs, anchors, data):
         name: next(iter(some.values()))["images"] for name, some in runs.items()}
     plots.save_sheets(os.path.join(out, "samples.png"),
                       {name: images[:60, None] for name, images in groups.items()},
-                      (len(groups), 1), (10.6, 1.9 * len(groups)), columns=20, scale=3)
+                      (len(groups), 1), (9, 1.65 * len(groups)), columns=20, scale=3)
     keys = ("Inception Score", "KID", "precision", "recall")
     plots.save_intervals(os.path.join(out, "scores.png"),
                          {key: scores_of(runs, key) for key in keys},
                          {key: {kind: some[key] for kind, some in anchors.items()} for key in keys},
                          better="KID: lower is better, the others: higher")
-    return [("curves.png",
+    return [("samples.png", "Held-out images, and samples of each model (its first seed): they "
+             "should look like the held-out ones.", "Rows of images of each model"),
+            ("curves.png",
              "Scores of samples against training time; LDF, bottom first, has none until its "
-             "bottom is trained.",
+             "bottom is trained. LDF trains faster where its lines are ahead of the joint GAN's.",
              "Two scores against training time for five models"),
-            ("samples.png", "Held-out images, and samples of each model (its first seed).",
-             "Rows of images of each model"),
             ("scores.png", "Scores at the end, beside held-out images.",
              "Intervals of four scores for each model")]
 

@@ -44,7 +44,7 @@ from ldf_np.data import load_pacman, to_uint8
 from ldf_np.experiments import cli, clip_scores, metrics, plots, report
 from ldf_np.experiments.clip_experiment import clip_features
 from ldf_np.experiments.runs import cached_runs, count_parameters, finished
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models import baselines, nets
 from ldf_np.models.vae import GaussianTop
 from ldf_np.nn.losses import colour_metric
@@ -229,11 +229,12 @@ def tables(found, anchors, at):
                 "rows": {arm: [cell(n, arm) for n in numbers] for arm in arms}}
 
     def over(key):
-        return against(lambda n, arm: over_seeds(values(found, n, arm, key)))
+        return against(lambda n, arm: over_seeds(values(found, n, arm, key), within=limits(key)))
 
     rows, sizes = {}, {}
     for arm in ARMS:
-        rows[arm] = [*(over_seeds(values(found, at, arm, key)) for key in keys), over_seeds([
+        rows[arm] = [*(over_seeds(values(found, at, arm, key), within=limits(key))
+                       for key in keys), over_seeds([
             clip_scores.relative(value, anchors["real"]["KID clips"],
                                  anchors["independent"]["KID clips"])
             for value in values(found, at, arm)])]
@@ -282,15 +283,15 @@ def curves(path, found, marks):
     """Four scores against the number of whole clips: means and intervals over seeds."""
     numbers = list(next(iter(found.values())))
     keys = ("KID clips", "KID frames", "KID differences", "memorisation")
-    figure, panels = plots.subplots(2, 2, (11, 8))
+    figure, panels = plots.subplots(2, 2, (9.5, 8.5))
     for axes, key in zip(panels, keys, strict=True):
         for k, arm in enumerate(ARMS):
-            over = [over_seeds(values(found, n, arm, key)) for n in numbers]
+            over = [over_seeds(values(found, n, arm, key), within=limits(key)) for n in numbers]
             middle, low, high = np.array(over, float).T         # no interval: NaN
             places = np.array(numbers) * 1.05 ** (k - (len(ARMS) - 1) / 2)      # side by side
             axes.errorbar(places, middle, None if np.isnan(low).any()
-                          else [middle - low, high - middle], marker="o", capsize=2, markersize=4,
-                          linewidth=1, elinewidth=0.8, color=f"C{k}", label=arm)
+                          else [middle - low, high - middle], **plots.style(k), capsize=2,
+                          markersize=4, linewidth=1, elinewidth=0.8, label=arm)
         for (name, mark), style in zip(marks.items(), (":", "--"), strict=True):
             axes.axhline(mark[key], color="grey", linestyle=style, linewidth=1, label=name)
         axes.set(title=key, xscale="log", xlabel="N, whole clips to train on")
@@ -302,8 +303,8 @@ def curves(path, found, marks):
             # and none is much below 0, whatever an interval of few seeds says
             axes.set_ylim(bottom=-0.5)
         axes.grid(alpha=0.3)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
-                  fontsize=8, frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
+                  frameon=False)
     plots.save_figure(path, figure)
 
 
@@ -319,18 +320,19 @@ def pictures(out, found, anchors, at, clips, real):
                          {key: {name: scores[key] for name, scores in marks.items()}
                           for key in keys})
     sheets = {"real clips, held out": real[:SHOWN]} | clips
-    plots.save_sheets(os.path.join(out, "samples.png"), sheets, (3, 3), (14, 10))
+    plots.save_sheets(os.path.join(out, "samples.png"), sheets, (3, 3), (12, 8.6))
     plots.save_animation(os.path.join(out, "samples.gif"),
                          np.concatenate([some[:8] for some in sheets.values()]))
-    return [("scores.png",
+    return [("samples.png",
+             f"Clips of every arm, trained on {at:,} whole clips (Fig. 6), first seed: they should "
+             "look like the real ones.", "Sheets of clips"),
+            ("scores.png",
              "Scores against the number of whole clips, means and 95% intervals over seeds (lower "
-             "is better; memorisation: 1 is as far from the training clips as held-out clips are).",
+             "is better, and LDF should be lowest where N is small; memorisation: 1 is as far from "
+             "the training clips as held-out clips are).",
              "Four panels of curves, one for each arm"),
             ("intervals.png", f"Scores with {at:,} whole clips.",
              "Intervals of three scores for each arm"),
-            ("samples.png",
-             f"Clips of every arm, trained on {at:,} whole clips (Fig. 6), first seed.",
-             "Sheets of clips"),
             ("samples.gif", f"The same in motion, a row each: {', '.join(sheets)}.",
              "Generated clips, animated")]
 

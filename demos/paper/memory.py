@@ -30,7 +30,7 @@ import ldf_np as ldf
 from ldf_np.experiments import cli, plots
 from ldf_np.experiments.report import claim, conclude, described
 from ldf_np.experiments.runs import CachedRuns
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import POSITIVE, over_seeds
 from ldf_np.models import baselines, nets
 from ldf_np.runtime import device
 
@@ -136,16 +136,17 @@ def slopes(lengths, amounts):
 
 def picture(path, lengths, runs):
     """Memory and time against the number of frames, on logarithmic axes; means over seeds."""
-    labels = {"step_mb": "a step, beyond the model (MB)",
-              "model_mb": "model, optimisers, batch (MB)", "seconds": "a step (s)"}
-    figure, panels = plots.subplots(1, 3, (12, 3.6))
+    labels = {"step_mb": "a step, beyond\nthe model (MB)",
+              "model_mb": "model, optimisers,\nbatch (MB)", "seconds": "a step (s)"}
+    figure, panels = plots.subplots(1, 3, (9.5, 3.8))
     for axes, (key, label) in zip(panels, labels.items(), strict=True):
-        for name, rows in runs.items():
-            axes.loglog(lengths, [np.mean([run[key] for run in rows[t]]) for t in lengths], "o-",
-                        label=name)
+        for k, (name, rows) in enumerate(runs.items()):
+            axes.loglog(lengths, [np.mean([run[key] for run in rows[t]]) for t in lengths],
+                        **plots.style(k), label=name)
         axes.set(xlabel="frames in a clip", title=label)
         axes.grid(alpha=0.3)
-    panels[0].legend()
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                  frameon=False)
     plots.save_figure(path, figure)
 
 
@@ -168,15 +169,17 @@ def parse(arguments=None):
 def tables(lengths, runs):
     """A step's memory, what is kept and a step's time, by length; and the slopes of both
     memories."""
-    def table(columns, cells):
+    def table(columns, cells, within=(-np.inf, np.inf)):
         return {"columns": columns, "rows": {
-            name: [over_seeds(values) for values in cells(rows)] for name, rows in runs.items()}}
+            name: [over_seeds(values, within=within) for values in cells(rows)]
+            for name, rows in runs.items()}}
 
     found = {}
     for key, title in (("step_mb", "A step's memory (MB)"), ("model_mb", "What is kept (MB)"),
                        ("seconds", "A step (s)")):
         found[title] = table([f"{t} frames" for t in lengths],
-                             lambda rows: ([run[key] for run in rows[t]] for t in lengths))
+                             lambda rows: ([run[key] for run in rows[t]] for t in lengths),
+                             POSITIVE)
     for key, title in (("step_mb", "Slope of a step's memory"),
                        ("model_mb", "Slope of what is kept")):
         found[title] = table([f"{a} to {b} frames" for a, b in zip(lengths, lengths[1:])],
@@ -235,7 +238,8 @@ def run(options):
     picture(os.path.join(options.out, "memory.png"), lengths, runs)
     conclude(options, title="Memory and time of a step against the number of frames",
              claims=claims(lengths, runs), tables=tables(lengths, runs), figures=[(
-                 "memory.png", "Memory and time of a training step; both axes logarithmic.",
+                 "memory.png", "Memory and time of a training step; both axes logarithmic. LDF's "
+                 "bottom should stay level while the joint GAN rises.",
                  "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's "
                  "top")],
              seconds=cached.seconds, frames=lengths, device=ldf.device())

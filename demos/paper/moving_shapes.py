@@ -41,7 +41,7 @@ from ldf_np.data.moving_shapes import (
 )
 from ldf_np.experiments import cli, plots, report
 from ldf_np.experiments.runs import by_level, cached_runs, count_parameters, finished
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models import baselines, nets
 
 # components of the codes: of what the frames share, and of how each departs from it
@@ -274,10 +274,15 @@ def claims_of(found):
     runs = list(found.values())
 
     def claim(text, paper, quantity, values):
-        return report.claim(text, paper, quantity, over_seeds(values), "above", margin=MARGIN)
+        return report.claim(text, paper, quantity, between(quantity, values), "above",
+                            margin=MARGIN)
 
     def described(text, quantity, values):
-        return report.described(text, quantity, over_seeds(values))
+        return report.described(text, quantity, between(quantity, values))
+
+    def between(quantity, values):
+        # differences of shares, and of R2, which has no bound below
+        return over_seeds(values, within=(-np.inf, np.inf) if "R2" in quantity else (-1, 1))
 
     def legal(name, part):
         return np.array([(own if name in own["legality"] else joint)["legality"][name][part]
@@ -312,7 +317,8 @@ def tables_of(found):
 
     def over(runs, *keys):
         values = [run[keys[0]][keys[1]][keys[2]] for run in runs]
-        return over_seeds([np.subtract(*v) if isinstance(v, list) else v for v in values])
+        return over_seeds([np.subtract(*v) if isinstance(v, list) else v for v in values],
+                          within=limits(keys[2]))
 
     rows = [(owns, name) for name in owns[0]["legality"]]
     rows.insert(2, (joints, JOINT))
@@ -331,16 +337,16 @@ def tables_of(found):
 
 def tolerance_picture(path, lines):
     """How many clips are legal against the error that is let pass, of {name: its runs}."""
-    figure, (axes,) = plots.subplots(size=(6, 3.6))
+    figure, (axes,) = plots.subplots(size=(8, 4.2))
     for k, (name, runs) in enumerate(lines.items()):
         for run in runs:
-            axes.plot(TOLERANCES, run["legality"][name]["legal at"], color=f"C{k}", linewidth=1,
-                      label=name if run is runs[0] else None)
+            axes.plot(TOLERANCES, run["legality"][name]["legal at"], **plots.style(k), linewidth=1,
+                      markersize=4, label=name if run is runs[0] else None)
     axes.axvline(TOLERANCE, color="grey", linestyle=":")
     axes.set(xscale="log", xlabel="largest error of a frame that counts as recognisable (pixels)",
              ylim=(-0.02, 1.02), ylabel="share of legal clips",
              title="Legality against the tolerance (dotted: the one used)")
-    axes.legend(fontsize=7)
+    axes.legend()
     plots.save_figure(path, figure)
 
 
@@ -364,7 +370,8 @@ def pictures(out, found):
     tolerance_picture(os.path.join(out, "tolerance.png"), {
         "real, through z": owns, "real, through whitened codes": owns} | judged)
     return [("clips.png",
-             "Real and generated clips of the first seed, each five frames from left to right.",
+             "Real and generated clips of the first seed, each five frames from left to right: one "
+             "shape in all five, which moves a little.",
              "Three sheets of clips: real, LDF and joint GAN"),
             ("clips.gif",
              "The same in motion: a row of real clips, one of LDF, one of the joint GAN.",

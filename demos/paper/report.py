@@ -12,8 +12,6 @@ out/report/index.html, is one file that needs no network.
 """
 
 import argparse
-import base64
-import io
 import json
 import os
 import subprocess
@@ -21,11 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-from PIL import Image
-
 from ldf_np.experiments.cli import positive_float
-from ldf_np.experiments.report import cell, environment, save_json
-from ldf_np.runtime.files import replacing
+from ldf_np.experiments.page import counted, embedded, write_report
+from ldf_np.experiments.report import cell, save_json
 from ldf_np.runtime.progress import progress_bar
 
 HERE = Path(__file__).resolve().parent
@@ -140,16 +136,6 @@ def run_experiments(options):
     return wrong
 
 
-def as_webp(path):
-    """(a picture's bytes as WebP, whether it moves): a third of the size, so that the page also
-    suits a phone. Plots lose nothing; large sheets of images and animations do."""
-    with Image.open(path) as image:
-        out, moves = io.BytesIO(), getattr(image, "n_frames", 1) > 1
-        image.save(out, "WEBP", save_all=moves, quality=40 if moves else 85,
-                   lossless=not moves and os.path.getsize(path) < 300_000)
-    return out.getvalue(), moves
-
-
 def collect(folder):
     """The results.json of each experiment that is there, by name, with its figures as data
     addresses."""
@@ -160,9 +146,8 @@ def collect(folder):
             continue
         results = json.loads(path.read_text(encoding="utf-8"))
         for figure in results["figures"]:
-            data, moves = as_webp(path.parent / figure["file"])
-            figure |= {"address": f"data:image/webp;base64,{base64.b64encode(data).decode()}",
-                       "moves": moves}
+            figure |= embedded(path.parent / figure["file"]) | {
+                "link": f"{name}/{figure['file']}"}
         found[name] = results
     return found
 
@@ -177,28 +162,6 @@ def summary(found):
                             for name, results in found.items()}}
 
 
-def write_page(path, found, wrong, minutes, budget="short"):
-    """The report as one HTML file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(loader=FileSystemLoader(HERE), autoescape=True,
-                            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    templates.filters["cell"] = cell
-    page = templates.get_template("report.html").render(
-        found=found, counts=counted(summary(found)["claims"]), wrong=wrong, minutes=minutes,
-        budget=budget, machine=environment())
-    with replacing(path) as temporary:
-        Path(temporary).write_text(page, encoding="utf-8")
-
-
-def counted(claims):
-    """How many of each verdict, as text: "3 held, 1 failed, ..."."""
-    verdicts = [claim["verdict"] for claim in claims]
-    return ", ".join(f"{verdicts.count(kind)} {kind}"
-                     for kind in ("held", "failed", "equal", "undecided")
-                     if kind != "equal" or kind in verdicts)
-
-
 def markdown(results):
     """docs/results.md: under each command, every claim with its interval and verdict."""
     count, counts = len(results["claims"]), counted(results["claims"])
@@ -206,8 +169,8 @@ def markdown(results):
         "# What the paper claims, and what held", "",
         f"Of {count} claims: {counts}. A claim *held* where the whole 95% interval lies on",
         "its side, *failed* where all of it lies on the other, and is *undecided* otherwise. The",
-        "intervals are over the seeds in the command. The models were young, as the commands say:",
-        "verdicts speak of those budgets only.", "",
+        "intervals are over the seeds in the command, and end where a score does (shares at 0 and",
+        "1). The models were young, as the commands say: verdicts speak of those budgets only.", "",
         "Made by `python demos/paper/report.py --table > docs/results.md` from results.json beside",
         "this page, which has the paper's sentences, machines and versions, too."]
     for name, run in results["experiments"].items():
@@ -243,9 +206,10 @@ def main():
     taken = (time.perf_counter() - start) / 60
     save_json(os.path.join(options.out, "results.json"), summary(found))
     page = os.path.join(options.out, "index.html")
-    write_page(page, found, wrong, sum(results["seconds"] for results in found.values()) / 60,
-               options.budget)
-    for c in summary(found)["claims"]:
+    claims = summary(found)["claims"]
+    write_report(page, found, claims, wrong,
+                 sum(results["seconds"] for results in found.values()) / 60, options.budget)
+    for c in claims:
         print(f"{c['verdict']:10} {c['claim']}: {cell([c['value'], c['low'], c['high']])}")
     print(f"{taken:.1f} minutes; the report is {page}")
     if wrong:

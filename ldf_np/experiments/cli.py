@@ -14,13 +14,25 @@ from .runs import FOLDERS
 
 def positive_float(text):
     """An argparse type: a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
     return value
+
+
+def non_negative_float(text):
+    """An argparse type: a finite number of at least 0."""
+    value = _float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return value
+
+
+def _float(text):
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def integer_from(least):

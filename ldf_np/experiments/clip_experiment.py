@@ -2,6 +2,7 @@
 tables, claims and pictures of {model: {seed: its run}}."""
 
 import os
+import time
 from functools import partial
 
 import numpy as np
@@ -13,9 +14,10 @@ from ..runtime.random import Generator
 from ..training.best_weights import BestWeights
 from . import metrics, plots
 from .clip_scores import ClipScores, as_channels, motion, one_frame, relative
-from .report import claim, described, steps_text
+from .report import claim, conclude, described
 from .runs import count_parameters, scores_of
-from .statistics import interval, over_seeds
+from .statistics import interval, limits, over_seeds
+from .tables import steps_text
 
 PICK = 256      # samples, and training clips, by whose distance the best weights are picked
 KID_MARGIN = 0.2        # of KID x 1000: less counts as no difference
@@ -88,33 +90,39 @@ def distance(wanted, seed, model):
     return 1000 * metrics.kid(clip_features(made), wanted)
 
 
-def draw_pretrained(out, names, seed):
-    """Write and name clips of the models that come with the package, {title: name}: a sheet and an
-    animation."""
-    made = {}
+LOOK = ("The maze should be sharp and the same in all five frames, and one figure or more should "
+        "move a little from frame to frame, as in real clips.")
+
+
+def draw_pretrained(options, names):
+    """Clips of the models that come with the package, {title: name}, as pictures and results."""
+    made, rows, seconds = {}, {}, time.perf_counter()
     for title, name in names.items():
         about = card(name)
         print(f"{title}: {name}, trained on {about['data']} by `{about['command']}` "
               f"({about['budget']})")
-        made[title] = to_uint8(load_pretrained(name).sample(64, Generator(seed)))
-    write_samples(out, made)
-    say_what_to_look_at(out, made)
+        made[title] = to_uint8(load_pretrained(name).sample(64, Generator(options.seeds[0])))
+        rows[title] = about["scores"]
+    shown, scores = write_samples(options.out, made), list(next(iter(rows.values())))
+    conclude(options, title="Ms. Pac-Man: the models that come with the package", claims=[],
+             tables={"Scores beside held-out clips, when they were trained": {
+                 "columns": scores, "rows": {title: [found[score] for score in scores]
+                                             for title, found in rows.items()}}},
+             figures=shown, seconds=time.perf_counter() - seconds)
 
 
 def write_samples(out, clips):
-    """Write clips {title: (n, t, h, w, c)} side by side under their titles: samples.png, whose rows
-    are clips, and samples.gif, in which they play."""
+    """Write clips {title: (n, t, h, w, c)} side by side under their titles: samples.gif, in which
+    they play, and samples.png, whose rows are clips. Returns what results say of them."""
+    plots.save_animation(os.path.join(out, "samples.gif"),
+                         {title: some[:24] for title, some in clips.items()},
+                         max(3, 12 // len(clips)), 2)
     plots.save_clips(os.path.join(out, "samples.png"),
                      {title: some[:16] for title, some in clips.items()})
-    plots.save_animation(os.path.join(out, "samples.gif"),
-                         {title: some[:24] for title, some in clips.items()}, 6)
-
-
-def say_what_to_look_at(out, names):
-    """Print which pictures to open, and what should be seen in them."""
-    print(f"Open {out}/samples.png: clips of five frames, {', '.join(names)}; samples.gif beside "
-          "it plays them. The maze should be sharp and the same in all five frames, and one figure "
-          "or more should move a little from frame to frame, as in real clips.")
+    return [("samples.gif", f"Clips of five frames, playing: {', '.join(clips)}. {LOOK}",
+             "Clips side by side, animated"),
+            ("samples.png", "The same clips frame by frame: a row is a clip, its five frames from "
+             "left to right (Fig. 5).", f"Sheets of clips: {', '.join(clips)}")]
 
 
 def findings(model, made, histories, scores, held_out):
@@ -160,7 +168,8 @@ def tables(runs, anchors):
     rows, between, samples, work = {}, {}, {}, {}
     for name, some in runs.items():
         found = list(some.values())
-        rows[name] = [over_seeds([run["scores"][k] for run in found]) for k in names]
+        rows[name] = [over_seeds([run["scores"][k] for run in found], within=limits(k))
+                      for k in names]
         between[name] = [over_seeds(between_anchors(found, anchors, k)) for k in placed]
         samples[name] = [some[seed]["over samples"] if seed in some else None for seed in seeds]
         work[name] = [found[0]["parameters"], steps_text(
@@ -195,7 +204,7 @@ def claims(runs, anchors, budget):
             if key == "KID clips" else described(f"LDF beside the joint GAN, {key}", quantity, gap))
     if own:
         drift = over_seeds(between_anchors(own.values(), anchors, "background drift"))
-        kept = over_seeds([run["variance_kept"] for run in own.values()])
+        kept = over_seeds([run["variance_kept"] for run in own.values()], within=limits("variance"))
         found += [
             claim(f"LDF keeps the background constant: its drift is below {DRIFT:g} of that of "
                   "independent frames", BACKGROUND,
@@ -210,7 +219,8 @@ def pictures(out, runs, held_out, unit):
     """Write the sheets, the animation and the two plots; returns what the report needs to know of
     them. ``unit``: that of the curves, "seconds" or "steps"."""
     first = {name: next(iter(some.values())) for name, some in runs.items()}
-    write_samples(out, {name: run["clips"] for name, run in first.items()} | {"real": held_out})
+    shown = write_samples(out, {name: run["clips"] for name, run in first.items()}
+                          | {"real": held_out})
     plots.save_lines(os.path.join(out, "curves.png"),
                      {name: [run["curve"] for run in some.values()]
                       for name, some in runs.items()},
@@ -218,17 +228,14 @@ def pictures(out, runs, held_out, unit):
     plots.save_intervals(os.path.join(out, "scores.png"),
                          {key: scores_of(runs, key) for key in (
                              "KID frames", "KID clips", "KID differences", "motion W1")})
-    shown = [("samples.png", "Generated clips beside held-out ones, five frames each (Fig. 5).",
-              f"Sheet of clips: {', '.join(first)}, real"),
-             ("samples.gif", "The same in motion.", "Generated and real clips, animated"),
-             ("curves.png", "Distance to training clips while training, a line a seed.",
-              "Score against training time"),
-             ("scores.png", "Scores beside held-out clips.",
-              "Intervals of four scores for each model")]
+    shown += [("curves.png", "Distance to training clips while training, a line a seed: it should "
+               "fall.", "Score against training time"),
+              ("scores.png", "Scores beside held-out clips.",
+               "Four scores for each model")]
     if "LDF" in first:
         titles = "real", "through h", "through z", "the bottom's own frames, G(z)"
-        plots.save_sheets(os.path.join(out, "reconstructions.png"),
-                          dict(zip(titles, first["LDF"]["reconstructions"])), (1, 4), (13, 5.4), 1)
+        plots.save_clips(os.path.join(out, "reconstructions.png"),
+                         dict(zip(titles, first["LDF"]["reconstructions"])), scale=2)
         shown.append(("reconstructions.png",
                       "Held-out clips, what comes back of them through h and through z, and single "
                       "frames that the bottom level makes of noise.",

@@ -1,16 +1,38 @@
-"""Pictures of clips, scores and losses. Nothing here is needed for training; matplotlib is loaded
-on first use."""
+"""Pictures of images, clips, scores and losses. Nothing here is needed for training; matplotlib is
+loaded on first use."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..runtime.checks import channels_last_array, check_size, checked, instance, integer
+from ..runtime.checks import (
+    channels_last_array,
+    check_size,
+    checked,
+    expect,
+    finite_array,
+    instance,
+    integer,
+    real,
+    several,
+)
 from ..runtime.files import replacing
-from ..training.log import NAME, read_records
+from ..training.log import NAME, in_words, read_records
 from .metrics import CLIPS
-from .statistics import over_seeds
+from .statistics import limits, over_seeds
+
+# Of lines and points, told apart by the colour-blind (Okabe and Ito 2008) and, by their markers,
+# without colours.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+MARKERS = "osD^vPX*"
+FONT = 11       # points; at the width of a page pictures are about two thirds of their size
+
+
+def style(k):
+    """{"color", "marker"} of the k-th line of a plot."""
+    return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+
 
 # ------------------------------------------------------------------------------------------- clips
 
@@ -34,6 +56,46 @@ def clip_sheet(clips, columns=1, scale=3, gap=1):
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+@checked(images=finite_array(least=1), values=several(real(), 2, "numbers, black and white"))
+def as_colours(images, values=(-1, 1)):
+    """Images (n, h, w), (n, h, w, 1) or (n, h, w, 3) as (n, h, w, 3) uint8. ``values``: those of
+    black and of white; uint8 is taken as it is.
+
+    Raises ValueError for images of another shape, or with other values.
+    """
+    shape, (black, white) = images.shape, values
+    grey = images[..., None] if len(shape) == 3 else images
+    expect(grey.ndim == 4 and grey.shape[-1] in (1, 3), "images",
+           "grey (n, h, w) or (n, h, w, 1), or colours (n, h, w, 3)", images)
+    if images.dtype != np.uint8:
+        expect(black < white, "values", "two growing numbers", values)
+        least, most, slack = float(grey.min()), float(grey.max()), 0.01 * (white - black)
+        expect(black - slack <= least and most <= white + slack, "images",
+               f"values from {black:g} (black) to {white:g} (white), as the argument values says",
+               f"{least:g} to {most:g}")
+        grey = np.rint((np.clip(grey, black, white) - black) * (255 / (white - black)))
+    return np.broadcast_to(grey, (*grey.shape[:3], 3)).astype(np.uint8)
+
+
+@checked(columns=integer(), scale=integer())
+def save_images(path, images, columns=8, scale=3, values=(-1, 1)):
+    """Write images as a PNG, ``columns`` in a row; of {title: images} one sheet beside the other
+    under their titles.
+
+    images : array (n, h, w), (n, h, w, 1) or (n, h, w, 3), or {title: array}
+        uint8, or numbers of which ``values`` says what is black and what white: (-1, 1) as models
+        make them, or (0, 1), say.
+    """
+    def rows(some):
+        """Images as clips of ``columns`` frames, the last filled up with white."""
+        some = as_colours(some, values)
+        blank = np.full((-len(some) % columns, *some.shape[1:]), 255, np.uint8)
+        return np.concatenate([some, blank]).reshape(-1, columns, *some.shape[1:])
+
+    save_clips(path, {title: rows(some) for title, some in images.items()}
+               if isinstance(images, dict) else rows(images), scale=scale)
+
+
 def titled(pictures, size=16):
     """{title: picture (h, w, 3) uint8} side by side, each under its title, as one such picture."""
     font = ImageFont.load_default(size)
@@ -51,7 +113,9 @@ def _sheet(clips, columns, scale):
     """A ``clip_sheet``, or of {title: clips} those of all, ``titled``."""
     if not isinstance(clips, dict):
         return clip_sheet(clips, columns, scale)
-    return titled({title: clip_sheet(some, columns, scale) for title, some in clips.items()})
+    sheets = {title: clip_sheet(some, columns, scale) for title, some in clips.items()}
+    # titles that can still be read where a page shows a wide picture smaller
+    return titled(sheets, max(16, sum(sheet.shape[1] for sheet in sheets.values()) // 60))
 
 
 def save_clips(path, clips, columns=1, scale=3):
@@ -112,11 +176,14 @@ def save_rows(path, rows, labels=None):
 
 
 def subplots(rows=1, columns=1, size=(6.5, 4), **settings):
-    """(figure, its axes row by row, as a list): a matplotlib Figure of ``size`` inches."""
+    """(figure, its axes row by row, as a list): a matplotlib Figure of ``size`` inches, whose texts
+    can be read at the width of a page."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **settings).flat)
+    with rc_context({"font.size": FONT, "axes.titlesize": FONT, "legend.fontsize": FONT - 1}):
+        figure = Figure(figsize=size, layout="constrained")
+        return figure, list(figure.subplots(rows, columns, squeeze=False, **settings).flat)
 
 
 def save_figure(path, figure, dpi=110):
@@ -133,8 +200,8 @@ def save_figure(path, figure, dpi=110):
 
 @checked(panels=instance(dict))
 def save_intervals(path, panels, marks=None, better="lower is better"):
-    """Write a PNG with a panel for each metric: a row for each model, a dot for each seed, a bar
-    for the mean's interval.
+    """Write a PNG with a panel for each metric and a row for each model: with several seeds a dot
+    for each, a tick for their mean and a bar for its interval; with one seed a bar up to its value.
 
     panels : {metric: {model: values over seeds}}
     marks : {metric: {name: value}}, dotted lines: real clips, say
@@ -142,28 +209,39 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
     if not panels:
         raise ValueError("panels: expected at least one metric, got none")
     names, marks = list(next(iter(panels.values()))), marks or {}
-    figure, shown = subplots(1, len(panels), (1.6 + 3 * len(panels), 1.4 + 0.34 * len(names)),
+    single = all(len(values) == 1 for models in panels.values() for values in models.values())
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, shown = subplots(rows, columns, (9, 0.6 + rows * (1.1 + 0.34 * len(names))),
                              sharey=True)
+    for axes in shown[len(panels):]:
+        axes.set_axis_off()
     for axes, (metric, models) in zip(shown, panels.items()):
         for row, values in enumerate(models.values()):
-            middle, low, high = over_seeds(values)
+            middle, low, high = over_seeds(values, within=limits(metric))
+            if single:
+                bar = axes.barh(row, middle, 0.6, color=COLOURS[0], alpha=0.6)
+                axes.bar_label(bar, [f"{middle:.3g}"], padding=3)
+                axes.margins(x=0.2)
+                continue
             if low is not None:
-                axes.plot([low, high], [row, row], color="C0", linewidth=5, alpha=0.25,
+                axes.plot([low, high], [row, row], color=COLOURS[0], linewidth=6, alpha=0.3,
                           solid_capstyle="butt")
-            axes.plot([middle], [row], "|", color="C0", markersize=14, markeredgewidth=2)
-            if low is not None:
-                axes.plot(values, [row] * len(values), "o", color="C0", markersize=4)
-        for colour, (name, value) in zip(("C2", "C3", "C1"), marks.get(metric, {}).items()):
-            axes.axvline(value, color=colour, linestyle=":", label=name)
+            axes.plot(values, [row] * len(values), "o", color=COLOURS[0], markersize=4)
+            axes.plot([middle], [row], "|", color="black", markersize=14, markeredgewidth=2)
+        for k, (name, value) in enumerate(marks.get(metric, {}).items()):
+            axes.axvline(value, color=COLOURS[k + 1], linestyle=(":", "--", "-.")[k % 3],
+                         label=name)
         axes.set(title=metric, yticks=range(len(names)), yticklabels=names,
                  ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="x", alpha=0.3)
-        if marks.get(metric):
-            axes.legend(fontsize=7)
-    single = all(len(values) == 1 for models in panels.values() for values in models.values())
+    handles, labels = shown[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(handles),
+                      frameon=False)
     figure.supxlabel(better + ("; one seed, so no intervals" if single else
                                "; dots: seeds, ticks: means, bars: 95% intervals of the means"),
-                     fontsize=8)
+                     fontsize=FONT)
     save_figure(path, figure)
 
 
@@ -174,43 +252,32 @@ def save_lines(path, curves, x, y):
     figure, (axes,) = subplots()
     for k, (name, lines) in enumerate(curves.items()):
         for j, line in enumerate(lines):
-            axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, "o-", color=f"C{k}",
-                      linewidth=1, markersize=3, label=None if j else name)
+            axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, **style(k), linewidth=1.2,
+                      markersize=4, label=None if j else name)
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     save_figure(path, figure)
 
 
-LOSSES = {"D": "discriminator (1.39: it cannot tell)", "G": "generator",
-          "GE": "generator and encoder", "rec_h": "squared error through h",
-          "rec_z": "squared error through z"}
-
-
-def in_words(loss):
-    """What a loss is called in a picture: "level 0 D" is "level 0 discriminator ..."."""
-    *where, name = loss.split()
-    return " ".join([*where, LOSSES.get(name, name)])
-
-
 def save_curves(path, histories):
     """Write the losses of {title: History, or what ``read_records`` gives} as a PNG: a panel each,
-    over minutes, a thin line for every value and a thick one for the mean of a fiftieth of the
-    run."""
+    one below the other, over minutes, a thin line for every value and a thick one for the mean of a
+    fiftieth of the run."""
     histories = {title: history for title, history in histories.items() if history.steps}
     count = max(1, len(histories))
-    figure, panels = subplots(1, count, (5 * count, 3.5))
+    figure, panels = subplots(count, 1, (8, 3.4 * count))
     for axes, (title, history) in zip(panels, histories.items()):
         minutes = np.array(history.seconds) / 60
         window = max(1, len(minutes) // 50)
-        for name, values in history.losses.items():
-            line, = axes.plot(minutes, values, linewidth=0.3, alpha=0.4)
+        for k, (name, values) in enumerate(history.losses.items()):
+            colour = COLOURS[k % len(COLOURS)]
+            axes.plot(minutes, values, linewidth=0.3, alpha=0.4, color=colour)
             smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-            axes.plot(minutes[window - 1:], smooth, color=line.get_color(),
-                      label=in_words(name))
+            axes.plot(minutes[window - 1:], smooth, color=colour, label=in_words(name))
         axes.set(title=f"{title}: {history.steps:,} steps", xlabel="minutes", ylabel="loss",
                  yscale="log")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     save_figure(path, figure, dpi=120)
 
 

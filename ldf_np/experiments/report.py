@@ -6,11 +6,16 @@ import os
 import platform
 import shlex
 import sys
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
 from ..runtime.files import replacing
-from .statistics import verdict
+from .page import write_page
+from .statistics import ONE_SEED, verdict
+from .tables import WIDTH, cell, steps_text, text_table  # noqa: F401
+
+NO_VERDICT = "With one seed nothing is held or failed: a verdict needs more (--seeds 0 1 2)."
 
 
 def environment():
@@ -47,46 +52,7 @@ def save_json(path, results):
         file.write("\n")
 
 
-# ------------------------------------------------------------------------------- tables and claims
-
-
-def cell(value):
-    """One cell of a table as text: a number, [value, low, high], a text, or None for nothing."""
-    triple = isinstance(value, (list, tuple)) and len(value) == 3
-    if not triple and not isinstance(value, (str, int, float, type(None))):
-        raise TypeError(
-            f"value: expected a number, [value, low, high], a text or None, got {value!r:.80}")
-    if isinstance(value, str):
-        return value
-    middle, low, high = value if triple else (value, None, None)
-    if middle is None:
-        return "-"
-    bounds = "" if low is None else f" ({_number(low)} to {_number(high)})"
-    return _number(middle) + bounds
-
-
-def _number(x):
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
-
-
-def text_table(table, title=""):
-    """A table, {"columns": names, "rows": {name: cells}}, as aligned text."""
-    if not isinstance(table, dict) or not isinstance(title, str):
-        raise TypeError("table, title: expected a dict and a text, got "
-                        f"{type(table).__name__} and {type(title).__name__}")
-    lines = [[title, *table["columns"]],
-             *([name, *map(cell, cells)] for name, cells in table["rows"].items())]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip()
-                     for line in lines)
-
-
-def steps_text(runs):
-    """The steps of {level: steps} of each seed as a table's cell: "level 0 70/71, top 30/30". A
-    training that was interrupted has none of the levels that it did not reach."""
-    levels = dict.fromkeys(level for steps in runs for level in steps)
-    return ", ".join(f"{level} {'/'.join(str(steps.get(level, 0)) for steps in runs)}"
-                     for level in levels)
+# ------------------------------------------------------------------------------------------ claims
 
 
 def claim(text, paper, quantity, interval, expected, than=0.0, margin=None):
@@ -119,10 +85,16 @@ def sort_out(entries, tables):
 
 
 def print_claims(claims):
-    """Print each claim with its number and verdict."""
-    for entry in sort_out(claims, {})[0]:
-        print(f"{entry['verdict'].upper()}: {entry['claim']}\n"
-              f"    {entry['quantity']}: {cell(entry['interval'])}")
+    """Print each claim with its number and verdict, or that one seed gives none."""
+    claims = sort_out(claims, {})[0]
+    for entry in claims:
+        known = entry["verdict"] != ONE_SEED
+        said = f"{entry['verdict'].upper()}: {entry['claim']}" if known else entry["claim"]
+        number = f"{entry['quantity']}: {cell(entry['interval'])}"
+        print(textwrap.fill(said, WIDTH, subsequent_indent="    "))
+        print(textwrap.fill(number, WIDTH, initial_indent="    ", subsequent_indent="    "))
+    if any(entry["verdict"] == ONE_SEED for entry in claims):
+        print(NO_VERDICT)
 
 
 # ----------------------------------------------------------------------------------------- results
@@ -149,11 +121,24 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
                **more} | environment())
 
 
-def conclude(options, *, claims, tables, **settings):
-    """``save_results``, and print the tables, the claims, and where it all is."""
-    save_results(options, claims=claims, tables=tables, **settings)
+def conclude(options, *, title, claims, tables, figures, seconds, **more):
+    """``save_results`` and its page, index.html; print the tables and claims, and which three files
+    to open: the page and the first two figures, whose captions say what to see in them."""
+    save_results(options, title=title, claims=claims, tables=tables, figures=figures,
+                 seconds=seconds, **more)
+    write_page(options.out)
     claims, tables = sort_out(claims, tables)
-    for title, table in tables.items():
-        print(f"{text_table(table, title)}\n")
-    print_claims(claims)
-    print(f"\nresults.json and what goes with it are in {options.out}")
+    for name, table in tables.items():
+        print(f"\n{text_table(table, name)}")
+    if claims:
+        print()
+        print_claims(claims)
+    print(f"\nOpen in {options.out}:")
+    files = {"index.html": "all of it on one page: pictures, numbers, and what was claimed."} | {
+        file: caption for file, caption, _ in figures[:2]}
+    if len(files) < 3:
+        files["results.json"] = "the same numbers as data, with the machine and the versions."
+    wide = max(map(len, files)) + 4
+    for file, what in files.items():
+        print(textwrap.fill(what, WIDTH, initial_indent=f"  {file:{wide - 2}}",
+                            subsequent_indent=" " * wide))

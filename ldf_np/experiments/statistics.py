@@ -16,6 +16,23 @@ from ..runtime.checks import (
 )
 from ..runtime.random import Generator
 
+ONE_SEED = "one seed"       # in place of a verdict
+SHARE, POSITIVE = (0.0, 1.0), (0.0, math.inf)
+# What a score can be, by a part of its name; any number where none is here.
+LIMITS = {
+    **dict.fromkeys(("precision", "recall", "1-NN", "two-sample", "accuracy", "retention",
+                     "halves", "recognisable", "one shape", "allowed", "legal", "shape from"),
+                    SHARE),
+    **dict.fromkeys(("R2", "explained", "variance"), (-math.inf, 1.0)),
+    **dict.fromkeys(("MSE", "motion", "drift", "memorisation", "moved", "spread", "error"),
+                    POSITIVE),
+    "Inception Score": (1.0, math.inf)}
+
+
+def limits(score):
+    """(least, greatest) of what a score of this name can be: (0, 1) of a share."""
+    return next((found for part, found in LIMITS.items() if part in score), (-math.inf, math.inf))
+
 
 def half_width(values, level=0.95):
     """Half of Student's interval of the mean of two or more values, an array."""
@@ -31,10 +48,20 @@ def _one_a_seed(name, values):
                          f"{np.shape(values)}")
 
 
-@checked(values=_one_a_seed, level=between(0, 1))
-def over_seeds(values, level=0.95):
+def _within(name, values, within, **_):
+    low, high = within
+    if np.size(values) and not low <= np.min(values) <= np.max(values) <= high:
+        raise ValueError(f"{name}: values: expected numbers from {low:g} to {high:g}, got "
+                         f"{np.min(values):g} to {np.max(values):g}")
+
+
+@checked(_within, values=_one_a_seed, level=between(0, 1))
+def over_seeds(values, level=0.95, within=(-math.inf, math.inf)):
     """[mean, low, high]: Student's interval of the mean over seeds; for one seed the bounds are
     None.
+
+    ``within``: what the values can be, (0, 1) for shares. The interval is cut there: as often as
+    before it holds the mean, which lies there itself.
 
     Values that are all the same give an interval of no width, and so a verdict: what the seed does
     not change (the memory of a step) or a rate at its end (all chains, in every run). Whether the
@@ -45,8 +72,8 @@ def over_seeds(values, level=0.95):
     middle = float(values.mean())
     if len(values) == 1:
         return [middle, None, None]
-    half = half_width(values, level)
-    return [middle, middle - half, middle + half]
+    half, (least, greatest) = half_width(values, level), within
+    return [middle, max(middle - half, least), min(middle + half, greatest)]
 
 
 def _interval(name, value):
@@ -70,11 +97,12 @@ def verdict(interval, expected, than=0.0, margin=None):
     "equal" where all of it lies less than ``margin`` from ``than``, the difference that would make
     none in practice (equivalence by two one-sided tests, Schuirmann 1987); else "held" where all of
     it lies on the expected side, "failed" where all of it lies on the other, else "undecided".
-    Without an interval, that is with one seed, it is "undecided". Raises ValueError for NaN.
+    With one seed there is no interval, and "one seed" in place of a verdict. Raises ValueError for
+    NaN.
     """
-    _, low, high = interval
+    middle, low, high = interval
     if low is None:
-        return "undecided"
+        return "undecided" if middle is None else ONE_SEED
     if margin is not None and than - margin < low and high < than + margin:
         return "equal"
     if low <= than <= high:

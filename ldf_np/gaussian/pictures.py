@@ -1,28 +1,34 @@
 """The pictures of the Gaussian experiments: measured beside predicted. Matplotlib is loaded on
 first use."""
 
+import textwrap
+
 import numpy as np
 
-from ..experiments.plots import save_figure
+from ..experiments.plots import COLOURS, save_figure
 from .curves import ESTIMATORS
 from .experiments import COMPARED
 from .model import METRIC_NAMES, METRICS, errors
 from .theory import crossover_strength
 
+BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK, GREY = COLOURS
 STYLE = {   # estimator: (colour, marker, what it is)
-    "J0": ("#7f7f7f", "s", "joint: sample covariance"),
-    "LW": ("#bcbd22", "D", "joint: Ledoit-Wolf shrinkage"),
-    "J1": ("#d62728", "o", "joint: PCA, optimal shrinkage"),
-    "H0": ("#9467bd", "v", "blocks, held independent"),
-    "H-full": ("#1f77b4", "^", "blocks + free code covariance"),
-    "H-par": ("#2ca02c", "P", "blocks + one parameter rho"),
-    "LDF": ("black", "*", "trained networks"),
-    "joint GAN": ("#ff7f0e", "X", "trained, at its best moment"),
+    "J0": (GREY, "s", "joint: sample covariance"),
+    "LW": (SKY, "D", "joint: Ledoit-Wolf shrinkage"),
+    "J1": (RED, "o", "joint: PCA, optimal shrinkage"),
+    "H0": (PINK, "v", "blocks, held independent"),
+    "H-full": (BLUE, "^", "blocks + free code covariance"),
+    "H-par": (GREEN, "P", "blocks + one parameter rho"),
+    "LDF": (BLACK, "*", "trained networks"),
+    "joint GAN": (ORANGE, "X", "trained, at its best moment"),
 }
 FIGURES = [  # of results.json: (file, caption, alternative text)
-    ("errors.png", "Error against the number of joint samples: markers measured, lines predicted.",
+    ("errors.png", "Error against the number of joint samples: markers measured, lines predicted. "
+     "The markers should lie on their lines, and the blocks' below the joint ones' where joint "
+     "samples are few.",
      "Error curves of all estimators"),
-    ("transition.png", "From which signal on it is seen: measured and predicted.",
+    ("transition.png", "From which signal on it is seen: measured (dots) should follow predicted "
+     "(lines) up from each threshold (dotted).",
      "Detection, direction, crossover and ROC"),
     ("where_it_fails.png", "Where the sentence holds and where it fails.",
      "Errors of four estimators in eight cases"),
@@ -53,7 +59,7 @@ def draw_errors(path, curves, trained, model, n_frames, repeats):
     trained : {setting: what `networks.compare` returns}, empty where nothing was trained
     model : a BlockModel with the blocks' number and size
     """
-    figure, axes = _canvas(len(METRICS), len(curves), 4.0, 2.7, top=0.85, bottom=1.2,
+    figure, axes = _canvas(len(METRICS), len(curves), 2.9, 2.4, top=0.95, bottom=1.6,
                            between=(0.12, 0.12), sharex=True, sharey="row")
     legend = {}
     for column, (name, part) in enumerate(curves.items()):
@@ -70,14 +76,14 @@ def draw_errors(path, curves, trained, model, n_frames, repeats):
             if metric.startswith("kl"):
                 where = "up to n_J = p + 1" if metric == "kl_forward" else "below n_J = p"
                 ax.text(0.03, 0.95, f"J0 is infinite {where}", transform=ax.transAxes, va="top",
-                        fontsize=7, color=STYLE["J0"][0])
+                        fontsize=8, color=STYLE["J0"][0])
             if column == 0:
                 ax.set_ylabel(METRIC_NAMES[metric])
             handles, labels = ax.get_legend_handles_labels()
             legend |= dict(zip(labels, handles, strict=True))
         axes[0][column].set_title(name)
         axes[-1][column].set_xlabel("joint samples n_J")
-    figure.legend(legend.values(), legend, loc="lower center", ncols=3 if len(curves) > 1 else 1,
+    figure.legend(legend.values(), legend, loc="lower center", ncols=2 if len(curves) > 1 else 1,
                   frameon=False)
     each = "" if model.shared else " of each block"
     figure.suptitle(
@@ -115,10 +121,10 @@ def _draw_network(ax, rows, network, metric):
 
 def draw_transition(path, found, k):
     """Detection, direction, the crossover and the ROC: what `transition` returns, for k blocks."""
-    figure, axes = _canvas(2, 2, 5.2, 3.7, top=0.8, between=(0.8, 0.9))
+    figure, axes = _canvas(2, 2, 4.1, 3.3, top=0.8, between=(0.8, 0.9))
     power, cosine, plane, roc = axes.ravel()
     theta, fine = found["theta"], found["theta_predicted"]
-    for (view, v), colour in zip(found["views"].items(), ("#d62728", "#1f77b4", "#ff7f0e")):
+    for (view, v), colour in zip(found["views"].items(), (RED, BLUE, ORANGE)):
         power.plot(theta, v["power"], "o", markersize=3, color=colour, label=view)
         power.plot(fine, v["power_predicted"], color=colour, linewidth=1)
         mean, half = np.array(v["cosine2"]), np.array(v["cosine2_half_width"])
@@ -153,8 +159,8 @@ def _draw_crossover(ax, dots, k):
     ratios = [q["frames"] / q["n_joint"] for q in dots]
     x = np.geomspace(min(0.2, *ratios) / 1.3, max(300, *ratios) * 1.3, 200)
     edge = np.clip(crossover_strength(k, x, 1), 1, k)
-    ax.fill_between(x, edge, k, color="#d62728", alpha=0.15, linewidth=0)
-    ax.fill_between(x, 1, edge, color="#1f77b4", alpha=0.15, linewidth=0)
+    ax.fill_between(x, edge, k, color=RED, alpha=0.15, linewidth=0)
+    ax.fill_between(x, 1, edge, color=BLUE, alpha=0.15, linewidth=0)
     ax.plot(x, edge, color="black", linewidth=1)
     ax.plot(ratios, [q["mu_1"] for q in dots], "k.", markersize=6)
     for name in {q["setting"]: None for q in dots}:
@@ -162,9 +168,9 @@ def _draw_crossover(ax, dots, k):
                         if q["setting"] == name)
         ax.annotate(name, (ratio, mu), textcoords="offset points", xytext=(0, 5), fontsize=8)
     ax.text(0.03, 0.93, "joint sees the signal first", transform=ax.transAxes, va="top",
-            fontsize=9, color="#8c1717")
+            fontsize=9, color=RED)
     ax.text(0.97, 0.12, "blocks see it first", transform=ax.transAxes, ha="right", fontsize=9,
-            color="#114a75")
+            color=BLUE)
     ax.set(xscale="log", xlabel="marginal frames per joint sample, N_M / n_J",
            ylabel="mu_1, largest eigenvalue of R", ylim=(1 - 0.05 * (k - 1), k),
            title="Crossover: mu_1 = sqrt(k N_M / n_J); dots: this run")
@@ -174,10 +180,11 @@ def _draw_crossover(ax, dots, k):
 
 
 def draw_cases(path, rows, cross):
-    """What `crossing` returns, against the marginal frames, and what `cases` returns, as bars."""
-    figure, ((left, right),) = _canvas(1, 2, 5.6, 4.6, top=0.8, bottom=1.1, between=(2.6, 0))
-    _draw_crossing(left, cross)
-    _draw_bars(right, rows)
+    """What `crossing` returns, against the marginal frames, and what `cases` returns."""
+    figure, ((above,), (below,)) = _canvas(2, 1, 6.4, 4.2, top=0.8, bottom=1.2, left=2.3,
+                                           between=(0, 1.7))
+    _draw_crossing(above, cross)
+    _draw_points(below, rows)
     figure.suptitle("Where the sentence of Section 3.2 holds, and where it fails", fontsize=11)
     save_figure(path, figure, dpi=100)
 
@@ -203,19 +210,20 @@ def _draw_crossing(ax, cross):
     ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
 
 
-def _draw_bars(ax, rows):
+def _draw_points(ax, rows):
     at = np.arange(len(rows))[::-1]
     for j, estimator in enumerate(COMPARED):
-        colour, _, meaning = STYLE[estimator]
+        colour, mark, meaning = STYLE[estimator]
         y, cells = at + 0.2 * (1.5 - j), [row[estimator] for row in rows]
-        ax.barh(y, [c["mean"] for c in cells], 0.2, color=colour, alpha=0.75,
-                label=f"{estimator}, {meaning}", xerr=[c["half_width"] for c in cells],
-                error_kw={"linewidth": 0.8})
-        ax.plot([c["predicted"] for c in cells], y, "k|", markersize=7)
-    ax.set_yticks(at, ["\n".join(row["case"].split(", ")) for row in rows], fontsize=7)
-    ax.set(xscale="log", xlabel="squared Frobenius error (bars: measured, ticks: predicted)",
+        mean, half = np.array([(c["mean"], c["half_width"]) for c in cells]).T
+        ax.errorbar(mean, y, xerr=[np.minimum(half, 0.98 * mean), half], fmt=mark, color=colour,
+                    markersize=5, linewidth=1, label=f"{estimator}, {meaning}")
+        ax.plot([c["predicted"] for c in cells], y, "k|", markersize=8)
+    ax.set_yticks(at, [textwrap.fill(row["case"], 30) for row in rows], fontsize=9)
+    ax.set(xscale="log", xlabel="squared Frobenius error (points: measured, ticks: predicted)",
            title="When to expect what")
-    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.3, -0.12), ncols=2, frameon=False)
+    ax.grid(axis="x", alpha=0.3)
+    ax.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.3, -0.12), ncols=2, frameon=False)
 
 
 # ---------------------------------------------------------------------------------- the covariances
@@ -232,7 +240,7 @@ def draw_covariances(path, name, model, fitted, n_joint, n_frames):
     noise = model.sigma**2 * np.eye(model.p)
     limit = 0.6 * np.abs(truth.dense() - noise).max()
     middle = np.arange(k) * d + d / 2 - 0.5
-    figure, axes = _canvas(2, 3, 3.5, 3.5, top=1.2, bottom=0.3, left=0.3, right=1.3,
+    figure, axes = _canvas(2, 3, 2.7, 2.7, top=1.2, bottom=0.3, left=0.3, right=1.2,
                            between=(0.3, 0.7))
     panels = {"truth": truth} | {e: fitted[e] for e in ("J0", *COMPARED)}
     for ax, (label, covariance) in zip(axes.ravel(), panels.items(), strict=True):
@@ -241,10 +249,10 @@ def draw_covariances(path, name, model, fitted, n_joint, n_frames):
         if label != "truth":
             error = errors(covariance, truth, ("frobenius",))["frobenius"]
             label = f"{label}: {STYLE[label][2].removeprefix('joint: ')}\nsquared error {error:.3g}"
-        ax.set_title(label, fontsize=10)
+        ax.set_title(label, fontsize=9)
         ax.set_xticks(middle, [f"block {i + 1}" if k <= 6 else str(i + 1) for i in range(k)],
-                      fontsize=7)
-        ax.set_yticks(middle, [str(i + 1) for i in range(k)], fontsize=7)
+                      fontsize=8)
+        ax.set_yticks(middle, [str(i + 1) for i in range(k)], fontsize=8)
         for edge in np.arange(1, k) * d - 0.5:
             ax.axhline(edge, color="black", linewidth=0.3)
             ax.axvline(edge, color="black", linewidth=0.3)

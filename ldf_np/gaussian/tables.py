@@ -5,7 +5,6 @@ import numpy as np
 from ..experiments import report
 from .curves import ESTIMATORS
 from .experiments import COMPARED
-from .model import METRIC_NAMES
 
 PAPER = ("assuming that the dependencies between the factors can be described by a few parameters, "
          "one would only need a handful of samples from the joint to learn them (Section 3.2)")
@@ -14,20 +13,10 @@ PAPER = ("assuming that the dependencies between the factors can be described by
 # ---------------------------------------------------------------------------------------- on screen
 
 
-def print_errors(curves, fit):
-    """Print what `error_curves` and `agreement` return."""
-    for name, part in curves.items():
-        points, ns = _frobenius(part)
-        print(f"\n{METRIC_NAMES['frobenius']}, {name}: measured mean +- half its 95% interval "
-              "(predicted)")
-        print(" " * 8 + "".join(f"{f'n_joint = {n}':>26}" for n in ns))
-        for estimator in ESTIMATORS:
-            row = [points[estimator, n] for n in ns]
-            cells = [f"{q['mean']:.4g} +-{q['half_width']:6.2g} ({q['predicted']:6.4g})"
-                     for q in row]
-            print(f"{estimator:8}" + "".join(f"{cell:>26}" for cell in cells))
-    print(f"\nOf {fit['points']} measured means (all four errors) {fit['inside']} have their "
-          "prediction inside the 95% interval; the worst lies "
+def print_agreement(fit):
+    """Print what `agreement` returns."""
+    print(f"Of {fit['points']} measured means (all four errors) {fit['inside']} have their "
+          "prediction inside the\n95% interval; the worst lies "
           f"{fit['worst_beyond_interval']:.1%} beyond it")
 
 
@@ -38,38 +27,6 @@ def print_transition(found):
     for view, v in found["views"].items():
         print(f"  {view:26} theta > {v['threshold_theta']:.3f}   {v['false_alarms']:.3f} in "
               f"{v['null_draws']} draws")
-
-
-def print_cases(rows):
-    """Print what `cases` returns."""
-    print("\nWhen to expect what: squared Frobenius error, measured (predicted), and the theta "
-          "joint and block see")
-    names = "".join(f"{e:>15}" for e in COMPARED)
-    print(f"{'case':54}{'theta':>6}{'joint':>7}{'block':>7}{names}  best")
-    for row in rows:
-        cells = [f"{row[e]['mean']:.3f} ({row[e]['predicted']:.2f})" for e in COMPARED]
-        print(f"{'  ' * row['indent'] + row['case']:54}{row['theta']:6.2f}"
-              f"{row['joint_threshold']:7.2f}{row['block_threshold']:7.2f}"
-              + "".join(f"{cell:>15}" for cell in cells) + f"  {row['best']}")
-
-
-def print_trained(setting, rows):
-    """Print what `networks.compare` returns."""
-    print(f"\nTrained by gradients, {setting}: squared Frobenius error of the covariance read off "
-          "the weights")
-    columns = {"n_joint": 8, "LDF": 9, "H-full, same data (predicted)": 32, "ratio": 7,
-               "joint GAN, best moment": 25, "at the end": 12, "J1, same data (predicted)": 28}
-    print("".join(title.rjust(width) for title, width in columns.items()))
-    for row in rows:
-        error = {name: value["frobenius"] for name, value in row.items()
-                 if isinstance(value, dict) and "frobenius" in value}
-        cells = (str(row["n_joint"]), f"{error['LDF']:.3f}",
-                 f"{error['H-full']:.3f} ({error['H-full predicted']:.3f})",
-                 f"{error['LDF'] / error['H-full']:.2f}",
-                 f"{error['joint GAN']:.2f} (step {row['joint GAN best step']})",
-                 f"{error['joint GAN at the end']:.2f}",
-                 f"{error['J1']:.2f} ({error['J1 predicted']:.2f})")
-        print("".join(text.rjust(width) for text, width in zip(cells, columns.values())))
 
 
 # --------------------------------------------------------------------------------- for results.json
@@ -100,18 +57,46 @@ def claims(points, setting, rows):
     return found
 
 
-def report_tables(curves, rows):
-    """Measured errors, [mean, low, high], by joint samples and by case."""
+def report_tables(curves, rows, trained):
+    """Squared Frobenius errors by joint samples and by case, measured +- half the 95% interval
+    (predicted); and those of ``trained`` networks, {setting: what `networks.compare` returns}."""
     found = {}
     for name, part in curves.items():
         points, ns = _frobenius(part)
-        found[f"Squared Frobenius error, {name}"] = {
+        found[f"Squared Frobenius error, {name}: measured +- half its 95% interval (predicted)"] = {
             "columns": [f"{n} joint samples" for n in ns],
-            "rows": {e: [_interval(points[e, n]) for n in ns] for e in ESTIMATORS}}
-    found["When to expect what"] = {
-        "columns": list(COMPARED),
-        "rows": {row["case"]: [_interval(row[e]) for e in COMPARED] for row in rows}}
+            "rows": {e: [_measured(points[e, n]) for n in ns] for e in ESTIMATORS}}
+    found["When to expect what: squared Frobenius error, measured +- half its 95% interval "
+          "(predicted), and the theta that joint samples and blocks see"] = {
+        "columns": ["theta", "joint sees", "blocks see", *COMPARED, "best"],
+        "rows": {row["case"]: [row["theta"], row["joint_threshold"], row["block_threshold"],
+                               *(_measured(row[e]) for e in COMPARED), row["best"]]
+                 for row in rows}}
+    for setting, some in trained.items():
+        if some:
+            found[f"Trained by gradients, {setting}: squared Frobenius error of the covariance "
+                  "read off the weights (predicted)"] = _of_networks(some)
     return found
+
+
+def _of_networks(rows):
+    """The table of what `networks.compare` returns."""
+    table = {"columns": ["LDF", "H-full, same data", "LDF / H-full", "joint GAN, best moment",
+                         "joint GAN, at the end", "J1, same data"], "rows": {}}
+    for row in rows:
+        error = {name: value["frobenius"] for name, value in row.items()
+                 if isinstance(value, dict) and "frobenius" in value}
+        table["rows"][f"{row['n_joint']} joint samples"] = [
+            error["LDF"], f"{error['H-full']:.3g} ({error['H-full predicted']:.3g})",
+            error["LDF"] / error["H-full"],
+            f"{error['joint GAN']:.3g} (step {row['joint GAN best step']})",
+            error["joint GAN at the end"], f"{error['J1']:.3g} ({error['J1 predicted']:.3g})"]
+    return table
+
+
+def _measured(point):
+    """One point as text."""
+    return f"{point['mean']:.3g} +- {point['half_width']:.2g} ({point['predicted']:.3g})"
 
 
 def jsonable(value):

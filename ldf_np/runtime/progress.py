@@ -34,6 +34,11 @@ def _is_terminal(stream):
         return False
 
 
+def note(text):
+    """Print a line on stderr; a bar there is not disturbed."""
+    tqdm.write(text, file=sys.stderr)
+
+
 class ProgressLines:
     """Progress as lines of text on ``stream``, at most one in ``EVERY`` seconds and one at the end;
     nothing where it is None.

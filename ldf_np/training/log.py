@@ -12,6 +12,25 @@ from ..runtime.files import replacing
 
 EVERY = 10      # steps in a record
 NAME = "metrics.jsonl"
+LOSSES = {"D": "discriminator (near 1.39 it cannot tell real from made)", "G": "generator",
+          "GE": "generator and encoder", "rec_h": "squared error through h",
+          "rec_z": "squared error through z"}
+_said = set()
+
+
+def in_words(loss):
+    """What a loss is called in a picture: "level 0 D" is "level 0 discriminator ..."."""
+    *where, name = loss.split()
+    return " ".join([*where, LOSSES.get(name, name)])
+
+
+def say_once(losses, write):
+    """``write`` what the names of these losses mean, of those of which this program has not."""
+    names = {name.split()[-1] for name in losses}
+    new = [name for name in LOSSES if name in names - _said]
+    _said.update(new)
+    if new:
+        write("losses: " + ", ".join(f"{name}: {LOSSES[name]}" for name in new))
 
 
 class Records:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..runtime.distributed import world
-from ..runtime.progress import progress_bar
+from ..runtime.progress import note, progress_bar
 from ..runtime.rules import budget, checked
 from ..runtime.threads import one_blas_thread
+from .log import say_once
 from .step import not_finite
 
 
@@ -122,6 +123,8 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                     clock = Clock(history.spent)
                     continue
                 history.append(losses, ranks.first(clock.seconds()))
+                if progress and ranks.rank == 0:
+                    say_once(losses, note)
                 bar.set_postfix({"step": history.steps}
                                 | {k: f"{v:.3g}" for k, v in losses.items()}, refresh=False)
                 bar.update(min(1.0, done()) - bar.n)

@@ -111,7 +111,8 @@ def test_a_run(small, tmp_path, capsys, monkeypatch):
                "--variants", *variants]
     ablation.run(ablation.parse(options))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json",
+    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "index.html",
+                                                    "results.json",
                                                     "scores.png", "samples.png"}
     rows = results["tables"]["scores"]["rows"]
     assert [rows[name][0] for name in variants] == ["2 of 2", "0 of 2", "2 of 2"]

@@ -44,7 +44,7 @@ def test_blocks_writes_what_it_says(blocks, few, tmp_path, capsys):
     assert blocks.main([*SETTINGS, "--rho", "0.5", "--out", str(out)]) == 0
     figures = {file for file, _, _ in pictures.FIGURES}
     assert len(figures) == 4
-    assert {p.name for p in out.iterdir()} == figures | {"results.json"}
+    assert {p.name for p in out.iterdir()} == figures | {"index.html", "results.json"}
     results = json.loads((out / "results.json").read_text())
     assert results["seed"] == 0 and results["options"]["k"] == 2 and results["parts"]["total"] > 0
     points = results["errors"]["rho = 0.5"]["points"]
@@ -82,10 +82,26 @@ def test_blocks_names_bad_options_in_one_line(blocks, tmp_path, capsys, argument
     assert not (tmp_path / "out").exists()
 
 
-def test_25_gaussians_writes_a_picture_and_counts_modes(tmp_path, capsys):
-    picture = tmp_path / "new" / "modes.png"
-    load_program("demos/gaussians25.py").main(["--seeds", "0", "1", "--steps", "2",
-                                               "--out", str(picture)])
+def test_25_gaussians_writes_a_folder_and_counts_modes(tmp_path, capsys):
+    program, out = load_program("demos/gaussians25.py"), tmp_path / "new"
+    options = program.parse(["--seeds", "0", "1", "--steps", "2", "--out", str(out)])
+    program.run(options)
     printed = capsys.readouterr().out
-    assert printed.count("of 25 modes hit") == 2 and "2 seeds: " in printed
-    assert picture.stat().st_size > 5000
+    assert "modes hit, of 25" in printed and f"Open in {out}:" in printed
+    assert (out / "modes.png").stat().st_size > 5000
+    assert {p.name for p in out.iterdir()} == {"checkpoints", "index.html", "modes.png",
+                                               "pieces", "results.json"}
+    rows = json.loads((out / "results.json").read_text())["tables"]["25 Gaussians"]["rows"]
+    assert list(rows) == ["seed 0", "seed 1", "mean", "ALI's authors"]
+    hits, low, high = rows["mean"][0]
+    assert 0 <= low <= hits <= high <= 25
+    program.run(options)            # what is finished is not done again
+    assert "ALI:" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [["--latent-weight", "-1"], ["--steps", "0"], ["--penalty", "x"],
+                                   ["--device", "tpu"]])
+def test_25_gaussians_refuses_bad_options(given, capsys):
+    with pytest.raises(SystemExit):
+        load_program("demos/gaussians25.py").parse(given)
+    assert f"argument {given[0]}: " in capsys.readouterr().err

@@ -127,7 +127,8 @@ def test_a_run(tmp_path, monkeypatch, capsys):
     options += ["--out", str(tmp_path)]
     gibbs.run(gibbs.parse(options))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "results.json",
+    assert {p.name for p in tmp_path.iterdir()} == {"pieces", "checkpoints", "index.html",
+                                                    "results.json",
                                                     "chains.png", "curves.png",
                                                     "chains.gif"}
     rows = results["tables"]["chains"]["rows"]

@@ -42,7 +42,7 @@ def test_every_arm_and_its_results(small, tmp_path, capsys):
                                "--out", str(tmp_path)]))
     results = json.loads((tmp_path / "results.json").read_text())
     # one seed
-    assert [c["verdict"] for c in results["claims"]] == ["undecided"] * len(limited.CLAIMS)
+    assert [c["verdict"] for c in results["claims"]] == ["one seed"] * len(limited.CLAIMS)
     arms = results["arms"]["0"]["64"]
     assert list(arms) == limited.ARMS
     size = arms[limited.LDF]["parameters"]
@@ -53,7 +53,7 @@ def test_every_arm_and_its_results(small, tmp_path, capsys):
     for figure in results["figures"]:
         assert (tmp_path
                 / figure["file"]).stat().st_size > 3000 and figure["caption"] and figure["alt"]
-    assert ("UNDECIDED: With few whole clips LDF is more successful than the joint baseline"
+    assert ("\nWith few whole clips LDF is more successful than the joint baseline"
             in capsys.readouterr().out)
 
 

@@ -191,7 +191,7 @@ def test_the_program(tmp_path, capsys):
     assert not list((tmp_path / "checkpoints").rglob("step-*"))
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["claims"]) == 2 and {
-        c["verdict"] for c in results["claims"]} <= {"held", "failed", "undecided"}
+        c["verdict"] for c in results["claims"]} == {"one seed"}
     rows = results["tables"]["Generated clips"]["rows"]
     assert [cell[0]
             for cell in rows["real clips"][:5]] == [1.0] * 5 and rows["real, frames permuted"][4][
@@ -201,7 +201,7 @@ def test_the_program(tmp_path, capsys):
     for figure in results["figures"]:
         assert (tmp_path / figure["file"]).stat().st_size > 3000
     # one seed has no interval
-    assert re.search("UNDECIDED: In equal time", capsys.readouterr().out)
+    assert re.search("^In equal time.*a verdict needs more", capsys.readouterr().out, re.S | re.M)
     assert sorted(path.name for path in (tmp_path / "pieces").glob("*.json")) == [
         "joint_0.json", "ldf_0.json"]
 

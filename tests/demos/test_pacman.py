@@ -18,7 +18,7 @@ from PIL import Image
 DEMO = Path(__file__).parents[2] / "demos" / "pacman.py"
 SHOWN = {"reconstructions.png", "samples.png", "samples.gif", "curves.png",
          "scores.png"}
-WRITTEN = SHOWN | {"results.json", "pieces", "checkpoints", "ldf_seed0.safetensors",
+WRITTEN = SHOWN | {"index.html", "results.json", "pieces", "checkpoints", "ldf_seed0.safetensors",
                    "ldf_seed0_losses.png", "samples_ldf.npz"}
 
 pytest.importorskip("ale_py", reason="the demo's clips come from the game")
@@ -70,9 +70,10 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
         for seed in (0, 1):         # those of the first seed
             with np.load(tmp_path / "pieces" / f"{name} seed {seed}.npz") as run:
                 assert np.array_equal(clips, run["clips"]) == (seed == 0)
-    last = out.strip().splitlines()[-1]
-    assert last.startswith(f"Open {tmp_path}/samples.png: clips of five frames, LDF, "
-                           "joint GAN;")
+    opened = out[out.index(f"Open in {tmp_path}:"):]
+    assert all(name in opened for name in ("index.html", "samples.gif", "samples.png"))
+    assert "playing: LDF, joint GAN, real." in opened
+    assert "losses: D: discriminator (near 1.39 it cannot tell real from made), " in err
     assert "finished: 5 of 5 runs" in err and "%|" not in err        # lines, and no bars, in a pipe
     results = json.loads((tmp_path / "results.json").read_text())
     beside, placed, samples, training = results["tables"].values()

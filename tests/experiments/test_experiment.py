@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import ctrl_c, values, weights
+from PIL import Image
 
 import ldf_np as ldf
 from ldf_np.experiments import cli as experiment
 from ldf_np.experiments import report, runs
 from ldf_np.experiments.runs import CachedRuns, finished
-from ldf_np.experiments.statistics import over_seeds, verdict
+from ldf_np.experiments.statistics import limits, over_seeds, verdict
 from ldf_np.models import nets
 from ldf_np.training.best_weights import BestWeights
 from ldf_np.training.loop import History
@@ -117,6 +118,24 @@ def test_the_interval_of_a_mean():
         over_seeds([])
 
 
+def test_intervals_of_shares_are_shares():
+    """And of what else has bounds; they hold the mean of shares as often as others do."""
+    assert over_seeds([0.8, 0.9, 0.97])[2] > 1
+    assert over_seeds([0.8, 0.9, 0.97], within=(0, 1))[1:] == [over_seeds([0.8, 0.9, 0.97])[1], 1]
+    assert over_seeds([0.01, 0.2], within=(0, 1))[1:] == [0, 1]
+    assert over_seeds([0.5], within=(0, 1)) == [0.5, None, None]
+    assert limits("precision frames") == limits("shape accuracy") == (0, 1)
+    assert limits("Inception Score")[0] == 1 and limits("motion W1")[0] == 0
+    assert limits("KID clips") == (-np.inf, np.inf)
+    rng = np.random.default_rng(0)
+    shares = rng.beta(8, 1, (2000, 3))
+    inside = {within: np.mean([low <= 8 / 9 <= high for _, low, high in (
+        over_seeds(some, within=within) for some in shares)]) for within in ((0, 1), (-9, 9))}
+    assert inside[0, 1] == inside[-9, 9] > 0.85
+    with pytest.raises(ValueError, match="values: expected numbers from 0 to 1, got 0.5 to 1.5"):
+        over_seeds([0.5, 1.5], within=(0, 1))
+
+
 def test_values_that_are_all_the_same_have_a_verdict():
     """As the docstring says; it is not for the interval to find out that nothing varies."""
     same = over_seeds([2.5, 2.5, 2.5])
@@ -134,7 +153,8 @@ def test_intervals_cover_as_often_as_they_say():
 @pytest.mark.parametrize("interval, expected, than, said", [
     ([-2, -3, -1], "below", 0, "held"), ([-2, -3, -1], "above", 0, "failed"),
     ([0, -1, 1], "below", 0, "undecided"), ([5, 4, 6], "above", 3, "held"),
-    ([5, 4, 6], "below", 3, "failed"), ([5, None, None], "above", 3, "undecided"),
+    ([5, 4, 6], "below", 3, "failed"), ([5, None, None], "above", 3, "one seed"),
+    ([None, None, None], "above", 3, "undecided"),
     ([1, 1, 1], "above", 1, "undecided")])
 def test_verdicts(interval, expected, than, said):
     assert verdict(interval, expected, than) == said
@@ -224,6 +244,43 @@ def test_results_hold_what_the_report_needs(tmp_path, monkeypatch):
     assert results["figures"] == [{"file": "a.png", "caption": "caption", "alt": "alt"}]
     assert results["n"] == 3
     assert results["options"]["minutes"] == 1 and results["versions"]["numpy"] == np.__version__
+
+
+WIDE = {"columns": [f"score {k}" for k in range(14)], "rows": {
+    name: [[k, k - 0.5, k + 0.5] for k in range(14)] for name in ("LDF", "joint GAN")}}
+
+
+def test_tables_fit_a_terminal():
+    said = report.text_table(WIDE, "A long title " * 20)
+    assert max(map(len, said.splitlines())) <= 100
+    # nothing is lost
+    assert said.count("LDF") == said.count("joint GAN") > 1 == said.count("score 13")
+    assert all(said.count(f"{k} ({k - 0.5:.3g} to {k + 0.5:.3g})") == 2 for k in range(14))
+    narrow = {"columns": ["a", "b"], "rows": {"x": [1, None], "yy": ["text", [2.0, 1.0, 3.0]]}}
+    assert report.text_table(narrow, "T") == "T\n    a     b\nx   1     -\nyy  text  2 (1 to 3)"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_run_ends_with_what_to_open_and_a_page(seeds, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["demos/pacman.py", "--minutes", "1"])
+    for k, name in enumerate(("a.png", "b.png", "c.png")):
+        Image.fromarray(np.full((9, 9, 3), 40 * k, np.uint8)).save(tmp_path / name)
+    interval = [1.0, 0.5, 1.5] if seeds > 1 else [1.0, None, None]
+    report.conclude(SimpleNamespace(out=str(tmp_path), minutes=1), title="A <title>", claims=[
+        report.claim("A beats B", "sentence", "quantity", interval, "above")], seconds=90.0,
+        tables={"Scores": WIDE}, figures=[(f"{n}.png", f"Look at {n}.", f"alt {n}") for n in "abc"])
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 100
+    opened = said[said.index("Open in"):]
+    assert [name in opened for name in ("index.html", "a.png", "b.png", "c.png")] == [1, 1, 1, 0]
+    assert "Look at a." in opened and "UNDECIDED" not in said
+    page = (tmp_path / "index.html").read_text()
+    assert '<a href="c.png"><img src="c.png" alt="alt c"></a>' in page
+    assert "A &lt;title&gt;" in page and "13 (12.5 to 13.5)" in page
+    assert "<p class=\"verdict\">Undecided" not in page
+    for text in (said, page):
+        assert ("a verdict needs more" in text) == (seeds == 1)
+    assert ("HELD: A beats B" in said) == ("Held: A beats B" in page) == (seeds > 1)
 
 
 @pytest.mark.parametrize("program, told", [

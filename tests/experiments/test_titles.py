@@ -1,9 +1,11 @@
 """Pictures with titles: what stands where."""
 
 import numpy as np
+import pytest
 from PIL import Image, ImageSequence
 
 from ldf_np.experiments import plots
+from ldf_np.training import log
 
 CLIPS = np.random.default_rng(0).integers(0, 200, (4, 3, 8, 8, 3), dtype=np.uint8)
 
@@ -32,7 +34,46 @@ def test_animations_of_groups_play_together(tmp_path):
     assert all(not np.array_equal(a, b) for a, b in zip(frames, frames[1:]))
 
 
+@pytest.mark.parametrize("shape, dtype", [
+    ((5, 8, 8), np.float32), ((5, 8, 8, 1), np.float64), ((5, 8, 8, 3), np.float32),
+    ((5, 8, 8), np.uint8), ((5, 8, 8, 3), np.uint8), ((5, 8, 8, 1), np.int64)])
+@pytest.mark.parametrize("values", [(-1, 1), (0, 1), (0, 16)])
+def test_any_images(shape, dtype, values, tmp_path):
+    low, high = (0, 255) if dtype == np.uint8 else values
+    images = np.linspace(low, high, np.prod(shape)).reshape(shape).astype(dtype)
+    plots.save_images(tmp_path / "a.png", images, columns=3, scale=2, values=values)
+    picture = np.asarray(Image.open(tmp_path / "a.png"))
+    assert picture.shape == (2 * (2 * 9 + 1), 2 * (3 * 9 + 1), 3)
+    first, last = picture[2:18:2, 2:18:2], picture[20:36:2, 20:36:2]
+    grey = images.reshape(5, 8, 8, -1)
+    for shown, k in ((first, 0), (last, 4)):
+        wanted = (grey[k].astype(float) - low) * 255 / (high - low)
+        assert np.abs(shown.astype(float) - wanted).max() <= 0.5
+    assert (picture[20:36, 38:54] == 255).all()        # there is no sixth
+
+
+def test_losses_are_said_once(monkeypatch):
+    monkeypatch.setattr(log, "_said", set())
+    said = []
+    for losses in ({"D": 1.0, "rec_h": 2.0}, {"level 0 D": 1.0}, {"G": 1.0, "square": 2.0}):
+        log.say_once(losses, said.append)
+    assert said == ["losses: D: discriminator (near 1.39 it cannot tell real from made), rec_h: "
+                    "squared error through h", "losses: G: generator"]
+
+
+def test_scores_of_one_seed_are_bars_and_of_several_dots(monkeypatch):
+    found = []
+    monkeypatch.setattr(plots, "save_figure", lambda path, figure: found.append(figure))
+    for seeds in (1, 3):
+        plots.save_intervals("a.png", {"precision": {"LDF": [0.1, 0.9, 0.9][:seeds]}})
+    (one,), (several,) = (figure.axes for figure in found)
+    assert len(one.patches) == 1 and not one.lines
+    bar, dots, _ = several.lines
+    assert tuple(bar.get_xdata()) == (0, 1) and len(dots.get_xdata()) == 3
+
+
 def test_losses_are_said_in_words():
-    assert plots.in_words("level 0 D") == "level 0 discriminator (1.39: it cannot tell)"
+    assert plots.in_words("level 0 D") == ("level 0 discriminator (near 1.39 it cannot tell real "
+                                           "from made)")
     assert plots.in_words("rec_z") == "squared error through z"
     assert plots.in_words("square") == "square"

@@ -238,6 +238,7 @@ def test_wheel_holds_every_source(wheel):
     kernels = [*CHECKOUT.glob("kernels/*.py"), *CHECKOUT.glob("kernels/*.cu")]
     wanted = {path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob("ldf_np/**/*.py")}
     wanted |= {f"ldf_np/kernels/{path.name}" for path in kernels}
+    wanted |= {"ldf_np/experiments/page.html"}
     wanted |= {f"ldf_np/models/pretrained/{name}.{kind}" for name in pretrained.NAMES
                for kind in ("json", "safetensors")}
     with zipfile.ZipFile(wheel) as archive:
