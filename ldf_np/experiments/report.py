@@ -84,17 +84,27 @@ def sort_out(entries, tables):
     return [e for e in entries if "verdict" in e], tables | more
 
 
-def print_claims(claims):
-    """Print each claim with its number and verdict, or that one seed gives none."""
-    claims = sort_out(claims, {})[0]
+def print_claims(entries):
+    """Print each claim with its number and verdict, or that one seed gives none, and then what is
+    only ``described``."""
+    claims, tables = sort_out(entries, {})
     for entry in claims:
         known = entry["verdict"] != ONE_SEED
-        said = f"{entry['verdict'].upper()}: {entry['claim']}" if known else entry["claim"]
-        number = f"{entry['quantity']}: {cell(entry['interval'])}"
-        print(textwrap.fill(said, WIDTH, subsequent_indent="    "))
-        print(textwrap.fill(number, WIDTH, initial_indent="    ", subsequent_indent="    "))
+        _print_number(f"{entry['verdict'].upper()}: {entry['claim']}" if known else entry["claim"],
+                      entry["quantity"], entry["interval"])
     if any(entry["verdict"] == ONE_SEED for entry in claims):
         print(NO_VERDICT)
+    for title, table in tables.items():
+        print(f"{title}:")
+        for name, (quantity, interval) in table["rows"].items():
+            _print_number(name, quantity, interval)
+
+
+def _print_number(name, quantity, interval):
+    """Lines that fit, the later ones further in."""
+    print(textwrap.fill(name, WIDTH, subsequent_indent="    "))
+    print(textwrap.fill(f"{quantity}: {cell(interval)}", WIDTH, initial_indent="    ",
+                        subsequent_indent="    "))
 
 
 # ----------------------------------------------------------------------------------------- results
@@ -127,7 +137,6 @@ def conclude(options, *, title, claims, tables, figures, seconds, **more):
     save_results(options, title=title, claims=claims, tables=tables, figures=figures,
                  seconds=seconds, **more)
     write_page(options.out)
-    claims, tables = sort_out(claims, tables)
     for name, table in tables.items():
         print(f"\n{text_table(table, name)}")
     if claims:

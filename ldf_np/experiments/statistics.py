@@ -48,20 +48,13 @@ def _one_a_seed(name, values):
                          f"{np.shape(values)}")
 
 
-def _within(name, values, within, **_):
-    low, high = within
-    if np.size(values) and not low <= np.min(values) <= np.max(values) <= high:
-        raise ValueError(f"{name}: values: expected numbers from {low:g} to {high:g}, got "
-                         f"{np.min(values):g} to {np.max(values):g}")
-
-
-@checked(_within, values=_one_a_seed, level=between(0, 1))
+@checked(values=_one_a_seed, level=between(0, 1))
 def over_seeds(values, level=0.95, within=(-math.inf, math.inf)):
     """[mean, low, high]: Student's interval of the mean over seeds; for one seed the bounds are
     None.
 
-    ``within``: what the values can be, (0, 1) for shares. The interval is cut there: as often as
-    before it holds the mean, which lies there itself.
+    ``within``: what the values can be, (0, 1) for shares. The interval is cut there (or at values
+    beyond): as often as before it holds the mean, which lies there itself.
 
     Values that are all the same give an interval of no width, and so a verdict: what the seed does
     not change (the memory of a step) or a rate at its end (all chains, in every run). Whether the
@@ -72,8 +65,9 @@ def over_seeds(values, level=0.95, within=(-math.inf, math.inf)):
     middle = float(values.mean())
     if len(values) == 1:
         return [middle, None, None]
-    half, (least, greatest) = half_width(values, level), within
-    return [middle, max(middle - half, least), min(middle + half, greatest)]
+    half, least, greatest = half_width(values, level), *within
+    return [middle, max(middle - half, min(least, *values)),
+            min(middle + half, max(greatest, *values))]
 
 
 def _interval(name, value):

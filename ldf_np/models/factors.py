@@ -5,7 +5,7 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 ``merge`` of objects, ``to_maps`` and ``from_maps`` of the factors' codes.
 """
 
-from ..nn.architecture import Described
+from ..runtime.architecture import Described
 from ..runtime.checks import channels_last_array, expect, multiple, shaped
 from ..runtime.rules import checked
 

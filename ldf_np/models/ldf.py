@@ -9,8 +9,8 @@ the data of the next; the top is a GAN over all codes of an object, whitened. Sa
 chain from right to left.
 """
 
-from ..nn.architecture import Described
 from ..nn.module import Module
+from ..runtime.architecture import Described
 from ..runtime.checks import shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard

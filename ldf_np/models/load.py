@@ -3,22 +3,22 @@
 import json
 import os
 
-from ..nn.architecture import Described, loaded_classes, name_of, rebuild
-from ..nn.module import Module
-from ..runtime.checks import checked, expect, several
+from ..runtime.architecture import (
+    architecture_of,
+    described_class,
+    loaded_classes,
+    name_of,
+    rebuild,
+    restore_generators,
+)
+from ..runtime.checks import checked, several
 from ..runtime.files import load_tensors
 
 # here, so that their classes are known
 from . import ali, baselines, classifier, gan, image_nets, ldf, vae, whitening  # noqa: F401
 
 
-def _described_class(name, value):
-    """A rule: a class whose objects a file describes."""
-    if not (isinstance(value, type) and issubclass(value, Described)):
-        raise TypeError(f"{name}: expected a subclass of Module, Level or Split, got {value!r:.80}")
-
-
-@checked(classes=several(_described_class, 0, "classes"))
+@checked(classes=several(described_class, 0, "classes"))
 def load(path, classes=()):
     """The model that ``model.save(path)`` wrote: it samples, encodes and goes on training as the
     saved one would (its optimisers begin anew).
@@ -38,27 +38,16 @@ def load(path, classes=()):
     weights that do not fit.
     """
     state, metadata = load_tensors(path)
-    where, written = os.fspath(path), metadata.get("architecture")
-    expect(written is not None, where, "a model that model.save wrote, with its architecture",
-           "weights alone; make the model as it was made, and call model.load(path)")
+    where, written = os.fspath(path), architecture_of(path, metadata)
     known = loaded_classes() | {name_of(kind): kind for kind in classes}
     try:
         made = json.loads(written)
         model = rebuild(made["objects"], known, sum(array.size for array in state.values()))
-        expect(isinstance(model, Module), "architecture", "a Module", type(model).__name__)
         model.load_state_dict(state)
-        _restore(model, made["generators"], made["evaluating"])
+        restore_generators(dict(model.named_generators()), made["generators"])
+        for name, module in model.named_modules():
+            module.training = name not in made["evaluating"]
     except Exception as error:      # whatever a file can do to a constructor
         said = error.args[0] if type(error) is KeyError else error
         raise ValueError(f"{where}: no model can be made of this file: {said!s:.400}") from error
     return model
-
-
-def _restore(model, generators, evaluating):
-    """Where the Generators stood, {name: state}, and which modules were not in training."""
-    own = dict(model.named_generators())
-    expect(generators.keys() == own.keys(), "generators", [*own], [*generators])
-    for name, rng in own.items():
-        rng.state = generators[name]
-    for name, module in model.named_modules():
-        module.training = name not in evaluating

@@ -15,11 +15,11 @@ from itertools import accumulate
 import numpy as np
 
 from ..autodiff.engine import Tensor, gradients_or_none, no_grad
+from ..runtime.architecture import Described, describe
 from ..runtime.checks import checked, expect, instance, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
 from ..runtime.random import Generator
-from .architecture import Described, describe
 
 # _watch.look: what is told of each output and gradient on this thread, or None
 _watch = threading.local()

@@ -229,8 +229,6 @@ CASES = {
                    ValueError, "images: expected finite numbers"),
     "images columns": (lambda: plots.save_images("x.png", u8(2, 8, 8), columns=0),
                        ValueError, "columns: expected at least 1"),
-    "over_seeds within": (lambda: statistics.over_seeds([0.5, 2.0], within=(0, 1)),
-                          ValueError, "values: expected numbers from 0 to 1, got 0.5 to 2"),
     "intervals": (lambda: plots.save_intervals("x.png", {}),
                   ValueError, "panels: expected at least one metric"),
     "intervals none": (lambda: plots.save_intervals("x.png", None),

@@ -15,9 +15,9 @@ import inspect
 import numpy as np
 
 from ..kernels.size import is_whole
-from ..runtime.checks import expect, integer
-from ..runtime.device import to_numpy, xp
-from ..runtime.random import Generator
+from .checks import expect, integer
+from .device import to_numpy, xp
+from .random import Generator
 
 PACKAGE = __package__.partition(".")[0]
 LIMIT = 10_000      # numbers in an array, values in a list, objects: more are not described
@@ -189,7 +189,29 @@ def rebuild(objects, classes, numbers):
         for held in vars(made[-1]).values():
             left -= getattr(getattr(held, "data", None), "size", 0)
         expect(left >= 0, name, f"as many parameters as the file has numbers, {numbers:,}", "more")
-    return made[-1]
+    whole = made[-1]
+    expect(hasattr(whole, "load_state_dict"), "architecture", "a Module", type(whole).__name__)
+    return whole
+
+
+def architecture_of(path, metadata):
+    """The text in a file's metadata; ValueError where it has weights alone."""
+    expect("architecture" in metadata, path, "a model that model.save wrote, with its architecture",
+           "weights alone; make the model as it was made, and call model.load(path)")
+    return metadata["architecture"]
+
+
+def restore_generators(own, states):
+    """Put Generators, {name: Generator}, where those of a file stood, {name: state}."""
+    expect(states.keys() == own.keys(), "generators", [*own], [*states])
+    for name, rng in own.items():
+        rng.state = states[name]
+
+
+def described_class(name, value):
+    """A rule: a class whose objects a file describes."""
+    if not (isinstance(value, type) and issubclass(value, Described)):
+        raise TypeError(f"{name}: expected a subclass of Module, Level or Split, got {value!r:.80}")
 
 
 def _zeros(rng, shape, fan_in, fan_out):
