@@ -4,6 +4,7 @@ the checkout."""
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -257,3 +258,23 @@ def test_wheel_works_outside_the_checkout(wheel, tmp_path):
     assert {"ldf_np", *rooms} <= set(files)
     assert [name for name, file in files.items()
             if not Path(file).resolve().is_relative_to(site.resolve())] == []
+
+
+# ---------------------------------------------------------------------------------- what it advises
+
+
+def foreign_advice(folder):
+    """Lines that advise installing this package by its name from the index, where nobody of this
+    project has registered it."""
+    names = [path for pattern in ("*.py", "*.md", "Makefile") for path in folder.rglob(pattern)
+             if not {".venv", "out", "build"} & set(path.relative_to(folder).parts)]
+    return [f"{path.name}: {line.strip()}" for path in names
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if re.search(r"pip install (-\S+ )*[\"'`]?ldf[_-]np", line)]
+
+
+def test_nobody_is_sent_to_the_index(tmp_path):
+    assert foreign_advice(CHECKOUT) == []
+    words = "pip install"
+    (tmp_path / "page.md").write_text(f'{words} "ldf_np[cuda12]"\n{words} -e ".[cuda12]"\n')
+    assert len(foreign_advice(tmp_path)) == 1           # negative control
