@@ -20,8 +20,7 @@ from ..kernels import penalty as kernel
 from ..runtime.checks import expect, function, instance, number_or_array, one_of, real
 from ..runtime.device import array_module
 from ..runtime.distributed import rows
-from ..runtime.random import Generator
-from ..runtime.rules import PENALTIES, checked, paired, sides
+from ..runtime.rules import GENERATOR, PENALTIES, checked, paired, sides
 
 KINDS = PENALTIES
 
@@ -180,7 +179,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
 
 def _wgan_penalty(discriminator, real, fake, rng):
-    instance(Generator)("rng, which draws points between real and fake for wgan-gp", rng)
+    GENERATOR("rng, which draws points between real and fake for wgan-gp", rng)
     t = rows(rng.random, (len(real[0]),))
     between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f))
                for r, f in zip(real, fake)]

@@ -12,11 +12,11 @@ import numpy as np
 from . import checks
 from .checks import expect, integer, named, optional, real
 from .distributed import world
-from .random import Generator
+from .random import Generator, generator
 
 LOSSES = ("non-saturating", "saturating", "least-squares", "bgan", "relativistic")
 PENALTIES = ("roth", "unweighted", "r1", "wgan-gp", "none")
-MODULE, TENSOR, GENERATOR = named("Module"), named("Tensor"), checks.instance(Generator)
+MODULE, TENSOR, GENERATOR = named("Module"), named("Tensor"), generator
 
 
 def checked(*relations, **rules):
