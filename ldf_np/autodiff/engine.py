@@ -422,7 +422,7 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
 def why_cut(output):
     """Why a history that leads to ``output`` ends sooner than it might, in words; "" where it does
     not."""
-    cuts = {tensor.cut for tensor in _history(output)}
+    cuts = {tensor.cut for tensor in tensors_before(output)}
     return "; ".join(words for cut, words in CUT.items() if cut in cuts)
 
 
@@ -450,20 +450,14 @@ def gradients_or_none(output, inputs, grad_output=None, create_graph=False):
     return found
 
 
-def _history(output):
-    """All Tensors from which ``output`` was made, itself included, results before inputs."""
-    seen, stack = {id(output): output}, [output]
-    while stack:
-        node = stack.pop().node
-        new = {id(i): i for i in (node.inputs if node else ()) if isinstance(i, Tensor)}
-        stack.extend(i for key, i in new.items() if key not in seen)
-        seen |= new
-    return [*seen.values()]
+def tensors_before(output):
+    """All Tensors from which ``output`` was made, inputs before results, itself last."""
+    return _between(output, None)[0]
 
 
 def _between(output, wanted):
-    """The Tensors on a path from ``wanted`` to ``output``, inputs before results, and the set of
-    their ids.
+    """The Tensors on a path from ``wanted`` to ``output`` (None: from anywhere), inputs before
+    results, and the set of their ids.
 
     A depth-first walk with its own stack: a recursive one would overflow on long chains, and a
     recursive closure is itself a reference cycle.
@@ -474,7 +468,7 @@ def _between(output, wanted):
         tensor, inputs_done = stack.pop()
         inputs = tensor.node.inputs if tensor.node else ()
         if inputs_done:
-            if id(tensor) in wanted or any(id(i) in reaching for i in inputs):
+            if wanted is None or id(tensor) in wanted or any(id(i) in reaching for i in inputs):
                 reaching.add(id(tensor))
                 order.append(tensor)
         elif id(tensor) not in seen:
