@@ -1,12 +1,10 @@
 """What all models share: one ``fit``, and encoding and decoding batch by batch."""
 
-import numpy as np
-
-from ..nn.layers import Sigmoid, Tanh, generators
+from ..nn.layers import generators
 from ..nn.module import Module, evaluation
-from ..runtime.checks import expect, optional
+from ..runtime.checks import optional
 from ..runtime.device import concatenate
-from ..runtime.rules import GENERATOR, checked
+from ..runtime.rules import GENERATOR, checked, in_range
 from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
@@ -42,7 +40,7 @@ class Model(Module):
             Naming the step, the loss and the layer where something is not finite.
         """
         batches = self._batches(batch_size, x, *more)
-        expect_range(self, x)
+        self.expect_range(x)
         step = self.compiled_step()
 
         def next_step(progress):
@@ -56,6 +54,11 @@ class Model(Module):
     def _batches(self, batch_size, x):
         """{name: Batches}. A step takes one array: several go into it as further channels."""
         return {"batches": Batches(x, batch_size, self.rng)}
+
+    def expect_range(self, x):
+        """ValueError where what makes x, by its last layer, can never make such values."""
+        network = getattr(self, "generator", None) or getattr(self, "decoder", None)
+        in_range(f"{type(self).__name__}: x", x, network)
 
     @one_blas_thread()
     def step(self, x, progress=0.0):
@@ -72,22 +75,6 @@ class Model(Module):
         """``function`` over the rows of x in evaluation mode: a NumPy array (n, ...)."""
         with evaluation(self):
             return apply_batched(function, x)
-
-
-def expect_range(model, x):
-    """ValueError where the last layer of what makes x can never make its values: a Tanh, say, those
-    of images from 0 to 16."""
-    layer = getattr(model, "generator", None) or getattr(model, "decoder", None)
-    while layer is not None and (children := [*layer.children()]):
-        layer = children[-1][1]
-    bounds = {Tanh: (-1, 1), Sigmoid: (0, 1)}.get(type(layer))
-    if bounds is None:
-        return
-    low, high = (-1, 1) if x.dtype == np.uint8 else (float(x.min()), float(x.max()))
-    expect(bounds[0] - 1e-3 <= low <= high <= bounds[1] + 1e-3, f"{type(model).__name__}: x",
-           f"values from {bounds[0]} to {bounds[1]}, as its last layer, a {type(layer).__name__}, "
-           "makes them", f"{low:g} to {high:g}: scale the data (uint8 images, 0 to 255, become "
-           "-1 to 1 by themselves)")
 
 
 class LatentModel(Model):

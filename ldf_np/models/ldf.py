@@ -18,7 +18,6 @@ from ..runtime.rules import checked, parts_fit
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
-from .base import expect_range
 
 
 @checked(shaped("codes", "n", "split.count", "..."))
@@ -114,7 +113,7 @@ class LDF(Module):
 
     def _fit_together(self, x, factors, batch_size, checkpoints, **training):
         objects = Batches(x, batch_size, self.rng)
-        expect_range(self.levels[0].model, x)
+        self.levels[0].model.expect_range(x)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
         level_steps = [level.model.compiled_step() for level in self.levels]
         top_step, own = self.top.compiled_step(), shard(batch_size)

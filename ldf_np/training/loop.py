@@ -8,10 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..runtime.checks import full_name, is_number
 from ..runtime.distributed import world
 from ..runtime.progress import progress_bar
-from ..runtime.rules import budget, checked
+from ..runtime.rules import budget, checked, numbers
 from ..runtime.threads import one_blas_thread
 from .step import not_finite
 
@@ -113,7 +112,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                     if losses is None:
                         history.interrupted = True
                         break
-                    _check(losses)
+                    numbers("step", losses)
                     if wrong := not_finite(losses):
                         raise FloatingPointError(wrong)
                 except FloatingPointError as error:
@@ -142,16 +141,6 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     finally:
         bar.close()
     return history
-
-
-def _check(losses):
-    """TypeError unless these are losses as a step returns them: {name: number}."""
-    wrong = (next((k for k, v in losses.items() if not is_number(v)), None)
-             if isinstance(losses, dict) else "the losses")
-    if wrong is not None:
-        came = type(losses[wrong] if isinstance(losses, dict) else losses)
-        raise TypeError(f"step: expected to return {{name: number}}, got {full_name(came)} for "
-                        f"{wrong!r}: float(loss) is the number in a Tensor")
 
 
 class Clock:

@@ -12,14 +12,13 @@ import warnings
 
 import numpy as np
 
-from ..autodiff.engine import Tensor
 from ..kernels import cuda
 from ..nn.module import watching
 from ..nn.optim import Optimizer
-from ..runtime.checks import expect, finite_array, instance
+from ..runtime.checks import finite_array
 from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
 from ..runtime.distributed import alone, world
-from ..runtime.rules import checked, part_of_one
+from ..runtime.rules import checked, part_of_one, scalars
 from ..runtime.threads import in_turn
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
@@ -125,9 +124,7 @@ def _on_device(progress):
 
 def _values(losses):
     """{name: float}, by one copy from the device; the mean over the ranks."""
-    for name, loss in losses.items():
-        expect(instance(Tensor)(f"step: the loss {name!r}", loss).size == 1,
-               f"step: the loss {name!r}", "a Tensor of one element", loss)
+    scalars("step", losses)
     values = to_numpy(xp().stack([asarray(loss.data).reshape(()) for loss in losses.values()]))
     return dict(zip(losses, (world().sum(values, "losses") / world().size).tolist()))
 

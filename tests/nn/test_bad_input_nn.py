@@ -235,6 +235,8 @@ CASES = {
         ValueError, "real, fake: expected one batch size, got [(4, 2), (3, 2)]"),
     "roth batch": (lambda: penalty.roth_penalty(T(f(3, 2)) @ lin.weight, lin.weight, True),
                    ValueError, "inputs: expected at least one, each with a batch as in logits"),
+    "Adam of parameters": (lambda: optim.Adam(lin.parameters()), TypeError, "Adam: network: "
+                           "expected a Module, got list: hand over the network itself, not its"),
     "Adam betas 3": (lambda: optim.Adam(lin, betas=(0.5, 0.9, 0.9)),
                      ValueError, "Adam: betas: expected two, got (0.5, 0.9, 0.9)"),
     "pl shape": (lambda: penalty.penalized_logits(lin, (f(4, 2),), (f(4, 3),)),
