@@ -13,7 +13,7 @@ couples the samples of a batch.
 import numpy as np
 
 from ..autodiff.elementwise import sigmoid, sqrt, square
-from ..autodiff.engine import Tensor, grad, immutable, operation
+from ..autodiff.engine import Tensor, grad, immutable, operation, why_cut
 from ..autodiff.shapes import mean, reshape
 from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
@@ -65,7 +65,8 @@ def _gradients(logits, inputs, create_graph=True):
     expect(logits.shape and {*batches} == {logits.shape[:1]}, "inputs",
            f"at least one, each with a batch as in logits {logits.shape}", batches)
     expect(any(g.node or g.data.any() for g in gradients), "logits",
-           "something that depends on at least one of the inputs", "logits that do not")
+           "something that depends on at least one of the inputs",
+           f"logits that do not ({why_cut(total)})".removesuffix(" ()"))
     return gradients
 
 

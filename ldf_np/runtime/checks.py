@@ -221,7 +221,7 @@ def real_array(axes=None, least=0):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
         if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
             array = hasattr(x, "dtype") and not hasattr(x, "detach")
-            came = f"dtype {x.dtype}" if array else type(x).__name__
+            came = f"dtype {x.dtype}" if array else full_name(type(x))
             raise TypeError(f"{name}: expected an array of real numbers, got {came}")
         if axes is not None and len(x.shape) != axes.count(",") + 1:
             raise ValueError(f"{name}: expected shape ({axes}), got {x.shape}")

@@ -10,7 +10,8 @@ from .loop import History
 class TensorBoard:
     """A callback that writes each loss into a folder of TensorBoard's, step by step:
 
-        model.fit(x, minutes=4, callback=TensorBoard("runs/first"))     # tensorboard --logdir runs
+        model.fit(x, minutes=4, callback=ldf.training.TensorBoard("runs/first"))
+        # and then, or meanwhile: tensorboard --logdir runs
 
     Called with a History it writes the steps that it has not written yet, so that
     ``TensorBoard(folder)(history)`` writes a training that is over. The steps of a model's levels

@@ -271,6 +271,8 @@ CASES = {
                        ValueError, "final: expected a finite number of at least 0"),
     "falling nan": (lambda: optim.falling(0.7, float("nan")),
                     ValueError, "final: expected a finite number"),
+    "roth detached": (lambda: penalty.roth_penalty(lin((x := T(f(2, 2))).detach()), x, True),
+                      ValueError, "logits that do not (a Tensor on the way was detached from its"),
     "roth list": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), [], True),
                   ValueError, "inputs: expected at least one"),
     "roth array": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), [f(2, 2)], True),
