@@ -23,27 +23,35 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
     ``kernel_size``, ``stride`` (by default the kernel's size) and ``padding`` are ints or (rows,
     columns), as in PyTorch. Raises ValueError where they do not fit the image.
     """
-    return mean(_windows(x, **_geometry(x, kernel_size, stride, padding), fill=0.0), axis=(3, 4))
+    return mean(_windows(x, **_fitting(x, kernel_size, stride, padding), fill=0.0), axis=(3, 4))
 
 
 def max_pool2d(x, kernel_size, stride=None, padding=0):
     """The largest of each window: (n, h, w, c) -> (n, i, j, c); ties share the cotangent equally.
     Arguments as of ``avg_pool2d``; the padding is never the largest."""
-    geometry = _geometry(x, kernel_size, stride, padding)
-    return max(_windows(x, **geometry, fill=-math.inf), axis=(3, 4))
+    found = _fitting(x, kernel_size, stride, padding)
+    return max(_windows(x, **found, fill=-math.inf), axis=(3, 4))
 
 
-def _geometry(x, kernel_size, stride, padding):
-    """The checked arguments as pairs: {"kernel", "stride", "padding"}."""
-    shape, kernel = shape_of("x", x), pair(kernel_size, "kernel_size", 1)
-    stride = kernel if stride is None else pair(stride, "stride", 1)
-    padding = pair(padding, "padding", 0)
-    expect(len(shape) == 4, "x", "images (n, h, w, c)", x)
-    expect(all(2 * p <= k for p, k in zip(padding, kernel)), "padding",
+def geometry(kernel_size, stride, padding, where=""):
+    """The arguments as pairs: {"kernel", "stride", "padding"}; ``where`` begins the sentence on one
+    that is wrong."""
+    kernel = pair(kernel_size, f"{where}kernel_size", 1)
+    stride = kernel if stride is None else pair(stride, f"{where}stride", 1)
+    padding = pair(padding, f"{where}padding", 0)
+    expect(all(2 * p <= k for p, k in zip(padding, kernel)), f"{where}padding",
            f"at most half of the kernel's size {kernel}", padding)
+    return {"kernel": kernel, "stride": stride, "padding": padding}
+
+
+def _fitting(x, *arguments):
+    """The geometry, which fits the images x."""
+    shape, found = shape_of("x", x), geometry(*arguments)
+    expect(len(shape) == 4, "x", "images (n, h, w, c)", x)
+    kernel, padding = found["kernel"], found["padding"]
     expect(all(n + 2 * p >= k for n, p, k in zip(shape[1:3], padding, kernel)), "kernel_size",
            f"a window that fits into {tuple(shape[1:3])} with padding {padding}", kernel)
-    return {"kernel": kernel, "stride": stride, "padding": padding}
+    return found
 
 
 def _padded(padding):

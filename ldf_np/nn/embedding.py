@@ -5,9 +5,9 @@ import numpy as np
 
 from ..autodiff import ops
 from ..autodiff.engine import Tensor
-from ..runtime.checks import expect, integer
+from ..runtime.checks import integer
 from ..runtime.device import array_module
-from ..runtime.rules import GENERATOR, checked
+from ..runtime.rules import GENERATOR, checked, row_numbers
 from .init import normal
 from .layers import drawn
 from .module import Module
@@ -37,12 +37,6 @@ class Embedding(Module):
         given = indices.data if isinstance(indices, Tensor) else xp.asarray(indices)
         with np.errstate(invalid="ignore"):         # NaN is no row, which is said below
             rows = given.astype(np.int64) if given.dtype.kind == "f" else given
-        on_host = isinstance(given, np.ndarray)
-        if rows.dtype.kind not in "iu" or on_host and not (rows == given).all():
-            raise TypeError("Embedding: indices: expected whole numbers, got "
-                            f"{given.dtype} of shape {given.shape}")
-        last = len(self.weight) - 1
-        expect(not on_host or not rows.size or 0 <= rows.min() <= rows.max() <= last,
-               "Embedding: indices", f"whole numbers from 0 to {last}",
-               on_host and rows.size and f"{rows.min()} to {rows.max()}")
+        if isinstance(given, np.ndarray):
+            row_numbers("Embedding: indices", given, rows, len(self.weight))
         return rows

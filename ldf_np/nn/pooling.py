@@ -1,8 +1,7 @@
 """The layers that pool: the mean or the largest of each window of an image."""
 
 from ..autodiff import ops
-from ..kernels.conv import pair
-from ..runtime.checks import expect
+from ..autodiff.pooling import geometry
 from .module import Module
 
 
@@ -16,12 +15,8 @@ class AvgPool2d(Module):
     pool = staticmethod(ops.avg_pool2d)
 
     def __init__(self, kernel_size, stride=None, padding=0):
-        name = type(self).__name__
-        self.kernel_size = pair(kernel_size, f"{name}: kernel_size", 1)
-        self.stride = self.kernel_size if stride is None else pair(stride, f"{name}: stride", 1)
-        self.padding = pair(padding, f"{name}: padding", 0)
-        expect(all(2 * p <= k for p, k in zip(self.padding, self.kernel_size)), f"{name}: padding",
-               f"at most half of the kernel's size {self.kernel_size}", self.padding)
+        self.kernel_size, self.stride, self.padding = geometry(
+            kernel_size, stride, padding, f"{type(self).__name__}: ").values()
 
     def forward(self, x):
         return self.pool(x, self.kernel_size, self.stride, self.padding)

@@ -98,6 +98,14 @@ def scalars(name, losses):
         expect(value.size == 1, f"{name}: the loss {loss!r}", "a Tensor of one element", value)
 
 
+def row_numbers(name, given, rows, count):
+    """Whole numbers, ``rows``, as they were given, of a table with this many rows."""
+    if rows.dtype.kind not in "iu" or not (rows == given).all():
+        raise TypeError(f"{name}: expected whole numbers, got {given.dtype} of shape {given.shape}")
+    expect(not rows.size or 0 <= rows.min() <= rows.max() < count, name,
+           f"whole numbers from 0 to {count - 1}", rows.size and f"{rows.min()} to {rows.max()}")
+
+
 def in_range(name, x, network):
     """The last layer of a network can make the values of x: a Tanh, say, none of images from 0 to
     16."""
