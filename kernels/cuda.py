@@ -7,6 +7,7 @@ the same .cu files on the CPU; then NumPy arrays stand for arrays on the device.
 """
 
 import os
+import shutil
 import socket
 import sys
 from contextlib import contextmanager
@@ -68,8 +69,8 @@ def load_cupy():
         import cupy
     except ImportError as error:
         raise RuntimeError(
-            f'the CUDA backend needs CuPy ({error}): pip install "ldf_np[cuda12]" or '
-            '"ldf_np[cuda13]", to match your driver') from error
+            f"the CUDA backend needs CuPy ({error}): in the checkout, pip install -e "
+            '".[cuda12]" or ".[cuda13]", to match your driver') from error
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()
@@ -82,6 +83,11 @@ def load_cupy():
         raise RuntimeError("CuPy found no CUDA device: check that nvidia-smi lists one, or use the "
                            "CPU")
     return cupy
+
+
+def card_present():
+    """Whether the system seems to have an NVIDIA card: its device file, or its tool."""
+    return os.path.exists("/dev/nvidia0") or shutil.which("nvidia-smi") is not None
 
 
 def local_rank():
@@ -101,7 +107,8 @@ def _what_is_wrong(runtime, error):
                 "lists a device, or use the CPU")
     if driver < built:
         return (f"the NVIDIA driver knows CUDA {driver}, but this CuPy is for CUDA {built} "
-                f'({error}): update the driver, or pip install "ldf_np[cuda{driver}]" in its place')
+                f"({error}): update the driver, or take the other CuPy, in the checkout, by "
+                f'pip install -e ".[cuda{driver}]"')
     return (f"CuPy found no usable CUDA device ({error}): check that nvidia-smi lists one, or use "
             "the CPU")
 

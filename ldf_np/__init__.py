@@ -25,17 +25,26 @@ if not all(map(_find, ("numpy", "safetensors", "tqdm", "ldf_np.kernels"))):
 
 from . import autodiff, data, models, nn, runtime, training
 from .autodiff.conv import conv2d, conv2d_weight, conv_transpose2d
-from .autodiff.engine import Tensor, enable_grad, grad, no_grad
+from .autodiff.drawing import draw
+from .autodiff.engine import Tensor, enable_grad, grad, no_grad, operation
 from .autodiff.gradcheck import check_grads
 from .autodiff.ops import (
     abs,
+    avg_pool2d,
     clip,
     concatenate,
+    cos,
+    einsum,
     exp,
+    expm1,
     leaky_relu,
     log,
+    log1p,
+    log_softmax,
+    logsumexp,
     matmul,
     max,
+    max_pool2d,
     maximum,
     maxout,
     mean,
@@ -45,14 +54,18 @@ from .autodiff.ops import (
     relu,
     reshape,
     sigmoid,
+    sin,
+    softmax,
     softplus,
     split,
     sqrt,
     square,
     stack,
+    std,
     sum,
     tanh,
     transpose,
+    var,
     where,
 )
 from .models.ali import ALI
@@ -62,6 +75,30 @@ from .models.ldf import LDF, Level
 from .models.load import load
 from .models.pretrained import load_pretrained
 from .models.whitening import ChannelWhitening, Whitening
+from .nn import (
+    EMA,
+    SGD,
+    Adam,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    LeakyReLU,
+    Linear,
+    Maxout,
+    MaxPool2d,
+    Module,
+    Parameter,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
 from .nn.penalty import roth_penalty
 from .runtime.device import (
     asarray,

@@ -18,9 +18,9 @@ from ..runtime.checks import real
 from ..runtime.device import array_module
 from .engine import Tensor, operation
 
-__all__ = ["abs", "clip", "divide", "exp", "leaky_relu", "log", "maximum", "minimum", "multiply",
-           "negative", "power", "relu", "sigmoid", "softplus", "sqrt", "square", "subtract",
-           "tanh", "where"]
+__all__ = ["abs", "clip", "cos", "divide", "exp", "expm1", "leaky_relu", "log", "log1p", "maximum",
+           "minimum", "multiply", "negative", "power", "relu", "sigmoid", "sin", "softplus",
+           "sqrt", "square", "subtract", "tanh", "where"]
 
 
 def xp_of(*arguments):
@@ -102,6 +102,30 @@ def exp(x):
 def log(x):
     """The natural logarithm."""
     return xp_of(x).log(x)
+
+
+@operation(vjp=lambda g, y, x: g * (y + 1))
+def expm1(x):
+    """e^x - 1, exact to rounding near 0."""
+    return xp_of(x).expm1(x)
+
+
+@operation(vjp=lambda g, y, x: g / (1 + x))
+def log1p(x):
+    """log(1 + x), exact to rounding near 0."""
+    return xp_of(x).log1p(x)
+
+
+@operation(vjp=lambda g, y, x: g * cos(x))
+def sin(x):
+    """The sine of x in radians."""
+    return xp_of(x).sin(x)
+
+
+@operation(vjp=lambda g, y, x: -g * sin(x))
+def cos(x):
+    """The cosine of x in radians."""
+    return xp_of(x).cos(x)
 
 
 @operation(vjp=lambda g, y, x: _tanh_vjp(g, y))

@@ -15,10 +15,17 @@ from contextvars import ContextVar
 import numpy as np
 
 from ..kernels.norm import channel_sum
-from ..runtime.checks import checked, expect, instance
+from ..runtime.checks import checked, expect, full_name, instance
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 
-_frozen = ContextVar("frozen", default=False)       # whether this is inside no_grad()
+# Why nothing is recorded now, a key of CUT; None where operations record
+_frozen = ContextVar("frozen", default=None)
+# Why a Tensor has no history that it might have had, in words
+CUT = {
+    "grad": "a gradient on the way was taken without create_graph=True, so it has no history: "
+            "grad(..., create_graph=True) keeps one",
+    "no_grad": "a Tensor on the way was computed inside no_grad(), which keeps no history",
+    "detach": "a Tensor on the way was detached from its history by detach()"}
 
 
 class Tensor:
@@ -37,8 +44,7 @@ class Tensor:
         For data that is not real numbers, and for a Tensor.
     """
 
-    __slots__ = ("data", "node", "cache", "__weakref__")
-    __array_ufunc__ = None      # array * tensor: NumPy leaves it to Tensor.__rmul__
+    __slots__ = ("data", "node", "cache", "cut", "__weakref__")
 
     def __init__(self, data, node=None):
         is_float = type(data) is np.ndarray and data.dtype.kind == "f"
@@ -46,6 +52,7 @@ class Tensor:
         self.node = node
         # What an operation keeps for the next one that reads the same data: see immutable().
         self.cache = None
+        self.cut = None     # a key of CUT
 
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
@@ -54,11 +61,23 @@ class Tensor:
 
     def detach(self):
         """The same data without its history."""
-        return Tensor(self.data)
+        tensor = Tensor(self.data)
+        tensor.cut = self.cut or "detach"
+        return tensor
 
     def item(self):
-        """The value of a one-element Tensor as a Python float."""
+        """The value of a one-element Tensor as a Python float, as ``float(tensor)`` is."""
+        expect(self.size == 1, "item", "a Tensor of one element", self)
         return float(self.data.item())
+
+    __float__ = item
+
+    def __int__(self):
+        return int(self.item())
+
+    def __format__(self, spec):
+        """``f"{loss:.3f}"``: the value of a Tensor of one element."""
+        return format(self.item(), spec) if spec or not self.ndim else str(self)
 
     def numpy(self):
         """The data as a NumPy array (no copy where it is one)."""
@@ -84,13 +103,28 @@ class Tensor:
         return bool((self == value).any())
 
     def __len__(self):
-        return len(self.data)       # an error for no axes
+        if not self.ndim:
+            raise TypeError("a Tensor without axes has no length and nothing to iterate over: "
+                            "float(tensor) is its value")
+        return len(self.data)
 
     def __iter__(self):
         return (self[k] for k in range(len(self)))
 
     def __bool__(self):
-        return bool(self.data)      # an error for more than one element
+        expect(self.size == 1, "bool", "a Tensor of one element, for the truth of several is "
+               "ambiguous (a comparison is an array: take its .any() or .all())", self)
+        return bool(self.data)
+
+    def __setitem__(self, index, value):
+        raise TypeError("a Tensor's elements are not assigned, for its history would be wrong: "
+                        "ldf_np.where(mask, a, b) makes a new one (tensor.data[...] = changes a "
+                        "parameter between two steps)")
+
+    def __getattr__(self, name):
+        """Names that other libraries have, and what is in their place."""
+        hint = f": {ELSEWHERE[name]}" if name in ELSEWHERE else ""
+        raise AttributeError(f"a Tensor has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __reduce__(self):
         """For pickle and copy.deepcopy: the data, not the history."""
@@ -103,6 +137,22 @@ class Tensor:
         made = f", by {self.node.operation.__name__.lstrip('_')}" if self.node else ""
         data = np.array2string(self.numpy(), precision=4, threshold=20)
         return f"Tensor({data}, {self.dtype}{made})"
+
+
+ELSEWHERE = {
+    "backward": "ldf_np.grad(loss, parameters) returns the gradients and stores none",
+    "grad": "ldf_np.grad(loss, parameters) returns the gradients and stores none",
+    **dict.fromkeys(("requires_grad", "requires_grad_"),
+                    "every Tensor can be differentiated with respect to; ldf_np.no_grad() and "
+                    "tensor.detach() leave the history out"),
+    **dict.fromkeys(("cpu", "cuda", "to"), "ldf_np.use(device) says where new arrays are made, and "
+                    "ldf_np.asarray(array) brings one there"),
+    **dict.fromkeys(("view", "flatten"), "tensor.reshape(shape)"),
+    "permute": "tensor.transpose(axes)", "unsqueeze": "tensor[:, None]",
+    **dict.fromkeys(("float", "double", "half", "astype", "type"),
+                    "ldf_np.autodiff.ops.astype(tensor, dtype=numpy.float64)"),
+    **dict.fromkeys(("copy", "clone"), "operations never change a Tensor, so none is needed"),
+}
 
 
 def _restored(kind, data, kept):
@@ -156,8 +206,9 @@ class Node:
 
 
 @contextmanager
-def _recording(on):
-    before = _frozen.set(not on)
+def _frozen_by(reason):
+    """A context in which nothing is recorded for this reason, a key of CUT; or, for None, again."""
+    before = _frozen.set(reason)
     try:
         yield
     finally:
@@ -166,12 +217,12 @@ def _recording(on):
 
 def no_grad():
     """A context in which operations on this thread record nothing."""
-    return _recording(False)
+    return _frozen_by("no_grad")
 
 
 def enable_grad():
     """A context in which operations on this thread record again, inside no_grad()."""
-    return _recording(True)
+    return _frozen_by(None)
 
 
 def operation(forward=None, *, vjp=None, vjp_all=None):
@@ -207,8 +258,9 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         if len(inputs) < len(operands):     # as rules take their arguments by place
             inputs = [*inputs, *_rest(operands[len(inputs):], params)]
         differentiable = any(isinstance(i, Tensor) for i in inputs)
-        if differentiable:      # NumPy's numbers are numbers like Python's: they never promote
-            inputs = [i if isinstance(i, Tensor) else _number(i) for i in inputs]
+        inputs = [i if isinstance(i, (Tensor, np.ndarray)) else _operand(forward, i, differentiable)
+                  for i in inputs]
+        if differentiable:
             params = {name: _parameter(forward, name, value) for name, value in params.items()}
         arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
         try:
@@ -216,8 +268,13 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         except Exception:
             with _named(forward, inputs):       # entered only here, because it takes time
                 raise
-        recorded = differentiable and not _frozen.get()
-        result = immutable(data, Node(apply, inputs, params) if recorded else None)
+        if isinstance(data, Tensor):
+            raise TypeError(f"{forward.__name__}: its forward returned a Tensor, expected an array:"
+                            " a forward works on arrays, and its rule (vjp) on Tensors")
+        cut = _frozen.get()
+        result = immutable(data, Node(apply, inputs, params) if differentiable and not cut else
+                           None)
+        result.cut = cut if differentiable else None
         if _changes_with(result.data, inputs):
             result.cache = None
         return result
@@ -226,7 +283,8 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         def vjp(k, *args, **params):
             if k >= len(rules) or rules[k] is None:
                 raise TypeError(f"{forward.__name__.lstrip('_')}: argument {k} has no rule (vjp): "
-                                "nothing can be differentiated with respect to it")
+                                "nothing can be differentiated with respect to it, unless one is "
+                                "given, @operation(vjp=lambda g, y, *inputs: ...)")
             return rules[k](*args, **params)
 
         operands[:], apply.vjp = arguments[:len(rules)], vjp
@@ -260,6 +318,16 @@ def _parameter(forward, name, value):
     return _number(value)
 
 
+def _operand(forward, value, beside_tensor):
+    """An argument that is no Tensor and no array of NumPy's, which must not be another library's.
+    Beside a Tensor NumPy's numbers are numbers like Python's: they never promote."""
+    name, foreign = forward.__name__.lstrip("_"), hasattr(value, "__dlpack__")
+    if foreign and full_name(type(value)).partition(".")[0] not in ("numpy", "cupy"):
+        raise TypeError(f"{name}: expected Tensors, arrays of NumPy or CuPy, or numbers, got "
+                        f"{full_name(type(value))}: ldf_np.Tensor(x) takes it over, without a copy")
+    return _number(value) if beside_tensor else value
+
+
 def _number(value):
     return value.item() if isinstance(value, np.generic) and value.dtype.kind in "fiu" else value
 
@@ -285,6 +353,10 @@ def _named(forward, inputs):
         if isinstance(error, MemoryError):      # CuPy's is one too
             raise MemoryError(f"{call}: out of memory ({error}): use a smaller batch, or free what "
                               "other programs hold") from error
+        if any(isinstance(i, (list, tuple)) and any(isinstance(t, Tensor) for t in i)
+               for i in inputs):
+            raise TypeError(f"{call}: expected Tensors or arrays, got a list of Tensors: "
+                            "ldf_np.stack(list) makes one Tensor of them") from error
         for kind in (ValueError, TypeError, IndexError):
             if isinstance(error, kind):
                 raise kind(f"{call}: {error}") from error
@@ -334,15 +406,24 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     wanted = [inputs] if single else list(inputs)
     for k, tensor in enumerate(wanted):
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"grad: inputs[{k}]: expected a Tensor, got {type(tensor).__name__}")
+            raise TypeError(
+                f"grad: inputs[{k}]: expected a Tensor, got {full_name(type(tensor))}")
     results = gradients_or_none(output, wanted, grad_output, create_graph)
     for k, (tensor, g) in enumerate(zip(wanted, results)):
         if g is None and not allow_unused:
+            why = why_cut(output) or "allow_unused=True gives zeros"
             raise ValueError(f"grad: the output does not depend on inputs[{k}] of shape "
-                             f"{tensor.shape} (allow_unused=True gives zeros)")
+                             f"{tensor.shape} ({why})")
         if g is None:
             results[k] = Tensor(array_module(tensor.data).zeros_like(tensor.data))
     return results[0] if single else results
+
+
+def why_cut(output):
+    """Why a history that leads to ``output`` ends sooner than it might, in words; "" where it does
+    not."""
+    cuts = {tensor.cut for tensor in tensors_before(output)}
+    return "; ".join(words for cut, words in CUT.items() if cut in cuts)
 
 
 def gradients_or_none(output, inputs, grad_output=None, create_graph=False):
@@ -357,16 +438,26 @@ def gradients_or_none(output, inputs, grad_output=None, create_graph=False):
     keep = {id(tensor) for tensor in inputs}
     order, reaching = _between(output, keep)
     # an infinite derivative is a value, and a mask may yet close over it
-    with _recording(create_graph), np.errstate(divide="ignore", invalid="ignore"):
+    frozen = None if create_graph else "grad"
+    with _frozen_by(frozen), np.errstate(divide="ignore", invalid="ignore"):
         cotangents = {id(output): _fit(grad_output, output)}
         _accumulate(order, reaching, keep, cotangents)
-        return [_fit(cotangents[id(tensor)], tensor)        # a sum has lost a foreign byte order
-                if id(tensor) in reaching else None for tensor in inputs]
+        found = [_fit(cotangents[id(tensor)], tensor)        # a sum has lost a foreign byte order
+                 if id(tensor) in reaching else None for tensor in inputs]
+    for g in found:     # one that no operation made is the cotangent itself
+        if not create_graph and g is not None and g is not grad_output:
+            g.cut = "grad"
+    return found
+
+
+def tensors_before(output):
+    """All Tensors from which ``output`` was made, inputs before results, itself last."""
+    return _between(output, None)[0]
 
 
 def _between(output, wanted):
-    """The Tensors on a path from ``wanted`` to ``output``, inputs before results, and the set of
-    their ids.
+    """The Tensors on a path from ``wanted`` to ``output`` (None: from anywhere), inputs before
+    results, and the set of their ids.
 
     A depth-first walk with its own stack: a recursive one would overflow on long chains, and a
     recursive closure is itself a reference cycle.
@@ -377,7 +468,7 @@ def _between(output, wanted):
         tensor, inputs_done = stack.pop()
         inputs = tensor.node.inputs if tensor.node else ()
         if inputs_done:
-            if id(tensor) in wanted or any(id(i) in reaching for i in inputs):
+            if wanted is None or id(tensor) in wanted or any(id(i) in reaching for i in inputs):
                 reaching.add(id(tensor))
                 order.append(tensor)
         elif id(tensor) not in seen:
@@ -400,6 +491,10 @@ def _accumulate(order, reaching, keep, cotangents):
                 continue
             part = tensor.node.operation.vjp(k, g, tensor, *tensor.node.inputs,
                                              **tensor.node.params)
+            if not isinstance(part, Tensor):
+                raise TypeError(f"{tensor.node.operation.__name__.lstrip('_')}: the rule (vjp) of "
+                                f"argument {k} gave {full_name(type(part))}, expected a Tensor: "
+                                "rules are written with the functions of ldf_np")
             part = _fit(part, argument)
             known = cotangents.get(id(argument))
             if known is None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels.size import check_size, is_whole
-from ..runtime.checks import channels_last_array, checked, instance, integer, real_array
+from ..runtime.checks import channels_last_array, checked, integer, real_array
 from ..runtime.progress import progress_bar
+from ..runtime.random import numpy_generator
 
 FRAMES = 5  # adjacent frames of a clip
 SIZE = 32  # rows and columns of a clip
@@ -103,7 +104,7 @@ def motion(clips):
 
 
 @checked(frames=channels_last_array("f, h, w, c"), count=integer(0),
-         rng=instance(np.random.Generator))
+         rng=numpy_generator)
 def cut_clips(frames, count, rng, name="frames"):
     """Cut `count` clips out of one recording, at random times and places, each with motion above
     100.

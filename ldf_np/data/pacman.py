@@ -84,7 +84,8 @@ def open_game(name="ms_pacman"):
         from ale_py import ALEInterface, LoggerMode, roms
     except ImportError as error:
         raise ImportError(
-            f'{name} is played through ale-py, which is missing: pip install "ldf_np[demos]"'
+            f"{name} is played through ale-py, which is missing: in the checkout, pip install -e "
+            '".[demos]"'
         ) from error
     ALEInterface.setLoggerMode(LoggerMode.Error)
     game = ALEInterface()

@@ -1,10 +1,10 @@
 """Pickles of numbers, texts, lists, dicts and NumPy arrays, read by a machine that runs nothing of
 what they ask for.
 
-pickle.Unpickler calls what it is told to. Even where it may call nothing, a small file holds it up:
-to hash a key that is a tuple of one tuple twice, which is another one twice, takes 2^depth steps;
-one that is only nested overflows the C stack; and integers can be chosen so that all their hashes
-collide.
+pickle.Unpickler calls what it is told to. Even where its find_class allows nothing, a small file
+holds it up: to hash a key that is a tuple of one tuple twice, which is another one twice, takes
+2^depth steps; one that is only nested overflows the C stack and ends the process; and integers can
+be chosen so that all their hashes collide. (tests/data/test_pickles.py shows each of these.)
 """
 
 import pickletools

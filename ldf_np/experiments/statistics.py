@@ -38,8 +38,8 @@ def half_width(values, level=0.95):
     """Half of Student's interval of the mean of two or more values, an array."""
     from scipy.stats import t
 
-    quantile = t.ppf((1 + level) / 2, len(values) - 1)
-    return float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
+    _, high = t.interval(level, len(values) - 1)
+    return float(high * values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _one_a_seed(name, values):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..runtime.checks import checked, instance, integer, several
+from ..runtime.random import numpy_generator
 from .model import (
     METRICS,
     BlockModel,
@@ -152,7 +153,7 @@ def enough_frames(name, n_frames, reused, **_):
         integer(2)(f"{name}: n_frames", n_frames)
 
 
-@checked(enough_frames, model=instance(BlockModel), n_joint=integer(2))
+@checked(enough_frames, model=instance(BlockModel), n_joint=integer(2), rng=numpy_generator)
 def all_estimates(model, n_joint, n_frames, rng, reused=False, deflate=True):
     """One experiment: draw n_joint objects and n_frames marginal frames (or reuse the objects'
     own), fit everything."""
@@ -164,7 +165,7 @@ def all_estimates(model, n_joint, n_frames, rng, reused=False, deflate=True):
 
 
 @checked(model=instance(BlockModel), n_joints=several(integer(2)), n_frames=integer(2),
-         repeats=integer())
+         repeats=integer(), rng=numpy_generator)
 def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True, joint=True,
             metrics=METRICS):
     """{n_joint: {estimator: {metric: array of `repeats` errors}}}.

@@ -8,6 +8,8 @@ from scipy.linalg import eigvalsh_tridiagonal
 from scipy.stats import norm
 
 from ..experiments.statistics import half_width
+from ..runtime.checks import checked
+from ..runtime.random import numpy_generator
 from . import theory
 from .curves import ESTIMATORS, block_limit, pca_limit, predict
 from .estimators import measure
@@ -222,6 +224,7 @@ def crossing(effort, rng, seed=0, n_joint=200):
     return found
 
 
+@checked(rng=numpy_generator)
 def top_eigenvalues(strengths, n, p, rng):
     """Largest eigenvalue of a sample covariance, and its squared cosine with the first spike, for a
     grid of strengths.
@@ -253,6 +256,7 @@ def top_eigenvalues(strengths, n, p, rng):
     return high, w[:, 0] ** 2 / (1 + np.sum(rest**2, axis=1))
 
 
+@checked(rng=numpy_generator)
 def white_top_eigenvalues(n, p, draws, rng):
     """Largest eigenvalues of pure noise, by Dumitriu and Edelman's bidiagonal model (2002): the
     same law."""

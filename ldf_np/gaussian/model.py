@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..runtime.checks import between, checked, integer, positive, real
+from ..runtime.random import numpy_generator
 
 METRICS = ("frobenius", "operator", "kl_forward", "kl_reverse")
 METRIC_NAMES = {
@@ -156,12 +157,6 @@ def _correlation_matrix(R, k):
     return (R + R.T) / 2
 
 
-def _numpy_rng(name, value):
-    """A rule: a generator of NumPy's, not `ldf_np.Generator`."""
-    if not isinstance(value, np.random.Generator):
-        raise TypeError(f"{name}: expected a numpy.random.Generator, got {type(value).__name__}")
-
-
 _RULES = {"k": integer(2), "d": integer(), "r": integer(), "theta": positive, "sigma": positive,
           "seed": integer(0)}
 
@@ -222,7 +217,7 @@ class BlockModel:
         return Covariance(block_diagonal(self.W), signal + self.sigma**2 * np.eye(len(signal)),
                           self.sigma**2)
 
-    @checked(n=integer(2), rng=_numpy_rng)
+    @checked(n=integer(2), rng=numpy_generator)
     def joint_samples(self, n, rng):
         """(n, k, d): whole objects, all blocks together."""
         root = np.linalg.cholesky(self.R)
@@ -230,7 +225,7 @@ class BlockModel:
         x = self.sigma * rng.standard_normal((n, self.k, self.d))
         return x + np.sqrt(self.theta) * np.einsum("iam,nim->nia", self.W, z)
 
-    @checked(n=integer(2), rng=_numpy_rng)
+    @checked(n=integer(2), rng=numpy_generator)
     def frames(self, n, rng):
         """(1, n, d) frames if W is shared, else (k, n, d), n of each block: marginals, no two from
         one object."""

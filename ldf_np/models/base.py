@@ -4,7 +4,7 @@ from ..nn.layers import generators
 from ..nn.module import Module, evaluation
 from ..runtime.checks import optional
 from ..runtime.device import concatenate
-from ..runtime.rules import GENERATOR, checked
+from ..runtime.rules import GENERATOR, checked, in_range
 from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
@@ -40,6 +40,7 @@ class Model(Module):
             Naming the step, the loss and the layer where something is not finite.
         """
         batches = self._batches(batch_size, x, *more)
+        self.expect_range(x)
         step = self.compiled_step()
 
         def next_step(progress):
@@ -53,6 +54,11 @@ class Model(Module):
     def _batches(self, batch_size, x):
         """{name: Batches}. A step takes one array: several go into it as further channels."""
         return {"batches": Batches(x, batch_size, self.rng)}
+
+    def expect_range(self, x):
+        """ValueError where what makes x, by its last layer, can never make such values."""
+        network = getattr(self, "generator", None) or getattr(self, "decoder", None)
+        in_range(f"{type(self).__name__}: x", x, network)
 
     @one_blas_thread()
     def step(self, x, progress=0.0):

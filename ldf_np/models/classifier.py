@@ -6,6 +6,7 @@ import numpy as np
 from .. import nn
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, wide
+from ..autodiff.ops import log_softmax
 from ..nn.optim import Adam
 from ..runtime.checks import integer, multiple
 from ..runtime.device import asarray, concatenate
@@ -18,23 +19,11 @@ from .nets import dense, down, output
 FEATURES = 128
 
 
-@checked()
-def log_softmax(logits):
-    """log p_k = l_k - log sum_j e^l_j over the last axis, (n, classes) -> (n, classes).
-
-    The largest logit is taken off first, so no exponential overflows. It is taken off as a
-    constant: the result does not depend on it, and so neither does any derivative.
-    """
-    logits = wide(logits)
-    shifted = logits - logits.data.max(axis=-1, keepdims=True)
-    return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
-
-
 @checked(targets_fit)
 def cross_entropy(logits, targets):
     """mean over the batch of -sum_k t_k log p_k: logits a Tensor (n, classes), targets an array
     (n, classes) of rows that sum to 1. A Tensor without axes."""
-    return ops.sum(log_softmax(logits) * targets) * (-1 / len(targets))
+    return ops.sum(log_softmax(wide(logits)) * targets) * (-1 / len(targets))
 
 
 @checked(labelled("logits"))
@@ -111,7 +100,7 @@ class Classifier(Model):
 
     def predict(self, images):
         """Probabilities, NumPy float32 (n, classes), in evaluation mode."""
-        return self._apply(lambda x: ops.exp(log_softmax(self.network(x))), images)
+        return self._apply(lambda x: ops.softmax(self.network(x)), images)
 
     def features(self, images):
         """The input of the last layer, NumPy float32 (n, d), in evaluation mode."""

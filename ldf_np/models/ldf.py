@@ -114,6 +114,7 @@ class LDF(Module):
 
     def _fit_together(self, x, factors, batch_size, checkpoints, **training):
         objects = Batches(x, batch_size, self.rng)
+        self.levels[0].model.expect_range(x)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
         level_steps = [level.model.compiled_step() for level in self.levels]
         top_step, own = self.top.compiled_step(), shard(batch_size)

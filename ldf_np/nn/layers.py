@@ -14,7 +14,7 @@ from .init import he
 from .module import Buffer, Module, Parameter, seen
 
 __all__ = ["BatchNorm", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "LayerNorm", "LeakyReLU",
-           "Linear", "Maxout", "Reshape", "Sequential", "Sigmoid", "Tanh", "generators"]
+           "Linear", "Maxout", "ReLU", "Reshape", "Sequential", "Sigmoid", "Tanh", "generators"]
 
 
 class Sequential(Module):
@@ -52,7 +52,7 @@ def _constant(value, n):
     return Parameter(xp().full(n, value, np.float32))
 
 
-def _drawn(layer, init, rng, shape, fan_in, fan_out):
+def drawn(layer, init, rng, shape, fan_in, fan_out):
     """A weight of this shape, if that fits into memory."""
     check_size(type(layer).__name__, [int(size) for size in shape])
     return Parameter(init(rng, shape, fan_in, fan_out))
@@ -63,7 +63,7 @@ class Linear(Activated):
 
     @checked(rng=GENERATOR)
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
-        self.weight = _drawn(self, init, rng, (n_in, n_out), n_in, n_out)
+        self.weight = drawn(self, init, rng, (n_in, n_out), n_in, n_out)
         self.bias = _constant(0, n_out) if bias else None
 
     def forward(self, x, slope=1.0):
@@ -78,7 +78,7 @@ class Conv2d(Activated):
         kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
         self.stride = pair(stride, "Conv2d: stride", 1)
         self.padding = pair(padding, "Conv2d: padding", 0)
-        self.weight = _drawn(self, init, rng, (kh, kw, c_in, c_out), kh * kw * c_in,
+        self.weight = drawn(self, init, rng, (kh, kw, c_in, c_out), kh * kw * c_in,
                              kh * kw * c_out)
         self.bias = _constant(0, c_out) if bias else None
 
@@ -104,7 +104,7 @@ class ConvTranspose2d(Activated):
             output_size, "ConvTranspose2d: output_size", 1)
         # Each output pixel is reached by kh * kw / stride^2 of the kernel's taps.
         fan_in = max(1, kh * kw * c_in // (sh * sw))
-        self.weight = _drawn(self, init, rng, (kh, kw, c_out, c_in), fan_in, kh * kw * c_out)
+        self.weight = drawn(self, init, rng, (kh, kw, c_out, c_in), fan_in, kh * kw * c_out)
         self.bias = _constant(0, c_out) if bias else None
 
     def forward(self, x, slope=1.0):
@@ -185,6 +185,13 @@ class LeakyReLU(Module):
 
     def forward(self, x):
         return ops.leaky_relu(x, slope=self.slope)
+
+
+class ReLU(LeakyReLU):
+    """max(x, 0)."""
+
+    def __init__(self):
+        super().__init__(0.0)
 
 
 class Tanh(Module):

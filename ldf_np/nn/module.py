@@ -14,7 +14,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..autodiff.engine import Tensor, gradients_or_none, no_grad
+from ..autodiff.engine import Tensor, gradients_or_none, no_grad, why_cut
 from ..runtime.architecture import Described, describe
 from ..runtime.checks import checked, expect, instance, several
 from ..runtime.device import array_module, to_numpy, xp
@@ -94,8 +94,9 @@ class Module(Described):
         named = list(self.named_parameters())
         found = gradients_or_none(loss, [p for _, p in named])
         unused = [name for (name, _), g in zip(named, found) if g is None]
+        why = f" ({why_cut(loss)})" if unused and why_cut(loss) else ""
         expect(not unused, type(self).__name__, "a loss that depends on all parameters",
-               f"one that does not on {', '.join(unused)}")
+               f"one that does not on {', '.join(unused)}{why}")
         return found
 
     def flat(self):
@@ -183,25 +184,58 @@ class Module(Described):
                              f"{error}") from error
         return self
 
-    def summary(self, *input_shapes):
-        """A table of layers, output shapes and parameter counts.
+    def __repr__(self):
+        """A tree: each module with the shapes of its own parameters, its settings, and the number
+        of parameters in it and below."""
+        return "\n".join(_tree(self, "", set()))
 
-        ``input_shapes``: the shape of each input without the batch, to have the shapes shown.
+    def summary(self, *input_shapes):
+        """A table of layers: kind, shape of the output, and parameters, which add up to the total.
+
+        ``input_shapes``: the shape of each input without the batch, to have the outputs' shapes
+        shown, those of a layer that is called several times side by side. A parameter that is held
+        twice counts where it comes first.
         """
         several(instance(tuple), 0)("input_shapes", input_shapes)
-        layers = {m: name or type(self).__name__ for name, m in self.named_modules()
-                  if not any(m.children())}
-        calls = [(m, "") for m in layers]
+        outputs = {}
         if input_shapes:
-            calls.clear()
             with no_grad(), evaluation(self), watching(
-                    lambda m, y: calls.append((m, str(y.shape[1:])))):
+                    lambda m, y: outputs.setdefault(m, {}).setdefault(str(y.shape[1:]))):
                 self(*(Tensor(xp().zeros((1, *shape), np.float32)) for shape in input_shapes))
-        rows = [("layer", "kind", "output", "parameters")]
-        rows += [(layers[m], type(m).__name__, shape, f"{_size(m):,}")
-                 for m, shape in calls if m in layers]
-        rows += [("total", "", "", f"{_size(self):,}")]
-        return "\n".join("{:<20}{:<18}{:<20}{:>12}".format(*row) for row in rows)
+        rows, memo = [("layer", "kind", "output", "parameters")], set()
+        for name, module in self.named_modules():
+            own = _size(p for _, p in _held(module, Parameter) if not _seen_before(p, memo))
+            if own or not any(module.children()):
+                shapes = ", ".join(outputs.get(module, ()))
+                rows.append((name or "itself", type(module).__name__, shapes, f"{own:,}"))
+        rows.append(("total", "", "", f"{_size(self.parameters()):,}"))
+        name, kind, shape, count = (max(map(len, column)) for column in zip(*rows))
+        return "\n".join(f"{a:<{name}}  {b:<{kind}}  {c:<{shape}}  {d:>{count}}"
+                         for a, b, c, d in rows)
+
+
+def _tree(module, name, memo):
+    """The lines of a module's repr; what was seen before (``memo``) is not shown again."""
+    title = f"{name}: {type(module).__name__}" if name else type(module).__name__
+    if _seen_before(module, memo):
+        yield f"{title}, as above"
+        return
+    parts = [f"{n} {tuple(p.data.shape)}" for n, p in _held(module, (Parameter, Buffer))]
+    parts += [f"{n}={v!r}" for n, v in vars(module).items() if n != "training" and n[0] != "_"
+              and (isinstance(v, (bool, int, float, str)) or type(v) is tuple and v
+                   and all(isinstance(part, (int, float)) for part in v))]
+    count = _size(module.parameters())
+    title += f"({', '.join(parts)})" if parts else ""
+    yield title + (f": {count:,} parameters" if count else "")
+    for child, below in module.children():
+        yield from (f"  {line}" for line in _tree(below, child, memo))
+
+
+def _seen_before(thing, memo):
+    """Whether its id is in the set ``memo``, where it is from now on."""
+    before = id(thing) in memo
+    memo.add(id(thing))
+    return before
 
 
 def _held(module, kind):
@@ -228,8 +262,8 @@ def _is_flat(base, kind):
             and getattr(base.flags, "writeable", True))     # CuPy's always are
 
 
-def _size(module):
-    return sum(p.size for p in module.parameters())
+def _size(parameters):
+    return sum(p.size for p in parameters)
 
 
 def _address(array):

@@ -10,7 +10,7 @@ from ..kernels import optim as kernel
 from ..runtime.checks import between, expect, instance, number_or_array, real
 from ..runtime.device import array_module, concatenate, to_numpy
 from ..runtime.distributed import world
-from ..runtime.rules import MODULE, checked, two_decays
+from ..runtime.rules import checked, two_decays, whole_network
 from .module import Buffer, Module, seen
 
 
@@ -89,7 +89,7 @@ class SGD(Optimizer):
 
     kept = ("scale", "velocity")
 
-    @checked(network=MODULE, momentum=between(0, 1, "["))
+    @checked(network=whole_network, momentum=between(0, 1, "["))
     def __init__(self, network, lr, momentum=0.0):
         super().__init__(network, lr)
         self.momentum = float(momentum)
@@ -113,7 +113,7 @@ class Adam(Optimizer):
 
     kept = ("scale", "m", "v", "steps")
 
-    @checked(network=MODULE, betas=two_decays)
+    @checked(network=whole_network, betas=two_decays)
     def __init__(self, network, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(network, lr)
         self.betas, self.eps = tuple(map(float, betas)), float(eps)
@@ -161,7 +161,7 @@ class EMA(_Stateful, Module):
 
     kept = ("steps",)       # beside ``average``, a Buffer
 
-    @checked(network=MODULE)
+    @checked(network=whole_network)
     def __init__(self, network, decay=0.998):
         self.decay = float(decay)
         self._network = _NoChild(network)

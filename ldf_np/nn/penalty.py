@@ -13,15 +13,14 @@ couples the samples of a batch.
 import numpy as np
 
 from ..autodiff.elementwise import sigmoid, sqrt, square
-from ..autodiff.engine import Tensor, grad, immutable, operation
+from ..autodiff.engine import Tensor, grad, immutable, operation, why_cut
 from ..autodiff.shapes import mean, reshape
 from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
 from ..runtime.checks import expect, function, instance, number_or_array, one_of, real
 from ..runtime.device import array_module
 from ..runtime.distributed import rows
-from ..runtime.random import Generator
-from ..runtime.rules import PENALTIES, checked, paired, sides
+from ..runtime.rules import GENERATOR, PENALTIES, checked, paired, sides
 
 KINDS = PENALTIES
 
@@ -66,7 +65,8 @@ def _gradients(logits, inputs, create_graph=True):
     expect(logits.shape and {*batches} == {logits.shape[:1]}, "inputs",
            f"at least one, each with a batch as in logits {logits.shape}", batches)
     expect(any(g.node or g.data.any() for g in gradients), "logits",
-           "something that depends on at least one of the inputs", "logits that do not")
+           "something that depends on at least one of the inputs",
+           f"logits that do not ({why_cut(total)})".removesuffix(" ()"))
     return gradients
 
 
@@ -180,7 +180,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
 
 def _wgan_penalty(discriminator, real, fake, rng):
-    instance(Generator)("rng, which draws points between real and fake for wgan-gp", rng)
+    GENERATOR("rng, which draws points between real and fake for wgan-gp", rng)
     t = rows(rng.random, (len(real[0]),))
     between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f))
                for r, f in zip(real, fake)]

@@ -172,7 +172,7 @@ def instance(*kinds):
     def rule(name, value):
         if not isinstance(value, kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise TypeError(f"{name}: expected a {wanted}, got {type(value).__name__}")
+            raise TypeError(f"{name}: expected a {wanted}, got {full_name(type(value))}")
         return value
 
     return rule
@@ -182,10 +182,18 @@ def named(kind):
     """Of the class of this name, or of one made from it: for classes of the rooms above."""
     def rule(name, value):
         if all(made_from.__name__ != kind for made_from in type(value).__mro__):
-            raise TypeError(f"{name}: expected a {kind}, got {type(value).__name__}")
+            raise TypeError(f"{name}: expected a {kind}, got {full_name(type(value))}")
         return value
 
     return rule
+
+
+def full_name(kind):
+    """The name of a class with its package, "torch.Tensor" say; without it for Python's own and
+    ours."""
+    parts = [part for part in kind.__module__.split(".") if not part.startswith("_")]
+    own = kind.__module__ == "builtins" or parts[:1] in (["ldf_np"], [])
+    return kind.__qualname__ if own else ".".join([*parts, kind.__qualname__])
 
 
 def optional(rule):
@@ -213,7 +221,7 @@ def real_array(axes=None, least=0):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
         if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
             array = hasattr(x, "dtype") and not hasattr(x, "detach")
-            came = f"dtype {x.dtype}" if array else type(x).__name__
+            came = f"dtype {x.dtype}" if array else full_name(type(x))
             raise TypeError(f"{name}: expected an array of real numbers, got {came}")
         if axes is not None and len(x.shape) != axes.count(",") + 1:
             raise ValueError(f"{name}: expected shape ({axes}), got {x.shape}")

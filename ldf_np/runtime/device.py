@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from ..kernels.cuda import array_module, emulating, from_dlpack, load_cupy
+from ..kernels.cuda import array_module, card_present, emulating, from_dlpack, load_cupy
 from ..kernels.tile import get_float32_matmul_precision, set_float32_matmul_precision
 from .checks import checked, one_of
 
@@ -26,7 +26,8 @@ def use(device="auto"):
     """Choose where new arrays are made: "cpu", "cuda" or "auto" (CUDA where CuPy finds a device,
     else the CPU).
 
-    Returns the name of the device now in use, "cpu" or "cuda".
+    Returns the name of the device now in use, "cpu" or "cuda". Where "auto" cannot use the card of
+    this machine, one line on stderr says why.
     Raises ValueError for another name, RuntimeError when "cuda" is asked for and cannot be had.
     """
     global _module
@@ -37,7 +38,8 @@ def use(device="auto"):
         except RuntimeError as error:
             if device == "cuda":
                 raise
-            _say_once(f"ldf_np runs on NumPy: {error}")
+            if card_present():
+                _say_once(f"ldf_np runs on NumPy: {error}")
     _module = np
     _keep_freed_memory()
     return "cpu"

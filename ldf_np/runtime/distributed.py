@@ -214,7 +214,7 @@ def start():
             from mpi4py import MPI
         except ImportError as error:
             raise ImportError(f"{launched()} processes were started, which need mpi4py ({error}): "
-                              'pip install "ldf_np[mpi]"') from error
+                              'in the checkout, pip install -e ".[mpi]"') from error
         enter(MPIWorld(MPI.COMM_WORLD))
 
         def ended(kind, error, trace):

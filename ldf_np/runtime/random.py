@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ..kernels import random as kernel
-from .checks import check_size, checked, integer
+from .checks import check_size, checked, full_name, integer
 from .device import asarray, on_device, xp
 
 # what the state of a numpy.random.Philox consists of: arrays and their lengths, and numbers
@@ -127,6 +127,23 @@ class Generator:
         except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
             raise ValueError(f"state: expected what Generator.state gave, got {state!r:.80} "
                              f"({error})") from error
+
+
+def generator(name, value):
+    """A rule: a Generator of this library."""
+    if not isinstance(value, Generator):
+        raise TypeError(f"{name}: expected a Generator, got {full_name(type(value))}: "
+                        "ldf_np.Generator(seed) makes one, whose stream all devices draw")
+    return value
+
+
+def numpy_generator(name, value):
+    """A rule: a generator of NumPy, for what is computed on the host alone."""
+    if not isinstance(value, np.random.Generator):
+        came = "ldf_np.Generator" if isinstance(value, Generator) else full_name(type(value))
+        raise TypeError(f"{name}: expected a numpy.random.Generator, got {came}: "
+                        "numpy.random.default_rng(seed) makes one")
+    return value
 
 
 def _shape(size, dtype=np.float32):

@@ -12,11 +12,11 @@ import numpy as np
 from . import checks
 from .checks import expect, integer, named, optional, real
 from .distributed import world
-from .random import Generator
+from .random import Generator, generator
 
 LOSSES = ("non-saturating", "saturating", "least-squares", "bgan", "relativistic")
 PENALTIES = ("roth", "unweighted", "r1", "wgan-gp", "none")
-MODULE, TENSOR, GENERATOR = named("Module"), named("Tensor"), checks.instance(Generator)
+MODULE, TENSOR, GENERATOR = named("Module"), named("Tensor"), generator
 
 
 def checked(*relations, **rules):
@@ -70,6 +70,56 @@ def tensor_or(rule):
 def part_of_one(name, value):
     """A number in [0, 1], or an array on the device, which is not looked into."""
     return hasattr(value, "shape") or real(0, 1)(name, value)
+
+
+def whole_network(name, value):
+    """A Module, not a list of its parameters as in PyTorch."""
+    if isinstance(value, (list, tuple)):
+        raise TypeError(f"{name}: expected a Module, got {type(value).__name__}: hand over the "
+                        "network itself, not its parameters()")
+    MODULE(name, value)
+
+
+def numbers(name, losses):
+    """What a step returns: {name: number}."""
+    found = losses if isinstance(losses, dict) else {"the losses": losses}
+    for loss, value in found.items():
+        if not checks.is_number(value):
+            raise TypeError(f"{name}: expected to return {{name: number}}, got "
+                            f"{checks.full_name(type(value))} for {loss!r}: float(loss) is the "
+                            "number in a Tensor")
+    checks.instance(dict)(name, losses)
+
+
+def scalars(name, losses):
+    """What a compiled step returns: {name: Tensor of one element}."""
+    for loss, value in losses.items():
+        TENSOR(f"{name}: the loss {loss!r}", value)
+        expect(value.size == 1, f"{name}: the loss {loss!r}", "a Tensor of one element", value)
+
+
+def row_numbers(name, given, rows, count):
+    """Whole numbers, ``rows``, as they were given, of a table with this many rows."""
+    if rows.dtype.kind not in "iu" or not (rows == given).all():
+        raise TypeError(f"{name}: expected whole numbers, got {given.dtype} of shape {given.shape}")
+    expect(not rows.size or 0 <= rows.min() <= rows.max() < count, name,
+           f"whole numbers from 0 to {count - 1}", rows.size and f"{rows.min()} to {rows.max()}")
+
+
+def in_range(name, x, network):
+    """The last layer of a network can make the values of x: a Tanh, say, none of images from 0 to
+    16."""
+    layer = network
+    while layer is not None and (children := [*layer.children()]):
+        layer = children[-1][1]
+    kind = type(layer).__name__
+    if kind in ("Tanh", "Sigmoid"):
+        least, most = (-1, 1) if kind == "Tanh" else (0, 1)
+        low, high = (-1, 1) if x.dtype == np.uint8 else (float(x.min()), float(x.max()))
+        expect(least - 1e-3 <= low <= high <= most + 1e-3, name,
+               f"values from {least} to {most}, as its last layer, a {kind}, makes them",
+               f"{low:g} to {high:g}: scale the data (uint8 images, 0 to 255, become -1 to 1 by "
+               "themselves)")
 
 
 def two_decays(name, betas):

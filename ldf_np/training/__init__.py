@@ -3,3 +3,4 @@ losses."""
 
 from .batches import Batches, apply_batched, as_batch
 from .loop import Clock, History, train
+from .tensorboard import TensorBoard

@@ -7,7 +7,7 @@ from ..data.clips import to_float
 from ..runtime.checks import checked, finite_array, integer
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
-from ..runtime.rules import samples
+from ..runtime.rules import GENERATOR, samples
 from ..runtime.threads import one_blas_thread, side_by_side
 
 
@@ -25,7 +25,7 @@ class Batches:
     rng : Generator
     """
 
-    @checked(data=samples)
+    @checked(data=samples, rng=GENERATOR)
     def __init__(self, data, size, rng):
         integer(2, len(data))("batch_size", size)       # at most the number of samples
         self.data, self.size, self.rng = data, size, rng

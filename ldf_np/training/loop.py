@@ -10,7 +10,7 @@ import numpy as np
 
 from ..runtime.distributed import world
 from ..runtime.progress import note, progress_bar
-from ..runtime.rules import budget, checked
+from ..runtime.rules import budget, checked, numbers
 from ..runtime.threads import one_blas_thread
 from .log import say_once
 from .step import not_finite
@@ -113,6 +113,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                     if losses is None:
                         history.interrupted = True
                         break
+                    numbers("step", losses)
                     if wrong := not_finite(losses):
                         raise FloatingPointError(wrong)
                 except FloatingPointError as error:

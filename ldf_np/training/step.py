@@ -18,7 +18,7 @@ from ..nn.optim import Optimizer
 from ..runtime.checks import finite_array
 from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
 from ..runtime.distributed import alone, world
-from ..runtime.rules import checked, part_of_one
+from ..runtime.rules import checked, part_of_one, scalars
 from ..runtime.threads import in_turn
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
@@ -124,6 +124,7 @@ def _on_device(progress):
 
 def _values(losses):
     """{name: float}, by one copy from the device; the mean over the ranks."""
+    scalars("step", losses)
     values = to_numpy(xp().stack([asarray(loss.data).reshape(()) for loss in losses.values()]))
     return dict(zip(losses, (world().sum(values, "losses") / world().size).tolist()))
 

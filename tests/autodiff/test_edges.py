@@ -89,11 +89,13 @@ def test_an_array_of_exponents():
 
 # ------------------------------------------------------------------------- scalars and empty arrays
 
-ONE = "abs exp leaky_relu log negative relu sigmoid softplus sqrt square tanh clip".split()
+ONE = ("abs clip cos exp expm1 leaky_relu log log1p negative relu sigmoid sin softplus sqrt square "
+       "tanh").split()
 TWO = "add divide maximum minimum multiply power subtract".split()
 ELEMENTWISE = dict.fromkeys(ONE, 1) | dict.fromkeys(TWO, 2)
 # what NumPy has for every one of them, at 0.5
 AT_A_HALF = {"abs": 0.5, "exp": 1.6487212707, "leaky_relu": 0.5, "log": -0.6931471806,
+             "expm1": 0.6487212707, "log1p": 0.4054651081, "sin": 0.4794255386, "cos": 0.8775825619,
              "negative": -0.5, "relu": 0.5, "sigmoid": 0.6224593312, "softplus": 0.9740769842,
              "sqrt": 0.7071067812, "square": 0.25, "tanh": 0.4621171573, "clip": 0.5, "add": 1.0,
              "divide": 1.0, "maximum": 0.5, "minimum": 0.5, "multiply": 0.25,
@@ -141,6 +143,17 @@ SHAPES = {
     "conv2d": (lambda x: conv.conv2d(x, Tensor(np.ones((1, 1, 2, 4), F4))), (0, 3, 3, 2),
                (0, 3, 3, 4)),
     "astype": (lambda x: ops.astype(x, dtype=F4), (), ()),
+    "var along": (lambda x: ops.var(x, 1), (0, 3), (0,)),
+    "softmax": (ops.softmax, (0, 3), (0, 3)), "log_softmax": (ops.log_softmax, (0, 3), (0, 3)),
+    "logsumexp along": (lambda x: ops.logsumexp(x, 1), (0, 3), (0,)),
+    "var of a scalar": (ops.var, (), ()), "softmax of a scalar": (lambda x: ops.softmax(x, None),
+                                                                  (), ()),
+    "einsum": (lambda x: ops.einsum("ij,kj->ik", x, x), (0, 3), (0, 0)),
+    "einsum over nothing": (lambda x: ops.einsum("ji,jk->ik", x, x), (0, 3), (3, 3)),
+    "diagonal of nothing": (lambda x: ops.einsum("ii->i", x), (0, 0), (0,)),
+    "scalars multiplied": (lambda x: ops.einsum(",", x, x), (), ()),
+    "avg_pool2d": (lambda x: ops.avg_pool2d(x, 2), (0, 4, 4, 3), (0, 2, 2, 3)),
+    "max_pool2d": (lambda x: ops.max_pool2d(x, 2, padding=1), (0, 4, 4, 3), (0, 3, 3, 3)),
 }
 
 
@@ -180,6 +193,11 @@ SUMS = {
     "LayerNorm": (lambda: layers.LayerNorm(2)(Tensor(np.array([[-300, 300]], HALF))), [[-1, 1]]),
     "BatchNorm": (lambda: layers.BatchNorm(1)(
         Tensor(np.array([[-300], [300]] * 40_000, HALF)))[:2], [[-1], [1]]),
+    "var": (lambda: ops.var(Tensor(np.array([-200, 200], HALF))), 40_000),
+    "logsumexp": (lambda: ops.logsumexp(half(70_000, value=0)), 11.156),
+    "softmax": (lambda: ops.softmax(half(4_096, value=9))[:1], [1 / 4096]),
+    "avg_pool2d": (lambda: ops.avg_pool2d(half(1, 300, 300, 1), 300), [[[[1]]]]),
+    "einsum": (lambda: ops.einsum("i->", half(5_000)), 5_000),
     "in a broadcast": (lambda: grad((half(5_000, 1) * (x := half(1))).sum(), x), [5_000]),
 }
 
@@ -195,6 +213,38 @@ def second_of_softplus():
 def test_float16_is_added_in_float32(name):
     function, expected = SUMS[name]
     np.testing.assert_allclose(function().data.astype(np.float64), expected, rtol=2e-3)
+
+
+# ----------------------------------------------------------------- exponentials and windows far out
+
+def test_exponentials_far_out():
+    x = Tensor(np.array([[1000.0, 0.0, -1000.0], [-INF, 0.0, 0.0]]))
+    np.testing.assert_allclose(ops.logsumexp(x, -1).data, [1000, np.log(2)])
+    np.testing.assert_allclose(ops.softmax(x).data, [[1, 0, 0], [0, 0.5, 0.5]])
+    np.testing.assert_array_equal(ops.log_softmax(x).data[0], [0, -1000, -2000])
+    g = grad(ops.logsumexp(x, -1).sum(), x, create_graph=True)
+    np.testing.assert_allclose(g.data, [[1, 0, 0], [0, 0.5, 0.5]])
+    assert np.isfinite(grad((g * g).sum(), x).data).all()
+    assert ops.logsumexp(Tensor(np.full(3, -INF))).data == -INF       # log 0
+    assert ops.logsumexp(Tensor(np.array([0, INF]))).data == INF
+
+
+def test_windows_at_the_border():
+    """By hand: zeros count in a mean, and are never the largest of negative numbers."""
+    x = Tensor(-np.ones((1, 2, 2, 1)))
+    assert (ops.avg_pool2d(x, 2, padding=1).data == -0.25).all()
+    assert (ops.max_pool2d(x, 2, padding=1).data == -1).all()
+    # a tie shares; windows that overlap add up
+    assert grad(ops.max_pool2d(x, 2).sum(), x).data.ravel().tolist() == [0.25] * 4
+    row = Tensor(np.array([1.0, 3, 2, 0]).reshape(1, 1, 4, 1))
+    assert grad(ops.max_pool2d(row, (1, 2), 1).sum(), row).data.ravel().tolist() == [0, 2, 1, 0]
+
+
+def test_a_pool_of_what_changes_in_place_is_not_kept():
+    w = Tensor(np.arange(16.0).reshape(1, 4, 4, 1))
+    windows = ops.avg_pool2d(w, 2)
+    w.data *= 2
+    np.testing.assert_array_equal(ops.avg_pool2d(w, 2).data, 2 * windows.data)
 
 
 # -------------------------------------------------------- NumPy's numbers, byte orders, who changes

@@ -61,7 +61,7 @@ def test_what_is_refused():
         grad(x * 2, x)
     with pytest.raises(ValueError, match=r"grad_output: expected \(3,\), got shape \(1, 3\)"):
         grad(x * 2, x, np.ones((1, 3)))
-    with pytest.raises(TypeError, match="output: expected a Tensor, got ndarray"):
+    with pytest.raises(TypeError, match="output: expected a Tensor, got numpy.ndarray"):
         grad(np.ones(1), x)
     with pytest.raises(TypeError, match=r"inputs\[1\]: expected a Tensor, got float"):
         grad(x.sum(), [x, 2.0])
@@ -172,10 +172,25 @@ def test_what_a_tensor_is_made_of():
 
 def test_a_tensor_never_turns_into_an_array():
     x = Tensor(values(3))
-    for convert in (np.array, np.asarray, np.exp, lambda t: np.concatenate([t, t])):
+    for convert in (np.array, np.asarray, np.arctan, np.sum, lambda t: np.concatenate([t, t])):
         with pytest.raises(TypeError):
             convert(x)
     np.testing.assert_array_equal(x.numpy(), x.data)
+
+
+def test_functions_of_numpy():
+    """An operation of the same name is meant; a comparison gives a mask."""
+    x, a = Tensor(values(3)), values(3, seed=1)
+    for y, expected in ((np.exp(x), np.exp(x.data)), (np.multiply(a, x), a * x.data),
+                        (np.abs(x), abs(x.data)), (np.matmul(a, x), a @ x.data)):
+        assert isinstance(y, Tensor) and y.node is not None
+        np.testing.assert_array_equal(y.data, expected)
+    np.testing.assert_array_equal(grad(np.exp(x).sum(), x).data, np.exp(x.data))
+    assert type(np.less(a, x)) is type(np.isfinite(x)) is type(a > x) is np.ndarray
+    assert np.shape(x) == (3,) and np.ndim(x) == 1 and np.size(x) == 3
+    total = np.zeros(3)
+    total += x              # the name is the Tensor's from now on; the array stays as it was
+    assert isinstance(total, Tensor)
 
 
 def test_array_on_the_left():
@@ -185,6 +200,13 @@ def test_array_on_the_left():
         assert isinstance(y, Tensor)
         np.testing.assert_array_equal(y.data, expected)
     np.testing.assert_array_equal(grad((a * x).sum(), x).data, a)
+
+
+def test_numbers_of_a_tensor():
+    x = Tensor(np.array(2.71828))
+    assert float(x) == 2.71828 and int(x) == 2 and int(-x) == -2
+    assert f"{x:.2f}" == "2.72" and f"{x}" == "2.71828" and f"{x.reshape(1, 1):6.1f}" == "   2.7"
+    assert f"{Tensor(np.ones(2))}" == "Tensor([1. 1.], float64)"
 
 
 def test_small_things_of_a_tensor():
@@ -388,3 +410,120 @@ def test_the_inputs_of_grad_may_be_any_iterable():
     x, w = Tensor(np.array([2.0])), Tensor(np.array([3.0]))
     gx, gw = grad((x * w).sum(), iter([x, w]))
     assert gx.item() == 3 and gw.item() == 2
+
+
+# ------------------------------------------------------------------------------- errors that teach
+
+def squared_without_history(x):
+    g = grad((x ** 3).sum(), x)
+    return (g * g).sum()
+
+
+def through_no_grad(x):
+    with ldf.no_grad():
+        y = x * 2
+    return (y * y).sum()
+
+
+CUTS = {
+    "create_graph": (squared_without_history, "taken without create_graph=True"),
+    "create_graph, the cotangent itself": (
+        lambda x: grad((x + 1).sum(), x).sum(), "taken without create_graph=True"),
+    "no_grad": (through_no_grad, r"inside no_grad\(\)"),
+    "no_grad at the end": (lambda x: grad_of_nothing(x), r"inside no_grad\(\)"),
+    "detach": (lambda x: (x.detach() * 3).sum(), r"detached from its history by detach\(\)"),
+    "both": (lambda x: squared_without_history(x) + through_no_grad(x),
+             r"create_graph=True.*; .*no_grad"),
+}
+
+
+def grad_of_nothing(x):
+    with ldf.no_grad():
+        return (x * x).sum()
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_a_history_that_was_cut_says_why(name):
+    f, words = CUTS[name]
+    x = Tensor(values(3))
+    with pytest.raises(ValueError, match=words) as caught:
+        grad(f(x), x)
+    assert "allow_unused" not in str(caught.value) and "\n" not in str(caught.value)
+    assert grad(f(x), x, allow_unused=True).data.tolist() == [0, 0, 0]
+
+
+def test_an_output_that_never_depended():
+    x, y = Tensor(values(3)), Tensor(values(3))
+    with pytest.raises(ValueError, match="allow_unused=True gives zeros"):
+        grad((y * y).sum(), x)
+    grad((y * y).sum(), y)                  # a gradient elsewhere cuts nothing here
+    with pytest.raises(ValueError, match="allow_unused=True gives zeros"):
+        grad((y * y).sum(), x)
+
+
+def test_parameters_that_a_cut_leaves_out():
+    layer = ldf.Linear(2, 1, rng=ldf.Generator(0))
+    with ldf.no_grad():
+        y = layer(Tensor(values(3, 2)))
+    with pytest.raises(ValueError, match=r"not on weight, bias \(a Tensor on the way .* no_grad"):
+        layer.gradients((y * y).sum())
+
+
+class Foreign:
+    """Stands for an array of another library, which turns into one of NumPy by itself."""
+
+    def __init__(self, data):
+        self.data, self.shape, self.dtype = data, data.shape, data.dtype
+
+    def __array__(self, *_, **__):
+        return self.data
+
+    def __dlpack__(self, **options):
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+
+Foreign.__module__, Foreign.__qualname__ = "torch", "Tensor"
+
+
+@pytest.mark.parametrize("mix", [
+    lambda x, t: x + t, lambda x, t: t + x, lambda x, t: x @ t, lambda x, t: t * x,
+    lambda x, t: ldf.maximum(x, t), lambda x, t: ldf.concatenate([x, t])])
+def test_a_tensor_of_another_library(mix):
+    x, t = Tensor(values(3)), Foreign(values(3))
+    with pytest.raises(TypeError, match=r"got torch.Tensor: ldf_np.Tensor\(x\) takes it over"):
+        mix(x, t)
+    assert isinstance(mix(x, Tensor(t)), Tensor)
+
+
+def test_a_gradient_for_a_tensor_of_another_library():
+    with pytest.raises(TypeError, match=r"inputs\[0\]: expected a Tensor, got torch.Tensor"):
+        grad(Tensor(1.0), Foreign(values(3)))
+
+
+def test_operations_that_are_not_whole():
+    x = Tensor(values(3))
+
+    @operation
+    def without_a_rule(x):
+        return x * 2
+
+    with pytest.raises(TypeError, match=r"without_a_rule: argument 0 has no rule .*on\(vjp="):
+        grad(without_a_rule(x).sum(), x)
+
+    @operation(vjp=lambda g, y, x: g)
+    def of_tensors(x):
+        return Tensor(x * 2)
+
+    with pytest.raises(TypeError, match="of_tensors: its forward returned a Tensor, expected"):
+        of_tensors(x)
+
+    for rule, came in ((lambda g, y, x: None, "None"), (lambda g, y, x: g.data, "numpy.ndarray")):
+        @operation(vjp=rule)
+        def half(x):
+            return x * 2
+
+        with pytest.raises(TypeError, match=rf"half: the rule \(vjp\) of argument 0 gave {came}"):
+            grad(half(x).sum(), x)

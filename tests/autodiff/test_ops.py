@@ -28,6 +28,17 @@ def positive(*shape, seed=0):
     return np.abs(values(*shape, seed=seed)) + 0.5
 
 
+def windows(x, size, stride, padding, fill):
+    """The windows of images by plain slices: (n, i, j, u, v, c)."""
+    x = np.pad(x, ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)), constant_values=fill)
+    rows, columns = (range(0, n - size + 1, stride) for n in x.shape[1:3])
+    return np.stack([np.stack([x[:, i:i + size, j:j + size] for j in columns], 1) for i in rows], 1)
+
+
+def normalized(x, axis):
+    return np.exp(x) / np.exp(x).sum(axis, keepdims=True)
+
+
 MASK = np.array([[True, False, True], [False, True, True]])
 ROWS = np.array([2, 0, 2, -1])
 COLUMNS = np.array([1, 1, 0, 1])
@@ -40,6 +51,10 @@ CASES = [
     ("add", lambda a, b: a + b + 1, lambda a, b: a + b + 1, [values(2, 1), values(1, 3)]),
     ("add", lambda a: 2.0 + a, lambda a: 2 + a, [values(3)]),
     ("astype", lambda x: ops.astype(x, dtype=np.float64), np.copy, [values(2, 3)]),
+    ("avg_pool2d", lambda x: ops.avg_pool2d(x, 2), lambda x: windows(x, 2, 2, 0, 0).mean((3, 4)),
+     [values(2, 5, 4, 3)]),
+    ("avg_pool2d", lambda x: ops.avg_pool2d(x, 3, 1, 1),
+     lambda x: windows(x, 3, 1, 1, 0).mean((3, 4)), [values(1, 4, 5, 2)]),
     ("broadcast_to", lambda x: ops.broadcast_to(x, shape=(4, 2, 3)),
      lambda x: np.broadcast_to(x, (4, 2, 3)), [values(2, 1)]),
     ("clip", lambda x: ops.clip(x, -0.2, 0.3), lambda x: np.clip(x, -0.2, 0.3), [values(2, 3)]),
@@ -50,9 +65,23 @@ CASES = [
      lambda a, b: np.concatenate([a, b], -1), [values(2, 3), values(2, 1)]),
     ("concatenate", lambda a, b: ops.concatenate([a, b, a]), lambda a, b: np.concatenate([a, b, a]),
      [values(2, 2), values(1, 2)]),
+    ("cos", ops.cos, np.cos, [values(2, 3)]),
     ("divide", ops.divide, np.divide, [values(2, 3), positive(3)]),
     ("divide", lambda a: 2 / a, lambda a: 2 / a, [positive(3)]),
+    *[("einsum", lambda *xs, text=text: ops.einsum(text, *xs),
+       lambda *xs, text=text: np.einsum(text, *xs),
+       [values(*shape, seed=k) for k, shape in enumerate(shapes)])
+      for text, *shapes in [
+          ("ij,jk->ik", (2, 3), (3, 4)), ("ij,jk", (2, 3), (3, 4)), ("ba", (2, 3)),
+          ("ii", (3, 3)), ("ii->i", (3, 3)), ("iji->j", (3, 2, 3)), ("iii->i", (2, 2, 2)),
+          ("i,i", (3,), (3,)), ("i,j->ji", (2,), (3,)), ("ij->", (2, 3)), ("ij,j->", (2, 3), (3,)),
+          ("bik,bkj->bij", (2, 3, 2), (2, 2, 3)), ("ij,jk,kl->il", (2, 3), (3, 2), (2, 2)),
+          ("...ij,...jk->...ik", (2, 2, 3), (3, 2)), ("i...,i...", (2, 3), (2, 3)),
+          ("i...->...", (2, 3)), ("...", (2, 3)), ("...i, i -> ...", (1, 2, 3), (3,)),
+          ("a...,b...->ab...", (2, 1, 3), (2, 2, 3)), ("ab,ab,c->", (2, 2), (2, 2), (3,)),
+          (",i->i", (), (3,))]],
     ("exp", ops.exp, np.exp, [values(2, 3)]),
+    ("expm1", ops.expm1, np.expm1, [values(2, 3)]),
     ("getitem", lambda x: x[1], lambda x: x[1], [values(3, 4)]),
     ("getitem", lambda x: x[-1, ::-2], lambda x: x[-1, ::-2], [values(3, 4)]),
     ("getitem", lambda x: x[..., None, 1:3], lambda x: x[..., None, 1:3], [values(3, 4)]),
@@ -68,6 +97,15 @@ CASES = [
      [values(2, 3)]),
     ("leaky_relu", ops.leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x), [values(2, 3)]),
     ("log", ops.log, np.log, [positive(2, 3)]),
+    ("log1p", ops.log1p, np.log1p, [positive(2, 3)]),
+    ("log_softmax", ops.log_softmax, lambda x: np.log(normalized(x, -1)), [values(2, 3)]),
+    ("log_softmax", lambda x: ops.log_softmax(x, axis=(0, 2)),
+     lambda x: np.log(normalized(x, (0, 2))), [values(2, 3, 2)]),
+    ("logsumexp", ops.logsumexp, lambda x: np.log(np.exp(x).sum()), [values(2, 3)]),
+    ("logsumexp", lambda x: ops.logsumexp(x, axis=(0, -1), keepdims=True),
+     lambda x: np.log(np.exp(x).sum((0, -1), keepdims=True)), [values(2, 3, 2)]),
+    ("logsumexp", lambda x: ops.logsumexp(x, -2), lambda x: np.log(np.exp(x).sum(-2)),
+     [values(2, 3)]),
     ("matmul", ops.matmul, np.matmul, [values(2, 3), values(3, 4)]),
     ("matmul", lambda a, b: a @ b, np.matmul, [values(5, 2, 3), values(5, 3, 2)]),
     ("matmul", ops.matmul, np.matmul, [values(2, 1, 2, 3), values(4, 3, 2)]),
@@ -78,6 +116,10 @@ CASES = [
     ("max", lambda x: x.max(axis=(0, 2)), lambda x: x.max(axis=(0, 2)), [values(2, 3, 2)]),
     ("max", lambda x: ops.max(x, axis=-1, keepdims=True), lambda x: x.max(-1, keepdims=True),
      [values(2, 3)]),
+    ("max_pool2d", lambda x: ops.max_pool2d(x, 2), lambda x: windows(x, 2, 2, 0, 0).max((3, 4)),
+     [values(2, 5, 4, 3)]),
+    ("max_pool2d", lambda x: ops.max_pool2d(x, (3, 3), stride=2, padding=1),
+     lambda x: windows(x, 3, 2, 1, -9).max((3, 4)), [values(1, 5, 5, 2)]),
     ("maximum", ops.maximum, np.maximum, [values(2, 3), values(3, seed=1) + 0.02]),
     ("maximum", lambda x: ops.maximum(x, 0), lambda x: np.maximum(x, 0), [values(2, 3)]),
     ("maxout", ops.maxout, lambda x: np.maximum(x[..., ::2], x[..., 1::2]), [values(3, 4)]),
@@ -103,6 +145,10 @@ CASES = [
     ("reshape", lambda x: x.reshape(-1), np.ravel, [values(2, 3)]),
     ("reshape", lambda x: x.reshape(1, 3, 2), lambda x: x.reshape(1, 3, 2), [values(2, 3)]),
     ("sigmoid", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)), [values(2, 3)]),
+    ("sin", ops.sin, np.sin, [values(2, 3)]),
+    ("softmax", ops.softmax, lambda x: normalized(x, -1), [values(2, 3)]),
+    ("softmax", lambda x: ops.softmax(x, axis=0), lambda x: normalized(x, 0), [values(2, 3)]),
+    ("softmax", lambda x: ops.softmax(x, None), lambda x: normalized(x, None), [values(2, 3)]),
     ("softplus", ops.softplus, lambda x: np.log(1 + np.exp(x)), [values(2, 3)]),
     ("split", lambda x: ops.concatenate(ops.split(x, 2, axis=1)[::-1]),
      lambda x: np.concatenate(np.split(x, 2, 1)[::-1]), [values(2, 4)]),
@@ -115,6 +161,9 @@ CASES = [
      [values(2, 3), values(2, 3, seed=1)]),
     ("stack", lambda a: ops.stack([a], axis=-1), lambda a: a[..., None], [values(2, 3)]),
     ("stack", lambda a: ops.stack([a, a], axis=1), lambda a: np.stack([a, a], 1), [values(2, 3)]),
+    ("std", ops.std, np.std, [values(2, 3)]),
+    ("std", lambda x: x.std(axis=-1, ddof=1, keepdims=True),
+     lambda x: x.std(-1, ddof=1, keepdims=True), [values(2, 3)]),
     ("subtract", ops.subtract, np.subtract, [values(2, 3), values(3)]),
     ("subtract", lambda x: 1 - x, lambda x: 1 - x, [values(3)]),
     ("sum", ops.sum, np.sum, [values(2, 3)]),
@@ -147,6 +196,10 @@ CASES = [
     ("transpose", lambda x: x.transpose((-1, 0, 1)), lambda x: x.transpose(2, 0, 1),
      [values(2, 3, 2)]),
     ("transpose", lambda x: x.T, np.transpose, [values(2, 3)]),
+    ("var", ops.var, np.var, [values(2, 3)]),
+    ("var", lambda x: x.var(axis=(0, -1)), lambda x: x.var((0, -1)), [values(2, 3, 2)]),
+    ("var", lambda x: ops.var(x, 1, ddof=1, keepdims=True),
+     lambda x: x.var(1, ddof=1, keepdims=True), [values(2, 3)]),
     ("where", lambda a, b: ops.where(MASK, a, b), lambda a, b: np.where(MASK, a, b),
      [values(2, 3), values(3)]),
     ("where", lambda a: ops.where(MASK, 2.0, a), lambda a: np.where(MASK, 2.0, a), [values(2, 1)]),
@@ -169,9 +222,9 @@ def test_gradients_to_the_third_order(name, function, expected, args):
                                            for x in xs)), args, order=3)
 
 
-LINEAR = {"add", "astype", "broadcast_to", "concatenate", "getitem", "mean", "negative", "pad",
-          "reshape", "split", "stack", "subtract", "sum", "sum_to", "swapaxes", "transpose",
-          "where"}
+LINEAR = {"add", "astype", "avg_pool2d", "broadcast_to", "concatenate", "getitem", "mean",
+          "negative", "pad", "reshape", "split", "stack", "subtract", "sum", "sum_to", "swapaxes",
+          "transpose", "where"}
 
 
 def test_every_operation_has_its_case():

@@ -156,8 +156,10 @@ PNG = {
                                                          zlib.compress(bytes(PIXELS))[:-1]
                                                          + b"x")), "data check"),
     "a wrong checksum of a chunk": (lambda: png(idat(PIXELS)).replace(idat(PIXELS)[-4:], b"abcd"),
-                                    "a checksum of its"),
-    "no end": (lambda: png(idat(PIXELS))[:-12], "it ends before its last chunk does"),
+                                    "broken PNG file (bad header checksum in b'IDAT')"),
+    "no end": (lambda: png(idat(PIXELS))[:-12], "truncated PNG file"),
+    "an end cut short": (lambda: png(idat(PIXELS))[:-9], "cannot be read"),
+    "pixels cut short": (lambda: png(idat(PIXELS))[:-30], "cannot be read"),
     "rows missing, with colours 4 bits wide":
     (lambda: png(GREY, idat(210 * 81 - 1), depth=4, colour=3), "not to 17,010"),
     "rows missing, with 16 bits": (lambda: png(idat(210 * 1281 - 1), depth=16, colour=6),

@@ -185,7 +185,7 @@ def test_a_cached_data_set_needs_no_game(real, tmp_path, monkeypatch):
 
 def test_without_ale_py_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
-    with pytest.raises(ImportError, match=r'pip install "ldf_np\[demos\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[demos\]"'):
         load_pacman(10)
 
 

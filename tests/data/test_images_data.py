@@ -530,7 +530,7 @@ def test_a_cached_set_of_another_shape_is_made_anew(made, tmp_path):
 def test_without_ale_py_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
     monkeypatch.setattr(source, "open_game", OPEN_GAME)
-    with pytest.raises(ImportError, match=r'pip install "ldf_np\[demos\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[demos\]"'):
         load_games(10)
 
 

@@ -12,6 +12,7 @@ from ldf_np.nn import losses, optim, penalty
 
 rng = ldf.Generator(0)
 lin = nn.Linear(2, 1, rng=rng)
+table = nn.Embedding(3, 2, rng=rng)
 
 # name: (call, error, a part of its message)
 CASES = {
@@ -30,7 +31,26 @@ CASES = {
     "Linear norng": (lambda: nn.Linear(2, 2, rng=None),
                      TypeError, "Linear: rng: expected a Generator"),
     "Linear nprng": (lambda: nn.Linear(2, 2, rng=np.random.default_rng(0)),
-                     TypeError, "Linear: rng: expected a Generator"),
+                     TypeError, "Linear: rng: expected a Generator, got numpy.random.Generator: "
+                     "ldf_np.Generator(seed) makes one"),
+    "Embedding rng": (lambda: nn.Embedding(3, 2, rng=np.random.default_rng(0)),
+                      TypeError, "Embedding: rng: expected a Generator, got numpy.random.Gene"),
+    "Embedding 0": (lambda: nn.Embedding(0, 2, rng=rng),
+                    ValueError, "Embedding: num_embeddings: expected at least 1, got 0"),
+    "Embedding beyond": (lambda: table([0, 3]), ValueError,
+                         "Embedding: indices: expected whole numbers from 0 to 2, got 0 to 3"),
+    "Embedding -1": (lambda: table(np.array([-1])), ValueError, "from 0 to 2, got -1 to -1"),
+    "Embedding half": (lambda: table(T([0.5])), TypeError,
+                       "Embedding: indices: expected whole numbers, got float32 of shape (1,)"),
+    "Embedding text": (lambda: table("a"), TypeError, "indices: expected whole numbers"),
+    "Embedding mask": (lambda: table(np.array([True])), TypeError, "expected whole numbers"),
+    "Embedding nan": (lambda: table(np.array([np.nan])), TypeError, "expected whole numbers"),
+    "AvgPool 0": (lambda: nn.AvgPool2d(0), ValueError, "AvgPool2d: kernel_size is 0, expected at"),
+    "MaxPool padding": (lambda: nn.MaxPool2d(2, padding=2),
+                        ValueError, "MaxPool2d: padding: expected at most half of the kernel's"),
+    "MaxPool stride": (lambda: nn.MaxPool2d(2, 0), ValueError, "MaxPool2d: stride is 0"),
+    "MaxPool small": (lambda: nn.MaxPool2d(3)(T(f(1, 2, 2, 1))),
+                      ValueError, "kernel_size: expected a window that fits into (2, 2)"),
     "Linear in": (lambda: lin(T(f(4, 3))), ValueError, "matmul("),
     "Linear 1d": (lambda: lin(T(f(2))), ValueError,
                   "expected (..., i, j), (..., j, k) and, if any, a bias (k,)"),
@@ -215,6 +235,8 @@ CASES = {
         ValueError, "real, fake: expected one batch size, got [(4, 2), (3, 2)]"),
     "roth batch": (lambda: penalty.roth_penalty(T(f(3, 2)) @ lin.weight, lin.weight, True),
                    ValueError, "inputs: expected at least one, each with a batch as in logits"),
+    "Adam of parameters": (lambda: optim.Adam(lin.parameters()), TypeError, "Adam: network: "
+                           "expected a Module, got list: hand over the network itself, not its"),
     "Adam betas 3": (lambda: optim.Adam(lin, betas=(0.5, 0.9, 0.9)),
                      ValueError, "Adam: betas: expected two, got (0.5, 0.9, 0.9)"),
     "pl shape": (lambda: penalty.penalized_logits(lin, (f(4, 2),), (f(4, 3),)),
@@ -249,6 +271,8 @@ CASES = {
                        ValueError, "final: expected a finite number of at least 0"),
     "falling nan": (lambda: optim.falling(0.7, float("nan")),
                     ValueError, "final: expected a finite number"),
+    "roth detached": (lambda: penalty.roth_penalty(lin((x := T(f(2, 2))).detach()), x, True),
+                      ValueError, "logits that do not (a Tensor on the way was detached from its"),
     "roth list": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), [], True),
                   ValueError, "inputs: expected at least one"),
     "roth array": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), [f(2, 2)], True),
@@ -280,6 +304,9 @@ CASES = {
 # Where an integer is meant, True is none: Python would take it as 1.
 INTEGERS = {
     "Conv2d kernel_size": lambda yes: nn.Conv2d(1, 1, yes, rng=rng),
+    "AvgPool2d": lambda yes: nn.AvgPool2d(yes),
+    "MaxPool2d padding": lambda yes: nn.MaxPool2d(2, padding=yes),
+    "Embedding": lambda yes: nn.Embedding(yes, 2, rng=rng),
     "Conv2d channels": lambda yes: nn.Conv2d(yes, 1, 3, rng=rng),
     "ConvTranspose2d padding": lambda yes: nn.ConvTranspose2d(1, 1, 3, padding=yes, rng=rng),
     "Linear": lambda yes: nn.Linear(yes, 1, rng=rng),

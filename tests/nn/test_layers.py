@@ -43,6 +43,9 @@ LAYERS = {
     "BatchNorm plain": (lambda r: nn.BatchNorm(3, affine=False), (5, 3), (5, 3), {}),
     "LayerNorm": (lambda r: nn.LayerNorm(4), (3, 4), (3, 4), {"weight": (4,), "bias": (4,)}),
     "LeakyReLU": (lambda r: nn.LeakyReLU(0.3), (3, 4), (3, 4), {}),
+    "ReLU": (lambda r: nn.ReLU(), (3, 4), (3, 4), {}),
+    "AvgPool2d": (lambda r: nn.AvgPool2d(2), (2, 4, 5, 3), (2, 2, 2, 3), {}),
+    "MaxPool2d": (lambda r: nn.MaxPool2d((3, 2), 1, (1, 0)), (2, 4, 5, 3), (2, 4, 4, 3), {}),
     "Tanh": (lambda r: nn.Tanh(), (3, 4), (3, 4), {}),
     "Sigmoid": (lambda r: nn.Sigmoid(), (3, 4), (3, 4), {}),
     "Maxout": (lambda r: nn.Maxout(3), (2, 6), (2, 2), {}),
@@ -379,7 +382,94 @@ def test_a_missing_file_is_named(tmp_path):
         small_net().load(tmp_path / "absent.safetensors")
 
 
+# -------------------------------------------------------------------------------------- row lookup
+
+def test_rows_by_their_numbers():
+    table = nn.Embedding(5, 3, rng=ldf.Generator(0))
+    rows = np.array([[1, 4], [1, 0]])
+    for given in (rows, rows.tolist(), rows.astype(np.uint8), Tensor(rows.astype(np.float32))):
+        np.testing.assert_array_equal(table(given).data, table.weight.data[rows])
+    assert table(2).shape == (3,) and table(np.zeros((0, 2), int)).shape == (0, 2, 3)
+    # the adjoint adds up what a row was read for
+    g = grad(table(rows).sum(), table.weight)
+    np.testing.assert_array_equal(g.data[:, 0], [1, 2, 0, 0, 1])
+    # drawn from N(0, 1)
+    assert abs(nn.Embedding(200, 50, rng=ldf.Generator(0)).weight.data.std() - 1) < 0.02
+
+
+def test_derivatives_of_a_lookup():
+    table = doubled(nn.Embedding(4, 2, rng=ldf.Generator(0)))
+    look = of_parameters(table, lambda: ldf.sigmoid(table(np.array([3, 1, 3]))))
+    ldf.check_grads(look, [values(4, 2)], order=3)
+
+
+def test_words_are_told_apart():
+    """A model of an Embedding and a sum learns which of eight words say yes."""
+    rng = ldf.Generator(0)
+    net = nn.Sequential(nn.Embedding(8, 4, rng=rng), nn.Flatten(), nn.Linear(12, 1, rng=rng))
+    words = rng.integers(0, 8, (200, 3))
+    yes = Tensor(np.where((words == 5).any(1), 1.0, -1.0).astype(np.float32)[:, None])
+    adam = nn.Adam(net, 0.05)
+    for _ in range(60):
+        adam.step(net.gradients(ldf.softplus(-yes * net(words)).mean()))
+    assert ((net(words).data > 0) == (yes.data > 0)).mean() > 0.97
+
+
+# ------------------------------------------------------------------------------------------ pooling
+
+def test_a_relu_is_fused_like_a_leaky_one():
+    rng = ldf.Generator(0)
+    layers = nn.Conv2d(3, 4, 3, rng=rng), nn.ReLU(), nn.MaxPool2d(2)
+    x = Tensor(values(2, 6, 6, 3, dtype=np.float32))
+    np.testing.assert_array_equal(nn.Sequential(*layers)(x).data,
+                                  layers[2](layers[1](layers[0](x))).data)
+    assert (nn.Sequential(*layers[:2])(x).data >= 0).all()
+
+
 # ----------------------------------------------------------------------------------------- summary
+
+class Nested(nn.Module):
+    """A parameter of its own beside layers, one layer that is called twice, one that is not called,
+    and one parameter that is held twice."""
+
+    def __init__(self):
+        rng = ldf.Generator(0)
+        self.scale = nn.Parameter(np.ones(3, np.float32))
+        self.twice = nn.Linear(3, 3, rng=rng)
+        self.a_layer_with_a_long_name = nn.Sequential(nn.Linear(3, 2, rng=rng), nn.ReLU())
+        self.spare = nn.Linear(2, 2, rng=rng)
+        self.tied, self.again = self.spare.weight, self.twice
+        self.steps = (1, 2)
+
+    def forward(self, x):
+        return self.a_layer_with_a_long_name(self.twice(self.twice(x * self.scale)))
+
+
+def test_a_summary_adds_up():
+    net = Nested()
+    lines = net.summary((3,)).splitlines()
+    assert len({len(line) for line in lines}) == 1                      # columns are straight
+    rows = {line.split()[0]: line for line in lines}
+    counts = [int(line.split()[-1].replace(",", "")) for line in lines[1:]]
+    assert sum(counts[:-1]) == counts[-1] == sum(p.size for p in net.parameters()) == 29
+    assert rows["itself"].split() == ["itself", "Nested", "(2,)", "7"]
+    assert "(3,)" in rows["twice"] and rows["spare"].split() == ["spare", "Linear", "2"]
+    assert "a_layer_with_a_long_name.layers.0" in rows
+
+
+def test_a_module_is_shown_as_a_tree():
+    assert repr(Nested()).splitlines() == [
+        "Nested(scale (3,), tied (2, 2), steps=(1, 2)): 29 parameters",
+        "  twice: Linear(weight (3, 3), bias (3,)): 12 parameters",
+        "  a_layer_with_a_long_name: Sequential: 8 parameters",
+        "    layers.0: Linear(weight (3, 2), bias (2,)): 8 parameters",
+        "    layers.1: ReLU(slope=0.0)",
+        "  spare: Linear(weight (2, 2), bias (2,)): 6 parameters",
+        "  again: Linear, as above"]
+    assert repr(nn.Conv2d(1, 2, 3, rng=ldf.Generator(0))) == (
+        "Conv2d(weight (3, 3, 1, 2), bias (2,), stride=(1, 1), padding=(0, 0)): 20 parameters")
+    assert repr(nn.Tanh()) == "Tanh"
+
 
 def test_summary():
     net = small_net()

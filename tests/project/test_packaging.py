@@ -4,6 +4,7 @@ the checkout."""
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ from ldf_np.models import pretrained
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # The rooms, lowest first: a module imports from its own room and from those before it. The last
-# two stand side by side, but for two modules that Section 3.2 draws and reckons with.
+# two stand side by side, but for three modules by which Section 3.2 draws, reckons and reports.
 ROOMS = ["kernels", "runtime", "data", "autodiff", "nn", "training", "models", "experiments",
          "gaussian"]
-FOR_GAUSSIAN = {"ldf_np.experiments.statistics", "ldf_np.experiments.plots"}
+FOR_GAUSSIAN = {f"ldf_np.experiments.{name}" for name in ("statistics", "plots", "report")}
 
 
 # ----------------------------------------------------------------------------------------- imports
@@ -115,7 +116,7 @@ def test_imports_only_go_down():
     ("ldf_np.autodiff.engine", "import cupy as cp", "only kernels/cuda.py"),
     ("ldf_np.kernels.conv", "from ..runtime.device import xp", "upward"),
     ("ldf_np.experiments.plots", "from ..gaussian import theory", "upward"),
-    ("ldf_np.gaussian.theory", "from ..experiments.report import table", "side by side"),
+    ("ldf_np.gaussian.theory", "from ..experiments.metrics import kid", "side by side"),
     ("ldf_np.autodiff.engine", "from .ops import add", "circle: ldf_np.autodiff.engine, "),
     ("ldf_np.autodiff.engine", "def late():\n    from . import ops", "circle"),
     ("ldf_np.nn.module", "from . import Linear", "circle"),
@@ -258,3 +259,23 @@ def test_wheel_works_outside_the_checkout(wheel, tmp_path):
     assert {"ldf_np", *rooms} <= set(files)
     assert [name for name, file in files.items()
             if not Path(file).resolve().is_relative_to(site.resolve())] == []
+
+
+# ---------------------------------------------------------------------------------- what it advises
+
+
+def foreign_advice(folder):
+    """Lines that advise installing this package by its name from the index, where nobody of this
+    project has registered it."""
+    names = [path for pattern in ("*.py", "*.md", "Makefile") for path in folder.rglob(pattern)
+             if not {".venv", "out", "build"} & set(path.relative_to(folder).parts)]
+    return [f"{path.name}: {line.strip()}" for path in names
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if re.search(r"pip install (-\S+ )*[\"'`]?ldf[_-]np", line)]
+
+
+def test_nobody_is_sent_to_the_index(tmp_path):
+    assert foreign_advice(CHECKOUT) == []
+    words = "pip install"
+    (tmp_path / "page.md").write_text(f'{words} "ldf_np[cuda12]"\n{words} -e ".[cuda12]"\n')
+    assert len(foreign_advice(tmp_path)) == 1           # negative control

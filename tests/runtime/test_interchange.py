@@ -86,7 +86,7 @@ FAULTS = {
                   "found no NVIDIA driver .*InsufficientDriver.*: install one"),
     "an old driver": (fake_cupy(driver=12020, fault="cudaErrorInsufficientDriver"),
                       r'driver knows CUDA 12, but this CuPy is for CUDA 13 .*: update the driver, '
-                      r'or pip'),
+                      r'or take the other CuPy, in the checkout, by pip install -e "\.\[cuda12\]"'),
     "a broken device": (fake_cupy(devices=1, use_fault="cudaErrorUnknown"),
                         "no usable CUDA device .*cudaErrorUnknown.*nvidia-smi"),
 }
@@ -100,6 +100,9 @@ def test_cuda_that_cannot_be_used(name, monkeypatch, capsys):
         ldf.use("cuda")
     assert ldf.device() == "cpu"
     backend._say_once.cache_clear()
+    monkeypatch.setattr(backend, "card_present", lambda: False)
+    assert ldf.use("auto") == "cpu" and capsys.readouterr().err == ""      # no card, nothing to say
+    monkeypatch.setattr(backend, "card_present", lambda: True)
     assert ldf.use("auto") == ldf.use("auto") == "cpu"
     said = capsys.readouterr().err
     assert said.startswith("ldf_np runs on NumPy: ") and said.count("\n") == 1         # once
@@ -108,8 +111,8 @@ def test_cuda_that_cannot_be_used(name, monkeypatch, capsys):
 def test_cupy_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(RuntimeError,
-                       match=r'the CUDA backend needs CuPy \(.*\): pip install "ldf_np\[cuda12\]" '
-                             r'or'):
+                       match=r'the CUDA backend needs CuPy \(.*\): in the checkout, pip install '
+                             r'-e "\.\[cuda12\]" or'):
         cuda.load_cupy()
 
 

@@ -31,8 +31,8 @@ MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).p
 pytestmark = [
     pytest.mark.mpi,
     pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None,
-                       reason='needs mpi4py: pip install "ldf_np[mpi]"'),
-    pytest.mark.skipif(MPIRUN is None, reason='needs mpirun: pip install "ldf_np[mpi]" brings it'),
+                       reason='needs mpi4py: pip install -e ".[mpi]"'),
+    pytest.mark.skipif(MPIRUN is None, reason='needs mpirun: pip install -e ".[mpi]" brings it'),
 ]
 # A container's only user is often root, and its machine may have fewer cores than ranks.
 SETTINGS = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

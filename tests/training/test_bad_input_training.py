@@ -1,13 +1,21 @@
 """Bad input to a training's budget, batches, checkpoints and log: each call gets an error that says
 the argument, what came and what was expected."""
 
+import numpy as np
 import pytest
 from bad_input import f, refused, refuses_true
 
+from ldf_np.autodiff.engine import Tensor
 from ldf_np.models import nets
+from ldf_np.models.factors import Frames
+from ldf_np.training.batches import Batches
 from ldf_np.training.log import read_records
+from ldf_np.training.loop import train
+from ldf_np.training.step import CompiledStep
 
 mali = nets.mlp_ali(2, 2, 8)
+digits = nets.place_ali(8, channels=1)
+clips = nets.split_ldf(nets.place_ali(8), Frames(5), (5, 2, 2, nets.PLACES[2]))
 
 # name: (call, error, a part of its message)
 CASES = {
@@ -34,6 +42,24 @@ CASES = {
                         TypeError, "minutes: expected a number"),
     "ali cb": (lambda: mali.fit(f(8, 2), steps=1, batch_size=4, callback=3),
                TypeError, "callback: expected a function"),
+    "a step of Tensors": (lambda: train(lambda t: {"D": Tensor(1.0)}, steps=1), TypeError,
+                          "step: expected to return {name: number}, got Tensor for 'D': float("),
+    "a step of one Tensor": (lambda: train(lambda t: Tensor(1.0), steps=1), TypeError,
+                             "step: expected to return {name: number}, got Tensor for"),
+    "a compiled step of numbers": (lambda: CompiledStep(lambda x, t: {"D": 1.0}, [])(f(2, 2)),
+                                   TypeError, "step: the loss 'D': expected a Tensor, got float"),
+    "a compiled step of rows": (lambda: CompiledStep(lambda x, t: {"D": Tensor(x)}, [])(f(2, 2)),
+                                ValueError, "step: the loss 'D': expected a Tensor of one element"),
+    "digits from 0 to 16": (lambda: digits.fit(16 * f(8, 8, 8, 1), steps=1, batch_size=4),
+                            ValueError, "ALI: x: expected values from -1 to 1, as its last layer, "
+                            "a Tanh, makes them, got 16 to 16: scale the data"),
+    "clips from 0 to 255": (lambda: clips.fit(255 * f(8, 5, 8, 8, 3), steps=1, batch_size=4),
+                            ValueError, "ALI: x: expected values from -1 to 1"),
+    "clips, together": (lambda: clips.fit(255 * f(8, 5, 8, 8, 3), steps=1, batch_size=4,
+                                          schedule="together"),
+                        ValueError, "ALI: x: expected values from -1 to 1"),
+    "batches rng": (lambda: Batches(f(8, 2), 4, np.random.default_rng(0)), TypeError,
+                    "Batches: rng: expected a Generator, got numpy.random.Generator"),
     "records int": (lambda: read_records(1),
                     TypeError, "expected str, bytes or os.PathLike object, not int"),
 }
