@@ -66,7 +66,8 @@ def draw(output, path=None, names=None):
             name, path = path, os.path.splitext(path)[0] + ".txt"
             warnings.warn(f"{os.fspath(name)}: {error}; {os.path.basename(path)} beside it has the "
                           "graph as text", RuntimeWarning, stacklevel=3)
-    return _write(path, (_dot if kind in ("dot", "gv") else _text)(outputs, known).encode())
+    text = (_dot if kind in ("dot", "gv") else _text)(outputs, known)
+    return _write(path, f"{text}\n".encode())
 
 
 def _write(path, data):
@@ -142,7 +143,7 @@ def _text(outputs, known):
         inputs = [names[id(i)] if isinstance(i, Tensor) else _number_of(i)
                   for i in tensor.node.inputs]
         lines.append(f"{name} {tensor.shape} = {operation}({', '.join(inputs + settings)})")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _dot(outputs, known):
@@ -176,7 +177,7 @@ def _dot(outputs, known):
         edge(tensor, f"out{k}")
     font = 'fontname="Helvetica"'
     return "\n".join(["digraph {", f"  node [{font}, fontsize=11]", f"  edge [{font}, fontsize=9]",
-                      *text, "}"]) + "\n"
+                      *text, "}"])
 
 
 def _quoted(text):
