@@ -69,7 +69,7 @@ from .autodiff.ops import (
     where,
 )
 from .models.ali import ALI
-from .models.factors import Frames, Groups, Patches
+from .models.factors import Assembled, Frames, Groups, Nested, Patches
 from .models.gan import GAN, JointGAN
 from .models.ldf import LDF, Level
 from .models.load import load

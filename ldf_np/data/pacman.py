@@ -1,14 +1,25 @@
 """Ms. Pac-Man, the paper's data set, made from the real game: a random walk is recorded and clips
 are cut out of it."""
 
+import functools
 import math
 from functools import partial
 
 import numpy as np
 
-from ..runtime.checks import checked, optional
+from ..runtime.checks import checked, instance, optional
 from .cache import cached, check_rows
-from .clips import FRAMES, MIN_MOTION, ROWS, SHAPE, SIZE, Clips, at_least, cut_data_set, fit_memory
+from .clips import (
+    FRAMES,
+    ROWS,
+    SIZE,
+    Clips,
+    at_least,
+    clip_shape,
+    cut_data_set,
+    fit_memory,
+    min_motion,
+)
 
 STEPS_PER_FRAME = 4  # emulator steps, each 1/60 s
 READY_FRAMES = 67  # the pause before the game begins
@@ -16,11 +27,14 @@ HOLD = (2, 16)  # frames that the walk keeps a direction, least and most
 MOST_FRAMES = 1500  # of one episode; few games of a random walk last as long
 CLIPS_PER_EPISODE = 400
 ARRAYS = ("train", "test", "train_episode", "test_episode")
+PLACES = ("train_place", "test_place")
 
 
-@checked(fit_memory(SHAPE, "clips", "test_clips"),
-         clips=at_least(1), test_clips=optional(at_least(0)), seed=at_least(0))
-def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False):
+@checked(fit_memory(None, "clips", "test_clips"),
+         clips=at_least(1), test_clips=optional(at_least(0)), seed=at_least(0),
+         frames=at_least(2, MOST_FRAMES // 10), size=at_least(8, 160), places=instance(bool))
+def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False, frames=FRAMES,
+                size=SIZE, places=False):
     """Clips of Ms. Pac-Man (Atari 2600), from the cache or from the game.
 
     Parameters
@@ -34,23 +48,30 @@ def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False
         The folder to keep the data set in (default: cache_folder()); False to keep nothing.
     progress : bool or function
         True for a progress bar, or a function called as progress(clips_done, clips_in_all).
+    frames : int
+        Of a clip, 2 to 150; 3 kB each.
+    size : int
+        Rows and columns of a clip, 8 to 160 (the width of the screen).
+    places : bool
+        Whether to say where each clip was cut, too (``Clips.train_place``). The cache has that in
+        a file of its own; where only the clips are there, their games are played again.
 
     Notes
     -----
     The game is run without sticky actions, four emulator steps a frame, and the screen is taken as
     the console draws it: it shows some ghosts on even steps and others on odd ones, so one clip
-    rarely shows all four. Returns Clips, uint8 (n, 5, 32, 32, 3). ImportError when the data set is
-    not cached and ale-py is missing; ValueError for wrong numbers.
+    rarely shows all four. Returns Clips, uint8 (n, frames, size, size, 3). ImportError when the
+    data set is not cached and ale-py is missing; ValueError for wrong numbers.
     """
     test_clips = math.ceil(clips / 10) if test_clips is None else test_clips
     settings = {
         "game": "ms_pacman",
         "clips": int(clips),
         "test_clips": int(test_clips),
-        "frames": FRAMES,
-        "size": SIZE,
+        "frames": int(frames),
+        "size": int(size),
         "rows": ROWS,
-        "min_motion": MIN_MOTION,
+        "min_motion": min_motion(frames),
         "steps_per_frame": STEPS_PER_FRAME,
         "sticky_actions": 0.0,
         "ready_frames": READY_FRAMES,
@@ -58,12 +79,28 @@ def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False
         "most_frames": MOST_FRAMES,
         "clips_per_episode": CLIPS_PER_EPISODE,
     }
-    arrays = cached(cache, f"ms_pacman_{clips}_{test_clips}_seed{seed}.npz", ARRAYS,
-                    {"seed": int(seed), "settings": settings},
-                    partial(check_rows, shape=SHAPE, labels="episode"),
-                    (clips + test_clips) * (math.prod(SHAPE) + 4),
-                    lambda: vars(make_pacman(settings, int(seed), progress)))
+    shape = clip_shape(settings)
+    other = "".join(f"_{name}{settings[name]}" for name, usual in (("frames", FRAMES),
+                                                                  ("size", SIZE))
+                    if settings[name] != usual)
+    stem, facts = (f"ms_pacman_{clips}_{test_clips}_seed{seed}{other}",
+                   {"seed": int(seed), "settings": settings})
+    make = functools.cache(lambda: vars(make_pacman(settings, int(seed), progress)))
+    arrays = cached(cache, f"{stem}.npz", ARRAYS, facts,
+                    partial(check_rows, shape=shape, labels="episode"),
+                    (clips + test_clips) * (math.prod(shape) + 4), make)
+    if places:
+        arrays |= cached(cache, f"{stem}_places.npz", PLACES, facts,
+                         partial(check_places, clips=clips, test_clips=test_clips),
+                         (clips + test_clips) * 12, make)
     return Clips(**arrays, seed=int(seed), settings=settings)
+
+
+def check_places(arrays, clips, test_clips):
+    """ValueError unless each clip has a place."""
+    for name, count in zip(PLACES, (clips, test_clips), strict=True):
+        if arrays[name].shape != (count, 3):
+            raise ValueError(f"{name} has shape {arrays[name].shape}, expected {(count, 3)}")
 
 
 def make_pacman(settings, seed, progress):

@@ -6,8 +6,11 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 """
 
 from ..runtime.architecture import Described
-from ..runtime.checks import channels_last_array, expect, multiple, shaped
+from ..runtime.checks import channels_last_array, expect, having, instance, multiple, shaped
 from ..runtime.rules import checked
+
+SPLIT = having("Frames, Patches, Groups or the like", "count", "split", "merge", "to_maps",
+               "from_maps")
 
 
 @checked(shaped("codes", "n", "count", "...", what="codes"))
@@ -98,3 +101,74 @@ class Groups(Split):
     def merge(self, factors):
         """The inverse of ``split``."""
         return factors.reshape(len(factors), self.below, *self.code_shape)
+
+
+@checked(shaped("factors", "n", "count", "...", what="factors"),
+         shaped("codes", "n", "count", "...", what="codes"), outer=SPLIT, inner=SPLIT)
+class Nested(Split):
+    """Factors of factors: each of those that ``outer`` makes of an object is cut by ``inner``, the
+    frames of a clip into patches, say: (n, ...) <-> (n, outer.count * inner.count, ...).
+
+    The codes of ``inner`` factors lie in maps as ``inner`` has them, and these as ``outer`` does.
+    """
+
+    def __init__(self, outer, inner):
+        self.outer, self.inner, self.count = outer, inner, outer.count * inner.count
+
+    def split(self, x):
+        """(n, ...) -> (n, outer.count * inner.count, ...)."""
+        return _ungrouped(self.inner.split, self.outer.split(x))
+
+    def merge(self, factors):
+        """The inverse of ``split``."""
+        return self.outer.merge(_grouped(self.inner.merge, factors, self.outer.count))
+
+    def to_maps(self, codes):
+        """Codes (n, count, h, w, c) or (n, count, c) -> maps."""
+        return self.outer.to_maps(_grouped(self.inner.to_maps, codes, self.outer.count))
+
+    def from_maps(self, maps):
+        """The inverse of ``to_maps``."""
+        return _ungrouped(self.inner.from_maps, self.outer.from_maps(maps))
+
+
+@checked(shaped("x", "n", "below", "...", what="codes"),
+         shaped("factors", "n", "count", "h", "w", "c", what="maps"), nested=instance(Nested))
+class Assembled(Split):
+    """The split of the level above a ``nested`` one: the codes of all inner factors of an outer one
+    are one map, which is a factor again, (n, outer.count * inner.count, h, w, c) <->
+    (n, outer.count, rows, columns, channels)."""
+
+    def __init__(self, nested):
+        self.nested, self.count, self.below = nested, nested.outer.count, nested.count
+
+    def split(self, x):
+        """Codes (n, below, h, w, c) or (n, below, c) -> (n, outer.count, rows, columns,
+        channels)."""
+        return _grouped(self.nested.inner.to_maps, x, self.count)
+
+    def merge(self, factors):
+        """The inverse of ``split``: (n, below, h, w, c)."""
+        return _ungrouped(self.nested.inner.from_maps, factors)
+
+    def to_maps(self, codes):
+        """As the outer split."""
+        return self.nested.outer.to_maps(codes)
+
+    def from_maps(self, maps):
+        """The inverse of ``to_maps``."""
+        return self.nested.outer.from_maps(maps)
+
+
+def _grouped(function, factors, count):
+    """``function`` of (n * count, k, ...), the factors (n, count * k, ...) in groups: (n, count,
+    ...)."""
+    made = function(factors.reshape(len(factors) * count, -1, *factors.shape[2:]))
+    return made.reshape(-1, count, *made.shape[1:])
+
+
+def _ungrouped(function, groups):
+    """``function`` of (n * count, ...), the groups (n, count, ...) one after the other, whose (n *
+    count, k, ...) are returned as (n, count * k, ...)."""
+    made = function(groups.reshape(-1, *groups.shape[2:]))
+    return made.reshape(len(groups), -1, *made.shape[2:])

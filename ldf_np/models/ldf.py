@@ -9,13 +9,15 @@ the data of the next; the top is a GAN over all codes of an object, whitened. Sa
 chain from right to left.
 """
 
+import numpy as np
+
 from ..nn.module import Module
 from ..runtime.architecture import Described
-from ..runtime.checks import shaped
+from ..runtime.checks import integer, real_array, same_shape, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
-from ..runtime.rules import checked, is_ready, parts_fit
+from ..runtime.rules import checked, infers, is_ready, level_or_top, parts_fit
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
@@ -55,7 +57,7 @@ class LDF(Module):
     Parameters
     ----------
     levels : sequence of Level, bottom first
-    top : GAN on arrays (n, *whitening.shape)
+    top : GAN, or ALI (then z can be inferred), on arrays (n, *whitening.shape)
     whitening : ChannelWhitening or Whitening
         Between all codes of an object at the last level, (count, ...), and the top's data.
     seed : int
@@ -143,9 +145,10 @@ class LDF(Module):
         """Whether the whitening has been learned: before that, samples are nothing."""
         return self.whitening.fitted
 
-    def codes(self, x):
-        """All codes of each object, bottom-up and not whitened: (n, ...) -> (n, count, ...)."""
-        for level in self.levels:
+    def codes(self, x, levels=None):
+        """All codes of each object, bottom-up and not whitened: (n, ...) -> (n, count, ...), of the
+        last of ``levels``, by default all."""
+        for level in levels or self.levels:
             x = level.encode(x)
         return x
 
@@ -164,16 +167,61 @@ class LDF(Module):
         """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``."""
         return self.decode(self.top.sample(n, rng))
 
-    def reconstruct(self, x):
-        """Objects encoded to the codes of the last level and decoded again (the whitening left
-        out)."""
-        return self._expand(self.codes(x))
+    @checked(level_or_top)
+    def reconstruct(self, x, level=None):
+        """Objects encoded up to a level and decoded again: (n, ...) -> (n, ...).
 
-    def _expand(self, x):
-        """The codes of the last level, decoded level by level."""
-        for level in reversed(self.levels):
+        ``level``: the number of one, 0 the bottom; None: the last below the top (the whitening left
+        out); "top": through the topmost z.
+        """
+        if level == "top":
+            z = self.infer(x)
+            return self.decode(self.top.decode(z, "z"))
+        passed = self.levels if level is None else self.levels[:level + 1]
+        return self._expand(self.codes(x, passed), passed)
+
+    @checked(infers, is_ready)
+    def infer(self, x):
+        """The topmost z of objects, Q(z_0 | x) of Section 2.2 bottom-up: (n, ...) -> (n, latent).
+
+        The top needs an encoder: ``nets.local_ali_top`` or ``nets.mlp_ali_top``.
+        """
+        return self.top.encode(self.encode(x), "z")
+
+    @checked(infers, is_ready, same_shape("a", "b"), a=real_array(least=1), b=real_array(least=1),
+             steps=integer(2))
+    def interpolate(self, a, b, steps):
+        """Walks from objects a (n, ...) to b (n, ...) in ``steps`` points of the topmost z, both
+        ends with them: (n, steps, ...). See ``great_circle``."""
+        z = great_circle(self.infer(a), self.infer(b), steps)
+        made = self.decode(self.top.decode(z.reshape(-1, z.shape[-1]), "z"))
+        return made.reshape(len(a), steps, *made.shape[1:])
+
+    def _expand(self, x, levels=None):
+        """The codes of the last of ``levels``, decoded level by level."""
+        for level in reversed(levels or self.levels):
             x = level.decode(x)
         return x
+
+
+def great_circle(a, b, steps):
+    """Points between the rows of a and of b, (n, d) -> (n, steps, d), along great circles: the
+    direction turns evenly, and the length goes evenly from |a| to |b| (Shoemake 1985; White 2016).
+
+    N(0, I) in d dimensions lies close to the sphere of radius sqrt(d). The middle of the straight
+    line between two draws has 0.71 of that, which no draw has, so that the decoder never saw it.
+    Between directions that are the same or opposite there is no one circle: there the line is
+    straight.
+    """
+    t = np.linspace(0, 1, steps, dtype=a.dtype)[:, None]
+    a, b = a[:, None], b[:, None]
+    first, last = (np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b))
+    both, dot = first * last, (a * b).sum(axis=-1, keepdims=True)
+    angle = np.arccos(np.where(both > 0, np.clip(dot / np.where(both > 0, both, 1), -1, 1), 1))
+    straight = np.sin(angle) < 1e-3
+    sine, first, last = (np.where(straight, 1, x) for x in (np.sin(angle), first, last))
+    turned = (np.sin((1 - t) * angle) * a / first + np.sin(t * angle) * b / last) / sine
+    return np.where(straight, (1 - t) * a + t * b, ((1 - t) * first + t * last) * turned)
 
 
 def _named(name, step, batch, progress):

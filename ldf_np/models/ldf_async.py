@@ -1,18 +1,21 @@
-"""Levels trained asynchronously: some ranks train the level of the factors while others train the
-top, and only codes pass between.
+"""Levels trained asynchronously: some ranks train one level while others train the next, and only
+codes pass between.
 
-No gradient of LDF crosses a level, so the two need to meet only now and then. In rounds:
+No gradient of LDF crosses a level, so neighbours need to meet only now and then. In rounds:
 
-    bottom's ranks    train 1    train 2    train 3    ...
-    codes                    \\          \\          \\
-    top's ranks                  train 1    train 2    ...
+    level 0    train 1    train 2    train 3    ...
+    codes             \\          \\          \\
+    level 1            train 1    train 2    train 3    ...
+    codes                     \\          \\          \\
+    top                        train 1    train 2    ...
 
-In each round the top has the newest codes, and the whitening is fitted to them again.
+In each round a level has the newest codes of the one below, which it has encoded with its newest
+weights before it hands them up; and the whitening is fitted to them again.
 
 Each side keeps checkpoints of its own, and after a kill each goes on from its newest. So that they
-need not be of one moment, the top asks for the codes of a round by its number. The bottom gives
-them, or says "not yet" where it is behind; where it is ahead it waits, and has kept those of as
-many rounds as the top may have gone back.
+need not be of one moment, a side asks the one below for the codes of a round by its number. That
+gives them, or says "not yet" where it is behind; where it is ahead it waits, and has kept those of
+as many rounds as the other may have gone back.
 """
 
 import sys
@@ -21,7 +24,7 @@ import numpy as np
 
 from ..runtime.checks import expect
 from ..runtime.distributed import over_ranks, within, world
-from ..runtime.rules import checked, ranks_fit
+from ..runtime.rules import checked, one_or_several, ranks_fit
 from ..training.batches import Batches
 from ..training.checkpoint import KEPT
 from ..training.loop import train
@@ -29,56 +32,71 @@ from ..training.loop import train
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
 
-@checked(ranks_fit)
+@checked(ranks_fit, steps=one_or_several)
 def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1,
-              progress=False, checkpoints=None):
-    """Train an LDF of one level and a top on several ranks, each of which ends with the whole
-    model.
+              progress=False, callback=None, checkpoints=None):
+    """Train an LDF on several ranks, each of which ends with the whole model.
 
     Parameters
     ----------
-    model : LDF, the same on all ranks
+    model : LDF of any number of levels, the same on all ranks
     x : array (N, ...), float32 or uint8
         Whole objects, which only the bottom's ranks look at.
-    steps, top_steps : the bottom's budget and the top's; both are multiples of ``rounds``
+    steps, top_steps : the budget of each level below the top, and the top's
+        Multiples of ``rounds``. ``steps`` may be a list, a number for each level, bottom first.
     codes : int
-        How many objects, drawn anew in each round, are encoded for the top.
+        How many objects, drawn anew in each round, are encoded for the level above.
     top_ranks : int
-        How many of the ranks train the top; within either group each rank takes its shard of every
+        How many of the ranks train the top. The others train the levels below, each as many, the
+        lowest one more where they do not divide; within a side each rank takes its shard of every
         batch.
+    callback : callable, optional
+        ``callback(history)`` after each step of each side, on the side's ranks.
     checkpoints : checkpoint.Checkpoints, optional
-        In a folder for either side, with one at the end of each round besides. A training that goes
+        In a folder for each side, with one at the end of each round besides. A training that goes
         on may have other numbers of ranks; with the same it gives the same bits as one that was
         never ended.
 
     Returns
     -------
     dict
-        {"level 0": History, "top": History}. The bottom is, to the last bit where one rank trains
-        it, that of ``model.fit`` bottom first with as many steps; the top sees more codes of
-        encoders that are not finished. Ctrl-C ends the side that gets it after its step, and the
-        other with its round if not before; a sentence on stderr says how far they were.
+        {"level 0": History, ..., "top": History}. The bottom is, to the last bit where one rank
+        trains it, that of ``model.fit`` bottom first with as many steps; the levels above see more
+        codes of encoders that are not finished. Ctrl-C ends the side that gets it after its step,
+        and the others with their rounds if not before; a sentence on stderr says how far they were.
 
     Raises
     ------
     ValueError
-        For one process only, for more levels, or for numbers that do not fit.
+        For fewer ranks than the levels and the top, or for numbers that do not fit.
     """
-    ranks = world()
-    last, below = ranks.size - 1, ranks.rank < ranks.size - top_ranks
-    name, side, own = ("level 0", _bottom, steps) if below else ("top", _top, top_steps)
-    kept = checkpoints and checkpoints.inside(name, each=own // rounds, steps=steps,
+    ranks, levels = world(), len(model.levels)
+    steps = list(steps) if isinstance(steps, (list, tuple)) else [steps] * levels
+    names = [*(f"level {k}" for k in range(levels)), "top"]
+    budgets = dict(zip(names, [*steps, top_steps]))
+    sizes = [len(part) for part in np.array_split(range(ranks.size - top_ranks), levels)]
+    firsts = np.cumsum([0, *sizes])                     # the first rank of each side
+    side = int(np.searchsorted(firsts, ranks.rank, side="right")) - 1
+    name, own = names[side], budgets[names[side]]
+    kept = checkpoints and checkpoints.inside(name, each=own // rounds,
+                                              steps=steps if levels > 1 else steps[0],
                                               top_steps=top_steps, rounds=rounds, codes=codes)
-    with within(ranks.split(below)):
-        history = side(model, x, _Link(ranks, last), rounds, own // rounds, min(codes, len(x)),
-                       batch_size, {"steps": own, "progress": progress, "checkpoints": kept,
-                                    "label": name})
-    for part, root in ((model.levels[0].model, 0), (model.whitening, last), (model.top, last)):
+    below, above = _links(ranks, side, levels)
+    with within(ranks.split(side)):
+        few = min(codes, len(x))
+        source = _Objects(model, x, few) if side == 0 else _Codes(model, side, few, below)
+        history = _train(model, side, source, above, rounds, own // rounds, batch_size,
+                         {"steps": own, "progress": progress, "checkpoints": kept, "label": name}
+                         | ({"callback": callback} if callback else {}))
+    last = ranks.size - 1
+    for part, root in (*zip(model.models, firsts.tolist()), (model.whitening, last),
+                       (model.top, last)):
         part.load_state_dict(ranks.from_rank(root, part.state_dict, "weights"))
+    roots = [*firsts[:-1].tolist(), last]
     histories = {name: ranks.from_rank(root, lambda: history, "histories")
-                 for name, root in (("level 0", 0), ("top", last))}
+                 for name, root in zip(names, roots)}
     if any(h.interrupted for h in histories.values()) and ranks.rank == 0:
-        _say_how_far(histories, {"level 0": steps, "top": top_steps}, rounds, checkpoints)
+        _say_how_far(histories, budgets, rounds, checkpoints)
     return histories
 
 
@@ -91,30 +109,46 @@ def _say_how_far(histories, steps, rounds, checkpoints):
     print(f"interrupted: {there}; {then}", file=sys.stderr, flush=True)
 
 
-class _Link:
-    """What the sides have to say to one another, ``open`` until one of them has no more to say."""
+def _links(ranks, side, levels):
+    """The links of a side to those below and above it, None where there is none. Neighbours have a
+    World of their own, so that the others need not wait: those of sides 0 and 1, 2 and 3, ..., and
+    those of 1 and 2, 3 and 4, ..."""
+    if levels == 1:
+        pairs = [ranks, None]
+    else:
+        pairs = [ranks.split(side // 2), ranks.split((side + 1) // 2)]
+        for pair in pairs:
+            pair.log = ranks.log                        # what passes is counted once for all
+    with_next, with_last = pairs if side % 2 == 0 else pairs[::-1]
+    return (_Link(with_last) if side > 0 else None), (_Link(with_next) if side < levels else None)
 
-    def __init__(self, ranks, top):
-        self._ranks, self._top, self.open, self.interrupted = ranks, top, True, False
+
+class _Link:
+    """What two neighbouring sides have to say to one another, ``open`` until one of them has no
+    more to say. The first of their ranks is of the lower side, the last of the upper."""
+
+    def __init__(self, ranks):
+        self._ranks, self._upper, self.open, self.interrupted = ranks, ranks.size - 1, True, False
 
     def ask(self, number):
-        """The top's: the codes of this round, or None where the bottom was interrupted."""
+        """The upper side's: the codes of this round, or None where the lower was interrupted."""
         codes = None
         while codes is None:        # not yet
-            self._ranks.from_rank(self._top, lambda: number)
+            self._ranks.from_rank(self._upper, lambda: number)
             codes = self._ranks.from_rank(0, None, "codes")
         self.open = not isinstance(codes, str)
         return codes if self.open else None
 
     def leave(self, how):
-        """The top's: ask no more, for it is FINISHED or INTERRUPTED."""
+        """The upper side's: ask no more, for it is FINISHED or INTERRUPTED."""
         if self.open:
-            self._ranks.from_rank(self._top, lambda: how)
+            self._ranks.from_rank(self._upper, lambda: how)
+        self.open = False
 
     def answer(self, find):
-        """The bottom's: give the top ``find(number)``, the codes that it asks for, None where they
-        are not there yet, or INTERRUPTED. Returns the number."""
-        asked = self._ranks.from_rank(self._top, None)
+        """The lower side's: give the upper ``find(number)``, the codes that it asks for, None where
+        they are not there yet, or INTERRUPTED. Returns the number."""
+        asked = self._ranks.from_rank(self._upper, None)
         if isinstance(asked, str):
             self.open, self.interrupted = False, asked == INTERRUPTED
         else:
@@ -125,8 +159,8 @@ class _Link:
 
 
 class _Made:
-    """The codes of the last rounds, the newest of which is ``round``. The top may go back as many
-    as it has checkpoints."""
+    """The codes of the last rounds, the newest of which is ``round``. The side above may go back as
+    many as it has checkpoints."""
 
     def __init__(self):
         self.round, self._codes = 0, {}
@@ -139,9 +173,9 @@ class _Made:
     def find(self, number):
         """The codes of a round, None where they are not there yet."""
         first = min(self._codes, default=number)
-        expect(first <= number, "checkpoints", f"the top to go on from round {first} or later",
-               f"{number}: those of the two sides are not of one training; remove both folders to "
-               "begin anew")
+        expect(first <= number, "checkpoints", "the side above to go on from round "
+               f"{first} or later", f"{number}: those of the sides are not of one training; remove "
+               "their folders to begin anew")
         return self._codes.get(number)
 
     @property
@@ -158,8 +192,8 @@ class _Received(Batches):
     """Batches of the codes of one ``round`` after the other. They belong to the state, for nothing
     else has them any more."""
 
-    def __init__(self, shape, size, rng):
-        super().__init__(np.zeros(shape, np.float32), size, rng)
+    def __init__(self, count, size, rng):
+        super().__init__(np.zeros((count, 1), np.float32), size, rng)
         self.round = 0          # none yet
 
     def sample(self):
@@ -179,47 +213,92 @@ class _Received(Batches):
         self.round, self.data = state["round"], state["data"]
 
 
-def _bottom(model, x, link, rounds, every, codes, batch_size, budget):
-    level, = model.levels
-    batches = Batches(level.factors(x), batch_size, level.model.rng)
-    step, made = level.model.compiled_step(), _Made()
+class _Objects:
+    """What the bottom learns from: the factors of whole objects, the same in all rounds."""
+
+    def __init__(self, model, x, codes):
+        self.model, self.x, self.codes, self.level = model, x, codes, model.levels[0]
+        self.state = {"order": model.rng}
+
+    def batches(self, size):
+        return Batches(self.level.factors(self.x), size, self.level.model.rng)
+
+    def renew(self, batches, every):
+        """Nothing to wait for."""
+        return True
+
+    def leave(self, how):
+        """There is nobody below."""
+
+    def encoded(self, batches):
+        """Codes of objects that are drawn anew."""
+        some = self.x[self.model.rng.permutation(len(self.x))[:self.codes]]
+        return over_ranks(self.level.encode, some)
+
+
+class _Codes:
+    """What a higher side learns from: codes that it asks for, round by round. A level has their
+    factors, the top what the whitening, fitted to them, makes of them."""
+
+    def __init__(self, model, side, codes, link):
+        self.model, self.link = model, link
+        self.level = model.levels[side] if side < len(model.levels) else None
+        self.count = codes * (self.level.split.count if self.level else 1)
+        self.state = {} if self.level else {"whitening": model.whitening}
+
+    def batches(self, size):
+        rng = (self.level.model if self.level else self.model.top).rng
+        return _Received(self.count, min(size, self.count), rng)
+
+    def renew(self, batches, every):
+        """The codes of the next round, where ``every`` step of this one is taken. False where the
+        side below was interrupted."""
+        if batches.taken < every * batches.round:
+            return True
+        received = self.link.ask(batches.round + 1)
+        if received is None:
+            return False
+        if self.level is None:
+            self.model.whitening.fit_once_for_all(received)
+            batches.renew(self.model.whitening.apply(received))
+        else:
+            batches.renew(self.level.factors(received))
+        return True
+
+    def leave(self, how):
+        self.link.leave(how)
+
+    def encoded(self, batches):
+        """Codes of the objects of this round."""
+        factors = batches.data.reshape(-1, self.level.split.count, *batches.data.shape[1:])
+        return over_ranks(self.level.encode, self.level.split.merge(factors))
+
+
+def _train(model, side, source, above, rounds, every, batch_size, budget):
+    """One side's training: ``every`` steps a round, and after each the codes for the side above."""
+    part = model.models[side] if side < len(model.levels) else model.top
+    batches, step, made = source.batches(batch_size), part.compiled_step(), _Made()
 
     def encode():
-        made.add(over_ranks(level.encode, x[model.rng.permutation(len(x))[:codes]]))
+        made.add(source.encoded(batches))
 
     def advance(progress):
-        if batches.taken == every * (made.round + 1):
+        if above and batches.taken == every * (made.round + 1):
             encode()
             asked = 0
-            while link.open and asked < made.round:     # the top had to go back: wait for it
-                asked = link.answer(made.find)
-            if link.interrupted:
+            while above.open and asked < made.round:    # the side above had to go back: wait for it
+                asked = above.answer(made.find)
+            if above.interrupted:
                 return None
+        if not source.renew(batches, every):
+            return None
         return step(next(batches), progress)
 
-    history = train(advance, **budget, state={"model": level.model, "batches": batches,
-                                              "order": model.rng, "codes": made})
-    if not history.interrupted and made.round < rounds:
+    state = {"model": part, "batches": batches} | source.state | ({"codes": made} if above else {})
+    history = train(advance, **budget, state=state)
+    source.leave(INTERRUPTED if history.interrupted else FINISHED)
+    if above and not history.interrupted and made.round < rounds:
         encode()
-    while link.open:
-        link.answer((lambda number: INTERRUPTED) if history.interrupted else made.find)
-    return history
-
-
-def _top(model, x, link, rounds, every, codes, batch_size, budget):
-    batches = _Received((codes, *model.whitening.shape), min(batch_size, codes), model.top.rng)
-    step = model.top.compiled_step()
-
-    def advance(progress):
-        if batches.taken == every * batches.round:
-            received = link.ask(batches.round + 1)
-            if received is None:
-                return None
-            model.whitening.fit_once_for_all(received)
-            batches.renew(model.whitening.apply(received))
-        return step(next(batches), progress)
-
-    history = train(advance, **budget, state={"model": model.top, "batches": batches,
-                                              "whitening": model.whitening})
-    link.leave(INTERRUPTED if history.interrupted else FINISHED)
+    while above and above.open:
+        above.answer((lambda number: INTERRUPTED) if history.interrupted else made.find)
     return history

@@ -10,9 +10,9 @@ from ..nn.losses import colour_metric
 from ..runtime.checks import channels_last_array, integer, multiple, one_of, optional, several
 from ..runtime.device import asarray
 from ..runtime.random import Generator
-from ..runtime.rules import checked, clips_fit, function_or
+from ..runtime.rules import checked, clips_fit, function_or, one_or_several
 from .ali import ALI, Decoder, Discriminator, Encoder
-from .factors import Frames
+from .factors import Assembled, Frames, Nested, Patches
 from .gan import GAN
 from .ldf import LDF, Level
 from .whitening import ChannelWhitening, Whitening
@@ -27,6 +27,8 @@ PLACE_ALI = {"latent_weight": 250.0, "penalty": "unweighted", "gamma": 50.0, "fi
 SMALL_GAN = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "final_gamma": 0.1,
              "final_lr": 0.1}
 LOCAL_GAN = SMALL_GAN | {"lr": 2e-3, "discriminator_lr": 2e-3, "gamma": 150.0, "betas": (0.0, 0.99)}
+MAP_ALI = {"shortcut_weight": 200.0, "latent_weight": 50.0}      # of codes, whose variance is one
+ALI_TOP = {"shortcut_weight": 0.0, "latent_weight": 10.0}
 
 
 # Parts that several networks have. Each is a list of layers.
@@ -223,8 +225,91 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
                **LOCAL_GAN | settings)
 
 
+@checked(size=one_or_several)
+def mlp_ali_top(size, latent_size=128, hidden=512, stochastic=False, seed=0, **settings):
+    """ALI of dense networks on vectors (n, size), or on arrays (n, *size): the top level over
+    whitened codes, as wide as ``mlp_gan``, with inference of the topmost z."""
+    rng, shape = Generator(seed), size if isinstance(size, tuple) else (size,)
+    flat = math.prod(shape)
+    layered = [nn.Reshape(*shape)] * (len(shape) > 1)
+    z = ([nn.Linear(hidden, 2 * latent_size, init=nn.normal(0.01), rng=rng)] if stochastic else
+         [*output(hidden, latent_size, rng, bias=False), nn.BatchNorm(latent_size, affine=False)])
+    encoder = Encoder(nn.Sequential(nn.Flatten(), *dense(flat, hidden, rng, True)),
+                      nn.Sequential(*dense(hidden, hidden, rng, True), *z), stochastic)
+    decoder = Decoder(
+        nn.Sequential(*dense(latent_size, hidden, rng, True)),
+        nn.Sequential(*dense(hidden, hidden, rng, True), *output(hidden, flat, rng), *layered))
+    discriminator = Discriminator(
+        nn.Sequential(nn.Flatten(), *dense(flat, hidden, rng)),
+        nn.Sequential(*dense(latent_size, hidden, rng)),
+        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
+               **SMALL_GAN | ALI_TOP | {"gamma": 20.0} | settings)
+
+
+@checked(shape=several(integer(), 3, "whole numbers (h, w, c)"))
+def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False, seed=0,
+                  **settings):
+    """ALI of small convolutions on maps (n, *shape), shape (h, w, c): ``local_gan`` with an encoder
+    that mirrors its generator, and so with inference of the topmost z."""
+    gan, rng = local_gan(shape, latent_size, width, hidden, seed), Generator(seed + 2)
+    at = [type(layer) for layer in gan.generator].index(nn.Reshape)
+    start = gan.generator[at].shape                     # the map that the generator begins with
+    near = (3, 1, 1) if shape[0] * shape[1] > 1 else (1, 1, 0)      # kernel, stride, padding
+    down = (4, 2, 1) if start[0] < shape[0] else near
+    encoder = Encoder(
+        nn.Sequential(*conv(nn.Conv2d, shape[2], width, 1, rng=rng),
+                      *conv(nn.Conv2d, width, start[2], *down, rng=rng),
+                      nn.Conv2d(start[2], start[2], *near, bias=False, init=nn.glorot(), rng=rng),
+                      nn.BatchNorm(start[2])),
+        encoder_head(start, latent_size, rng, stochastic), stochastic)
+    decoder = Decoder(gan.generator[:at + 2], gan.generator[at + 2:])
+    discriminator = Discriminator(
+        gan.discriminator[:-1], nn.Sequential(*dense(latent_size, hidden, rng)),
+        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
+               **LOCAL_GAN | ALI_TOP | settings)
+
+
+def _maps_of_codes(name, shape):
+    """(h, w, c), h and w multiples of 4, which two strides of two divide."""
+    several(integer(), 3, "whole numbers (h, w, c)")(name, shape)
+    for side in shape[:2]:
+        multiple(4)(f"{name}: a side", side)
+
+
+@checked(shape=_maps_of_codes, maps=integer())
+def map_ali(shape, latent_size=128, maps=PLACES[2], seed=0, **settings):
+    """ALI on maps of codes (n, *shape), shape (h, w, c), h and w multiples of 4: a level between
+    the bottom and the top.
+
+    Its h keep their places, too: (n, h', w', maps), each side halved until it is 8 or odd, at least
+    once. Codes have no bounds, so unlike colours they are made without tanh.
+    """
+    rng, (h, w, c) = Generator(seed), shape
+    halvings = 1
+    while max(h, w) >> halvings > PLACES[0] and (h >> halvings) % 2 == (w >> halvings) % 2 == 0:
+        halvings += 1
+    code, widths = (h >> halvings, w >> halvings, maps), [c, *[64] * halvings]
+    encoder = Encoder(nn.Sequential(*down(widths, rng, True, [None] * halvings),
+                                    *code_map(64, maps, rng)),
+                      encoder_head(code, latent_size, rng, False))
+    decoder = Decoder(ali_head(latent_size, 512, code, rng), nn.Sequential(
+        *conv(nn.Conv2d, maps, 64, 3, 1, 1, rng=rng),
+        *(layer for _ in range(halvings) for layer in conv(nn.ConvTranspose2d, 64, 64, 4, 2, 1,
+                                                           rng=rng)),
+        nn.Conv2d(64, c, 3, 1, 1, init=nn.glorot(), rng=rng)))
+    discriminator = Discriminator(
+        nn.Sequential(*down([c, 48, 96], rng, False), nn.Flatten(),
+                      *dense(h // 4 * (w // 4) * 96, 256, rng)),
+        nn.Sequential(*dense(latent_size, 256, rng)),
+        nn.Sequential(*dense(2 * 256, 256, rng), *output(256, 1, rng)))
+    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
+               **SMALL_ALI | PLACE_ALI | MAP_ALI | settings)
+
+
 BOTTOMS = {"places": place_ali, "small": small_ali}
-TOPS = {"local": local_gan, "mlp": mlp_gan}
+TOPS = {"local": local_gan, "mlp": mlp_gan, "local-ali": local_ali_top, "mlp-ali": mlp_ali_top}
 TOP = function_or(*TOPS)        # a rule: a top by its name, or a function that makes one
 
 
@@ -262,6 +347,31 @@ def split_ldf(model, split, code_shape, code="h", seed=0, top="local", component
                  Whitening(code_shape, components))
     gan = TOPS.get(top, top)(components or whitening.shape, seed=seed + 10)
     return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20)
+
+
+@checked(images=channels_last_array("n, t, h, w, c", 8), patch=multiple(8), top=TOP)
+def patch_ldf(images, patch=16, seed=0, top="local", **settings):
+    """Three levels on clips (n, t, h, w, c), as in Section 3.1, where an image is cut into patches
+    of 16 x 16: ALI for all patches (``place_ali`` with ``settings``), ALI for all frames over the
+    map of their patches' codes (``map_ali``), and a top over the whitened map of a clip's frames.
+
+    ``images``: training clips, for their shape and the metric of their colours. ``patch``: the rows
+    and columns of a patch, a multiple of 8 that divides those of a frame. ``top``: see
+    ``clip_ldf``.
+    """
+    _, frames, *sides, channels = images.shape
+    for side in sides:
+        multiple(patch)("patch_ldf: images: rows or columns", side)
+    grid = [side // patch for side in sides]
+    nested = Nested(Frames(frames), Patches(*grid))
+    settings = {"latent_size": 64, "colour_metric": colour_metric(images[:200])} | settings
+    bottom = place_ali(patch, channels, seed=seed, **settings)
+    shape = *(patch // 4 * side for side in grid), PLACES[2]
+    middle = map_ali(shape, seed=seed + 5)
+    code = middle.encode(np.zeros((1, *shape), np.float32)).shape[1:]
+    whitening = ChannelWhitening(nested.outer, (frames, *code))
+    return LDF([Level(bottom, nested), Level(middle, Assembled(nested))],
+               TOPS.get(top, top)(whitening.shape, seed=seed + 10), whitening, seed=seed + 20)
 
 
 def cifar_ali(images=None, seed=0, **settings):

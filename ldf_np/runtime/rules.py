@@ -128,6 +128,11 @@ def two_decays(name, betas):
     expect(len(betas) == 2, name, "two", betas)
 
 
+def one_or_several(name, value):
+    """A whole number, or a list of them."""
+    (checks.several(integer()) if isinstance(value, (list, tuple)) else integer())(name, value)
+
+
 def length(name, value):
     """The length of an axis, or -1 for what is left."""
     return integer(-1 if checks.is_whole(value) and value == -1 else 1)(name, value)
@@ -227,6 +232,19 @@ def is_ready(name, self, **others):
            "call fit, or load its weights", "one that was not")
 
 
+def level_or_top(name, self, level, **others):
+    """There is such a level of an LDF, by its number, or it is "top"."""
+    if level is not None and level != "top":
+        integer(0, len(self.levels) - 1)(f'{name}: level (or "top")', level)
+
+
+def infers(name, self, **others):
+    """The top of an LDF has an encoder."""
+    expect(hasattr(self.top, "encode"), f"{name}: top", "one with an encoder, from which z is "
+           'inferred (nets.local_ali_top or mlp_ali_top; of clip_ldf, top="local-ali" or '
+           '"mlp-ali")', f"a {type(self.top).__name__}, which has none")
+
+
 def clips_fit(name, images, frames, settings, **others):
     """The images are clips of the networks' size."""
     size = settings.get("size", 32)
@@ -250,10 +268,13 @@ def sides(name, logits, real, **others):
 
 
 def ranks_fit(name, model, steps, top_steps, rounds, top_ranks, **others):
-    """An asynchronous training has one level, whole rounds, and ranks for both sides."""
+    """An asynchronous training has whole rounds, and ranks for each level and for the top."""
     levels, ranks = len(model.levels), world().size
-    expect(levels == 1, f"{name}: model", "an LDF of one level and a top", f"{levels} levels")
-    for argument, value in (("steps", steps), ("top_steps", top_steps)):
+    expect(ranks > levels, f"{name}: processes", f"one for each of the {levels + 1} parts, levels "
+           f"and top (mpirun -n {levels + 1})", ranks)
+    each = list(steps) if isinstance(steps, (list, tuple)) else [steps] * levels
+    expect(len(each) == levels, f"{name}: steps", f"a number for each of the {levels} levels, or "
+           "one for all", steps)
+    for argument, value in (*(("steps", some) for some in each), ("top_steps", top_steps)):
         checks.multiple(rounds)(f"{name}: {argument}", value)
-    expect(1 <= top_ranks < ranks, f"{name}: top_ranks",
-           f"at least 1, and fewer than the {ranks} there are", top_ranks)
+    integer(1, ranks - levels)(f"{name}: top_ranks", top_ranks)     # one is left for each level

@@ -27,6 +27,7 @@ from ldf_np.data import (
     to_float,
     to_uint8,
 )
+from ldf_np.data import clips as clips_module
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +120,16 @@ def test_clips_are_cut_whole_and_everywhere():
                                                             <= [139, 128]).all()
 
 
+def test_clips_of_another_size_and_their_places():
+    clips, places = clips_module.cut_places(recording(), 50, np.random.default_rng(0), "frames", 3,
+                                            64)
+    assert clips.shape == (50, 3, 64, 64, 3) and places.shape == (50, 3)
+    for clip, (t, i, j) in zip(clips, places):
+        np.testing.assert_array_equal(clip, recording()[t:t + 3, i:i + 64, j:j + 64])
+    np.testing.assert_array_equal(
+        cut_clips(recording(), 50, np.random.default_rng(0), length=3, size=64), clips)
+
+
 @pytest.mark.parametrize("shape", [(4, 32, 32, 3), (5, 31, 32, 3), (5, 32, 31, 3), (5, 32, 32, 4)])
 def test_cut_clips_names_a_wrong_shape(shape):
     with pytest.raises(ValueError, match=r"frames: shape .* expected at least 5 frames"):
@@ -174,6 +185,35 @@ def test_one_seed_one_data_set(real):
     assert told == [(30, 39), (39, 39)]
     other = load_pacman(30, 0, seed=6, cache=False)
     assert not np.array_equal(real.train, other.train) and other.test.shape == (0, 5, 32, 32, 3)
+
+
+def test_places_are_kept_beside_clips_that_were_there_before(real, tmp_path, monkeypatch):
+    """A file of version 0.1 stays as it is; the same games say where its clips were cut."""
+    assert real.train_place is None and load_pacman(30, 9, seed=5).test_place is None
+    file = the_file(tmp_path / "cache")
+    before = file.read_bytes()
+    data = load_pacman(30, 9, seed=5, places=True)
+    assert same(data, real) and file.read_bytes() == before
+    assert data.train_place.shape == (30, 3) and data.test_place.shape == (9, 3)
+    # one game: clips that overlap show the same still walls where they do
+    (t, i, j), clip = data.test_place[0], data.test[0]
+    frames = pacman.play(pacman.open_game(), np.random.Generator(np.random.Philox(
+        np.random.SeedSequence((5, 1)))))
+    np.testing.assert_array_equal(frames[t:t + 5, i:i + 32, j:j + 32], clip)
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    again = load_pacman(30, 9, seed=5, places=True)
+    np.testing.assert_array_equal(again.train_place, data.train_place)
+    # Negative control: places of other clips are not taken for these.
+    flip(next(p for p in (tmp_path / "cache").iterdir() if "places" in p.name), 200)
+    with pytest.warns(UserWarning, match="cannot be used"), pytest.raises(ImportError):
+        load_pacman(30, 9, seed=5, places=True)
+
+
+def test_clips_of_64_pixels(real, tmp_path):
+    data = load_pacman(4, 2, seed=5, size=64)
+    assert data.train.shape == (4, 5, 64, 64, 3) and data.settings["size"] == 64
+    assert the_file(tmp_path / "cache").name == "ms_pacman_4_2_seed5_size64.npz"
+    assert same(load_pacman(4, 2, seed=5, size=64), data)
 
 
 def test_a_cached_data_set_needs_no_game(real, tmp_path, monkeypatch):

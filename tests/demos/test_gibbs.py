@@ -92,18 +92,20 @@ def test_what_draws_and_what_does_not():
 
 
 @pytest.mark.parametrize("stochastic", [False, True])
-def test_the_top_level_learns(stochastic):
-    """Two hundred steps on correlated normal vectors: through z they come back better than their
-    mean would."""
+@pytest.mark.parametrize("make, shape", [(nets.mlp_ali_top, (12,)),
+                                         (nets.local_ali_top, (2, 2, 3))])
+def test_the_top_levels_learn(make, shape, stochastic):
+    """Two hundred steps on correlated normal vectors, or maps: through z they come back better than
+    their mean would."""
     rng = np.random.default_rng(0)
     x = (rng.standard_normal((512, 4)) @ rng.standard_normal((4, 12)) / 2).astype(np.float32)
-    model = gibbs.top_ali(12, latent_size=8, hidden=32, stochastic=stochastic)
+    x, model = x.reshape(-1, *shape), make(shape, latent_size=8, hidden=32, stochastic=stochastic)
     model.fit(x, steps=200)
     assert np.mean((model.decode(gibbs.infer(model, x), "z") - x) ** 2) < 0.5 * x.var()
 
 
 def fake_chains(level):
-    kinds = ("frames: h", *(f"{a}: {b}" for a in ("frames", "clips")
+    kinds = ("frames: h", *(f"{a}: {b}" for a in gibbs.LEVELS
                             for b in ("z", "mean of E", "drawn E, noisy G")))
     return [{kind: dict.fromkeys(gibbs.SCORES,
                                  [1.0, level + s / 100 if "noisy" in kind else 0.9 + s / 100])
@@ -132,7 +134,7 @@ def test_a_run(tmp_path, monkeypatch, capsys):
                                                     "chains.png", "curves.png",
                                                     "chains.gif"}
     rows = results["tables"]["chains"]["rows"]
-    assert len(rows) == 16 and all(np.isfinite([cell[0] for cell in row]).all()
+    assert len(rows) == 22 and all(np.isfinite([cell[0] for cell in row]).all()
                                    for row in rows.values())
     counts = [row[0] for row in results["tables"]["models"]["rows"].values()]
     assert max(counts[:3]) < 1.1 * min(counts[:3]) and max(counts[3:]) < 1.1 * min(counts[3:])

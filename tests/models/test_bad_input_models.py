@@ -16,7 +16,7 @@ from ldf_np.models.classifier import (
     small_classifier,
     softmax_cross_entropy,
 )
-from ldf_np.models.factors import Frames, Groups, Patches
+from ldf_np.models.factors import Assembled, Frames, Groups, Nested, Patches
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.vae import VAE, Autoencoder, GaussianTop, normal_kl, normal_nll
 from ldf_np.models.whitening import ChannelWhitening, Whitening
@@ -309,7 +309,7 @@ CASES = {
     "clip_ldf components": (lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), components=0),
                             ValueError, "components: expected at least 1"),
     "clip_ldf top": (lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), top="wide"),
-                     ValueError, 'top: expected "local" or "mlp", got \'wide\''),
+                     ValueError, "top: expected one of local, mlp, local-ali, mlp-ali, got 'wide'"),
     "clip_ldf bottom": (lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), bottom=3),
                         ValueError, 'bottom: expected "places" or "small", got 3'),
     "place_ali": (lambda: nets.place_ali(12), ValueError, "size: expected a multiple of 8"),
@@ -317,6 +317,28 @@ CASES = {
                   TypeError, "shape: expected a list of at least 3 whole"),
     "local_gan 2": (lambda: nets.local_gan((8, 8)),
                     TypeError, "shape: expected a list of at least 3"),
+    "local_ali_top": (lambda: nets.local_ali_top((8, 8)),
+                      TypeError, "shape: expected a list of at least 3 whole"),
+    "local_ali_top 0": (lambda: nets.local_ali_top((8, 8, 3), latent_size=0),
+                        ValueError, "latent_size: expected at least 1, got 0"),
+    "mlp_ali_top": (lambda: nets.mlp_ali_top(8, hidden=1.5),
+                    TypeError, "hidden: expected a whole number, got 1.5"),
+    "map_ali": (lambda: nets.map_ali((6, 8, 3)), ValueError, "a side: expected a multiple of 4"),
+    "map_ali 2": (lambda: nets.map_ali((8, 8)),
+                  TypeError, "shape: expected a list of at least 3 whole"),
+    "patch_ldf": (lambda: nets.patch_ldf(u8(8, 5, 40, 32, 3)), ValueError,
+                  "patch_ldf: images: rows or columns: expected a multiple of 16, got 40"),
+    "patch_ldf patch": (lambda: nets.patch_ldf(u8(8, 5, 32, 32, 3), patch=12),
+                        ValueError, "patch: expected a multiple of 8, got 12"),
+    "patch_ldf few": (lambda: nets.patch_ldf(u8(2, 5, 32, 32, 3)),
+                      ValueError, "images: expected at least 8 of them"),
+    "patch_ldf top": (lambda: nets.patch_ldf(u8(8, 5, 32, 32, 3), top="wide"),
+                      ValueError, "top: expected one of local, mlp, local-ali, mlp-ali"),
+    "Nested": (lambda: Nested(Frames(2), 3), TypeError,
+               "inner: expected Frames, Patches, Groups or the like, got 3"),
+    "Nested outer": (lambda: Nested(None, Frames(2)), TypeError, "outer: expected Frames, Patches"),
+    "Assembled": (lambda: Assembled(Frames(2)), TypeError,
+                  "nested: expected a Nested, got Frames"),
     "encode tensor": (lambda: mali.encode(T(f(2, 2))),
                       TypeError, "x: expected an array of real numbers, got Tensor"),
     "fit tensor": (lambda: mali.fit(T(f(8, 2)), steps=1),

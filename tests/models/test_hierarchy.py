@@ -3,18 +3,19 @@ gradient passes."""
 
 import numpy as np
 import pytest
-from helpers import tiny_ali, weights
+from helpers import ctrl_c, tiny_ali, weights
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ldf_np as ldf
 from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.models import nets
-from ldf_np.models.factors import Frames, Groups, Patches
+from ldf_np.models.factors import Assembled, Frames, Groups, Nested, Patches
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.whitening import ChannelWhitening, Whitening
 from ldf_np.training import budget
 from ldf_np.training import loop as training
+from ldf_np.training.checkpoint import Checkpoints
 
 SIZES = st.integers(1, 3)
 
@@ -78,6 +79,27 @@ def test_groups(n, groups, size, code):
     check_inverse(Groups(size, groups * size, code), x, groups, (size * int(np.prod(code)),))
 
 
+@given(n=SIZES, t=SIZES, rows=SIZES, columns=SIZES, h=SIZES, w=SIZES)
+def test_patches_of_frames(n, t, rows, columns, h, w):
+    x = np.random.default_rng(0).standard_normal((n, t, rows * h, columns * w, 2))
+    nested = Nested(Frames(t), Patches(rows, columns))
+    check_inverse(nested, x, t * rows * columns, (h, w, 2))
+    # the last patch of the first row of the last frame
+    at = (t - 1) * rows * columns + columns - 1
+    np.testing.assert_array_equal(nested.split(x)[:, at], x[:, -1, :h, -w:])
+    # and above them each frame again, of the codes of its patches, where they were
+    check_inverse(Assembled(nested), nested.split(x), t, (rows * h, columns * w, 2))
+    np.testing.assert_array_equal(Assembled(nested).split(nested.split(x)), x)
+
+
+def test_factors_of_factors_of_factors():
+    """Halves of the quadrants of frames, and the frames from their quadrants."""
+    x = np.random.default_rng(0).standard_normal((3, 2, 8, 8, 1))
+    nested = Nested(Frames(2), Nested(Patches(2, 2), Patches(2, 1)))
+    check_inverse(nested, x, 16, (2, 4, 1))
+    np.testing.assert_array_equal(Assembled(nested).split(nested.split(x)), x)
+
+
 def test_a_merge_that_mixes_patches_is_found():
     """Negative control: a reshape alone has the right shape and the wrong order."""
     wrong = Patches(2, 2)
@@ -91,7 +113,11 @@ def test_a_merge_that_mixes_patches_is_found():
     (Frames(4), (2, 4), "expected clips"), (Patches(2, 3), (2, 4, 4, 1),
                                             r"divide into 2 x 3 patches, got shape \(2, 4, 4, 1\)"),
     (Patches(2, 2), (4, 4, 1), r"expected shape \(n, h, w, c\)"),
-    (Groups(2, 4, (5,)), (3, 4, 6), r"expected codes .* got shape \(3, 4, 6\)")])
+    (Groups(2, 4, (5,)), (3, 4, 6), r"expected codes .* got shape \(3, 4, 6\)"),
+    (Nested(Frames(2), Patches(3, 1)), (1, 2, 4, 4, 1), "divide into 3 x 1 patches"),
+    (Nested(Frames(2), Patches(2, 2)), (1, 3, 4, 4, 1), r"clips \(n, 2, ...\), got shape"),
+    (Assembled(Nested(Frames(2), Patches(2, 2))), (1, 4, 2, 2, 1),
+     r"expected codes \(n, 8, ...\), got shape \(1, 4, 2, 2, 1\)")])
 def test_what_a_split_refuses(split, x, message):
     with pytest.raises(ValueError, match=message):
         split.split(np.zeros(x))
@@ -133,6 +159,10 @@ def test_whitening(strength):
 SPLITS = {"frames": (Frames(4), (4, 2, 3, 5), (2, 3, 20)),
           "patches": (Patches(2, 3), (6, 2, 3, 5), (4, 9, 5)),
           "groups": (Groups(2, 8, (5,)), (4, 10), (1, 1, 40)),
+          "patches of frames": (Nested(Frames(2), Patches(2, 3)), (12, 2, 3, 5), (4, 9, 10)),
+          "patches of frames, assembled": (Assembled(Nested(Frames(4), Patches(2, 2))),
+                                           (4, 2, 3, 5), (2, 3, 20)),
+          "patches of frames of z": (Nested(Frames(2), Patches(2, 3)), (12, 5), (2, 3, 10)),
           "frames of z": (Frames(4), (4, 5), (1, 1, 20)),
           "patches of z": (Patches(2, 3), (6, 5), (2, 3, 5))}
 
@@ -240,6 +270,52 @@ def test_patches_of_images():
     assert model.sample(2).shape == (2, 16, 16, 3)
 
 
+def small_patches(seed=0):
+    """Patches of frames, frames, clips: three levels on images."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (20, 2, 16, 16, 3), dtype=np.uint8)
+    return nets.patch_ldf(x, patch=8, seed=seed, latent_size=4, top=lambda shape, seed: (
+        nets.local_gan(shape, latent_size=4, width=4, hidden=8, seed=seed))), x
+
+
+@pytest.mark.parametrize("schedule", BUDGETS)
+def test_three_levels_of_images(schedule, tmp_path):
+    model, x = small_patches()
+    model.fit(x, schedule=schedule, steps=4, batch_size=8, bottom_share=0.5)
+    assert [level.split.count for level in model.levels] == [8, 2]
+    assert model.codes(x[:3], model.levels[:1]).shape == (3, 8, 2, 2, 8)
+    assert model.codes(x[:3]).shape == (3, 2, 2, 2, 8) and model.encode(x[:3]).shape == (
+        3, 2, 2, 16)
+    for made in (model.sample(3), model.reconstruct(x[:3]), model.reconstruct(x[:3], 0),
+                 model.reconstruct(x[:3], 1)):
+        assert made.shape == (3, 2, 16, 16, 3) and np.abs(made).max() <= 1
+    np.testing.assert_array_equal(model.reconstruct(x[:3], 1), model.reconstruct(x[:3]))
+    assert np.abs(model.reconstruct(x[:3], 0) - model.reconstruct(x[:3])).max() > 1e-3
+    model.save(tmp_path / "three.safetensors")
+    again, _ = small_patches(1)
+    again.load(tmp_path / "three.safetensors")
+    np.testing.assert_array_equal(again.sample(2, ldf.Generator(3)),
+                                  model.sample(2, ldf.Generator(3)))
+
+
+@pytest.mark.parametrize("step, ended_in", [(1, "level 0"), (4, "level 1"), (7, "top")])
+def test_three_levels_go_on_bit_for_bit(tmp_path, step, ended_in):
+    """From checkpoints, whichever level Ctrl-C came to."""
+    def fitted(folder):
+        model, x = small_patches()
+        return model, model.fit(x, steps=8, batch_size=8, bottom_share=0.75,
+                                checkpoints=Checkpoints(folder, every=0.0))
+
+    whole, _ = fitted(tmp_path / "whole")
+    with ctrl_c(step):
+        _, histories = fitted(tmp_path / "ended")
+    assert [n for n, h in histories.items() if h.interrupted] == [ended_in]
+    again, histories = fitted(tmp_path / "ended")
+    assert [h.steps for h in histories.values()] == [3, 3, 2]
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(value, again.state_dict()[name], err_msg=name)
+
+
 @pytest.mark.parametrize("schedule", BUDGETS)
 def test_more_factors_than_whole_objects(schedule):
     """The limited-data setting: the bottom learns from local factors that belong to no whole object
@@ -305,6 +381,38 @@ def test_the_loss_of_the_top_does_not_depend_on_the_bottom():
     assert depends(ldf.softplus(-discriminator(white)).mean(), bottom.encoder.body.parameters())
 
 
+def test_no_loss_of_three_levels_depends_on_the_level_below():
+    """The real logits of each discriminator, from the codes that the level below hands up, reach
+    the own encoder and no other; of patches of frames, and with their history kept as the
+    control."""
+    model, x = small_patches()
+    (patches, frames), top = model.models, model.top
+    codes = model.levels[0].encode(x[:4])
+    maps, white = model.levels[1].factors(codes), model.encode(x[:4])
+    assert type(codes) is type(maps) is type(white) is np.ndarray
+
+    def loss(maps):
+        maps = maps if isinstance(maps, Tensor) else Tensor(maps)
+        return ldf.softplus(-frames.discriminator(maps, frames.encoder(maps))).mean()
+
+    judged = ldf.softplus(-top.discriminator(Tensor(white))).mean()
+    own = {"frames": (loss(maps), frames), "top": (judged, top)}
+    below = {"frames": [patches], "top": [patches, frames]}
+    for name, (value, part) in own.items():
+        assert depends(value, part.discriminator.parameters())
+        for other in below[name]:
+            assert not depends(value, other.encoder.body.parameters()), name
+    # Negative control: codes as the encoder's graph makes them, 4 patches a frame.
+    kept = patches.encoder.body(Tensor(patches_of(model, x[:4])))
+    n = len(kept.data) // 4
+    grid = kept.reshape(n, 2, 2, 2, 2, 8).transpose((0, 1, 3, 2, 4, 5)).reshape(n, 4, 4, 8)
+    assert depends(loss(grid), patches.encoder.body.parameters())
+
+
+def patches_of(model, x):
+    return model.levels[0].factors(x).astype(np.float32) / 127.5 - 1
+
+
 def watch(model, moved):
     """Note for each step, taken by which part, the parts whose weights or statistics moved."""
     parts = {f"level {k}": m for k, m in enumerate(model.models)} | {"top": model.top}
@@ -320,10 +428,11 @@ def watch(model, moved):
 
 
 @pytest.mark.parametrize("schedule", BUDGETS)
-def test_a_step_of_one_level_moves_no_other(schedule):
-    model, moved = three_levels(), []
+@pytest.mark.parametrize("images", [False, True])
+def test_a_step_of_one_level_moves_no_other(schedule, images):
+    (model, x), moved = small_patches() if images else (three_levels(), clips()), []
     watch(model, moved)
-    fit(model, schedule)
+    fit(model, schedule, x)
     assert {name for name, _ in moved} == {"level 0", "level 1", "top"}
     assert all(parts == {name} for name, parts in moved)
 

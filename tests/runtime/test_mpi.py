@@ -221,6 +221,44 @@ def test_asynchronous_levels_end_calmly_and_go_on(by_two, gone_on, who, bottom, 
         f"checkpoints in {folder}/stop {who}/run") in said
 
 
+@pytest.fixture(scope="module")
+def by_three(tmp_path_factory):
+    """The folder in which three ranks, and four, have trained three sides, which also went on after
+    one had been killed or told to end; and what was said."""
+    folder = tmp_path_factory.mktemp("three sides")
+    stops = [f"{what}@stop {who}" for who in range(3)
+             for what in ("three_sides_stopped", "three_sides_resumed")]
+    ended = [mpirun(3, folder / "killed", "three_sides_die"),
+             mpirun(3, folder, "three_sides", "three_sides_resumed@killed", *stops),
+             mpirun(4, folder, "three_sides@four")]
+    said = "".join(e.stderr for e in ended)
+    assert ended[0].returncode != 0 and [e.returncode for e in ended[1:]] == [0, 0], said
+    return folder, said
+
+
+def test_three_sides_train_as_bottom_first_where_nothing_is_above(by_three):
+    """Each level is what its own steps on its own codes make of it: the bottom that of ``fit``."""
+    folder, _ = by_three
+    found = read(folder, "three_sides")
+    model, x = tiny_ali(6, hidden=5, stochastic=True), values(41, 4, 6, dtype=np.float32)
+    model.fit(x.reshape(-1, 6), steps=12, batch_size=16)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(found[f"models.0.{name}"], array)
+    assert [len(found[f"{k} {loss}"]) for k, loss in enumerate(("D", "D", "D"))] == [12, 15, 18]
+    assert found["difference"] == 0
+    # with two ranks for the frames, to rounding
+    assert distance(found, read(folder / "four", "three_sides")) < BOUND
+
+
+@pytest.mark.parametrize("name", ["killed", "stop 0", "stop 1", "stop 2"])
+def test_three_sides_go_on_bit_for_bit(by_three, name):
+    folder, said = by_three
+    assert distance(read(folder / name, "three_sides_resumed"), read(folder, "three_sides")) == 0
+    if name != "killed":
+        k = int(name[-1])
+        assert f"{('level 0', 'level 1', 'top')[k]} after step 6 of {(12, 15, 18)[k]}" in said
+
+
 @pytest.mark.kill
 def test_asynchronous_levels_are_killed_at_random_moments(by_two, tmp_path):
     """An eighth as often as LDF_KILLS says, which is for tests/training/test_kill.py."""
@@ -242,8 +280,8 @@ def test_the_top_may_go_back_as_many_rounds_as_it_has_checkpoints():
         made.add(np.full(2, number))
     assert [made.find(number)[0] for number in (3, 4, 5)] == [3, 4, 5] and made.find(6) is None
     with pytest.raises(ValueError,
-                       match="checkpoints: expected the top to go on from round 3 or later, got 2: "
-                             ".*begin anew"):
+                       match="checkpoints: expected the side above to go on from round 3 or later, "
+                             "got 2: .*begin anew"):
         made.find(2)
 
 

@@ -29,7 +29,7 @@ import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff import norm
 from ldf_np.models import ldf_async, nets
-from ldf_np.models.factors import Frames
+from ldf_np.models.factors import Frames, Groups
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.whitening import Whitening
 from ldf_np.runtime import distributed as parallel
@@ -106,6 +106,37 @@ def asynchronous(folder):
     found = by_sides()
     log = parallel.world().from_first(lambda: parallel.world().log)
     return found | {f"log {what}": np.array(entry[:2]) for what, entry in log.items()}
+
+
+def by_three_sides(**settings):
+    """Frames, pairs of their codes, and the top: a rank for each, or two for the frames."""
+    levels = [Level(tiny_ali(6, hidden=5, stochastic=True), Frames(4)),
+              Level(tiny_ali(10, hidden=6, seed=5), Groups(2, below=4, code_shape=(5,)))]
+    model = LDF(levels, nets.mlp_gan(8, latent_size=3, hidden=8, seed=10), Whitening((2, 6), 8))
+    histories = ldf_async.fit_async(model, values(41, 4, 6, dtype=np.float32), steps=[12, 15],
+                                    top_steps=18, rounds=3, codes=32, batch_size=16, **settings)
+    return results(model, *histories.values())
+
+
+def three_sides(folder):
+    return by_three_sides()
+
+
+def three_sides_resumed(folder):
+    return by_three_sides(checkpoints=Checkpoints(folder / "run"))
+
+
+def three_sides_die(folder):
+    """The rank between the others is killed in its second round."""
+    with ends_at(7, signal.SIGKILL, parallel.world().size - 2):
+        return by_three_sides(checkpoints=Checkpoints(folder / "run"))
+
+
+def three_sides_stopped(folder):
+    """The rank that ends the folder's name is told to end after its sixth step."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with ends_at(6, signal.SIGTERM, int(folder.name.split()[-1])):
+        return by_three_sides(checkpoints=Checkpoints(folder / "run"))
 
 
 def asynchronous_resumed(folder):
