@@ -1,13 +1,15 @@
 """Does a chain between data and codes forget where it began? Section 4's answer to Zhao et al.
 (2017), measured on Ms. Pac-Man.
 
-    python demos/paper/gibbs.py             five models, three seeds each, 2 minutes a training
+    python demos/paper/gibbs.py             seven models, three seeds each, 2 minutes a training
     python demos/paper/gibbs.py --minutes 8 --steps 200
 
 Zhao et al. hold upper levels to be idle, for blocked Gibbs sampling between x and the lowest z
 already samples the data. The paper replies that a deterministic E and G make that chain
-non-ergodic. Here chains x -> E -> z -> G -> x run from held-out clips, at two levels (frames; the
-whitened codes of whole clips, decoded to look at them), and differ in their kind:
+non-ergodic. Here chains x -> E -> z -> G -> x run from held-out clips, at both pairs of levels: x
+are frames; or x are the whitened codes of whole clips, decoded to look at them, and z the topmost
+latent variable, of a dense top over their principal components ("clips") and of the local top over
+the map of all of them ("maps"). They differ in their kind:
 
     h            through the shortcut: E.body and G.body
     z            through z, all deterministic
@@ -42,14 +44,12 @@ from functools import partial
 import numpy as np
 
 import ldf_np as ldf
-from ldf_np import nn
 from ldf_np.data import load_pacman, to_float, to_uint8
 from ldf_np.experiments import cli, clip_scores, metrics, plots, report
 from ldf_np.experiments.clip_experiment import whole_clips
 from ldf_np.experiments.runs import cached_runs, count_parameters, finished
 from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models import nets
-from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
 from ldf_np.nn.losses import colour_metric
 from ldf_np.nn.module import evaluation
 from ldf_np.runtime.device import to_numpy
@@ -57,7 +57,9 @@ from ldf_np.training.batches import apply_batched
 
 BOTTOMS = {"bottom": {}, "bottom-stochastic": {"stochastic": True},
            "bottom-pure": {"stochastic": True, "shortcut_weight": 0.0, "latent_weight": 0.0}}
-TOPS = {"top": {}, "top-stochastic": {"stochastic": True}}
+TOPS = {"top": {}, "top-stochastic": {"stochastic": True},
+        "local-top": {}, "local-top-stochastic": {"stochastic": True}}
+LEVELS = "frames", "clips", "maps"      # the kinds of chains begin with these
 LIMIT = 1 - 1 / 1.1 ** 2            # "explained" where R-hat is 1.1
 MARGIN = 0.05       # of retention: less counts as no difference
 SCORES = ("retention", "explained", "halves", "moved", "spread", "KID")
@@ -71,32 +73,6 @@ IDENTITY = ('"the chain would not mix (i.e. running a sampling chain between 256
             'face)" (Section 4)')
 
 # ------------------------------------------------------------------------------------------ chains
-
-
-def top_ali(size, latent_size=128, hidden=512, stochastic=False, seed=0, **settings):
-    """ALI on whitened codes (n, size), as wide as ``nets.mlp_gan``."""
-    rng = ldf.Generator(seed)
-    settings = {"shortcut_weight": 0.0, "latent_weight": 10.0, "lr": 1e-3, "discriminator_lr": 1e-3,
-                "penalty": "unweighted", "gamma": 20.0, "final_lr": 0.1} | settings
-
-    def linear(n_in, n_out, normalized=True):
-        return [nn.Linear(n_in, n_out, bias=not normalized, init=nn.he(nets.SLOPE), rng=rng),
-                *([nn.BatchNorm(n_out)] if normalized else []), nn.LeakyReLU(nets.SLOPE)]
-
-    infer = [nn.Linear(hidden, 2 * latent_size, init=nn.normal(0.01), rng=rng)] if stochastic else [
-        nn.Linear(hidden, latent_size, bias=False, init=nn.glorot(), rng=rng),
-        nn.BatchNorm(latent_size, affine=False)]
-    encoder = Encoder(nn.Sequential(*linear(size, hidden)),
-                      nn.Sequential(*linear(hidden, hidden), *infer), stochastic)
-    decoder = Decoder(nn.Sequential(*linear(latent_size, hidden)),
-                      nn.Sequential(*linear(hidden, hidden),
-                                    nn.Linear(hidden, size, init=nn.glorot(), rng=rng)))
-    discriminator = Discriminator(
-        nn.Sequential(*linear(size, hidden, False)),
-        nn.Sequential(*linear(latent_size, hidden, False)),
-        nn.Sequential(*linear(2 * hidden, hidden, False),
-                      nn.Linear(hidden, 1, init=nn.glorot(), rng=rng)))
-    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
 
 
 def infer(model, x, rng=None):
@@ -264,17 +240,20 @@ def top(data, options, seed, name, lower, checkpoints):
                            if k.startswith("weights ")})
     level = ldf.Level(model, ldf.Frames(data.train.shape[1]))
     codes = level.encode(data.train[:whole_clips(options.minutes)])
-    whitening = ldf.Whitening(codes.shape[1:], min(160, len(codes) // 4)).fit(codes)
+    local = name.startswith("local")
+    whitening = (ldf.ChannelWhitening(level.split, codes.shape[1:]) if local else
+                 ldf.Whitening(codes.shape[1:], min(160, len(codes) // 4))).fit(codes)
     white = whitening.apply(codes)
     limits = {"low": white.min(0), "high": white.max(0)}    # without them chains run away
-    ali = top_ali(whitening.components, seed=seed + 10, **TOPS[name])
+    make = nets.local_ali_top if local else partial(nets.mlp_ali_top, final_gamma=0.01)
+    ali = make(whitening.shape, seed=seed + 10, **TOPS[name])
     history = finished(ali.fit(white, minutes=options.minutes, progress=True,
                                checkpoints=checkpoints))
     clips, others = held_out(data, options, seed)
     start = whitening.apply(level.encode(clips))
     # whitened codes have a mean square of one
-    kinds = (deterministic_kinds if name == "top" else stochastic_kinds)(
-        ali, "clips", options.noise, seed, **limits)
+    kinds = (stochastic_kinds if TOPS[name] else deterministic_kinds)(
+        ali, "maps" if local else "clips", options.noise, seed, **limits)
     score = Scorer(clip_scores.as_channels(clips), clip_scores.as_channels(others))
     made = measure(ali, kinds, start, options, score,
                    lambda white: level.decode(whitening.invert(white)))
@@ -312,7 +291,7 @@ def claims(chains, starts):
 
     add("A deterministic chain between frames and h keeps the identity of its start", IDENTITY,
           "retention", last(chains, "frames: h", "retention"), "above", chance, "frames: h")
-    for level in ("frames", "clips"):
+    for level in LEVELS:
         z, mean, noisy = (f"{level}: {kind}" for kind in ("z", "mean of E", "drawn E, noisy G"))
         kept, kept_by_mean, kept_in_noise = (last(chains, kind, "retention")
                                              for kind in (z, mean, noisy))
@@ -366,7 +345,7 @@ def pictures(out, chains, films, steps, starts):
             ("curves.png",
              f"Retention (chance is 1/{starts}), what the start explains, and KID, by steps: a "
              "chain that forgets its start falls to the dotted lines.",
-             "Curves over the steps of the chains for two levels, with intervals over seeds"),
+             "Curves over the steps of the chains for each level, with intervals over seeds"),
             ("chains.gif", f"Chains that run: rows as in chains.png, {SHOWN} starts each",
              "A grid of changing Ms. Pac-Man frames")]
 
@@ -375,9 +354,9 @@ def curves(path, chains, at, chance):
     """Retention, explained part and KID against steps, a row of panels for each level; bands are
     intervals over seeds."""
     wanted = (("retention", chance, "chance"), ("explained", LIMIT, "R-hat 1.1"), ("KID", None, ""))
-    figure, panels = plots.subplots(len(wanted), 2, (9.5, 11))
+    figure, panels = plots.subplots(len(wanted), len(LEVELS), (14, 11))
     for k, axes in enumerate(panels):
-        level, (score, line, name) = ("frames", "clips")[k % 2], wanted[k // 2]
+        level, (score, line, name) = LEVELS[k % len(LEVELS)], wanted[k // len(LEVELS)]
         for j, kind in enumerate(kind for kind in chains[0] if kind.startswith(level)):
             found = np.array([over(chains, kind, score, step) for step in range(1, len(at))],
                              np.float64)

@@ -35,6 +35,8 @@ SHORT = {
     "memory": "--frames 5 20 80 320 --steps 1 --seeds 0 1 2",
     "gibbs": "--minutes {minutes} --seeds 0 1 2 --starts 60 --steps 30",
     "ablation": "--minutes {minutes} --seeds 0 1 2",
+    "inference": "--minutes {minutes} --seeds 0 1 2",
+    "three_levels": "--minutes {minutes} --seeds 0 1 2 --clips 640",
 }
 FULL = {
     "gaussian_blocks": "",
@@ -45,17 +47,21 @@ FULL = {
     "memory": "--seeds 0 1 2",
     "gibbs": "--minutes {minutes} --seeds 0 1 2",
     "ablation": "--minutes {minutes} --seeds 0 1 2",
+    "inference": "--minutes {minutes} --seeds 0 1 2",
+    "three_levels": "--minutes {minutes} --seeds 0 1 2",
 }
 # {budget: (options, minutes of each model)}; "short" demonstrates, "full" is to decide
 BUDGETS = {
     "short": (SHORT, {"moving_shapes": 0.25, "images": 0.2, "equal_time": 0.45,
-                      "limited_data": 0.18, "gibbs": 0.18, "ablation": 0.13}),
+                      "limited_data": 0.18, "gibbs": 0.18, "ablation": 0.13,
+                      "inference": 0.3, "three_levels": 0.15}),
     "full": (FULL, {"moving_shapes": 25, "images": 15, "equal_time": 25, "limited_data": 25,
-                    "gibbs": 15, "ablation": 15}),
+                    "gibbs": 15, "ablation": 15, "inference": 15, "three_levels": 25}),
 }
 SEEDS = 3
 # trainings with each seed, so that a budget can be told beforehand
-TRAININGS = {"moving_shapes": 2, "images": 5, "equal_time": 2, "gibbs": 5, "ablation": 11,
+TRAININGS = {"moving_shapes": 2, "images": 5, "equal_time": 2, "gibbs": 7, "ablation": 11,
+             "inference": 1, "three_levels": 3,
              "limited_data": {"short": 10, "full": 30}}
 
 

@@ -18,6 +18,7 @@ from ldf_np.models.classifier import (
 )
 from ldf_np.models.factors import Assembled, Frames, Groups, Nested, Patches
 from ldf_np.models.ldf import LDF, Level
+from ldf_np.models.ldf_async import fit_async
 from ldf_np.models.vae import VAE, Autoencoder, GaussianTop, normal_kl, normal_nll
 from ldf_np.models.whitening import ChannelWhitening, Whitening
 
@@ -334,6 +335,11 @@ CASES = {
                       ValueError, "images: expected at least 8 of them"),
     "patch_ldf top": (lambda: nets.patch_ldf(u8(8, 5, 32, 32, 3), top="wide"),
                       ValueError, "top: expected one of local, mlp, local-ali, mlp-ali"),
+    "fit_async alone": (
+        lambda: fit_async(nets.patch_ldf(u8(8, 2, 16, 16, 3), patch=8), u8(8, 2, 16, 16, 3),
+                          steps=8, top_steps=8),
+        ValueError, "processes: expected one for each of the 3 parts, levels and top (mpirun -n 3)"
+                    ", got 1"),
     "Nested": (lambda: Nested(Frames(2), 3), TypeError,
                "inner: expected Frames, Patches, Groups or the like, got 3"),
     "Nested outer": (lambda: Nested(None, Frames(2)), TypeError, "outer: expected Frames, Patches"),
