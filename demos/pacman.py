@@ -46,7 +46,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
                         help="train on only N whole clips; the bottom level sees all single frames")
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
     parser.add_argument("--top", choices=nets.TOPS, default="local",
-                        help="LDF's top: local convolutions (default), or the paper's dense one")
+                        help="LDF's top: local convolutions (default), the paper's dense one, or "
+                             "either with inference of the topmost z (-ali)")
     parser.add_argument("--pretrained", action="store_true",
                         help="train nothing: draw from the models that come with the package")
     cli.add_checkpoints(parser)

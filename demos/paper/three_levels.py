@@ -25,6 +25,7 @@ import numpy as np
 import ldf_np as ldf
 from ldf_np.data import load_pacman, to_float, to_uint8
 from ldf_np.experiments import cli, plots, report
+from ldf_np.experiments.clip_experiment import KID_MARGIN
 from ldf_np.experiments.clip_scores import ClipScores
 from ldf_np.experiments.runs import by_level, cached_runs, count_parameters, finished, scores_of
 from ldf_np.experiments.statistics import over_seeds
@@ -153,34 +154,35 @@ def largest(steps, model, key="step_mb"):
 
 
 def claims(runs, steps, sizes):
-    found = []
-    for other in ("joint GAN", "two levels"):
+    found, last = [], f"at {sizes[-1]} pixels"
+    for other in ("two levels", "joint GAN"):
         for key in ("KID clips", "KID frames", "motion W1"):
-            gap = [a["scores"][key] - b["scores"][key]
-                   for a, b in zip(runs["three levels"], runs[other], strict=True)]
+            gap = over_seeds([a["scores"][key] - b["scores"][key]
+                              for a, b in zip(runs["three levels"], runs[other], strict=True)])
+            quantity = f"{key}, three levels minus {other}, paired seeds"
             found.append(report.claim(
-                f"At equal time and parameters, clips of three levels are nearer to real ones than "
-                f"the {other}'s ({key})".replace("two levels's", "two levels'"), LEVELS,
-                f"{key}, three levels minus {other}, paired seeds", over_seeds(gap), "below"))
+                "At equal time and parameters, clips of three levels are nearer to real ones than "
+                f"those of the {other}", LEVELS, quantity, gap, "below", margin=KID_MARGIN)
+                if key == "KID clips" else
+                report.described(f"Three levels beside the {other}, {key}", quantity, gap))
     gap = [a["scores"]["MSE from level 1"] - b["scores"]["MSE from level 0"]
            for a, b in zip(runs["three levels"], runs["two levels"], strict=True)]
+    found.append(report.described(
+        "What comes back from the codes below the top", "squared error of held-out clips, three "
+        "levels minus two, paired seeds", over_seeds(gap)))
+    ratios = {other: float(largest(steps, other)[-1] / largest(steps, "three levels")[-1])
+              for other in ("two levels", "joint GAN")}
     found.append(report.claim(
-        "At equal time and parameters, clips come back better from the codes below the top of "
-        "three levels than of two", LEVELS, "squared error of held-out clips, three minus two, "
-        "paired seeds", over_seeds(gap), "below"))
-    where = f"at {sizes[-1]} pixels"
-    for other in ("joint GAN", "two levels"):
-        ratio = float(largest(steps, other)[-1] / largest(steps, "three levels")[-1])
-        found.append(report.claim(
-            f"The largest step of three levels takes less memory than that of the {other} {where}",
-            MEMORY, f"memory of a step, {other} over three levels", [ratio] * 3, "above", 1.0))
-    slope = slopes([sizes[0], sizes[-1]], steps["three levels: patches"]["step_mb"][::
-                                                                                   len(sizes) - 1])
-    found.append(report.claim(
-        "The bottom of three levels does not grow with the frame", MEMORY,
-        f"slope of log(memory of a step) over log(pixels), {sizes[0]} to {sizes[-1]} pixels",
-        [slope[0]] * 3, "below", 0.1))
-    return found
+        f"The largest step of three levels takes less memory than that of two {last}", MEMORY,
+        "memory of a step, two levels over three", [ratios["two levels"]] * 3, "above", 1.0, 0.1))
+    patches = steps["three levels: patches"]["step_mb"]
+    slope, = slopes([sizes[0], sizes[-1]], [patches[0], patches[-1]])
+    return [*found,
+            report.described(f"The same beside the joint GAN {last}", "memory of a step, joint GAN "
+                             "over three levels", [ratios["joint GAN"]] * 3),
+            report.described("The bottom of three levels, whatever the frame", "slope of "
+                             "log(memory of a step) over log(pixels), "
+                             f"{sizes[0]} to {sizes[-1]} pixels", [slope] * 3)]
 
 
 def tables(runs, anchors, steps, sizes):

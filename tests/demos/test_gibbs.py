@@ -116,7 +116,7 @@ def test_verdicts_follow_the_numbers():
     """Stochastic chains that forget, and, as the control, such that keep as much: then determinism
     is not what keeps it."""
     mixes = gibbs.claims(fake_chains(0.01), 100)
-    assert verdicts(mixes) == ["held"] * 2 and len(mixes) == 11
+    assert verdicts(mixes) == ["held"] * 2 and len(mixes) == 16
     assert verdicts(gibbs.claims(fake_chains(0.99), 100)) == ["held", "failed"]
     assert verdicts(gibbs.claims(fake_chains(0.91), 100)) == ["held", "equal"]
 
@@ -137,7 +137,8 @@ def test_a_run(tmp_path, monkeypatch, capsys):
     assert len(rows) == 22 and all(np.isfinite([cell[0] for cell in row]).all()
                                    for row in rows.values())
     counts = [row[0] for row in results["tables"]["models"]["rows"].values()]
-    assert max(counts[:3]) < 1.1 * min(counts[:3]) and max(counts[3:]) < 1.1 * min(counts[3:])
+    for alike in (counts[:3], counts[3:5], counts[5:]):
+        assert max(alike) < 1.1 * min(alike)
     assert len(results["claims"]) == 2 and "frames: independent" in capsys.readouterr().out
 
     for name in ("bottom", "top"):          # the same again trains nothing
