@@ -6,11 +6,8 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 """
 
 from ..runtime.architecture import Described
-from ..runtime.checks import channels_last_array, expect, having, instance, multiple, shaped
+from ..runtime.checks import channels_last_array, expect, multiple, shaped
 from ..runtime.rules import checked
-
-SPLIT = having("Frames, Patches, Groups or the like", "count", "split", "merge", "to_maps",
-               "from_maps")
 
 
 @checked(shaped("codes", "n", "count", "...", what="codes"))
@@ -104,7 +101,7 @@ class Groups(Split):
 
 
 @checked(shaped("factors", "n", "count", "...", what="factors"),
-         shaped("codes", "n", "count", "...", what="codes"), outer=SPLIT, inner=SPLIT)
+         shaped("codes", "n", "count", "...", what="codes"))
 class Nested(Split):
     """Factors of factors: each of those that ``outer`` makes of an object is cut by ``inner``, the
     frames of a clip into patches, say: (n, ...) <-> (n, outer.count * inner.count, ...).
@@ -133,7 +130,7 @@ class Nested(Split):
 
 
 @checked(shaped("x", "n", "below", "...", what="codes"),
-         shaped("factors", "n", "count", "h", "w", "c", what="maps"), nested=instance(Nested))
+         shaped("factors", "n", "count", "h", "w", "c", what="maps"))
 class Assembled(Split):
     """The split of the level above a ``nested`` one: the codes of all inner factors of an outer one
     are one map, which is a factor again, (n, outer.count * inner.count, h, w, c) <->

@@ -10,7 +10,7 @@ from ..nn.losses import colour_metric
 from ..runtime.checks import channels_last_array, integer, multiple, one_of, optional, several
 from ..runtime.device import asarray
 from ..runtime.random import Generator
-from ..runtime.rules import checked, clips_fit, function_or, one_or_several
+from ..runtime.rules import checked, clips_fit, function_or, map_shape, one_or_several
 from .ali import ALI, Decoder, Discriminator, Encoder
 from .factors import Assembled, Frames, Nested, Patches
 from .gan import GAN
@@ -271,14 +271,7 @@ def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False
                **LOCAL_GAN | ALI_TOP | settings)
 
 
-def _maps_of_codes(name, shape):
-    """(h, w, c), h and w multiples of 4, which two strides of two divide."""
-    several(integer(), 3, "whole numbers (h, w, c)")(name, shape)
-    for side in shape[:2]:
-        multiple(4)(f"{name}: a side", side)
-
-
-@checked(shape=_maps_of_codes, maps=integer())
+@checked(shape=map_shape, maps=integer())
 def map_ali(shape, latent_size=128, maps=PLACES[2], seed=0, **settings):
     """ALI on maps of codes (n, *shape), shape (h, w, c), h and w multiples of 4: a level between
     the bottom and the top.

@@ -133,6 +133,13 @@ def one_or_several(name, value):
     (checks.several(integer()) if isinstance(value, (list, tuple)) else integer())(name, value)
 
 
+def map_shape(name, shape):
+    """(h, w, c), h and w multiples of 4, which two strides of two divide."""
+    checks.several(integer(), 3, "whole numbers (h, w, c)")(name, shape)
+    for side in shape[:2]:
+        checks.multiple(4)(f"{name}: a side", side)
+
+
 def length(name, value):
     """The length of an axis, or -1 for what is left."""
     return integer(-1 if checks.is_whole(value) and value == -1 else 1)(name, value)
@@ -164,9 +171,11 @@ RULES = {
     "frame_discriminator": optional(MODULE), "images": checks.images_or_vectors,
     "kind": checks.one_of(*LOSSES), "levels": checks.several(named("Level"), what="Level"),
     "loss": checks.one_of(*LOSSES), "metric": optional(checks.real_array("c, c")),
-    "on_nan": checks.one_of("stop", "back-off"), "penalty": checks.one_of(*PENALTIES),
+    "nested": named("Nested"), "on_nan": checks.one_of("stop", "back-off"),
+    "penalty": checks.one_of(*PENALTIES),
     "schedule": checks.one_of("bottom-first", "together"),
-    "split": checks.having("Frames, Patches, Groups or the like", "split", "merge", "count")}
+    **dict.fromkeys(("inner", "outer", "split"), checks.having(
+        "Frames, Patches, Groups or the like", "split", "merge", "count"))}
 
 
 # Relations.
