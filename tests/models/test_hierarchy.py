@@ -386,6 +386,7 @@ def test_no_loss_of_three_levels_depends_on_the_level_below():
     the own encoder and no other; of patches of frames, and with their history kept as the
     control."""
     model, x = small_patches()
+    model.whitening.fit(model.codes(x))
     (patches, frames), top = model.models, model.top
     codes = model.levels[0].encode(x[:4])
     maps, white = model.levels[1].factors(codes), model.encode(x[:4])
