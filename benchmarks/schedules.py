@@ -121,7 +121,7 @@ def command(schedule, arguments, levels):
     mpirun = shutil.which("mpirun", path=os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if mpirun is None:
-        raise ValueError('mpirun was not found: pip install "ldf_np[mpi]" brings it')
+        raise ValueError('mpirun was not found: in the checkout, pip install -e ".[mpi]" brings it')
     return [mpirun, "-n", str(levels), *own]
 
 
