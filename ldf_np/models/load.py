@@ -32,6 +32,8 @@ def load(path, classes=()):
         class from the arguments that it was made with; what was changed afterwards, other than its
         weights, is not in the file. Arguments called ``init`` are initialisers, which are left out.
 
+    Notes
+    -----
     Raises FileNotFoundError, or ValueError naming the file and what is wrong with it, also where it
     is hostile: weights without an architecture (of version 0.1: make the model and call
     ``model.load``), a class that is not known, an argument that no file can hold (a function), or

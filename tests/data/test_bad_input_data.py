@@ -49,7 +49,7 @@ CASES = {
     "cut none": (lambda: cut_clips(None, 2, None),
                  TypeError, "frames: expected an array of real numbers"),
     "cut rng": (lambda: cut_clips(u8(6, 40, 40, 3), 2, None),
-                TypeError, "rng: expected a Generator"),
+                TypeError, "rng: expected a numpy.random.Generator"),
     "cut nchw": (lambda: cut_clips(u8(6, 3, 40, 40), 2, None),
                  ValueError, "frames: expected channels in the last axis,"),
     "read none": (lambda: read_clips(None),
