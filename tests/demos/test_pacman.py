@@ -76,7 +76,7 @@ def test_both_models_write_everything_and_are_made_once(environment, tmp_path):
     assert "losses: D: discriminator (near 1.39 it cannot tell real from made), " in err
     assert "finished: 5 of 5 runs" in err and "%|" not in err        # lines, and no bars, in a pipe
     results = json.loads((tmp_path / "results.json").read_text())
-    beside, placed, samples, training = results["tables"].values()
+    beside, placed, samples, training, _ = results["tables"].values()
     anchors = {f"real clips, {kind}" for kind in ("real", "independent", "shuffled", "frozen",
                                                   "noised", "memorised")}
     assert set(beside["rows"]) == {"LDF", "joint GAN"} | anchors
