@@ -11,6 +11,7 @@ G at h, E's last hidden layer.
 
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, immutable
+from ..kernels.conv import batch_innermost
 from ..nn.layers import Sequential, generators
 from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstruction_loss
 from ..nn.module import Module
@@ -119,7 +120,7 @@ class ALI(Coder, LatentModel):
         """The game is played simultaneously: both sides' gradients are taken at the same point,
         from one pass of E, G and D, and only then applied. So they can be computed side by
         side."""
-        x = immutable(x)
+        x = immutable(batch_innermost(x))
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
         ordered = bool(generators(self))
         (h, z_hat), made = side_by_side(lambda: self._encoded(x), lambda: self.decoder(z), ordered)
