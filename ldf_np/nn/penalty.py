@@ -117,7 +117,7 @@ class Judged:
         self.discriminator, self.kind = discriminator, kind
         batches = {True: real, False: fake}
         self.inputs = {side: batch for side, batch in batches.items() if batch is not None}
-        self._n = n = len(next(iter(self.inputs.values()))[0])
+        n = len(next(iter(self.inputs.values()))[0])
         self._rows = {side: slice(k * n, (k + 1) * n) for k, side in enumerate(self.inputs)}
         self._leaves = [immutable(concatenate(some)) for some in zip(*self.inputs.values())]
         with joined(len(self.inputs)):
@@ -143,8 +143,8 @@ class Judged:
         else:
             norms = _squared_norms(self._gradients)
         if self.kind == "r1":
-            norms = norms[self._rows[True]]
-        return sum_(norms) * (1 / self._n)
+            return mean(norms[self._rows[True]])
+        return mean(norms) * len(self.inputs)
 
     def through(self, real, *inputs):
         """The logits of one batch as a function of the Tensors that made its inputs, to first
