@@ -26,7 +26,7 @@ from step import MODELS, example
 import ldf_np as ldf
 from ldf_np.experiments import plots
 from ldf_np.experiments.report import save_json
-from ldf_np.kernels import optim
+from ldf_np.kernels import norm, optim
 from ldf_np.runtime.threads import one_blas_thread
 
 SIZE, LONG = 1024, 1 << 24      # of the product's matrices, and of the sum's arrays
@@ -61,7 +61,7 @@ def flop(name, arrays, result):
         return 2 * result.size * arrays[0].shape[-1]
     if name == "_transposed_times":
         return 2 * result.size * arrays[0].shape[-2]
-    return max(array.size for array in (*arrays, result))
+    return max(array.size for array in (*arrays, result) if array is not None)
 
 
 class Record:
@@ -78,13 +78,12 @@ class Record:
             result = function(*arguments, **settings)
             taken = time.perf_counter() - start
             arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.size > 1]
-            made = arrays[0] if result is None else result
-            if not any(np.may_share_memory(made, a) for a in arrays) or result is None:
+            made = result[0] if isinstance(result, tuple) else result
+            if made is None or not any(np.may_share_memory(made, a) for a in arrays):   # no view
                 shapes = " ".join("x".join(map(str, a.shape)) for a in arrays[:2])
                 row = self.rows[f"{name.strip('_')} {shapes}"]
-                moved = passes * (sum(a.nbytes for a in arrays) + (result is not None)
-                                  * made.nbytes)
-                for k, more in enumerate((1, taken, flop(name, arrays or [made], made), moved)):
+                moved = passes * sum(a.nbytes for a in (*arrays, made) if a is not None)
+                for k, more in enumerate((1, taken, flop(name, arrays, made), moved)):
                     row[k] += more
             return result
 
@@ -93,7 +92,7 @@ class Record:
 
 
 def watch_operations(record):
-    """Every operation of autodiff, and Adam, are recorded from now on."""
+    """Every operation of autodiff, normalisation and Adam are recorded from now on."""
     seen = set()
     for module in [m for name, m in sys.modules.items() if name.startswith("ldf_np")]:
         for made in list(vars(module).values()):
@@ -102,7 +101,10 @@ def watch_operations(record):
                 seen.add(made)
                 # the array function that engine.operation has wrapped
                 cell = made.__closure__[made.__code__.co_freevars.index("forward")]
-                cell.cell_contents = record.watch(cell.cell_contents.__name__, cell.cell_contents)
+                name = cell.cell_contents.__name__
+                if name != "_normalize":        # which gives on what the kernel has made
+                    cell.cell_contents = record.watch(name, cell.cell_contents)
+    norm.normalize = record.watch("normalize", norm.normalize)
     optim.adam = record.watch("adam", optim.adam, 7 / 4)    # four arrays, of which three change
 
 
@@ -138,9 +140,10 @@ def draw(path, rows, title):
     axes.axvline(100, color="grey", linewidth=1)
     for colour, label in (("C0", "bound by arithmetic"), ("C1", "bound by memory")):
         axes.bar(0, 0, color=colour, label=label)
-    axes.set(xlabel="share of the machine's peak, %", ylabel="milliseconds of a step, in order",
-             title=title, ylim=(top, 0), xlim=(0, None))
-    axes.legend(frameon=False, loc="lower right")
+    longest = max(share for _, milliseconds, share, _ in rows if milliseconds > 0.01 * top)
+    axes.set(xlabel="share of the machine's peak, %", ylim=(top, 0), xlim=(0, 150 * longest),
+             ylabel="milliseconds of a step, those first that lose most", title=title)
+    axes.legend(frameon=False, loc="upper right")
     plots.save_figure(path, figure)
 
 
