@@ -126,6 +126,7 @@ class Judged:
                f"a logit a sample, ({n * len(self.inputs)}, 1)", self._logits)
         penalized = kind in ("roth", "unweighted") or (kind == "r1" and True in self.inputs)
         self._gradients = _gradients(self._logits, self._leaves) if penalized else None
+        self._constants = self._gradients       # those of ``through``
 
     def logits(self, real):
         """Those of the real batch, or of the generated one: a Tensor (n, 1)."""
@@ -153,10 +154,10 @@ class Judged:
         So a generator needs no pass of its own through the discriminator: the gradient of
         softplus(-l(x)), say, is -sigma(-l) grad l, and grad l is known from the penalty.
         """
-        if self._gradients is None:
-            self._gradients = _gradients(self._logits, self._leaves, create_graph=False)
+        if self._constants is None:
+            self._constants = _gradients(self._logits, self._leaves, create_graph=False)
         rows = self._rows[real]
-        change = sum(row_dots(x, g.data[rows]) for x, g in zip(inputs, self._gradients)
+        change = sum(row_dots(x, g.data[rows]) for x, g in zip(inputs, self._constants)
                      if x is not None)
         logits = self._logits.data[rows]
         return reshape(change - change.data, logits.shape) + logits

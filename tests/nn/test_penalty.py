@@ -191,6 +191,18 @@ def test_a_generators_gradient_needs_no_pass_of_its_own(loss, kind, apart):
         np.testing.assert_allclose(ours.data, theirs.data, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.parametrize("kind", ["none", "r1"])
+def test_a_generators_gradient_is_no_penalty(kind):
+    """Whichever side comes first, what is not penalized is not."""
+    network, x, made = small_discriminator(), values(4, 8, 6, 2, seed=0), Tensor(
+        values(4, 8, 6, 2, seed=2))
+    judged = Judged(network, kind, fake=(made.data, values(4, 3, seed=3)))
+    judged.through(False, made, None)
+    assert judged.penalty() == 0.0
+    # negative control: a real batch under r1 is
+    assert kind == "none" or Judged(network, kind, (x, values(4, 3))).penalty().item() > 0
+
+
 def test_a_wrong_gradient_would_be_found():
     """Negative control: through the other input the gradient is another."""
     network = small_discriminator()
