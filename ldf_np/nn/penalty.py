@@ -122,8 +122,9 @@ class Judged:
         self._leaves = [immutable(concatenate(some)) for some in zip(*self.inputs.values())]
         with joined(len(self.inputs)):
             self._logits = discriminator(*self._leaves)
+        each = f"a logit a sample{' of both batches' * (len(self.inputs) - 1)}"
         expect(self._logits.size == n * len(self.inputs), "discriminator",
-               f"a logit a sample, ({n * len(self.inputs)}, 1)", self._logits)
+               f"{each}, ({n * len(self.inputs)}, 1)", self._logits)
         penalized = kind in ("roth", "unweighted") or (kind == "r1" and True in self.inputs)
         self._gradients = _gradients(self._logits, self._leaves) if penalized else None
         self._constants = self._gradients       # those of ``through``
