@@ -119,7 +119,8 @@ class Judged:
         self.inputs = {side: batch for side, batch in batches.items() if batch is not None}
         n = len(next(iter(self.inputs.values()))[0])
         self._rows = {side: slice(k * n, (k + 1) * n) for k, side in enumerate(self.inputs)}
-        self._leaves = [immutable(concatenate(some)) for some in zip(*self.inputs.values())]
+        self._leaves = [immutable(concatenate(some) if some[1:] else some[0])
+                        for some in zip(*self.inputs.values())]
         with joined(len(self.inputs)):
             self._logits = discriminator(*self._leaves)
         each = f"a logit a sample{' of both batches' * (len(self.inputs) - 1)}"
