@@ -49,6 +49,9 @@ def conv2d(x, w, stride=1, padding=0, bias=None, slope=1.0, cache=(None, None)):
     geometry = _geometry(x.shape[1:3], w.shape, stride, padding, len(x))
     if on_device(x, w):
         return _launch_conv2d(x, w, bias, slope, *geometry)
+    if _turns(*geometry):
+        return conv_transpose2d(x, _turned(w), padding=_rest(*geometry), bias=bias, slope=slope,
+                                cache=cache)
     plan = _plan(x, w, *geometry)
     X = _lowered(plan, "x", x, cache[0])
     W = _lowered(plan, "w", w, cache[1])
@@ -81,6 +84,8 @@ def conv_transpose2d(y, w, stride=1, padding=0, output_size=None, bias=None, slo
     geometry = _geometry(size, w.shape, s, p, len(y))
     if on_device(y, w):
         return _launch_conv_transpose2d(y, w, bias, slope, *geometry)
+    if _turns(*geometry):
+        return conv2d(y, _turned(w), 1, _rest(*geometry), bias, slope, cache)
     plan = _plan(y, w, *geometry)
     Y = _lowered(plan, "y", y, cache[0])
     W = _lowered(plan, "w", w, cache[1])
@@ -99,6 +104,9 @@ def conv2d_weight(x, y, kernel_size, stride=1, padding=0, cache=(None, None)):
                          f"x {x.shape}, kernel_size {kernel}, stride {stride}, padding {padding}")
     if on_device(x, y):
         return _launch_conv2d_weight(x, y, *geometry)
+    if _turns(*geometry):
+        return np.ascontiguousarray(_turned(
+            conv2d_weight(y, x, kernel, 1, _rest(*geometry), cache[::-1])))
     plan = _plan(x, y, *geometry)
     X = _lowered(plan, "x", x, cache[0])
     Y = _lowered(plan, "y", y, cache[1])
@@ -173,16 +181,50 @@ def _plan(a, b, size, weight_shape, stride, padding):
     return fast if fast and thick and a.dtype == b.dtype == np.float32 else plain
 
 
+# T is that of a convolution from y to x, too, where the stride is 1:
+#     T(x, w, y, p) = T(y, w', x, k-1-p),   w'[u,v,o,c] = w[k-1-u,k-1-v,c,o]
+
+def _turns(size, weight_shape, stride, padding):
+    """Whether it is better read so: where y has few channels, say colours, its windows are the
+    smaller ones."""
+    kh, kw, c, o = weight_shape
+    return (stride == (1, 1) and (kh, kw) != (1, 1) and 0 < o < min(c, 8) and min(size) > 0
+            and padding[0] < kh and padding[1] < kw)
+
+
+def _turned(w):
+    return w[::-1, ::-1].swapaxes(2, 3)
+
+
+def _rest(size, weight_shape, stride, padding):
+    return weight_shape[0] - 1 - padding[0], weight_shape[1] - 1 - padding[1]
+
+
 def _lowered(plan, role, array, kept):
     key = plan.geometry, role
     if kept is not None and key in kept:
         return kept[key]
     if role != "w":
-        array = np.ascontiguousarray(array.transpose(1, 2, 3, 0))      # the batch goes innermost
+        array = batch_innermost(array).transpose(1, 2, 3, 0)
     lowered = plan.lower(role, array.astype(np.float32) if is_half(array) else array)
     if kept is not None:
         kept[key] = lowered
     return lowered
+
+
+def batch_innermost(array):
+    """Images (n, h, w, c) as they are lowered, (h, w, c, n) in memory; others as they are.
+
+    Eight images at a time: their pixels often lie whole pages apart, in one set of the cache, which
+    holds no more.
+    """
+    inner = array.transpose(1, 2, 3, 0) if array.ndim == 4 else array
+    if inner is array or on_device(array) or inner.flags.c_contiguous:
+        return array
+    out = np.empty(inner.shape, inner.dtype)
+    for k in range(0, len(array), 8):
+        out[..., k:k + 8] = inner[..., k:k + 8]
+    return out.transpose(3, 0, 1, 2)
 
 
 def _rounded(result, a, b):

@@ -10,7 +10,7 @@ import numpy as np
 from . import cuda
 from .cuda import array_module, on_device
 
-BLOCK = 1 << 15     # elements updated at a time: the five arrays of a block stay in the cache
+BLOCK = 1 << 16     # elements updated at a time: the arrays of a block stay in the cache
 
 
 def adam(parameters, gradient, m, v, steps, lr_scale, lr, betas, eps):
@@ -34,22 +34,27 @@ def adam(parameters, gradient, m, v, steps, lr_scale, lr, betas, eps):
         return
     steps += 1
     t = int(steps[0])
-    rate, scale = lr * float(lr_scale[0]) / (1 - b1 ** t), (1 - b2 ** t) ** -0.5
-    for start in range(0, parameters.size, BLOCK):
-        block = slice(start, start + BLOCK)
+    scale = (1 - b2 ** t) ** -0.5       # taken out of the root, and of the division
+    rate, eps = lr * float(lr_scale[0]) / (1 - b1 ** t) / scale, eps / scale
+    buffer = np.empty(min(BLOCK, parameters.size), parameters.dtype)
+    for block in _blocks(parameters):
         g, first, second = gradient[block], m[block], v[block]
+        change = np.multiply(g, 1 - b1, out=buffer[:g.size])
         first *= b1
-        first += (1 - b1) * g
+        first += change
         g *= g
         g *= 1 - b2
         second *= b2
         second += g
-        np.sqrt(second, out=g)
-        g *= scale
-        g += eps
-        np.divide(first, g, out=g)
-        g *= rate
-        parameters[block] -= g
+        np.sqrt(second, out=change)
+        change += eps
+        np.divide(first, change, out=change)
+        change *= rate
+        parameters[block] -= change
+
+
+def _blocks(array):
+    return (slice(start, start + BLOCK) for start in range(0, array.size, BLOCK))
 
 
 def moving_average(pairs, steps, decay):
@@ -71,6 +76,7 @@ def moving_average(pairs, steps, decay):
     rate = 1 - min(decay, (1 + t) / (10 + t))
     steps += 1
     for average, live in pairs:
-        for start in range(0, average.size, BLOCK):
-            block = slice(start, start + BLOCK)
-            average[block] += rate * (live[block] - average[block])
+        for block in _blocks(average):
+            change = live[block] - average[block]
+            change *= rate
+            average[block] += change

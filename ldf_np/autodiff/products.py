@@ -1,25 +1,38 @@
 """Matrix products, and the forward pass of a linear layer in one operation.
 
 T(a, b, g) = sum_ijk a_ij b_jk g_ik is linear in each argument, so the rule is: put the cotangent in
-the hole.
+the hole. Each of its three faces gives an array in the order in which it is needed.
 """
 
 from ..kernels import elementwise as kernel
 from ..kernels import matmul as product
 from .elementwise import activated
 from .engine import operation
-from .shapes import reshape, swapaxes
+from .shapes import reshape
 
 __all__ = ["linear", "matmul", "scale_shift"]
 
 
-@operation(vjp=(lambda g, y, a, b, *_, **__: _matmul(g, swapaxes(b, -1, -2)),
-                lambda g, y, a, b, *_, **__: _matmul(swapaxes(a, -1, -2), g),
+@operation(vjp=(lambda g, y, a, b, *_, **__: _times_transposed(g, b),
+                lambda g, y, a, b, *_, **__: _transposed_times(a, g),
                 lambda g, *_, **__: g))
 def _matmul(a, b, *bias, slope=1.0):
+    """dT/dg"""
     if a.ndim < 2 or b.ndim < 2 or bias and bias[0].shape != b.shape[-1:]:
         raise ValueError("expected (..., i, j), (..., j, k) and, if any, a bias (k,)")
     return product.matmul(a, b, bias[0] if bias else None, slope)
+
+
+@operation(vjp=(lambda h, a, g, b: _matmul(h, b), lambda h, a, g, b: _transposed_times(h, g)))
+def _times_transposed(g, b):
+    """dT/da"""
+    return product.matmul(g, b.swapaxes(-1, -2))
+
+
+@operation(vjp=(lambda h, b, a, g: _times_transposed(g, h), lambda h, b, a, g: _matmul(a, h)))
+def _transposed_times(a, g):
+    """dT/db"""
+    return product.matmul(a.swapaxes(-1, -2), g)
 
 
 def matmul(a, b):

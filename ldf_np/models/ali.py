@@ -11,6 +11,7 @@ G at h, E's last hidden layer.
 
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, immutable
+from ..kernels.conv import batch_innermost
 from ..nn.layers import Sequential, generators
 from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstruction_loss
 from ..nn.module import Module
@@ -19,7 +20,7 @@ from ..nn.penalty import Judged, annealed, penalty_between
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
 from ..runtime.rules import GENERATOR, checked
-from ..runtime.threads import Once, side_by_side
+from ..runtime.threads import side_by_side
 from .base import Coder, LatentModel
 
 
@@ -117,18 +118,19 @@ class ALI(Coder, LatentModel):
 
     def _step(self, x, progress):
         """The game is played simultaneously: both sides' gradients are taken at the same point,
-        from one pass of E, G and D, and only then applied. So they can be computed side by side,
-        each part of that pass by the side that needs it first."""
-        x = immutable(x)
+        from one pass of E, G and D, and only then applied. So they can be computed side by
+        side."""
+        x = immutable(batch_innermost(x))
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
-        encoded = Once(lambda: self._encoded(x))
-        made = Once(lambda: self.decoder(z))
-        on_real = Once(lambda: self._judged(x, encoded()[1], True))
-        on_made = Once(lambda: self._judged(made(), z, False))
+        ordered = bool(generators(self))
+        (h, z_hat), made = side_by_side(lambda: self._encoded(x), lambda: self.decoder(z), ordered)
+        judged, rebuilt = side_by_side(
+            lambda: Judged(self.discriminator, self.penalty, (x.data, z_hat.data),
+                           (made.data, z.data)),
+            lambda: self._reconstruction_losses(x, h, z_hat), ordered)
         (d_losses, d_grads), (losses, grads) = side_by_side(
-            lambda: self._discriminator_gradients(on_real(), on_made(), progress),
-            lambda: self._generator_gradients(x, made(), *encoded(), on_real, on_made),
-            ordered=bool(generators(self.discriminator)))
+            lambda: self._discriminator_gradients(judged, progress),
+            lambda: self._generator_gradients(judged, made, z_hat, rebuilt), ordered)
         lr_scale = falling(progress, self.final_lr)
         self.discriminator_optimizer.step(d_grads, lr_scale)
         self.generator_optimizer.step(grads, lr_scale)
@@ -138,26 +140,31 @@ class ALI(Coder, LatentModel):
         h = self.encoder.body(x)
         return h, self.encoder.infer(h, self.rng)
 
-    def _judged(self, x, z, real):
-        return Judged(self.discriminator, (x.data, z.data), real, self.penalty)
-
-    def _discriminator_gradients(self, real, made, progress):
-        loss = discriminator_loss(real.logits, made.logits, self.loss)
+    def _discriminator_gradients(self, judged, progress):
+        loss = discriminator_loss(judged.logits(True), judged.logits(False), self.loss)
         gamma = annealed(self.gamma, progress, self.final_gamma, loss.dtype)
-        total = loss + penalty_between(real, made, self.rng) * (0.5 * gamma)
+        total = loss + penalty_between(judged, judged, self.rng) * (0.5 * gamma)
         return {"D": loss}, self.discriminator.gradients(total)
 
-    def _generator_gradients(self, x, made, h, z_hat, on_real, on_made):
-        losses, total = {}, 0.0
+    def _reconstruction_losses(self, x, h, z_hat):
+        """{name: (loss, its weight)} of those that count."""
+        losses = {}
         if self.shortcut_weight:
-            losses["rec_h"] = reconstruction_loss(x, self.decoder.body(h), self.colour_metric)
-            total = total + losses["rec_h"] * self.shortcut_weight
+            rebuilt = self.decoder.body(h)
+            losses["rec_h"] = (reconstruction_loss(x, rebuilt, self.colour_metric),
+                               self.shortcut_weight)
         if self.latent_weight:
-            losses["rec_z"] = reconstruction_loss(x, self.decoder(z_hat), self.colour_metric)
-            total = total + losses["rec_z"] * self.latent_weight
-        game = ali_loss(on_real().through(None, z_hat), on_made().through(made, None), self.loss)
-        gradients = self.generator_optimizer.network.gradients(game + total)
-        return {"GE": game} | losses, gradients
+            rebuilt = self.decoder(z_hat)
+            losses["rec_z"] = (reconstruction_loss(x, rebuilt, self.colour_metric),
+                               self.latent_weight)
+        return losses
+
+    def _generator_gradients(self, judged, made, z_hat, rebuilt):
+        game = ali_loss(judged.through(True, None, z_hat), judged.through(False, made, None),
+                        self.loss)
+        total = sum((loss * weight for loss, weight in rebuilt.values()), game)
+        losses = {name: loss for name, (loss, _) in rebuilt.items()}
+        return {"GE": game} | losses, self.generator_optimizer.network.gradients(total)
 
     def _generate(self, z, rng):
         return self._apply(self.decoder, z)

@@ -15,7 +15,7 @@ from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
 from ..runtime.rules import MODULE, checked, frames_fit, is_ready
-from ..runtime.threads import Once, side_by_side
+from ..runtime.threads import side_by_side
 from ..training.batches import Batches, as_batch
 from .base import LatentModel
 from .factors import Frames
@@ -80,33 +80,56 @@ class GAN(LatentModel):
     def _step(self, x, progress):
         """Both sides' gradients are taken at one point and then applied (see ``ALI``)."""
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size)))
-        made = Once(lambda: self._made(self.generator(z)))
-        on_real = Once(lambda: self._judged(self._real(x), True))
-        on_made = Once(lambda: self._judged([some.data for some in made()], False))
+        ordered = bool(generators(self))
+        made, on_real, on_made = self._judged(x, z, ordered)
         (d_losses, d_grads), (g_losses, g_grads) = side_by_side(
-            lambda: self._discriminator_gradients(on_real(), on_made(), progress),
-            lambda: self._generator_gradients(made(), on_made(), on_real()),
-            ordered=bool(generators(self.discriminator_optimizer.network)))
+            lambda: self._discriminator_gradients(on_real, on_made, progress),
+            lambda: self._generator_gradients(made, on_made, on_real), ordered)
         lr_scale = falling(progress, self.final_lr)
         self.discriminator_optimizer.step(d_grads, lr_scale)
         self.generator_optimizer.step(g_grads, lr_scale)
         self.ema.update()
         return d_losses | g_losses
 
-    def _judged(self, parts, real):
-        return [Judged(discriminator, (part,), real, self.penalty)
-                for discriminator, part in zip(self._discriminators().values(), parts)]
+    def _judged(self, x, z, ordered):
+        """What is made of z, and what the discriminators make of the data x and of that.
+
+        The weights of dense layers are larger than their batches, so both batches go through them
+        together. Convolutions judge the data while the generator is at work.
+        """
+        networks = self._discriminators().values()
+
+        def on_real(*made):
+            return [Judged(network, self.penalty, (real,), *fake)
+                    for network, real, *fake in zip(networks, self._real(x), *made)]
+
+        def generated():
+            return self._made(self.generator(z))
+
+        def on_made():
+            made = generated()
+            return made, [Judged(network, self.penalty, fake=(fake.data,))
+                          for network, fake in zip(networks, made)]
+
+        if all(p.ndim < 3 for p in self.discriminator_optimizer.network.parameters()):
+            made = generated()
+            judged = on_real([(fake.data,) for fake in made])
+            return made, judged, judged
+        judged, (made, judged_made) = side_by_side(on_real, on_made, ordered)
+        return made, judged, judged_made
 
     def _discriminator_gradients(self, on_real, on_made, progress):
         losses, regularized = {}, []
         for name, real, fake in zip(self._discriminators(), on_real, on_made):
-            loss = losses[f"D{name}"] = discriminator_loss(real.logits, fake.logits, self.loss)
+            loss = losses[f"D{name}"] = discriminator_loss(real.logits(True), fake.logits(False),
+                                                           self.loss)
             gamma = annealed(self.gamma, progress, self.final_gamma, loss.dtype)
             regularized.append(loss + penalty_between(real, fake, self.rng) * (0.5 * gamma))
         return losses, self.discriminator_optimizer.network.gradients(reduce(add, regularized))
 
     def _generator_gradients(self, made, on_made, on_real):
-        losses = {f"G{name}": generator_loss(fake.through(some), self.loss, real.logits.detach())
+        losses = {f"G{name}": generator_loss(fake.through(False, some), self.loss,
+                                             real.logits(True).detach())
                   for name, some, fake, real in zip(self._discriminators(), made, on_made, on_real)}
         return losses, self.generator.gradients(reduce(add, losses.values()))
 

@@ -239,20 +239,24 @@ def _seen_before(thing, memo):
 
 
 def _held(module, kind):
-    """(name, thing) for everything of a kind in a module's attributes, in order: in lists, tuples
+    """[(name, thing)] for everything of a kind in a module's attributes, in order: in lists, tuples
     and dicts, however nested, but not in the modules below."""
-    def inside(name, value):
-        if isinstance(value, kind):
-            yield name, value
-        elif isinstance(value, (set, frozenset)):
-            expect(not any(isinstance(v, kind) for v in value), name, "a list, tuple or dict of "
-                   "parameters, buffers or modules", "a set, which has no order")
-        elif isinstance(value, (list, tuple, deque, dict)):
-            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from inside(f"{name}.{key}", item)
+    found = []
+    _look(vars(module).items(), kind, "", found)
+    return found
 
-    for name, value in vars(module).items():
-        yield from inside(name, value)
+
+def _look(named, kind, prefix, found):
+    for name, value in named:
+        if isinstance(value, kind):
+            found.append((f"{prefix}{name}", value))
+        elif isinstance(value, (list, tuple, deque, dict)):
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            _look(inside, kind, f"{prefix}{name}.", found)
+        elif isinstance(value, (set, frozenset)):
+            expect(not any(isinstance(v, kind) for v in value), f"{prefix}{name}",
+                   "a list, tuple or dict of parameters, buffers or modules",
+                   "a set, which has no order")
 
 
 def _is_flat(base, kind):

@@ -18,8 +18,8 @@ from ..autodiff.shapes import mean, reshape
 from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
 from ..runtime.checks import expect, function, instance, number_or_array, one_of, real
-from ..runtime.device import array_module
-from ..runtime.distributed import rows
+from ..runtime.device import array_module, concatenate
+from ..runtime.distributed import joined, rows
 from ..runtime.rules import GENERATOR, PENALTIES, checked, paired, sides
 
 KINDS = PENALTIES
@@ -101,56 +101,78 @@ def roth_penalty(logits, inputs, real):
 
 
 class Judged:
-    """One pass of a ``discriminator`` over a batch: its ``logits``, a Tensor (n, 1), and, where the
-    penalty needs them, their gradients with respect to the inputs.
+    """One pass of a ``discriminator`` over a real or a generated batch, or over both, one below the
+    other, and, where the penalty needs them, the gradients of the logits with respect to the
+    inputs.
 
     Parameters
     ----------
     discriminator : callable
         Tensors (n, ...) to logits (n, 1), sample by sample.
-    inputs : sequence of arrays (n, ...)
-    real : bool
-        Which side the batch is of.
     kind : the penalty's kind
+    real, fake : sequence of arrays (n, ...), one an input; or None for one of the two
     """
 
-    def __init__(self, discriminator, inputs, real, kind):
-        self.discriminator, self.inputs, self.real, self.kind = discriminator, inputs, real, kind
-        self._leaves = [immutable(x) for x in inputs]
-        self.logits = discriminator(*self._leaves)
-        each = len(inputs[0]), 1
-        expect(self.logits.size == each[0], "discriminator", f"a logit a sample, {each}",
-               self.logits)
-        penalized = kind in ("roth", "unweighted") or (kind == "r1" and real)
-        self._gradients = _gradients(self.logits, self._leaves) if penalized else None
+    def __init__(self, discriminator, kind, real=None, fake=None):
+        self.discriminator, self.kind = discriminator, kind
+        batches = {True: real, False: fake}
+        self.inputs = {side: batch for side, batch in batches.items() if batch is not None}
+        n = len(next(iter(self.inputs.values()))[0])
+        self._rows = {side: slice(k * n, (k + 1) * n) for k, side in enumerate(self.inputs)}
+        self._leaves = [immutable(concatenate(some) if some[1:] else some[0])
+                        for some in zip(*self.inputs.values())]
+        with joined(len(self.inputs)):
+            self._logits = discriminator(*self._leaves)
+        each = f"a logit a sample{' of both batches' * (len(self.inputs) - 1)}"
+        expect(self._logits.size == n * len(self.inputs), "discriminator",
+               f"{each}, ({n * len(self.inputs)}, 1)", self._logits)
+        penalized = kind in ("roth", "unweighted") or (kind == "r1" and True in self.inputs)
+        self._gradients = _gradients(self._logits, self._leaves) if penalized else None
+        self._constants = self._gradients       # those of ``through``
+
+    def logits(self, real):
+        """Those of the real batch, or of the generated one: a Tensor (n, 1)."""
+        return self._logits if len(self.inputs) == 1 else self._logits[self._rows[real]]
 
     def penalty(self):
-        """This batch's part of the penalty on the discriminator, or 0.0."""
+        """The penalty of these batches: the sum of their means, a Tensor or 0.0."""
         if self._gradients is None:
             return 0.0
-        if self.kind != "roth":
-            return mean(_squared_norms(self._gradients))
-        flat = reshape(self.logits, -1)         # weights: 1 - sigma(l) = sigma(-l) where real
-        signs = array_module(flat.data).full_like(flat.data, -1 if self.real else 1)
-        return mean(weighted_norms(flat, *self._gradients, signs=signs))
+        if self.kind == "roth":
+            flat = reshape(self._logits, -1)        # weights: 1 - sigma(l) = sigma(-l) where real
+            signs = array_module(flat.data).ones_like(flat.data)
+            signs[self._rows.get(True, slice(0))] = -1
+            norms = weighted_norms(flat, *self._gradients, signs=signs)
+        else:
+            norms = _squared_norms(self._gradients)
+        if self.kind == "r1":
+            return mean(norms[self._rows[True]])
+        return mean(norms) * len(self.inputs)
 
-    def through(self, *inputs):
-        """The logits as a function of the Tensors that made the inputs, to first order: l +
-        grad l . (x - x.data). None stands for an input that is data.
+    def through(self, real, *inputs):
+        """The logits of one batch as a function of the Tensors that made its inputs, to first
+        order: l + grad l . (x - x.data). None stands for an input that is data.
 
         So a generator needs no pass of its own through the discriminator: the gradient of
         softplus(-l(x)), say, is -sigma(-l) grad l, and grad l is known from the penalty.
         """
-        gradients = self._gradients or _gradients(self.logits, self._leaves, create_graph=False)
-        change = sum(row_dots(x, g.data) for x, g in zip(inputs, gradients) if x is not None)
-        return reshape(change - change.data, self.logits.shape) + self.logits.data
+        if self._constants is None:
+            self._constants = _gradients(self._logits, self._leaves, create_graph=False)
+        rows = self._rows[real]
+        change = sum(row_dots(x, g.data[rows]) for x, g in zip(inputs, self._constants)
+                     if x is not None)
+        logits = self._logits.data[rows]
+        return reshape(change - change.data, logits.shape) + logits
 
 
 def penalty_between(on_real, on_fake, rng=None):
-    """The penalty on a discriminator that has ``Judged`` both batches, to be multiplied by gamma/2:
-    a Tensor, or 0.0."""
+    """The penalty on a discriminator that has ``Judged`` both batches, perhaps in one pass, to be
+    multiplied by gamma/2: a Tensor, or 0.0."""
     if on_real.kind == "wgan-gp":
-        return _wgan_penalty(on_real.discriminator, on_real.inputs, on_fake.inputs, rng)
+        return _wgan_penalty(on_real.discriminator, on_real.inputs[True], on_fake.inputs[False],
+                             rng)
+    if on_real is on_fake:
+        return on_real.penalty()
     return on_real.penalty() + on_fake.penalty()
 
 
@@ -161,7 +183,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     Parameters
     ----------
     discriminator : callable
-        Tensors (n, ...) to logits (n, 1), sample by sample.
+        Tensors (n, ...) to logits (n, 1), sample by sample (both batches go through it as one).
     real, fake : sequences of arrays (n, ...), one an input
     kind : {"roth", "unweighted", "r1", "wgan-gp", "none"}
         "unweighted": every weight is 1, which is what ALI's and Roth's released code ran (also R1 +
@@ -174,9 +196,8 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
         The logits of real (n, 1), those of fake (n, 1), and the penalty (to be multiplied by
         gamma/2; a Tensor, or 0.0).
     """
-    on_real = Judged(discriminator, real, True, kind)
-    on_fake = Judged(discriminator, fake, False, kind)
-    return on_real.logits, on_fake.logits, penalty_between(on_real, on_fake, rng)
+    judged = Judged(discriminator, kind, real, fake)
+    return judged.logits(True), judged.logits(False), penalty_between(judged, judged, rng)
 
 
 def _wgan_penalty(discriminator, real, fake, rng):

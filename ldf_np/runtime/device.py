@@ -56,12 +56,14 @@ def _keep_freed_memory():
     By default it hands large arrays back to the system at once, and taking them again costs a page
     fault for every 4 kB. No effect elsewhere; set once for the process.
     """
-    trim_threshold, mmap_threshold = -1, -3     # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+    # M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD of malloc.h
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):    # no glibc: macOS, Windows, musl
         return
     mallopt(trim_threshold, 2 ** 31 - 1)
+    mallopt(top_pad, 2 ** 27)       # more than a heap of another thread than the first has
     # older ones take at most 32 MiB
     mallopt(mmap_threshold, 2 ** 30) or mallopt(mmap_threshold, 2 ** 25)
 

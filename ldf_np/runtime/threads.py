@@ -7,7 +7,6 @@ BLAS's own threads gain little on matrices as small as these nets' and would fig
 
 import contextvars
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -80,18 +79,5 @@ def side_by_side(first, second, ordered=False):
         result = first()
     finally:
         _inside.reset(before)
-        other = future.result()     # also when first() fails: nothing runs on unseen
-    return result, other
-
-
-class Once:
-    """A value that two computations need: whichever asks first computes it, the other waits."""
-
-    def __init__(self, compute):
-        self._compute, self._lock = compute, threading.Lock()
-
-    def __call__(self):
-        with self._lock:
-            if self._compute is not None:
-                self._value, self._compute = self._compute(), None
-            return self._value
+        future.exception()      # waits, also when first() fails: nothing runs on unseen
+    return result, future.result()

@@ -338,7 +338,8 @@ def test_a_discriminator_that_ignores_an_input():
                                      [a, b], "unweighted")
     assert penalty.data == 36       # twice the mean of |(3, 3)|^2
     with pytest.raises(ValueError, match="logits: expected something that depends on at least"):
-        penalized_logits(lambda x, z: Tensor(np.ones((3, 1), F4)), [a, b], [a, b], "unweighted")
+        penalized_logits(lambda x, z: Tensor(np.ones((len(x), 1), F4)), [a, b], [a, b],
+                         "unweighted")
 
 
 def test_a_wrong_rule_is_found_without_asserts():

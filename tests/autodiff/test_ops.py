@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 import ldf_np as ldf
-from ldf_np.autodiff import norm, ops
+from ldf_np.autodiff import norm, ops, products
 from ldf_np.autodiff.engine import Tensor, grad, operation
 from ldf_np.nn import losses
 from ldf_np.runtime.distributed import World, within
@@ -112,6 +112,10 @@ CASES = [
     ("matmul", ops.matmul, np.matmul, [values(3), values(3)]),
     ("matmul", ops.matmul, np.matmul, [values(3), values(2, 3, 4)]),
     ("matmul", ops.matmul, np.matmul, [values(2, 4, 3), values(3)]),
+    ("matmul", products._times_transposed, lambda g, b: g @ b.swapaxes(-1, -2),
+     [values(2, 1, 2, 3), values(4, 5, 3)]),
+    ("matmul", products._transposed_times, lambda a, g: a.swapaxes(-1, -2) @ g,
+     [values(2, 1, 3, 2), values(4, 3, 5)]),
     ("max", ops.max, np.max, [values(2, 3)]),
     ("max", lambda x: x.max(axis=(0, 2)), lambda x: x.max(axis=(0, 2)), [values(2, 3, 2)]),
     ("max", lambda x: ops.max(x, axis=-1, keepdims=True), lambda x: x.max(-1, keepdims=True),

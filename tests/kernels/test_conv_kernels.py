@@ -115,9 +115,23 @@ def test_any_geometry_in_float32(geometry, n, c, o, seed):
     ((10, 20), (3, 4), (1, 2), (1, 1), 4),      # a different algorithm on each axis
 ])
 def test_fast_lowering(size, kernel, stride, padding, c):
-    x, w, y = make(0, 8, size, c, 5, kernel, stride, padding, np.float32)
+    x, w, y = make(0, 8, size, c, 9, kernel, stride, padding, np.float32)
     assert is_fast(x, w, stride, padding)
     check_faces(x, w, y, stride, padding, FAST_BOUND)
+
+
+@pytest.mark.parametrize("stride, turns", [((1, 1), True), ((2, 1), False)])
+def test_few_outputs_are_lowered_on_their_side(stride, turns):
+    """The form read from y to x, with lowerings kept and without; a stride keeps its direction."""
+    x, w, y = make(0, 8, (7, 9), 9, 3, (3, 2), stride, (1, 0), np.float32)
+    assert conv._turns(*conv._geometry(x.shape[1:3], w.shape, stride, (1, 0))) == turns
+    check_faces(x, w, y, stride, (1, 0), FAST_BOUND)
+    kept = {"x": {}, "w": {}, "y": {}}
+    for _ in range(2):
+        for face, again in zip(faces(x, w, y, stride, (1, 0)),
+                               faces(x, w, y, stride, (1, 0), cache=kept)):
+            np.testing.assert_array_equal(face, again)
+    assert all(len(lowered) == 1 for lowered in kept.values())
 
 
 @pytest.mark.parametrize("kernel, stride", [((3, 2), (1, 1)), ((4, 6), (2, 3))])

@@ -246,7 +246,7 @@ CASES = {
     "pl empty": (lambda: penalty.penalized_logits(lin, (), ()),
                  TypeError, "real: expected a list of at least one array (n, ...), got ()"),
     "pl logits": (lambda: penalty.penalized_logits(lambda x: x, (f(4, 2),), (f(4, 2),)),
-                  ValueError, "discriminator: expected a logit a sample, (4, 1), got"),
+                  ValueError, "discriminator: expected a logit a sample of both batches, (8, 1)"),
     "roth real": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), T(f(2, 2)), np.ones(3, bool)),
                   ValueError, "real: expected one boolean, or one a sample"),
     "roth non": (lambda: penalty.roth_penalty(3, T(f(2, 2)), True),

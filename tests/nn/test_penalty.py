@@ -172,28 +172,43 @@ def test_a_penalty_without_double_backpropagation_is_found(monkeypatch):
         ldf.check_grads(loss, network.parameters(), order=1)
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_generators_gradient_needs_no_pass_of_its_own(loss, kind):
+def test_a_generators_gradient_needs_no_pass_of_its_own(loss, kind, apart):
     """Through what is judged already, the loss and its gradient are those of another pass."""
     network = small_discriminator()
     x, made = values(4, 8, 6, 2, seed=0), Tensor(values(4, 8, 6, 2, seed=2))
     z, z_hat = values(4, 3, seed=3), Tensor(values(4, 3, seed=1))
     game = ali_loss(network(Tensor(x), z_hat), network(made, Tensor(z)), loss)
-    on_real = Judged(network, (x, z_hat.data), True, kind)
-    on_made = Judged(network, (made.data, z), False, kind)
-    same = ali_loss(on_real.through(None, z_hat), on_made.through(made, None), loss)
+    on_real = on_made = Judged(network, kind, (x, z_hat.data), (made.data, z))
+    if apart:
+        on_real = Judged(network, kind, (x, z_hat.data))
+        on_made = Judged(network, kind, fake=(made.data, z))
+    same = ali_loss(on_real.through(True, None, z_hat), on_made.through(False, made, None), loss)
     assert same.item() == pytest.approx(game.item(), rel=1e-12)
     for ours, theirs in zip(grad(same, [z_hat, made]), grad(game, [z_hat, made])):
         np.testing.assert_allclose(ours.data, theirs.data, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["none", "r1"])
+def test_a_generators_gradient_is_no_penalty(kind):
+    """Whichever side comes first, what is not penalized is not."""
+    network, x, made = small_discriminator(), values(4, 8, 6, 2, seed=0), Tensor(
+        values(4, 8, 6, 2, seed=2))
+    judged = Judged(network, kind, fake=(made.data, values(4, 3, seed=3)))
+    judged.through(False, made, None)
+    assert judged.penalty() == 0.0
+    # negative control: a real batch under r1 is
+    assert kind == "none" or Judged(network, kind, (x, values(4, 3))).penalty().item() > 0
 
 
 def test_a_wrong_gradient_would_be_found():
     """Negative control: through the other input the gradient is another."""
     network = small_discriminator()
     x, z = values(4, 8, 6, 2, seed=0), Tensor(values(4, 3, seed=1))
-    judged = Judged(network, (x, z.data), True, "none")
-    wrong = grad(discriminator_loss(judged.through(None, z * 2.0), z.sum() * 0.0), [z])[0]
+    judged = Judged(network, "none", (x, z.data))
+    wrong = grad(discriminator_loss(judged.through(True, None, z * 2.0), z.sum() * 0.0), [z])[0]
     right = grad(discriminator_loss(network(Tensor(x), z), z.sum() * 0.0), [z])[0]
     assert not np.allclose(wrong.data, right.data, rtol=0.1)
 

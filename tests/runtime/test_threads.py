@@ -14,7 +14,7 @@ from helpers import tiny_ali, values, weights
 
 import ldf_np as ldf
 from ldf_np.models.ali import ALI
-from ldf_np.runtime.threads import Once, set_num_threads, side_by_side
+from ldf_np.runtime.threads import set_num_threads, side_by_side
 from ldf_np.training.batches import apply_batched
 
 
@@ -121,29 +121,6 @@ def test_a_forked_process_has_a_thread_of_its_own():
         signal.alarm(10)
         os._exit(0 if side_by_side(lambda: 1, lambda: 2) == (1, 2) else 1)
     assert os.waitpid(child, 0)[1] == 0
-
-
-def test_a_value_that_both_need_is_computed_once():
-    made, asked = [], threading.Event()
-
-    def compute():
-        asked.wait(5)
-        made.append(threading.get_ident())
-        return object()
-
-    value = Once(compute)
-    ldf.set_num_threads(2)
-    first, second = side_by_side(lambda: value(), lambda: (asked.set(), value())[1])
-    assert first is second and len(made) == 1
-    ldf.set_num_threads(1)
-    assert side_by_side(value, value) == (first, first) and len(made) == 1
-
-
-def test_who_asks_for_what_cannot_be_computed_gets_its_error():
-    value = Once(lambda: 1 / 0)
-    for _ in range(2):          # not a value of None the second time
-        with pytest.raises(ZeroDivisionError):
-            value()
 
 
 def blas_threads():
