@@ -69,12 +69,13 @@ from .autodiff.ops import (
     where,
 )
 from .models.ali import ALI
-from .models.factors import Assembled, Frames, Groups, Nested, Patches
+from .models.factors import Assembled, Frames, Groups, Nested, Patches, Segments
 from .models.gan import GAN, JointGAN
 from .models.ldf import LDF, Level
 from .models.load import load
 from .models.pretrained import load_pretrained
-from .models.whitening import ChannelWhitening, Whitening
+from .models.sequence import SequenceGAN, SequenceGenerator
+from .models.whitening import ChannelWhitening, SequenceWhitening, Whitening
 from .nn import (
     EMA,
     SGD,
@@ -97,6 +98,7 @@ from .nn import (
     Reshape,
     Sequential,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 from .nn.penalty import roth_penalty

@@ -37,6 +37,8 @@ SHORT = {
     "ablation": "--minutes {minutes} --seeds 0 1 2",
     "inference": "--minutes {minutes} --seeds 0 1 2",
     "three_levels": "--minutes {minutes} --seeds 0 1 2 --clips 640",
+    "long_video": "--minutes {minutes} --seeds 0 1 2 --frames 40 --films 60 --clips 1000",
+    "text": "--minutes {minutes} --seeds 0 1 2",
 }
 FULL = {
     "gaussian_blocks": "",
@@ -49,19 +51,22 @@ FULL = {
     "ablation": "--minutes {minutes} --seeds 0 1 2",
     "inference": "--minutes {minutes} --seeds 0 1 2",
     "three_levels": "--minutes {minutes} --seeds 0 1 2",
+    "long_video": "--minutes {minutes} --seeds 0 1 2",
+    "text": "--minutes {minutes} --seeds 0 1 2",
 }
 # {budget: (options, minutes of each model)}; "short" demonstrates, "full" is to decide
 BUDGETS = {
     "short": (SHORT, {"moving_shapes": 0.25, "images": 0.2, "equal_time": 0.45,
                       "limited_data": 0.18, "gibbs": 0.18, "ablation": 0.13,
-                      "inference": 0.3, "three_levels": 0.15}),
+                      "inference": 0.3, "three_levels": 0.15, "long_video": 0.2, "text": 0.2}),
     "full": (FULL, {"moving_shapes": 25, "images": 15, "equal_time": 25, "limited_data": 25,
-                    "gibbs": 15, "ablation": 15, "inference": 15, "three_levels": 25}),
+                    "gibbs": 15, "ablation": 15, "inference": 15, "three_levels": 25,
+                    "long_video": 15, "text": 15}),
 }
 SEEDS = 3
 # trainings with each seed, so that a budget can be told beforehand
 TRAININGS = {"moving_shapes": 2, "images": 5, "equal_time": 2, "gibbs": 7, "ablation": 11,
-             "inference": 1, "three_levels": 3,
+             "inference": 1, "three_levels": 3, "long_video": 3, "text": 2,
              "limited_data": {"short": 10, "full": 30}}
 
 

@@ -51,6 +51,9 @@ class Model(Module):
                      label=type(self).__name__, callback=callback, checkpoints=checkpoints,
                      state={"model": self} | batches)
 
+    def adapt(self, x):
+        """Learn from data x what a step has to know beforehand: here nothing."""
+
     def _batches(self, batch_size, x):
         """{name: Batches}. A step takes one array: several go into it as further channels."""
         return {"batches": Batches(x, batch_size, self.rng)}

@@ -6,7 +6,7 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 """
 
 from ..runtime.architecture import Described
-from ..runtime.checks import channels_last_array, expect, multiple, shaped
+from ..runtime.checks import channels_last_array, expect, integer, multiple, optional, shaped
 from ..runtime.rules import checked
 
 
@@ -18,8 +18,12 @@ class Split(Described):
     def to_maps(self, codes):
         """Codes (n, count, h, w, c) -> maps (n, h, w, count * c); codes without places,
         (n, count, c), lie at a single one."""
-        codes = with_places(codes)
-        return codes.transpose(0, 2, 3, 1, 4).reshape(len(codes), *codes.shape[2:4], -1)
+        return self.laid(with_places(codes))
+
+    def laid(self, placed):
+        """``to_maps`` of codes that have places, an array or a Tensor (n, count, h, w, c)."""
+        n, _, h, w, _ = placed.shape
+        return placed.transpose((0, 2, 3, 1, 4)).reshape(n, h, w, -1)
 
     def from_maps(self, maps):
         """The inverse of ``to_maps``: (n, h, w, count * c) -> (n, count, h, w, c)."""
@@ -34,9 +38,11 @@ def with_places(codes):
 
 @checked(shaped("x", "n", "count", "...", what="clips"))
 class Frames(Split):
-    """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames."""
+    """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames;
+    ``count`` None: any number of them."""
 
-    def __init__(self, count):
+    @checked(count=optional(integer()))
+    def __init__(self, count=None):
         self.count = count
 
     def split(self, x):
@@ -68,14 +74,18 @@ class Patches(Split):
 
     def merge(self, factors):
         """The inverse of ``split``."""
-        n, _, h, w, c = factors.shape
-        grid = factors.reshape(n, self.rows, self.columns, h, w, c).transpose(0, 1, 3, 2, 4, 5)
-        return grid.reshape(n, self.rows * h, self.columns * w, c)
+        return self.laid(factors)
 
     def to_maps(self, codes):
         """Codes (n, rows * columns, h, w, c) -> one map (n, rows * h, columns * w, c), each where
         its patch is."""
         return self.merge(with_places(codes))
+
+    def laid(self, placed):
+        """``to_maps`` of an array or a Tensor (n, rows * columns, h, w, c)."""
+        n, _, h, w, c = placed.shape
+        grid = placed.reshape(n, self.rows, self.columns, h, w, c).transpose((0, 1, 3, 2, 4, 5))
+        return grid.reshape(n, self.rows * h, self.columns * w, c)
 
     def from_maps(self, maps):
         """The inverse of ``to_maps``."""
@@ -98,6 +108,27 @@ class Groups(Split):
     def merge(self, factors):
         """The inverse of ``split``."""
         return factors.reshape(len(factors), self.below, *self.code_shape)
+
+
+@checked(shaped("x", "n", "l", "...", what="sequences"),
+         shaped("factors", "n", "t", "size", "...", what="segments"))
+class Segments(Described):
+    """A sequence of any length, a text say, as its consecutive segments of ``size`` steps:
+    (n, t * size, ...) <-> (n, t, size, ...)."""
+
+    count = None        # any number
+
+    def __init__(self, size):
+        self.size = size
+
+    def split(self, x):
+        """(n, t * size, ...) -> (n, t, size, ...)."""
+        multiple(self.size)("x: its length", x.shape[1])
+        return x.reshape(len(x), -1, self.size, *x.shape[2:])
+
+    def merge(self, factors):
+        """The inverse of ``split``."""
+        return factors.reshape(len(factors), -1, *factors.shape[3:])
 
 
 @checked(shaped("factors", "n", "count", "...", what="factors"),

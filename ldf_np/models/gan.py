@@ -57,10 +57,11 @@ class GAN(LatentModel):
 
     def _batches(self, batch_size, x):
         batches = super()._batches(batch_size, x)
-        self._expect_its_kind(x)
+        self.expect_its_kind(x)
         return batches
 
-    def _expect_its_kind(self, x):
+    def expect_its_kind(self, x):
+        """ValueError where x is not data like those that the generator makes."""
         made = self._generate(Generator(0).standard_normal((1, self.latent_size)), None).shape[1:]
         expect(x.shape[1:] == made, "x", f"data like those that the generator makes, (n, "
                f"{', '.join(map(str, made))})", x)
@@ -181,7 +182,7 @@ class JointGAN(GAN):
 
     def _batches(self, batch_size, x, frames):
         batches = {"batches": Batches(self._as_images(x), batch_size, self.rng)}
-        self._expect_its_kind(x)
+        self.expect_its_kind(x)
         if self.frame_discriminator is not None:
             singles = x.reshape(-1, *x.shape[2:]) if frames is None else frames
             batches["frames"] = Batches(singles, batch_size, self.rng)

@@ -13,14 +13,15 @@ import numpy as np
 
 from ..nn.module import Module
 from ..runtime.architecture import Described
-from ..runtime.checks import integer, real_array, same_shape, shaped
+from ..runtime.checks import integer, optional, real_array, same_shape, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
-from ..runtime.rules import checked, infers, is_ready, level_or_top, parts_fit
+from ..runtime.rules import checked, infers, is_ready, level_or_top, of_any_length, parts_fit
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
+from .sequence import SequenceGAN
 
 
 @checked(shaped("codes", "n", "split.count", "..."))
@@ -42,12 +43,12 @@ class Level(Described):
     def encode(self, x):
         """(n, ...) -> codes (n, count, ...)."""
         codes = self.model.encode(self.factors(x), self.code)
-        return codes.reshape(-1, self.split.count, *codes.shape[1:])
+        return codes.reshape(len(x), -1, *codes.shape[1:])
 
     def decode(self, codes):
         """The inverse of ``encode``, approximately: codes (n, count, ...) -> (n, ...)."""
         factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), self.code)
-        return self.split.merge(factors.reshape(-1, self.split.count, *factors.shape[1:]))
+        return self.split.merge(factors.reshape(*codes.shape[:2], *factors.shape[1:]))
 
 
 @checked(parts_fit)
@@ -132,13 +133,20 @@ class LDF(Module):
             # The whitening follows the codes while they move, ever more rarely: 0, 1, 3, 7 ...
             if objects.taken & (objects.taken - 1) == 0:
                 few = self.rng.permutation(len(x))[:self.whitening.few]
-                self.whitening.fit_once_for_all(over_ranks(self.codes, x[few]))
+                codes = over_ranks(self.codes, x[few])
+                self.whitening.fit_once_for_all(codes)
+                self.top.adapt(self.whitening.apply(codes))
             white = self.whitening.apply(data)
             return losses | _named("top", top_step, as_batch(white[own]), done)
 
         inside = checkpoints and checkpoints.inside("together")
         state = {"model": self, "objects": objects, "factors": local}
         return {"together": train(step, label="LDF", checkpoints=inside, state=state, **training)}
+
+    @property
+    def any_length(self):
+        """Whether the top makes objects of any length."""
+        return isinstance(self.top, SequenceGAN)
 
     @property
     def ready(self):
@@ -162,10 +170,22 @@ class LDF(Module):
         """Objects from whitened codes, top-down: (n, *whitening.shape) -> (n, ...)."""
         return self._expand(self.whitening.invert(white))
 
-    @checked(is_ready)
-    def sample(self, n, rng=None):
-        """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``."""
-        return self.decode(self.top.sample(n, rng))
+    @checked(of_any_length, is_ready, frames=optional(integer()))
+    def sample(self, n, rng=None, frames=None):
+        """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``.
+
+        ``frames``: how many frames of a clip (of a text: segments) each has, any number where the
+        top is a ``SequenceGAN``; by default as many as it was trained on.
+        """
+        if frames is None:
+            return self.decode(self.top.sample(n, rng))
+        return np.concatenate([*self.stream(n, frames, rng)], axis=1)
+
+    @checked(of_any_length, is_ready)
+    def stream(self, n, frames, rng=None):
+        """The objects of ``sample``, a few frames at a time: an iterator of arrays (n, t, ...). The
+        memory does not depend on ``frames``."""
+        return map(self.decode, self.top.stream(n, frames, rng))
 
     @checked(level_or_top)
     def reconstruct(self, x, level=None):

@@ -261,6 +261,7 @@ class _Codes:
         if self.level is None:
             self.model.whitening.fit_once_for_all(received)
             batches.renew(self.model.whitening.apply(received))
+            self.model.top.adapt(batches.data)
         else:
             batches.renew(self.level.factors(received))
         return True

@@ -195,6 +195,25 @@ def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
                **SMALL_GAN | {"gamma": 20.0} | settings)
 
 
+def coarse(shape):
+    """Of maps (h, w, c): where their generators begin, half the size if both sides divide by two,
+    and the (kernel, stride, padding) of a convolution of neighbouring places."""
+    h, w, _ = shape
+    near = [3 if side > 1 else 1 for side in (h, w)]
+    return ((h // 2, w // 2) if h % 2 == w % 2 == 0 else (h, w)), (
+        tuple(near), 1, tuple(k // 2 for k in near))
+
+
+def map_discriminator(shape, width, hidden, rng):
+    """The discriminator of whitened maps (h, w, c)."""
+    (i, j), near = coarse(shape)
+    return nn.Sequential(
+        *conv(nn.Conv2d, shape[2], width, 1, rng=rng, normalized=False),
+        *conv(nn.Conv2d, width, 2 * width, *((4, 2, 1) if (i, j) != shape[:2] else near), rng=rng,
+              normalized=False),
+        nn.Flatten(), *dense(i * j * 2 * width, hidden, rng), *output(hidden, 1, rng))
+
+
 @checked(shape=several(integer(), 3, "whole numbers (h, w, c)"))
 def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
     """A GAN of small convolutions on maps (n, *shape), shape (h, w, c): the locally connected top
@@ -205,9 +224,9 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
     networks are dense.
     """
     rng, (h, w, c) = Generator(seed), shape
-    halved = h % 2 == w % 2 == 0
-    start, wide = ((h // 2, w // 2), 2 * width) if halved else ((h, w), width)
-    near = (3, 1, 1) if h * w > 1 else (1, 1, 0)        # kernel, stride, padding
+    start, near = coarse(shape)
+    halved = start != (h, w)
+    wide = 2 * width if halved else width
     generator = nn.Sequential(
         *dense(latent_size, hidden, rng, True),
         nn.Linear(hidden, math.prod(start) * wide, bias=False, init=nn.he(SLOPE), rng=rng),
@@ -216,11 +235,7 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
         *(conv(nn.ConvTranspose2d, wide, width, 4, 2, 1, rng=rng) if halved else []),
         *conv(nn.Conv2d, width, width, *near, rng=rng),
         nn.Conv2d(width, c, 1, init=nn.glorot(), rng=rng))
-    discriminator = nn.Sequential(
-        *conv(nn.Conv2d, c, width, 1, rng=rng, normalized=False),
-        *conv(nn.Conv2d, width, 2 * width, *((4, 2, 1) if halved else near), rng=rng,
-              normalized=False),
-        nn.Flatten(), *dense(math.prod(start) * 2 * width, hidden, rng), *output(hidden, 1, rng))
+    discriminator = map_discriminator(shape, width, hidden, rng)
     return GAN(generator, discriminator, latent_size, seed=seed + 1,
                **LOCAL_GAN | settings)
 

@@ -75,7 +75,7 @@ class Whitening(Module):
     @property
     def few(self):
         """Of how many codes it can be learned: they have four vectors for each component."""
-        return max(64, 4 * self.components // math.prod(self.shape[:-1]))
+        return max(64, 4 * self.components // math.prod(n or 1 for n in self.shape[:-1]))
 
     def fit_once_for_all(self, codes):
         """``fit`` on the first of several ranks, for all: an eigenvector's last bits depend on the
@@ -116,6 +116,7 @@ class ChannelWhitening(Whitening):
     @checked(split=having("Frames, Patches, Groups or the like", "to_maps", "from_maps"),
              code_shape=several(integer(), 2, "whole numbers (count, ...)"))
     def __init__(self, split, code_shape, strength=0.5):
+        expect(split.count is not None, "split", "one of a certain number of factors", "any number")
         self.split = split
         check_size("code_shape", code_shape)
         maps = split.to_maps(np.empty((1, *code_shape), bool))
@@ -127,3 +128,28 @@ class ChannelWhitening(Whitening):
     def _codes(self, vectors):
         maps = vectors.reshape(-1, *self.shape)
         return self.split.from_maps(maps).reshape(-1, *self.code_shape)
+
+
+@checked(shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape"))
+class SequenceWhitening(Whitening):
+    """The channels of the codes of sequences of any length, whitened by the same matrix at all
+    steps and places: codes (n, t, ..., c) <-> (n, t, ..., c).
+
+    By default (strength 0) they are turned and brought to a mean square of one together, which is
+    as much as a ``SequenceGAN`` needs: its discriminators whiten windows of steps themselves.
+    """
+
+    def __init__(self, step_shape, strength=0.0):
+        shape = None, *step_shape           # of any length
+        self._begin(shape, shape, step_shape[-1], strength)
+
+    def _vectors(self, codes):
+        return codes.reshape(-1, self.components)
+
+    def apply(self, codes):
+        """(n, t, *step_shape) -> (n, t, *step_shape)."""
+        return self.forward(self._vectors(codes)).reshape(codes.shape)
+
+    def invert(self, white):
+        """The inverse of ``apply``."""
+        return self.inverse(self._vectors(white)).reshape(white.shape)

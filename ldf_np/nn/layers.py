@@ -14,7 +14,8 @@ from .init import he
 from .module import Buffer, Module, Parameter, seen
 
 __all__ = ["BatchNorm", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "LayerNorm", "LeakyReLU",
-           "Linear", "Maxout", "ReLU", "Reshape", "Sequential", "Sigmoid", "Tanh", "generators"]
+           "Linear", "Maxout", "ReLU", "Reshape", "Sequential", "Sigmoid", "Softmax", "Tanh",
+           "generators"]
 
 
 class Sequential(Module):
@@ -206,6 +207,13 @@ class Sigmoid(Module):
 
     def forward(self, x):
         return ops.sigmoid(x)
+
+
+class Softmax(Module):
+    """Probabilities exp(x_k) / sum_j exp(x_j) over the last axis."""
+
+    def forward(self, x):
+        return ops.softmax(x)
 
 
 class Maxout(Module):

@@ -270,7 +270,8 @@ def shaped(argument, *axes, what=""):
     """A relation: the argument is an array of real numbers with these axes, ``what`` in one word.
 
     An axis is a letter (any length of at least 1), the name of an attribute of the object, "*name"
-    for one that is a tuple of lengths, or, at the end, "..." for at least one further axis.
+    for one that is a tuple of lengths, or, at the end, "..." for at least one further axis. A
+    length of None in an attribute is any length.
     """
     def relation(name, **arguments):
         wanted = []
@@ -279,7 +280,8 @@ def shaped(argument, *axes, what=""):
                 wanted.append(axis)
             else:
                 found = functools.reduce(getattr, axis.lstrip("*").split("."), arguments["self"])
-                wanted += found if axis[0] == "*" else [found]
+                lengths = found if axis[0] == "*" else [found]
+                wanted += ["t" if n is None else n for n in lengths]
         shape = real_array(least=1)(f"{name}: {argument}", arguments[argument]).shape
         fits = len(shape) >= len(wanted) if wanted[-1] == "..." else len(shape) == len(wanted)
         if not fits or any(w != length for w, length in zip(wanted, shape) if isinstance(w, int)):

@@ -145,11 +145,17 @@ def length(name, value):
     return integer(-1 if checks.is_whole(value) and value == -1 else 1)(name, value)
 
 
+def step_shape(name, shape):
+    """The shape of a step's code."""
+    checks.several(integer(), what="whole number")(name, shape)
+    expect(len(shape) in (1, 3), name, "(h, w, c), or (c,) for codes without places", shape)
+
+
 RULES = {
     **dict.fromkeys((
         "batch_size", "below", "c_in", "c_out", "channels", "classes", "columns", "count", "frames",
-        "hidden", "high", "latent_size", "low", "n", "n_in", "n_out", "parameters", "pieces",
-        "rows", "size", "width"), integer()),
+        "hidden", "high", "latent_size", "low", "n", "n_in", "n_out", "noise", "parameters",
+        "pieces", "rows", "size", "width"), integer()),
     **dict.fromkeys(("each", "steps"), optional(integer())),
     **dict.fromkeys(("every", "final_gamma", "final_lr", "gamma", "kl_weight", "latent_weight",
                      "shortcut_weight", "std"), real(0)),
@@ -170,6 +176,9 @@ RULES = {
     "colour_metric": optional(square_matrix), "data": samples,
     "frame_discriminator": optional(MODULE), "images": checks.images_or_vectors,
     "kind": checks.one_of(*LOSSES), "levels": checks.several(named("Level"), what="Level"),
+    "discriminators": checks.several(MODULE, what="Module"),
+    "layout": checks.one_of("channels", "rows"), "step_shape": step_shape,
+    "windows": checks.several(integer(), what="whole number"),
     "loss": checks.one_of(*LOSSES), "metric": optional(checks.real_array("c, c")),
     "nested": named("Nested"), "on_nan": checks.one_of("stop", "back-off"),
     "penalty": checks.one_of(*PENALTIES),
@@ -230,9 +239,34 @@ def frames_fit(name, self, x, frames, **others):
 
 def parts_fit(name, self, x, schedule, **others):
     """The parts of an LDF fit the data and one another, seen before time is spent."""
-    white, made = self.whitening.apply(self.codes(x[:2])), self.top.sample(2, Generator(0))
+    white = self.whitening.apply(self.codes(x[:2]))
+    if self.any_length:
+        return self.top.expect_its_kind(white)
+    made = self.top.sample(2, Generator(0))
     expect(made.shape[1:] == white.shape[1:], f"{name}: top",
            f"a GAN on whitened codes {white.shape[1:]}", f"one on {made.shape[1:]}")
+
+
+def of_any_length(name, self, frames, **others):
+    """The top of an LDF can make as many frames as are asked for."""
+    expect(frames is None or self.any_length, f"{name}: frames",
+           f"None, for the top is a {type(self.top).__name__}, which makes codes of one shape (a "
+           "SequenceGAN makes sequences of any length)", frames)
+
+
+def windows_fit(name, discriminators, windows, **others):
+    """There is a discriminator for each window."""
+    expect(len(windows) == len(discriminators), f"{name}: windows",
+           f"one for each of {len(discriminators)} discriminators", windows)
+
+
+def sequences_fit(name, self, x, **others):
+    """x is sequences of codes, as long as the widest window of a SequenceGAN."""
+    wanted, least = ", ".join(map(str, self.step_shape)), max(self.windows)
+    expect(x.ndim > 1 and x.shape[2:] == self.step_shape, f"{name}: x",
+           f"sequences of codes (n, t, {wanted})", x)
+    expect(x.shape[1] >= least, f"{name}: x",
+           f"sequences of at least {least} steps, the widest of windows", x)
 
 
 def is_ready(name, self, **others):

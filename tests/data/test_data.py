@@ -136,6 +136,18 @@ def test_cut_clips_names_a_wrong_shape(shape):
         cut_clips(np.zeros(shape, np.uint8), 1, np.random.default_rng(0))
 
 
+def test_longer_clips_move_as_much_for_each_pair_of_frames():
+    rng = np.random.default_rng(0)
+    still = np.repeat(moving_pixels(26)[-1:], 4, axis=0)
+    halted = np.concatenate([moving_pixels(26), still])        # nine frames, half of them at rest
+    with pytest.raises(ValueError, match="over 200"):
+        cut_clips(halted, 1, rng, length=9)
+    longer = np.concatenate([moving_pixels(26), moving_pixels(26)[-2::-1]])
+    np.testing.assert_array_equal(cut_clips(longer, 1, rng, length=9), [longer])
+    with pytest.raises(ValueError, match="expected at least 6 frames"):
+        cut_clips(moving_pixels(26), 1, rng, length=6)
+
+
 # ----------------------------------------------------------------------------------- the real game
 
 
@@ -158,6 +170,16 @@ def test_real_clips(real):
     floor, walls = ((pixels == colour).all(axis=1).mean()
                     for colour in ([0, 28, 136], [228, 111, 111]))
     assert 0.4 < floor < 0.9 and 0.05 < walls < 0.5 and 0.9 < floor + walls < 1
+
+
+def test_real_clips_of_any_length(real, tmp_path, monkeypatch):
+    monkeypatch.setattr(pacman, "MOST_FRAMES", 200)
+    longer = load_pacman(6, 3, seed=5, frames=12)
+    assert longer.train.shape == (6, 12, 32, 32, 3) and longer.settings["frames"] == 12
+    assert (motion(longer.train) > 275).all()
+    kept, = (tmp_path / "cache").iterdir()
+    assert kept.name == "ms_pacman_6_3_seed5_frames12.npz"
+    assert same(longer, load_pacman(6, 3, seed=5, frames=12))
 
 
 def test_real_clips_all_move_and_frozen_ones_would_be_seen(real):
@@ -238,6 +260,8 @@ def test_without_ale_py_the_error_says_what_to_install(monkeypatch):
         ({"test_clips": -1}, "test_clips is -1"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": None}, "seed is None"),
+        ({"frames": 1}, "frames is 1, expected a whole number from 2 to 150"),
+        ({"frames": 151}, "frames is 151, expected a whole number from 2 to 150"),
     ],
 )
 def test_load_pacman_names_a_wrong_argument(arguments, complaint):

@@ -495,3 +495,13 @@ def test_float32_through_a_whole_net():
     again = grad(sum(ldf.square(g).sum() for g in grads), [x, *net.parameters()], allow_unused=True)
     assert {t.dtype for t in (y, loss, *grads, *again)} == {np.dtype(np.float32)}
     assert {a.dtype for a in net.state_dict().values()} == {np.dtype(np.float32)}
+
+
+def test_softmax_makes_probabilities():
+    x = values(3, 4, 5)
+    y = nn.Softmax()(Tensor(x)).data
+    np.testing.assert_allclose(y, np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(nn.Softmax()(Tensor(x + 900)).data, y, rtol=1e-9)    # no overflow
+    ldf.check_grads(nn.Softmax(), [values(3, 5)])
+    ldf.check_grads(lambda x: ldf.square(nn.Softmax()(x * 3)), [values(2, 4)], order=3)
+    assert not np.allclose(y.sum(axis=0), 1)        # control: not over other axes
