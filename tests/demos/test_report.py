@@ -153,7 +153,7 @@ def test_the_estimate_counts_the_trainings():
         per_seed = len(limited.BOTTOMS) + len(limited.TRAINED) * counts - (budget == "full")
         assert report.TRAININGS["limited_data"][budget] == per_seed
     options = report.parse(["--budget", "full", "--only", "gibbs", "memory", "--times", "2"])
-    assert report.estimate(options) == {"gibbs": 3 * 15 * 2 * 5} and options.out == (
+    assert report.estimate(options) == {"gibbs": 3 * 15 * 2 * 7} and options.out == (
         "out/report-full")
     assert report.duration(40) == "40 minutes" and report.duration(450) == "7.5 hours"
 

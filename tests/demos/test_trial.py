@@ -50,7 +50,7 @@ def test_a_trial_of_the_joint_gan(small, tmp_path):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--top", "wide"], "--top: expected one of local, mlp first, got wide"),
+    (["--top", "wide"], "--top: expected one of local, mlp, local-ali, mlp-ali first, got wide"),
     (["--bottom", "gamma=3"], "--bottom: expected one of places, small first, got gamma=3"),
     (["--top", "local", "gamma"], "expected settings NAME=VALUE, got gamma"),
     (["--joint", "gamma=3=4"], "expected settings NAME=VALUE, got gamma=3=4"),

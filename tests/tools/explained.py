@@ -302,8 +302,8 @@ REASONS = {
                 "in zip(real, fake)]"]},
         "ldf_np/nn/losses.py": {
             "colour_metric": [
-                "pixels = np.asarray(images).reshape(-2, "
-                "*images.shape[-1:]).astype(np.float64)"]},
+                "colours = np.asarray(images).reshape(-2, "
+                "images.shape[-1]).astype(np.float64)"]},
         "kernels/conv.py": {
             "_places": [
                 "total = (total[:, None] + axis).reshape(-2)"]},

@@ -73,6 +73,9 @@ TESTS = {
                                   "runtime/test_threads"],
     "ldf_np/autodiff/elementwise.py": OPERATIONS,
     "ldf_np/autodiff/shapes.py": OPERATIONS,
+    "ldf_np/autodiff/reductions.py": OPERATIONS,
+    "ldf_np/autodiff/pooling.py": OPERATIONS,
+    "ldf_np/autodiff/contraction.py": OPERATIONS,
     "ldf_np/autodiff/products.py": OPERATIONS,
     "ldf_np/autodiff/conv.py": ["autodiff/test_conv", "nn/test_layers"],
     "ldf_np/autodiff/norm.py": [
