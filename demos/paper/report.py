@@ -56,8 +56,8 @@ FULL = {
 }
 # {budget: (options, minutes of each model)}; "short" demonstrates, "full" is to decide
 BUDGETS = {
-    "short": (SHORT, {"moving_shapes": 0.25, "images": 0.2, "equal_time": 0.45,
-                      "limited_data": 0.18, "gibbs": 0.18, "ablation": 0.13,
+    "short": (SHORT, {"moving_shapes": 0.25, "images": 0.15, "equal_time": 0.45,
+                      "limited_data": 0.12, "gibbs": 0.12, "ablation": 0.1,
                       "inference": 0.3, "three_levels": 0.15, "long_video": 0.2, "text": 0.2}),
     "full": (FULL, {"moving_shapes": 25, "images": 15, "equal_time": 25, "limited_data": 25,
                     "gibbs": 15, "ablation": 15, "inference": 15, "three_levels": 25,
