@@ -28,6 +28,10 @@ class History:
         self.losses, self.seconds, self.interrupted = {}, [], False
         self.before = {"seconds": 0.0, "steps": 0}
 
+    def __repr__(self):
+        ended = ", interrupted" * self.interrupted
+        return f"History({self.steps} steps in {self.spent:.1f} s{ended}; {', '.join(self.losses)})"
+
     @property
     def steps(self):
         return len(self.seconds)

@@ -209,3 +209,12 @@ def test_a_new_history_is_empty():
     history = History()
     assert history.steps == 0 and history.losses == {} and history.seconds == []
     assert not history.interrupted
+
+
+def test_a_history_says_what_it_is():
+    history = History()
+    assert repr(history) == "History(0 steps in 0.0 s; )"
+    history.append({"D": 1.0, "G": 2.0}, 0.25)
+    assert repr(history) == "History(1 steps in 0.2 s; D, G)"
+    history.interrupted = True
+    assert "0.2 s, interrupted; D" in repr(history)
