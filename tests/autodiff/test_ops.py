@@ -29,10 +29,12 @@ def positive(*shape, seed=0):
 
 
 def windows(x, size, stride, padding, fill):
-    """The windows of images by plain slices: (n, i, j, u, v, c)."""
-    x = np.pad(x, ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)), constant_values=fill)
-    rows, columns = (range(0, n - size + 1, stride) for n in x.shape[1:3])
-    return np.stack([np.stack([x[:, i:i + size, j:j + size] for j in columns], 1) for i in rows], 1)
+    """The windows of images by plain slices: (n, i, j, u, v, c). Numbers, or pairs of rows and
+    columns."""
+    (u, v), (s, t), (p, q) = (np.broadcast_to(pair, 2) for pair in (size, stride, padding))
+    x = np.pad(x, ((0, 0), (p, p), (q, q), (0, 0)), constant_values=fill)
+    rows, columns = range(0, x.shape[1] - u + 1, s), range(0, x.shape[2] - v + 1, t)
+    return np.stack([np.stack([x[:, i:i + u, j:j + v] for j in columns], 1) for i in rows], 1)
 
 
 def normalized(x, axis):
@@ -55,6 +57,8 @@ CASES = [
      [values(2, 5, 4, 3)]),
     ("avg_pool2d", lambda x: ops.avg_pool2d(x, 3, 1, 1),
      lambda x: windows(x, 3, 1, 1, 0).mean((3, 4)), [values(1, 4, 5, 2)]),
+    ("avg_pool2d", lambda x: ops.avg_pool2d(x, (3, 2), (1, 3), (1, 0)),
+     lambda x: windows(x, (3, 2), (1, 3), (1, 0), 0).mean((3, 4)), [values(2, 4, 5, 2)]),
     ("broadcast_to", lambda x: ops.broadcast_to(x, shape=(4, 2, 3)),
      lambda x: np.broadcast_to(x, (4, 2, 3)), [values(2, 1)]),
     ("clip", lambda x: ops.clip(x, -0.2, 0.3), lambda x: np.clip(x, -0.2, 0.3), [values(2, 3)]),

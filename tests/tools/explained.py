@@ -73,6 +73,13 @@ REASONS = {
                 "variance = np.trace(covariance @ metric @ metric.T)",
                 "variance = np.trace(metric.T @ (metric @ covariance))",
                 "variance = np.trace(metric @ covariance @ metric)"]}},
+    "the buffer is longer than it has to be, and the rest is cut off; zip ends with the padding": {
+        "ldf_np/autodiff/pooling.py": {
+            "_put_back": [
+                "(top, left), sizes = (padding, [n + 3 * p for n, p in zip(shape[1:3], "
+                "padding)])",
+                "(top, left), sizes = (padding, [n + 2 * p for n, p in zip(shape[1:4], "
+                "padding)])"]}},
     "the same sum by another way, at most more slowly": {
         "ldf_np/autodiff/engine.py": {
             "sum_to": [
