@@ -29,15 +29,13 @@ from ldf_np.models import baselines, nets
 from ldf_np.runtime.distributed import first_before_others, world
 from ldf_np.runtime.files import replacing
 
-BOTTOM_SHARE = {"minutes": 0.5, "steps": 0.1}       # of LDF's training (docs/recipe.md)
+BOTTOM_SHARE = {"minutes": 0.3, "steps": 0.1}       # of LDF's training, whose bottom is slower
 SAMPLES = 1000
 FILES = {"LDF": "ldf", "joint GAN": "joint"}
 
 
 def parse(arguments=None, doc=__doc__, out="out/pacman"):
-    parser = cli.parser(doc, out=out, minutes=8, steps=(
-        f"steps of each model, in place of --minutes; {BOTTOM_SHARE['steps']:g} of LDF's are its "
-        "bottom's"))
+    parser = cli.parser(doc, out=out, minutes=8, steps="steps of each model, not --minutes")
     parser.add_argument("--data", default="ale", metavar="ale|FOLDER",
                         help="the game itself (default), or a folder of PNG episodes or .npz clips")
     parser.add_argument("--clips", type=cli.integer_from(1024), default=20000,
@@ -46,14 +44,20 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
                         help="train on only N whole clips; the bottom level sees all single frames")
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
     parser.add_argument("--top", choices=nets.TOPS, default="local",
-                        help="LDF's top: local convolutions (default), the paper's dense one, or "
-                             "either with inference of the topmost z (-ali)")
+                        help="LDF's top: local (default), the paper's dense one, or either with z")
+    parser.add_argument("--bottom-share", type=cli.positive_float, metavar="PART",
+                        help="of LDF's training, the bottom's (default {minutes:g} of the minutes, "
+                             "{steps:g} of the steps)".format(**BOTTOM_SHARE))
     parser.add_argument("--pretrained", action="store_true",
                         help="train nothing: draw from the models that come with the package")
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
     if options.steps is not None:
         options.minutes = None
+    unit = "steps" if options.minutes is None else "minutes"
+    options.bottom_share = options.bottom_share or BOTTOM_SHARE[unit]
+    if options.bottom_share >= 1:
+        parser.error(f"--bottom-share: expected a part below 1, got {options.bottom_share:g}")
     if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got "
                      f"{options.train_clips}")
@@ -76,7 +80,7 @@ def train(name, options, seed, data, clips, scores, checkpoints):
     how = budget | {"progress": True, "callback": best, "checkpoints": checkpoints}
     if name == "LDF":           # its bottom level learns from the single frames of all clips
         frames = data.train.reshape(-1, *data.train.shape[2:])
-        how |= {"factors": frames, "bottom_share": BOTTOM_SHARE[next(iter(budget))]}
+        how |= {"factors": frames, "bottom_share": options.bottom_share}
     histories = by_level(model.fit(clips, **how), name)
     interrupted = any(h.interrupted for h in histories.values())
     if best is None:
