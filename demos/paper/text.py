@@ -212,27 +212,29 @@ def run(options):
     for line in runs[JOINT][0]["texts"][:PRINTED // 4]:
         print(f"  {line}")
     print()
-    for line in plainly(found):
+    said = plainly(found)
+    for line in said:
         print(line)
     plots.save_intervals(os.path.join(options.out, "text.png"), {
         key: {name: [s[key] for s in some] for name, some in found.items()}
         for key in (SCORES[1], SCORES[3], SCORES[4])})
     models = {name: [some[0]["parameters"], report.steps_text([run["steps"] for run in some])]
               for name, some in runs.items()}
-    made, tables = report.sort_out(claims(found, places), {
+    tables = {
         "text": {"columns": SCORES, "rows": {
             name: [over_seeds([s[key] for s in some]) for key in SCORES]
             for name, some in found.items()}},
         f"LDF, {options.length} characters": {"columns": list(places), "rows": {
             SCORES[3]: [over_seeds(values) for values in places.values()]}},
-        "models": {"columns": ["parameters", "steps"], "rows": models}})
+        "models": {"columns": ["parameters", "steps"], "rows": models}}
     report.conclude(
-        options, title="Text of any length (Section 1)", claims=made, tables=tables,
+        options, title="Text of any length (Section 1)", claims=claims(found, places),
+        tables=tables,
         figures=[("text.png", "Divergence from held-out text of n-grams of characters",
                   "Panels of intervals for LDF, independent windows, the joint GAN, Markov chains "
                   "and real text")],
         seconds=cached.seconds, wrong={str(k): run["wrong"] for k, run in enumerate(runs[OWN])},
-        samples=runs[OWN][0]["long"][:PRINTED], plainly=plainly(found))
+        samples=runs[OWN][0]["long"][:PRINTED], plainly=said)
 
 
 if __name__ == "__main__":
