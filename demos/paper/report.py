@@ -2,6 +2,7 @@
 (``make figures``).
 
     python demos/paper/report.py                        all in about half an hour on two cores
+    python demos/paper/report.py --budget hours         models of minutes: some five hours of a core
     python demos/paper/report.py --budget full          at budgets that decide: days, told first
     python demos/paper/report.py --only memory gibbs    these; the page holds whatever is there
     python demos/paper/report.py --table                docs/results.md, of docs/results.json
@@ -54,11 +55,15 @@ FULL = {
     "long_video": "--minutes {minutes} --seeds 0 1 2",
     "text": "--minutes {minutes} --seeds 0 1 2",
 }
+HOURS = FULL | {"limited_data": SHORT["limited_data"], "text": SHORT["text"]}
 # {budget: (options, minutes of each model)}; "short" demonstrates, "full" is to decide
 BUDGETS = {
     "short": (SHORT, {"moving_shapes": 0.25, "images": 0.15, "equal_time": 0.45,
                       "limited_data": 0.12, "gibbs": 0.12, "ablation": 0.1,
                       "inference": 0.3, "three_levels": 0.15, "long_video": 0.2, "text": 0.2}),
+    "hours": (HOURS, {"moving_shapes": 2.5, "images": 1.2, "equal_time": 6, "limited_data": 0.8,
+                      "gibbs": 0.5, "ablation": 0.6, "inference": 2, "three_levels": 2,
+                      "long_video": 1.5, "text": 2}),
     "full": (FULL, {"moving_shapes": 25, "images": 15, "equal_time": 25, "limited_data": 25,
                     "gibbs": 15, "ablation": 15, "inference": 15, "three_levels": 25,
                     "long_video": 15, "text": 15}),
@@ -67,27 +72,27 @@ SEEDS = 3
 # trainings with each seed, so that a budget can be told beforehand
 TRAININGS = {"moving_shapes": 2, "images": 5, "equal_time": 2, "gibbs": 7, "ablation": 11,
              "inference": 1, "three_levels": 3, "long_video": 3, "text": 2,
-             "limited_data": {"short": 10, "full": 30}}
+             "limited_data": {"short": 12, "hours": 12, "full": 35}}
 
 
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", choices=BUDGETS, default="short",
-                        help='"short": half an hour, to demonstrate (default); "full": days, to '
-                             "decide; says beforehand how long")
+                        help='"short": half an hour, to demonstrate (default); "hours": models of '
+                             'minutes; "full": days, to decide; both say beforehand how long')
     parser.add_argument("--times", type=positive_float, default=1.0, metavar="X",
                         help="so many times the minutes of the budget (default 1)")
     parser.add_argument("--only", nargs="+", choices=SHORT, default=list(SHORT), metavar="NAME",
                         help=f"of {', '.join(SHORT)}")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", help="folder for what it writes (default out/report, or with "
-                                      "--budget full out/report-full)")
+                                      "another budget out/report-BUDGET)")
     parser.add_argument("--table", action="store_true",
                         help="print docs/results.json as docs/results.md, and nothing else")
     options = parser.parse_args(arguments)
     if options.out is None:
-        options.out = "out/report" + ("-full" if options.budget == "full" else "")
+        options.out = "out/report" + ("" if options.budget == "short" else f"-{options.budget}")
     return options
 
 
@@ -205,7 +210,7 @@ def main():
         print(markdown(json.loads(recorded.read_text(encoding="utf-8"))))
         return
     start, planned = time.perf_counter(), estimate(options)
-    if options.budget == "full":
+    if options.budget != "short":
         each = ", ".join(f"{name} {duration(m)}" for name, m in planned.items())
         print(f"{duration(sum(planned.values()))} of training, one model after another: {each}. "
               "Ctrl-C ends it, and the same command goes on.", flush=True)

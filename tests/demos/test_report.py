@@ -149,7 +149,7 @@ def test_the_estimate_counts_the_trainings():
     assert report.TRAININGS["images"] == len(images.MODELS)
     assert report.TRAININGS["gibbs"] == len(gibbs.BOTTOMS) + len(gibbs.TOPS)
     assert report.TRAININGS["ablation"] == len(ablation.VARIANTS)
-    for budget, counts in (("short", 1), ("full", 4)):      # numbers of whole clips
+    for budget, counts in (("short", 1), ("hours", 1), ("full", 4)):     # numbers of whole clips
         per_seed = len(limited.BOTTOMS) + len(limited.TRAINED) * counts - (budget == "full")
         assert report.TRAININGS["limited_data"][budget] == per_seed
     options = report.parse(["--budget", "full", "--only", "gibbs", "memory", "--times", "2"])
