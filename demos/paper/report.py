@@ -5,7 +5,7 @@
     python demos/paper/report.py --budget hours         models of minutes: some five hours of a core
     python demos/paper/report.py --budget full          at budgets that decide: days, told first
     python demos/paper/report.py --only memory gibbs    these; the page holds whatever is there
-    python demos/paper/report.py --table                docs/results.md, of docs/results.json
+    python demos/paper/report.py --budget hours --publish       write docs/results.md of its results
 
 Each experiment is a program of its own (``demos/paper/``) and keeps its finished runs and the
 checkpoints of the one in progress, so that a report that was ended goes on where it was. The page,
@@ -20,9 +20,11 @@ import sys
 import time
 from pathlib import Path
 
+from PIL import Image
+
 from ldf_np.experiments.cli import positive_float
 from ldf_np.experiments.page import counted, embedded, write_report
-from ldf_np.experiments.report import cell, save_json
+from ldf_np.experiments.report import DESCRIBED, cell, save_json
 from ldf_np.runtime.progress import progress_bar
 
 HERE = Path(__file__).resolve().parent
@@ -55,6 +57,7 @@ FULL = {
     "long_video": "--minutes {minutes} --seeds 0 1 2",
     "text": "--minutes {minutes} --seeds 0 1 2",
 }
+BEYOND = "inference", "three_levels", "long_video", "text"      # what the paper never showed
 HOURS = FULL | {"limited_data": SHORT["limited_data"], "text": SHORT["text"]}
 # {budget: (options, minutes of each model)}; "short" demonstrates, "full" is to decide
 BUDGETS = {
@@ -88,8 +91,9 @@ def parse(arguments=None):
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", help="folder for what it writes (default out/report, or with "
                                       "another budget out/report-BUDGET)")
-    parser.add_argument("--table", action="store_true",
-                        help="print docs/results.json as docs/results.md, and nothing else")
+    parser.add_argument("--publish", action="store_true",
+                        help="run nothing: write docs/results.md, its numbers and pictures, of "
+                             "what is in OUT")
     options = parser.parse_args(arguments)
     if options.out is None:
         options.out = "out/report" + ("" if options.budget == "short" else f"-{options.budget}")
@@ -170,44 +174,90 @@ def collect(folder):
 
 def summary(found):
     """What docs/results.json and the report's own results.json hold: one entry for each claim, and
-    where it came from."""
+    where it came from; what was only described; the first picture that does not move."""
     about = ("title", "command", "seconds", "options", "machine", "versions")
+    experiments = {}
+    for name, results in found.items():
+        more = results["tables"].get(DESCRIBED, {"rows": {}})["rows"]
+        still = next((f for f in results["figures"] if not f["moves"]), None)
+        experiments[name] = {key: results[key] for key in about} | {
+            "described": more, "picture": still and {key: still[key] for key in (
+                "link", "caption", "alt")}}
     return {"claims": [{"experiment": name} | claim
                        for name, results in found.items() for claim in results["claims"]],
-            "experiments": {name: {key: results[key] for key in about}
-                            for name, results in found.items()}}
+            "experiments": experiments}
 
 
 def markdown(results):
-    """docs/results.md: under each command, every claim with its interval and verdict."""
-    count, counts = len(results["claims"]), counted(results["claims"])
+    """docs/results.md: two tables of all claims, the paper's and those beyond it, and then a
+    section for each experiment."""
     lines = [
         "# What the paper claims, and what held", "",
-        f"Of {count} claims: {counts}. A claim *held* where the whole 95% interval lies on",
-        "its side, *failed* where all of it lies on the other, and is *undecided* otherwise. The",
-        "intervals are over the seeds in the command, and end where a score does (shares at 0 and",
-        "1). The models were young, as the commands say: verdicts speak of those budgets only.", "",
-        "Made by `python demos/paper/report.py --table > docs/results.md` from results.json beside",
-        "this page, which has the paper's sentences, machines and versions, too."]
+        f"Of {len(results['claims'])} claims: {counted(results['claims'])}. A claim *held* where",
+        "the whole 95% interval over seeds lies on its side, *failed* where it lies on the other,",
+        "is *equal* where it lies within the margin that makes no difference, and *undecided*",
+        "otherwise. Quantities and margins stand in the programs, chosen before they ran. Minutes",
+        "are those of one training; verdicts speak of that budget only.", "",
+        "Made by `python demos/paper/report.py --publish` from the results of the commands below;",
+        "[results.json](results.json) has the same numbers."]
+    for title, names in (("The paper's claims", [n for n in SHORT if n not in BEYOND]),
+                         ("Beyond the paper", BEYOND)):
+        rows = [c for c in results["claims"] if c["experiment"] in names]
+        lines += ["", f"## {title}", "", "| claim | verdict | measured (95% interval) | seeds | "
+                  "minutes |", "|---|---|---|---|---|"] + [
+            f"| {c['claim']} | **{c['verdict']}** | {interval(c)} | "
+            + " | ".join(seeds_and_minutes(results["experiments"][c["experiment"]]["options"]))
+            + " |" for c in rows]
     for name, run in results["experiments"].items():
-        machine, versions = run["machine"], run["versions"]
-        lines += ["", f"## {run['title']}", "", "```", run["command"], "```", "",
-                  f"{run['seconds'] / 60:.1f} minutes on {machine['cpus']} x "
-                  f"{machine['processor']}, Python {versions['python']}, NumPy "
-                  f"{versions['numpy']}.", "",
-                  "| claim, *quantity* | measured (95% interval) | verdict |", "|---|---|---|"]
-        for c in results["claims"]:
-            if c["experiment"] == name:
-                value = cell([c["value"], c["low"], c["high"]])
-                lines.append(f"| {c['claim']}<br>*{c['quantity']}* | {value} | {c['verdict']} |")
-    return "\n".join(lines)
+        lines += section(name, run, [c for c in results["claims"] if c["experiment"] == name])
+    return "\n".join(lines) + "\n"
+
+
+def interval(claim):
+    return cell([claim["value"], claim["low"], claim["high"]])
+
+
+def seeds_and_minutes(options):
+    seeds, minutes = options.get("seeds"), options.get("minutes")
+    return str(len(seeds)) if seeds else "-", f"{minutes:.3g}" if minutes else "-"
+
+
+def section(name, run, claims):
+    """The lines of one experiment: its command, claims and picture."""
+    machine, versions = run["machine"], run["versions"]
+    lines = ["", f"## {run['title']}", "", "```", run["command"], "```", "",
+             f"{run['seconds'] / 60:.1f} minutes on {machine['cpus']} x {machine['processor']}, "
+             f"Python {versions['python']}, NumPy {versions['numpy']}.", ""]
+    for c in claims:
+        lines += [f"- **{c['verdict'].capitalize()}**: {c['claim']}. *{c['quantity']}*: "
+                  f"{interval(c)}. The paper: \"{c['paper']}\""]
+    if run["described"]:
+        lines += ["", "Also measured, without a verdict:", ""]
+        lines += [f"- {text}. *{quantity}*: {cell(value)}"
+                  for text, (quantity, value) in run["described"].items()]
+    if run["picture"]:
+        lines += ["", f"![{run['picture']['alt']}](results/{name}.webp)", "",
+                  f"*{run['picture']['caption']}*"]
+    return lines
+
+
+def publish(results, folder, docs):
+    """Write results.json, results.md and results/NAME.webp into ``docs``, of the report in
+    ``folder``."""
+    (docs / "results").mkdir(parents=True, exist_ok=True)
+    for name, run in results["experiments"].items():
+        if run["picture"]:
+            with Image.open(Path(folder, run["picture"]["link"])) as image:
+                image.thumbnail((1000, 1400))
+                image.convert("RGB").save(docs / "results" / f"{name}.webp", quality=75)
+    save_json(docs / "results.json", results)
+    (docs / "results.md").write_text(markdown(results), encoding="utf-8")
 
 
 def main():
     options = parse()
-    if options.table:
-        recorded = HERE.parents[1] / "docs" / "results.json"
-        print(markdown(json.loads(recorded.read_text(encoding="utf-8"))))
+    if options.publish:
+        publish(summary(collect(options.out)), options.out, HERE.parents[1] / "docs")
         return
     start, planned = time.perf_counter(), estimate(options)
     if options.budget != "short":

@@ -119,10 +119,15 @@ def test_the_numbers(folder):
     assert {"claim", "value", "low", "high", "verdict", "command",
             "seconds"} <= set(entry) and entry["experiment"] == "memory"
     assert found["experiments"]["memory"]["machine"] == environment()["machine"]
-    table = report.markdown(found)
-    assert "| less <memory><br>*ratio* | 12 (11 to 13) | held |" in table
-    assert "python demos/paper/memory.py --steps 1\n" in table and "1.5 minutes" in table
-    assert environment()["versions"]["numpy"] in table
+    report.publish(found, folder, folder / "docs")
+    page = (folder / "docs" / "results.md").read_text()
+    assert "| less <memory> | **held** | 12 (11 to 13) |" in page
+    assert "python demos/paper/memory.py --steps 1\n" in page and "1.5 minutes" in page
+    assert environment()["versions"]["numpy"] in page
+    assert json.loads((folder / "docs" / "results.json").read_text()) == found
+    (link,) = re.findall(r"\]\((results/.*)\)", page)
+    with Image.open(folder / "docs" / link) as image:
+        assert image.format == "WEBP" and image.size == (8, 8)
 
 
 def test_budgets_scale():
@@ -185,7 +190,7 @@ def test_the_page_of_results_shows_the_committed_ones():
     docs = CHECKOUT / "docs"
     page = (docs / "results.md").read_text(encoding="utf-8")
     results = json.loads((docs / "results.json").read_text(encoding="utf-8"))
-    assert report.markdown(results) + "\n" == page
+    assert report.markdown(results) == page
     altered = copy.deepcopy(results)        # negative control
     altered["claims"][0]["value"] += 1
-    assert report.markdown(altered) + "\n" != page
+    assert report.markdown(altered) != page
