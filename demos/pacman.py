@@ -9,9 +9,8 @@
 
 Each model gets the same time; LDF's includes its bottom level, scoring counts for neither. A model
 ends with the weights whose samples were nearest to training clips (KID); held-out clips are looked
-at once, afterwards. Every minute a training writes a checkpoint into OUT/checkpoints. Ctrl-C, like
-SIGTERM, ends it and writes what it has learned; the same command goes on from there: with --steps
-to the same weights, bit for bit; with --minutes the annealing follows the clock.
+at once, afterwards. Every minute a checkpoint goes into OUT/checkpoints. Ctrl-C, like SIGTERM, ends
+it and writes what it has learned; the same command goes on (with --steps to the same bits).
 """
 
 import os
@@ -45,7 +44,9 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
     parser.add_argument("--top", choices=nets.TOPS, default="local",
                         help="LDF's top: local (default), the paper's dense one, or either with z")
-    parser.add_argument("--bottom-share", type=cli.positive_float, metavar="PART",
+    parser.add_argument("--batch-size", type=cli.integer_from(2), default=32, metavar="N",
+                        help="of frames, codes or clips in a step of any network (default 32)")
+    parser.add_argument("--bottom-share", type=cli.part, metavar="PART",
                         help="of LDF's training, the bottom's (default {minutes:g} of the minutes, "
                              "{steps:g} of the steps)".format(**BOTTOM_SHARE))
     parser.add_argument("--pretrained", action="store_true",
@@ -56,8 +57,6 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
         options.minutes = None
     unit = "steps" if options.minutes is None else "minutes"
     options.bottom_share = options.bottom_share or BOTTOM_SHARE[unit]
-    if options.bottom_share >= 1:
-        parser.error(f"--bottom-share: expected a part below 1, got {options.bottom_share:g}")
     if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got "
                      f"{options.train_clips}")
@@ -77,7 +76,8 @@ def train(name, options, seed, data, clips, scores, checkpoints):
     model, budget, best = new_model(name, options.top, clips, seed), cli.budget(options), None
     if world().rank == 0:
         best = checkpoints.also["tracker"] = experiment.best_weights(model, clips, seed, budget)
-    how = budget | {"progress": True, "callback": best, "checkpoints": checkpoints}
+    how = budget | {"progress": True, "callback": best, "checkpoints": checkpoints,
+                    "batch_size": options.batch_size}
     if name == "LDF":           # its bottom level learns from the single frames of all clips
         frames = data.train.reshape(-1, *data.train.shape[2:])
         how |= {"factors": frames, "bottom_share": options.bottom_share}

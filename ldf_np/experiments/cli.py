@@ -28,6 +28,14 @@ def non_negative_float(text):
     return value
 
 
+def part(text):
+    """An argparse type: a number between 0 and 1."""
+    value = _float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
+    return value
+
+
 def _float(text):
     try:
         return float(text)

@@ -47,9 +47,14 @@ class Model(Module):
             parts = [next(some) for some in batches.values()]
             return step(parts[0] if len(parts) == 1 else concatenate(parts, axis=-1), progress)
 
-        return train(next_step, steps=steps, minutes=minutes, progress=progress,
-                     label=type(self).__name__, callback=callback, checkpoints=checkpoints,
-                     state={"model": self} | batches)
+        history = train(next_step, steps=steps, minutes=minutes, progress=progress,
+                        label=type(self).__name__, callback=callback, checkpoints=checkpoints,
+                        state={"model": self} | batches)
+        self.finish()
+        return history
+
+    def finish(self):
+        """What a training ends with: here nothing."""
 
     def adapt(self, x):
         """Learn from data x what a step has to know beforehand: here nothing."""

@@ -12,7 +12,7 @@ from ..nn.optim import EMA, Adam, falling
 from ..nn.penalty import Judged, annealed, penalty_between
 from ..runtime.checks import channels_last_array, expect, multiple, optional, real_array, shaped
 from ..runtime.device import to_numpy
-from ..runtime.distributed import rows, world
+from ..runtime.distributed import alone, rows, world
 from ..runtime.random import Generator
 from ..runtime.rules import MODULE, checked, frames_fit, is_ready
 from ..runtime.threads import side_by_side
@@ -134,7 +134,15 @@ class GAN(LatentModel):
                   for name, some, fake, real in zip(self._discriminators(), made, on_made, on_real)}
         return losses, self.generator.gradients(reduce(add, losses.values()))
 
+    def finish(self):
+        """The averaged generator gets batch statistics of its own, the same for all ranks."""
+        rng = Generator(0)
+        with alone():
+            self.ema.update_statistics(Tensor(rng.standard_normal((256, self.latent_size)))
+                                       for _ in range(16))
+
     def _generate(self, z, rng):
+        self.finish()       # where steps were taken outside fit, or fit goes on
         with self.ema.applied():
             return self._apply(self.generator, z)
 

@@ -141,7 +141,9 @@ class LDF(Module):
 
         inside = checkpoints and checkpoints.inside("together")
         state = {"model": self, "objects": objects, "factors": local}
-        return {"together": train(step, label="LDF", checkpoints=inside, state=state, **training)}
+        history = train(step, label="LDF", checkpoints=inside, state=state, **training)
+        self.top.finish()
+        return {"together": history}
 
     @property
     def any_length(self):

@@ -297,6 +297,7 @@ def _train(model, side, source, above, rounds, every, batch_size, budget):
 
     state = {"model": part, "batches": batches} | source.state | ({"codes": made} if above else {})
     history = train(advance, **budget, state=state)
+    part.finish()
     source.leave(INTERRUPTED if history.interrupted else FINISHED)
     if above and not history.interrupted and made.round < rounds:
         encode()

@@ -3,19 +3,19 @@
 import numpy as np
 
 from ..autodiff import conv, norm, ops
-from ..autodiff.engine import Tensor, wide
+from ..autodiff.engine import Tensor, no_grad, wide
 from ..kernels.conv import pair
 from ..kernels.size import check_size
 from ..runtime.checks import expect, instance, several
 from ..runtime.device import xp
 from ..runtime.distributed import rows, world
-from ..runtime.rules import GENERATOR, checked, length
+from ..runtime.rules import GENERATOR, MODULE, checked, length
 from .init import he
-from .module import Buffer, Module, Parameter, seen
+from .module import Buffer, Module, Parameter, evaluation, seen
 
 __all__ = ["BatchNorm", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "LayerNorm", "LeakyReLU",
            "Linear", "Maxout", "ReLU", "Reshape", "Sequential", "Sigmoid", "Softmax", "Tanh",
-           "generators"]
+           "generators", "update_bn"]
 
 
 class Sequential(Module):
@@ -151,6 +151,25 @@ class BatchNorm(Activated):
 
     def _move(self, running, value):
         running += self.momentum * (value - running)
+
+
+@checked(network=MODULE)
+def update_bn(batches, network):
+    """Give a network's batch normalisations the running statistics of its weights as they are: the
+    means over ``batches`` (an iterable of Tensors, its inputs). For weights that are themselves
+    means, whose activations vary less than those they are means of (Izmailov et al. 2018; PyTorch's
+    ``swa_utils.update_bn``)."""
+    norms = [m for _, m in network.named_modules() if isinstance(m, BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    try:
+        with evaluation(network), no_grad():
+            for k, batch in enumerate(batches if norms else ()):
+                for norm in norms:
+                    norm.training, norm.momentum = True, 1 / (k + 1)
+                network(batch)
+    finally:
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
 
 
 class LayerNorm(Module):

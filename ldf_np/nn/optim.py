@@ -11,6 +11,7 @@ from ..runtime.checks import between, expect, instance, number_or_array, real
 from ..runtime.device import array_module, concatenate, to_numpy
 from ..runtime.distributed import world
 from ..runtime.rules import checked, two_decays, whole_network
+from .layers import update_bn
 from .module import Buffer, Module, seen
 
 
@@ -156,7 +157,7 @@ class EMA(_Stateful, Module):
 
     Early on the decay is at most (1 + t) / (10 + t), so that the random start is soon forgotten.
     The average is one flat Buffer, parameters first, so a model that holds an EMA saves it with its
-    weights.
+    weights. Batch statistics are better found anew (``update_statistics``) than averaged.
     """
 
     kept = ("steps",)       # beside ``average``, a Buffer
@@ -168,7 +169,7 @@ class EMA(_Stateful, Module):
         live = self._live()
         xp = array_module(live[0])
         self.average = Buffer(xp.concatenate([data.reshape(-1) for data in live]))
-        self.steps = xp.zeros(1, np.int32)
+        self.steps, self._settled = xp.zeros(1, np.int32), xp.zeros(1, np.int32)
 
     def _live(self):
         network = self._network.module
@@ -189,6 +190,17 @@ class EMA(_Stateful, Module):
     def update(self):
         """Move the average towards the present weights."""
         kernel.moving_average(self._pairs(), self.steps, self.decay)
+
+    def update_statistics(self, batches):
+        """Find the batch statistics of the averaged weights (``update_bn``), once after the updates
+        that there were since: with those averaged from other weights, what a generator makes varies
+        too little."""
+        if self.steps[0] != self._settled[0]:
+            with self.applied():
+                update_bn(batches, self._network.module)
+                for average, data in self._pairs()[1:]:
+                    average[...] = data
+            self._settled[...] = self.steps
 
     @contextmanager
     def applied(self):

@@ -176,8 +176,9 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
 @pytest.mark.parametrize("options, complaint", [
     (["--minutes", "0"], "--minutes: expected a positive number, got 0"),
     (["--clips", "10"], "--clips: expected an integer of at least 1024, got 10"),
-    (["--bottom-share", "1"], "--bottom-share: expected a part below 1, got 1"),
-    (["--bottom-share", "0"], "--bottom-share: expected a positive number, got 0"),
+    (["--bottom-share", "1"], "--bottom-share: expected a number between 0 and 1, got 1"),
+    (["--bottom-share", "0"], "--bottom-share: expected a number between 0 and 1, got 0"),
+    (["--batch-size", "1"], "--batch-size: expected an integer of at least 2, got 1"),
     (["--train-clips", "5"], "--train-clips: expected an integer of at least 64, got 5"),
     (["--train-clips", "5000"],
      "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),

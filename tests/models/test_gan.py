@@ -3,6 +3,7 @@ is of its size."""
 
 import copy
 import pickle
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor
 from ldf_np.models import baselines, nets
+from ldf_np.models.base import Model
+from ldf_np.models.gan import GAN
+from ldf_np.runtime import distributed
 
 MEAN, COVARIANCE = np.array([1.0, -2.0]), np.array([[1.0, 0.6], [0.6, 0.5]])
 
@@ -59,6 +63,36 @@ def test_samples_come_from_the_averaged_weights():
             averaged = model.generator(z).data
     np.testing.assert_array_equal(sample, averaged)
     assert not np.allclose(sample, live)
+
+
+class Deaf:
+    """One of two ranks, of which the other does not listen."""
+
+    rank, size = 0, 2
+
+    def __getattr__(self, name):
+        raise AssertionError(f"it waits for {name}")
+
+
+def test_the_averaged_weights_get_batch_statistics_of_their_own():
+    model = small()
+
+    def averaged():
+        return model.ema.average.data[model.generator.flat().size:].copy()
+
+    with patch.object(GAN, "finish", Model.finish):
+        model.fit(plane(), steps=5, batch_size=32)
+    before = averaged()
+    with distributed.within(Deaf()):        # a rank that samples by itself waits for nobody
+        model.sample(3)
+    found = averaged()
+    assert not np.allclose(before, found)
+    model.ema.average.data[model.generator.flat().size:] = 7.0
+    model.finish()                          # once for the steps taken
+    assert (averaged() == 7).all()
+    model.ema.update()
+    model.finish()
+    assert not (averaged() == 7).any()
 
 
 def test_sampling_changes_nothing():

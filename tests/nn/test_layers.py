@@ -15,6 +15,7 @@ import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.kernels.norm import channel_sum
+from ldf_np.nn import layers
 
 
 def small_net(seed=0):
@@ -143,6 +144,34 @@ def test_batch_norm_in_evaluation():
     # one sample knows nothing of the others
     np.testing.assert_array_equal(layer(Tensor(x[:1])).data, y.data[:1])
     np.testing.assert_array_equal(layer.running_mean.data, [1, -1])
+
+
+def test_update_bn_finds_the_statistics_of_the_weights():
+    rng = ldf.Generator(0)
+    network = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.BatchNorm(4), nn.Dropout(0.5, rng=rng),
+                            nn.BatchNorm(4, affine=False))
+    network.eval()
+    batches = [values(8, 3, seed=k) for k in range(5)]
+    state, drawn = network.state_dict(), rng.state
+    layers.update_bn(map(Tensor, batches), network)
+    # in order: Linear, its BatchNorm, then, for nothing is dropped, the other one
+    x = [b @ network[0].weight.data + network[0].bias.data for b in batches]
+    np.testing.assert_allclose(network[1].running_mean.data, np.mean([b.mean(0) for b in x], 0),
+                               rtol=1e-5)
+    np.testing.assert_allclose(network[1].running_var.data,
+                               np.mean([b.var(0, ddof=1) for b in x], 0), rtol=1e-5)
+    np.testing.assert_allclose(network[3].running_mean.data, 0, atol=1e-6)
+    # negative control: it had others before
+    assert not np.allclose(state["layers.1.running_mean"], network[1].running_mean.data)
+    assert rng.state == drawn and network[1].momentum == 0.1
+    assert not any(m.training for _, m in network.named_modules())
+
+
+def test_update_bn_gives_the_settings_back_after_an_error():
+    network = nn.Sequential(nn.Linear(3, 4, rng=ldf.Generator(0)), nn.BatchNorm(4))
+    with pytest.raises(ValueError, match="matmul|linear"):
+        layers.update_bn([Tensor(values(8, 5))], network)
+    assert network[1].momentum == 0.1 and network[1].training
 
 
 def test_what_batch_norm_refuses():

@@ -170,6 +170,31 @@ def test_ema_against_a_loop():
         np.testing.assert_array_equal(array, own[name])
 
 
+def test_ema_finds_batch_statistics_of_its_own():
+    """Weights that move about vary their outputs more than their mean does."""
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Linear(6, 4, rng=ldf.Generator(0)), nn.BatchNorm(4, affine=False))
+    base, ema = network[0].weight.data.copy(), EMA(network, 0.98)
+    for _ in range(200):
+        network[0].weight.data[...] = base + rng.standard_normal(base.shape) * 0.6
+        network(Tensor(rng.standard_normal((64, 6)).astype(np.float32)))
+        ema.update()
+
+    def variance():
+        with ema.applied(), nn.evaluation(network):
+            return network(Tensor(rng.standard_normal((4096, 6)).astype(np.float32))).data.var(0)
+
+    assert variance().max() < 0.8           # negative control: of those of other weights
+    own = network.state_dict()
+    ema.update_statistics(Tensor(rng.standard_normal((256, 6)).astype(np.float32))
+                          for _ in range(16))
+    np.testing.assert_allclose(variance(), 1, atol=0.1)
+    for name, array in network.state_dict().items():
+        np.testing.assert_array_equal(array, own[name])
+    ema.update_statistics(iter([Tensor(np.zeros((4, 6)))]))         # once for the updates before
+    np.testing.assert_allclose(variance(), 1, atol=0.1)
+
+
 def test_ema_gives_the_weights_back_after_an_error():
     network = net(np.float32)
     ema = EMA(network, 0.9)
