@@ -19,7 +19,7 @@ from ..nn.optim import Adam, falling
 from ..nn.penalty import Judged, annealed, penalty_between
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
-from ..runtime.rules import GENERATOR, checked
+from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from .base import Coder, LatentModel
 
@@ -44,7 +44,7 @@ class Encoder(Module):
         return mean if rng is None else draw(mean, log_variance, rng)
 
 
-@checked(rng=GENERATOR)
+@checked()
 def draw(mean, log_variance, rng):
     """A reparameterised draw from N(mean, diag exp(log_variance)), each a Tensor (n, ...)."""
     noise = rows(rng.standard_normal, mean.shape, mean.dtype)

@@ -10,11 +10,12 @@ from ..nn.layers import Sequential, generators
 from ..nn.losses import discriminator_loss, generator_loss
 from ..nn.optim import EMA, Adam, falling
 from ..nn.penalty import Judged, annealed, penalty_between
-from ..runtime.checks import channels_last_array, expect, multiple, optional, real_array, shaped
+from ..runtime.checks import channels_last_array, multiple, real_array
 from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
 from ..runtime.random import Generator
-from ..runtime.rules import MODULE, checked, frames_fit, is_ready
+from ..runtime.relations import FRAMES_OF_CLIP, frames_fit, is_ready, made_alike
+from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches, as_batch
 from .base import LatentModel
@@ -60,11 +61,9 @@ class GAN(LatentModel):
         self.expect_its_kind(x)
         return batches
 
+    @checked(made_alike)
     def expect_its_kind(self, x):
         """ValueError where x is not data like those that the generator makes."""
-        made = self._generate(Generator(0).standard_normal((1, self.latent_size)), None).shape[1:]
-        expect(x.shape[1:] == made, "x", f"data like those that the generator makes, (n, "
-               f"{', '.join(map(str, made))})", x)
 
     def _discriminators(self):
         """{name: discriminator}, each of which judges a part of the data."""
@@ -163,7 +162,7 @@ class JointGAN(GAN):
         baseline learns from all that LDF learns from.
     """
 
-    @checked(whitening=optional(MODULE))
+    @checked()
     def __init__(self, generator, discriminator, latent_size, frames=5, *, whitening=None,
                  frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)
@@ -174,7 +173,7 @@ class JointGAN(GAN):
             self.discriminator_optimizer = Adam(Sequential(discriminator, frame_discriminator),
                                                 first.lr, first.betas)
 
-    @checked(frames_fit, frames=optional(real_array()))
+    @checked(frames_fit, frames=real_array())
     def fit(self, x, frames=None, **training):
         """Train on clips x (N, t, h, w, c), and a frame discriminator on ``frames`` (M, h, w, c),
         by default those of ``x``; float32 or uint8. ``training``: see ``GAN.fit``."""
@@ -232,7 +231,7 @@ class JointGAN(GAN):
         return ops.concatenate([images[(k - before) % t::t, :, :, k * c:(k + 1) * c]
                                 for k in range(t)])
 
-    @checked(shaped("x", "n", "frames", "h", "w", "c", what="clips"), x=channels_last_array())
+    @checked(FRAMES_OF_CLIP, x=channels_last_array())
     def _as_images(self, x):
         """Clips (n, t, h, w, c) -> (n, h, w, t * c)."""
         return Frames(self.frames).to_maps(x)

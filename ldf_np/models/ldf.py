@@ -13,18 +13,27 @@ import numpy as np
 
 from ..nn.module import Module
 from ..runtime.architecture import Described
-from ..runtime.checks import integer, optional, real_array, same_shape, shaped
+from ..runtime.checks import integer
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
-from ..runtime.rules import checked, infers, is_ready, level_or_top, of_any_length, parts_fit
+from ..runtime.relations import (
+    CODES_OF_LEVEL,
+    ends_fit,
+    infers,
+    is_ready,
+    level_or_top,
+    of_any_length,
+    parts_fit,
+)
+from ..runtime.rules import checked
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
 from .sequence import SequenceGAN
 
 
-@checked(shaped("codes", "n", "split.count", "..."))
+@checked(CODES_OF_LEVEL)
 class Level(Described):
     """One level: a ``model`` shared by all factors into which ``split`` cuts the level's data.
 
@@ -170,7 +179,7 @@ class LDF(Module):
         """Objects from whitened codes, top-down: (n, *whitening.shape) -> (n, ...)."""
         return self._expand(self.whitening.invert(white))
 
-    @checked(of_any_length, is_ready, frames=optional(integer()))
+    @checked(of_any_length, is_ready)
     def sample(self, n, rng=None, frames=None):
         """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``.
 
@@ -208,8 +217,7 @@ class LDF(Module):
         """
         return self.top.encode(self.encode(x), "z")
 
-    @checked(infers, is_ready, same_shape("a", "b"), a=real_array(least=1), b=real_array(least=1),
-             steps=integer(2))
+    @checked(infers, is_ready, ends_fit, steps=integer(2))
     def interpolate(self, a, b, steps):
         """Walks from objects a (n, ...) to b (n, ...) in ``steps`` points of the topmost z, both
         ends with them: (n, steps, ...). See ``great_circle``."""

@@ -7,10 +7,11 @@ import numpy as np
 
 from .. import nn
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, integer, multiple, one_of, optional, several
+from ..runtime.checks import integer, multiple, one_of
 from ..runtime.device import asarray
 from ..runtime.random import Generator
-from ..runtime.rules import checked, clips_fit, function_or, map_shape, one_or_several
+from ..runtime.relations import clips_fit, patches_divide
+from ..runtime.rules import CLIPS, checked, function_or, map_shape, one_or_several
 from .ali import ALI, Decoder, Discriminator, Encoder
 from .factors import Assembled, Frames, Nested, Patches
 from .gan import GAN
@@ -214,7 +215,7 @@ def map_discriminator(shape, width, hidden, rng):
         nn.Flatten(), *dense(i * j * 2 * width, hidden, rng), *output(hidden, 1, rng))
 
 
-@checked(shape=several(integer(), 3, "whole numbers (h, w, c)"))
+@checked()
 def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
     """A GAN of small convolutions on maps (n, *shape), shape (h, w, c): the locally connected top
     level over whitened codes (paper, Section 3).
@@ -262,7 +263,7 @@ def mlp_ali_top(size, latent_size=128, hidden=512, stochastic=False, seed=0, **s
                **SMALL_GAN | ALI_TOP | {"gamma": 20.0} | settings)
 
 
-@checked(shape=several(integer(), 3, "whole numbers (h, w, c)"))
+@checked()
 def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False, seed=0,
                   **settings):
     """ALI of small convolutions on maps (n, *shape), shape (h, w, c): ``local_gan`` with an encoder
@@ -321,8 +322,7 @@ TOPS = {"local": local_gan, "mlp": mlp_gan, "local-ali": local_ali_top, "mlp-ali
 TOP = function_or(*TOPS)        # a rule: a top by its name, or a function that makes one
 
 
-@checked(clips_fit, images=channels_last_array("n, t, h, w, c", 8), components=optional(integer()),
-         bottom=one_of(*BOTTOMS), top=TOP)
+@checked(clips_fit, images=CLIPS, components=integer(), bottom=one_of(*BOTTOMS), top=TOP)
 def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", components=None,
              **settings):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
@@ -357,7 +357,7 @@ def split_ldf(model, split, code_shape, code="h", seed=0, top="local", component
     return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20)
 
 
-@checked(images=channels_last_array("n, t, h, w, c", 8), patch=multiple(8), top=TOP)
+@checked(patches_divide, images=CLIPS, patch=multiple(8), top=TOP)
 def patch_ldf(images, patch=16, seed=0, top="local", **settings):
     """Three levels on clips (n, t, h, w, c), as in Section 3.1, where an image is cut into patches
     of 16 x 16: ALI for all patches (``place_ali`` with ``settings``), ALI for all frames over the
@@ -368,8 +368,6 @@ def patch_ldf(images, patch=16, seed=0, top="local", **settings):
     ``clip_ldf``.
     """
     _, frames, *sides, channels = images.shape
-    for side in sides:
-        multiple(patch)("patch_ldf: images: rows or columns", side)
     grid = [side // patch for side in sides]
     nested = Nested(Frames(frames), Patches(*grid))
     settings = {"latent_size": 64, "colour_metric": colour_metric(images[:200])} | settings
