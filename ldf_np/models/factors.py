@@ -5,25 +5,12 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 ``merge`` of objects, ``to_maps`` and ``from_maps`` of the factors' codes.
 """
 
+from ..runtime import relations
 from ..runtime.architecture import Described
-from ..runtime.relations import (
-    CLIPS_OF_COUNT,
-    CODES,
-    CODES_BELOW,
-    FACTORS,
-    MAPS,
-    PATCHES,
-    SEGMENTS,
-    SEQUENCES,
-    SHAPED_CODES_BELOW,
-    in_groups,
-    in_patches,
-    in_segments,
-)
 from ..runtime.rules import IMAGES, checked, placed_codes
 
 
-@checked(CODES, codes=placed_codes)
+@checked(relations.CODES, codes=placed_codes)
 class Split(Described):
     """What the splits share: by default the codes of an object's factors are the channels of one
     map, place by place."""
@@ -48,7 +35,7 @@ def with_places(codes):
     return codes.reshape(*codes.shape[:2], 1, 1, -1) if codes.ndim == 3 else codes
 
 
-@checked(CLIPS_OF_COUNT)
+@checked(relations.CLIPS_OF_COUNT)
 class Frames(Split):
     """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames;
     ``count`` None: any number of them."""
@@ -65,7 +52,7 @@ class Frames(Split):
         return factors
 
 
-@checked(PATCHES, CODES, in_patches, x=IMAGES, codes=placed_codes)
+@checked(relations.PATCHES, relations.CODES, relations.in_patches, x=IMAGES, codes=placed_codes)
 class Patches(Split):
     """An image as a grid of patches, row by row:
     (n, h, w, c) <-> (n, rows * columns, h / rows, w / columns, c)."""
@@ -100,7 +87,7 @@ class Patches(Split):
         return self.split(maps)
 
 
-@checked(SHAPED_CODES_BELOW, in_groups)
+@checked(relations.SHAPED_CODES_BELOW, relations.in_groups)
 class Groups(Split):
     """Codes of the level below in groups of ``size`` neighbours:
     (n, k, ...) <-> (n, k / size, size * code)."""
@@ -117,7 +104,7 @@ class Groups(Split):
         return factors.reshape(len(factors), self.below, *self.code_shape)
 
 
-@checked(SEQUENCES, SEGMENTS, in_segments)
+@checked(relations.SEQUENCES, relations.SEGMENTS, relations.in_segments)
 class Segments(Described):
     """A sequence of any length, a text say, as its consecutive segments of ``size`` steps:
     (n, t * size, ...) <-> (n, t, size, ...)."""
@@ -136,7 +123,7 @@ class Segments(Described):
         return factors.reshape(len(factors), -1, *factors.shape[3:])
 
 
-@checked(FACTORS, CODES)
+@checked(relations.FACTORS, relations.CODES)
 class Nested(Split):
     """Factors of factors: each of those that ``outer`` makes of an object is cut by ``inner``, the
     frames of a clip into patches, say: (n, ...) <-> (n, outer.count * inner.count, ...).
@@ -164,7 +151,7 @@ class Nested(Split):
         return _ungrouped(self.inner.from_maps, self.outer.from_maps(maps))
 
 
-@checked(CODES_BELOW, MAPS)
+@checked(relations.CODES_BELOW, relations.MAPS)
 class Assembled(Split):
     """The split of the level above a ``nested`` one: the codes of all inner factors of an outer one
     are one map, which is a factor again, (n, outer.count * inner.count, h, w, c) <->

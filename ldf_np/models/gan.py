@@ -7,22 +7,21 @@ from operator import add
 from ..autodiff import ops
 from ..autodiff.engine import Tensor
 from ..nn.layers import Sequential, generators
-from ..nn.losses import discriminator_loss, generator_loss
-from ..nn.optim import EMA, Adam, falling
-from ..nn.penalty import Judged, annealed, penalty_between
+from ..nn.losses import generator_loss
+from ..nn.optim import EMA, Adam
+from ..nn.penalty import Judged
 from ..runtime.checks import channels_last_array, multiple, real_array
 from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
-from ..runtime.random import Generator
 from ..runtime.relations import FRAMES_OF_CLIP, frames_fit, is_ready, made_alike
 from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches, as_batch
-from .base import LatentModel
 from .factors import Frames
+from .game import Game
 
 
-class GAN(LatentModel):
+class GAN(Game):
     """A generator z -> x and a discriminator x -> logit (n, 1), and their training.
 
     Samples are drawn by the averaged generator in evaluation mode.
@@ -32,28 +31,14 @@ class GAN(LatentModel):
     generator, discriminator : Module
     latent_size : int
         The length of z ~ N(0, I).
-    loss : the adversarial objective (see ``losses.KINDS``).
-    penalty, gamma, final_gamma : the regularizer's kind (see ``penalty.KINDS``), its initial
-        strength, and to what part of that it is annealed.
-    lr, discriminator_lr, betas : Adam's settings.
-    final_lr : float
-        The rates fall linearly, in the second half of a training, to this part of themselves.
     ema : float
         The decay of the moving average of the generator's weights, with which samples are drawn.
-    seed : int
-        Of the training noise (not of the weights: layers take a Generator of their own).
+    settings : of the game, see ``Game``
     """
 
-    @checked()
-    def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating",
-                 penalty="roth", gamma=0.5, final_gamma=0.01, lr=3e-4, discriminator_lr=2e-4,
-                 betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
-        self.generator, self.discriminator = generator, discriminator
-        self.latent_size, self.loss, self.penalty = latent_size, loss, penalty
-        self.gamma, self.final_gamma, self.final_lr = gamma, final_gamma, final_lr
-        self.rng = Generator(seed)
-        self.generator_optimizer = Adam(generator, lr, betas)
-        self.discriminator_optimizer = Adam(discriminator, discriminator_lr, betas)
+    def __init__(self, generator, discriminator, latent_size, *, ema=0.998, **settings):
+        self.generator = generator
+        super().__init__(generator, discriminator, latent_size, **settings)
         self.ema = EMA(generator, ema)
 
     def _batches(self, batch_size, x):
@@ -65,10 +50,6 @@ class GAN(LatentModel):
     def expect_its_kind(self, x):
         """ValueError where x is not data like those that the generator makes."""
 
-    def _discriminators(self):
-        """{name: discriminator}, each of which judges a part of the data."""
-        return {"": self.discriminator}
-
     def _real(self, x):
         """What each discriminator judges of the data x: arrays."""
         return [x]
@@ -78,18 +59,14 @@ class GAN(LatentModel):
         return [fake]
 
     def _step(self, x, progress):
-        """Both sides' gradients are taken at one point and then applied (see ``ALI``)."""
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size)))
         ordered = bool(generators(self))
         made, on_real, on_made = self._judged(x, z, ordered)
-        (d_losses, d_grads), (g_losses, g_grads) = side_by_side(
-            lambda: self._discriminator_gradients(on_real, on_made, progress),
-            lambda: self._generator_gradients(made, on_made, on_real), ordered)
-        lr_scale = falling(progress, self.final_lr)
-        self.discriminator_optimizer.step(d_grads, lr_scale)
-        self.generator_optimizer.step(g_grads, lr_scale)
+        losses = self._play(lambda: self._discriminator_losses(on_real, on_made, progress),
+                            lambda: self._generator_losses(made, on_made, on_real),
+                            progress, ordered)
         self.ema.update()
-        return d_losses | g_losses
+        return losses
 
     def _judged(self, x, z, ordered):
         """What is made of z, and what the discriminators make of the data x and of that.
@@ -118,20 +95,11 @@ class GAN(LatentModel):
         judged, (made, judged_made) = side_by_side(on_real, on_made, ordered)
         return made, judged, judged_made
 
-    def _discriminator_gradients(self, on_real, on_made, progress):
-        losses, regularized = {}, []
-        for name, real, fake in zip(self._discriminators(), on_real, on_made):
-            loss = losses[f"D{name}"] = discriminator_loss(real.logits(True), fake.logits(False),
-                                                           self.loss)
-            gamma = annealed(self.gamma, progress, self.final_gamma, loss.dtype)
-            regularized.append(loss + penalty_between(real, fake, self.rng) * (0.5 * gamma))
-        return losses, self.discriminator_optimizer.network.gradients(reduce(add, regularized))
-
-    def _generator_gradients(self, made, on_made, on_real):
+    def _generator_losses(self, made, on_made, on_real):
         losses = {f"G{name}": generator_loss(fake.through(False, some), self.loss,
                                              real.logits(True).detach())
                   for name, some, fake, real in zip(self._discriminators(), made, on_made, on_real)}
-        return losses, self.generator.gradients(reduce(add, losses.values()))
+        return reduce(add, losses.values()), losses
 
     def _generate(self, z, rng):
         with self.ema.applied():

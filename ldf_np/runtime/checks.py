@@ -13,7 +13,6 @@ import functools
 import inspect
 import math
 import operator
-import re
 
 import numpy as np
 
@@ -70,22 +69,24 @@ def _checked(function, shared, rules, relations):
             raise TypeError(f"{function.__qualname__} has no {named - known.keys()}")
     found = shared | rules
     found = {name: found[name] for name in known if name in found}      # in the order of the call
-    where = re.sub(r"\.(__init__|forward)$|.*<locals>\.", "", function.__qualname__)
+    where = function.__qualname__.rpartition("<locals>.")[2]
+    of_object = function.__name__ in ("__init__", "forward")        # called by the class's name
     if not found and not relations:
         return function
 
     @functools.wraps(function)
     def call(*args, **kwargs):
+        caller = type(args[0]).__name__ if of_object else where
         given = dict(zip(names, args))
         given.update(kwargs)
         if rest is not None:
             given[rest] = args[len(names):]
         for name, rule in found.items():
             if name in given and not (name in defaults and given[name] is defaults[name]):
-                rule(f"{where}: {name}", given[name])
+                rule(f"{caller}: {name}", given[name])
         if needed <= given.keys():          # or else Python says what is missing
             for relation in relations:
-                relation(where, **{**defaults, **given})
+                relation(caller, **{**defaults, **given})
         return function(*args, **kwargs)
 
     return call
