@@ -45,12 +45,10 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, whiten
     """
     rng, side = Generator(seed), size // 8
     image, widths = frames * channels, (24, 48, 96)
-    maps, flat = widths[-1], side * side * widths[-1]
+    maps = widths[-1]
     alike = 1 if whitened else frames       # how many frames begin with the same filters
     generator = nn.Sequential(
-        *nets.dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, flat, bias=False, init=nn.he(nets.SLOPE), rng=rng),
-        nn.Reshape(side, side, maps), nn.BatchNorm(maps), nn.LeakyReLU(nets.SLOPE),
+        *nets.to_map(latent_size, hidden, (side, side, maps), rng),
         *nets.conv(nn.Conv2d, maps, maps, 3, 1, 1, rng=rng),
         *nets.up([*reversed(widths), image], rng, _smooth(), _smooth(alike))[
             :-1 if whitened else None])         # white channels have no bounds for tanh

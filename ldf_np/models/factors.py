@@ -7,6 +7,7 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 
 from ..runtime import relations
 from ..runtime.architecture import Described
+from ..runtime.checks import shaped
 from ..runtime.rules import IMAGES, checked, placed_codes
 
 
@@ -35,7 +36,7 @@ def with_places(codes):
     return codes.reshape(*codes.shape[:2], 1, 1, -1) if codes.ndim == 3 else codes
 
 
-@checked(relations.CLIPS_OF_COUNT)
+@checked(shaped("x", "n", "count", "...", what="clips"))
 class Frames(Split):
     """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames;
     ``count`` None: any number of them."""
@@ -87,7 +88,7 @@ class Patches(Split):
         return self.split(maps)
 
 
-@checked(relations.SHAPED_CODES_BELOW, relations.in_groups)
+@checked(shaped("x", "n", "below", "*code_shape", what="codes"), relations.in_groups)
 class Groups(Split):
     """Codes of the level below in groups of ``size`` neighbours:
     (n, k, ...) <-> (n, k / size, size * code)."""

@@ -10,10 +10,10 @@ from ..nn.layers import Sequential, generators
 from ..nn.losses import generator_loss
 from ..nn.optim import EMA, Adam
 from ..nn.penalty import Judged
-from ..runtime.checks import channels_last_array, multiple, real_array
+from ..runtime.checks import channels_last_array, multiple, real_array, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import rows, world
-from ..runtime.relations import FRAMES_OF_CLIP, frames_fit, is_ready, made_alike
+from ..runtime.relations import frames_fit, is_ready, made_alike
 from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches, as_batch
@@ -173,13 +173,12 @@ class JointGAN(GAN):
         return super()._discriminators() | more
 
     def _real(self, x):
-        # single frames are further channels of the clips
-        end = x.shape[-1] if self.frame_discriminator is None else (
-            x.shape[-1] // (self.frames + 1) * self.frames)
-        clips = x[..., :end]
+        # single frames, where there are any, are further channels of the clips
+        end = x.shape[-1] // (self.frames + (self.frame_discriminator is not None)) * self.frames
+        clips, singles = x[..., :end], x[..., end:]
         if self.whitening is not None:
             clips = self.whitening.forward(clips.reshape(-1, end)).reshape(clips.shape)
-        return [clips] if self.frame_discriminator is None else [clips, x[..., end:]]
+        return [clips, singles]
 
     def _made(self, fake):
         if self.frame_discriminator is None:
@@ -199,7 +198,7 @@ class JointGAN(GAN):
         return ops.concatenate([images[(k - before) % t::t, :, :, k * c:(k + 1) * c]
                                 for k in range(t)])
 
-    @checked(FRAMES_OF_CLIP, x=channels_last_array())
+    @checked(shaped("x", "n", "frames", "h", "w", "c", what="clips"), x=channels_last_array())
     def _as_images(self, x):
         """Clips (n, t, h, w, c) -> (n, h, w, t * c)."""
         return Frames(self.frames).to_maps(x)

@@ -14,7 +14,7 @@ import numpy as np
 from ..nn.module import Module
 from ..runtime import relations
 from ..runtime.architecture import Described
-from ..runtime.checks import integer
+from ..runtime.checks import integer, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
@@ -25,7 +25,7 @@ from ..training.loop import train
 from .sequence import SequenceGAN
 
 
-@checked(relations.CODES_OF_LEVEL)
+@checked(shaped("codes", "n", "split.count", "..."))
 class Level(Described):
     """One level: a ``model`` shared by all factors into which ``split`` cuts the level's data.
 

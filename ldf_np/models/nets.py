@@ -89,6 +89,13 @@ def encoder_head(shape, latent_size, rng, stochastic):
         [*output(flat, latent_size, rng, bias=False), nn.BatchNorm(latent_size, affine=False)]))
 
 
+def to_map(n_in, hidden, shape, rng):
+    """From a vector to a map (h, w, c), by a dense layer of ``hidden`` units."""
+    return [*dense(n_in, hidden, rng, True),
+            nn.Linear(hidden, math.prod(shape), bias=False, init=nn.he(SLOPE), rng=rng),
+            nn.Reshape(*shape), nn.BatchNorm(shape[-1]), nn.LeakyReLU(SLOPE)]
+
+
 def code_map(width, maps, rng):
     """From the last layer of an encoder to h: ``maps`` channels, normalised and not scaled."""
     return [nn.Conv2d(width, maps, 3, 1, 1, bias=False, init=nn.glorot(), rng=rng),
@@ -97,9 +104,14 @@ def code_map(width, maps, rng):
 
 def ali_discriminator(widths, side, latent_size, hidden, rng):
     """The discriminator of small images and their z."""
+    return pair_discriminator(trunk(widths, side, hidden, rng), latent_size, hidden, rng)
+
+
+def pair_discriminator(x_layers, latent_size, hidden, rng):
+    """The discriminator of x and z, of which ``x_layers`` and a dense layer make ``hidden`` numbers
+    each."""
     return Discriminator(
-        nn.Sequential(*trunk(widths, side, hidden, rng)),
-        nn.Sequential(*dense(latent_size, hidden, rng)),
+        nn.Sequential(*x_layers), nn.Sequential(*dense(latent_size, hidden, rng)),
         nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
 
 
@@ -229,9 +241,7 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
     halved = start != (h, w)
     wide = 2 * width if halved else width
     generator = nn.Sequential(
-        *dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, math.prod(start) * wide, bias=False, init=nn.he(SLOPE), rng=rng),
-        nn.Reshape(*start, wide), nn.BatchNorm(wide), nn.LeakyReLU(SLOPE),
+        *to_map(latent_size, hidden, (*start, wide), rng),
         *conv(nn.Conv2d, wide, wide, *near, rng=rng),
         *(conv(nn.ConvTranspose2d, wide, width, 4, 2, 1, rng=rng) if halved else []),
         *conv(nn.Conv2d, width, width, *near, rng=rng),
@@ -255,10 +265,8 @@ def mlp_ali_top(size, latent_size=128, hidden=512, stochastic=False, seed=0, **s
     decoder = Decoder(
         nn.Sequential(*dense(latent_size, hidden, rng, True)),
         nn.Sequential(*dense(hidden, hidden, rng, True), *output(hidden, flat, rng), *layered))
-    discriminator = Discriminator(
-        nn.Sequential(nn.Flatten(), *dense(flat, hidden, rng)),
-        nn.Sequential(*dense(latent_size, hidden, rng)),
-        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    judge = [nn.Flatten(), *dense(flat, hidden, rng)]
+    discriminator = pair_discriminator(judge, latent_size, hidden, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
                **SMALL_GAN | ALI_TOP | {"gamma": 20.0} | settings)
 
@@ -280,9 +288,7 @@ def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False
                       nn.BatchNorm(start[2])),
         encoder_head(start, latent_size, rng, stochastic), stochastic)
     decoder = Decoder(gan.generator[:at + 2], gan.generator[at + 2:])
-    discriminator = Discriminator(
-        gan.discriminator[:-1], nn.Sequential(*dense(latent_size, hidden, rng)),
-        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    discriminator = pair_discriminator(gan.discriminator[:-1], latent_size, hidden, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
                **LOCAL_GAN | ALI_TOP | settings)
 
@@ -308,11 +314,8 @@ def map_ali(shape, latent_size=128, maps=PLACES[2], seed=0, **settings):
         *(layer for _ in range(halvings) for layer in conv(nn.ConvTranspose2d, 64, 64, 4, 2, 1,
                                                            rng=rng)),
         nn.Conv2d(64, c, 3, 1, 1, init=nn.glorot(), rng=rng)))
-    discriminator = Discriminator(
-        nn.Sequential(*down([c, 48, 96], rng, False), nn.Flatten(),
-                      *dense(h // 4 * (w // 4) * 96, 256, rng)),
-        nn.Sequential(*dense(latent_size, 256, rng)),
-        nn.Sequential(*dense(2 * 256, 256, rng), *output(256, 1, rng)))
+    judge = [*down([c, 48, 96], rng, False), nn.Flatten(), *dense(h // 4 * (w // 4) * 96, 256, rng)]
+    discriminator = pair_discriminator(judge, latent_size, 256, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
                **SMALL_ALI | PLACE_ALI | MAP_ALI | settings)
 

@@ -8,7 +8,7 @@ from .. import nn
 from ..runtime.checks import integer
 from ..runtime.random import Generator
 from ..runtime.rules import checked, code_of_step
-from .ali import ALI, Decoder, Discriminator, Encoder
+from .ali import ALI, Decoder, Encoder
 from .factors import Frames
 from .gan import GAN
 from .ldf import LDF, Level
@@ -22,6 +22,8 @@ from .nets import (
     encoder_head,
     map_discriminator,
     output,
+    pair_discriminator,
+    to_map,
 )
 from .sequence import SequenceGAN, SequenceGenerator
 from .whitening import SequenceWhitening
@@ -58,9 +60,7 @@ def sequence_gan(shape, windows=(5,), p=4, latent_size=128, noise=8, width=32, h
         return kind(n_in, n_out, *geometry, bias=False, init=nn.he(SLOPE), rng=rng)
 
     shared = nn.Sequential(
-        *dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, math.prod(start) * 2 * width, bias=False, init=nn.he(SLOPE), rng=rng),
-        nn.Reshape(*start, 2 * width), nn.BatchNorm(2 * width), nn.LeakyReLU(SLOPE),
+        *to_map(latent_size, hidden, (*start, 2 * width), rng),
         *conv(nn.Conv2d, 2 * width, 2 * width, *near, rng=rng), doubled(2 * width, width))
     window = nn.Conv2d(noise, width, (2 * p + 1, 1), bias=False, init=bell(p), rng=rng)
     local = nn.Sequential(nn.LeakyReLU(SLOPE), doubled(width, width))
@@ -130,10 +130,8 @@ def text_ali(characters, length=8, latent_size=64, width=96, hidden=256, seed=0,
             *conv(nn.Conv2d, maps, width, *ALONG, rng=rng),
             *conv(nn.ConvTranspose2d, width, width, *HALVE, rng=rng),
             *to_characters(width, length, characters, rng)))
-    discriminator = Discriminator(
-        nn.Sequential(*text_trunk(length, characters, width, hidden, rng)),
-        nn.Sequential(*dense(latent_size, hidden, rng)),
-        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    judge = text_trunk(length, characters, width, hidden, rng)
+    discriminator = pair_discriminator(judge, latent_size, hidden, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **TEXT_ALI | settings)
 
 
@@ -144,9 +142,7 @@ def joint_text_gan(characters, length=32, latent_size=128, width=64, hidden=256,
     of probabilities and one-hots."""
     rng = Generator(seed)
     generator = nn.Sequential(
-        *dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, length // 2 * width, bias=False, init=nn.he(SLOPE), rng=rng),
-        nn.Reshape(length // 4, 1, 2 * width), nn.BatchNorm(2 * width), nn.LeakyReLU(SLOPE),
+        *to_map(latent_size, hidden, (length // 4, 1, 2 * width), rng),
         *conv(nn.ConvTranspose2d, 2 * width, width, *HALVE, rng=rng),
         *conv(nn.ConvTranspose2d, width, width, *HALVE, rng=rng),
         *to_characters(width, length, characters, rng))

@@ -11,10 +11,9 @@ from ..nn.layers import Sequential
 from ..nn.losses import check_metric, reconstruction_loss
 from ..nn.module import Buffer, Parameter
 from ..nn.optim import Adam, falling
-from ..runtime.checks import finite_array, real, same_shape
+from ..runtime.checks import finite_array, real, same_shape, shaped
 from ..runtime.device import asarray, to_numpy
 from ..runtime.random import Generator
-from ..runtime.relations import VECTORS
 from ..runtime.rules import checked, covariance_size, stochastic, tensor_or
 from ..training.loop import train
 from .ali import draw
@@ -150,7 +149,7 @@ class VAE(Autoencoder, LatentModel):
         return made
 
 
-@checked(VECTORS, x=finite_array(least=2), size=covariance_size)
+@checked(shaped("x", "n", "size", what="vectors"), x=finite_array(least=2), size=covariance_size)
 class GaussianTop(LatentModel):
     """A Gaussian with full covariance over vectors (n, size), in place of the GAN at LDF's top.
 

@@ -39,9 +39,9 @@ class Whitening(Module):
         """What is whitened of codes (n, *code_shape): vectors (m, size)."""
         return codes.reshape(len(codes), -1)
 
-    def _codes(self, vectors):
-        """The inverse of ``_vectors``."""
-        return vectors.reshape(-1, *self.code_shape)
+    def _codes(self, vectors, n):
+        """The inverse of ``_vectors``: codes (n, *code_shape)."""
+        return vectors.reshape(n, *_lengths(self.code_shape))
 
     @checked(RAW, codes=finite_array(least=2))
     def fit(self, codes):
@@ -92,11 +92,16 @@ class Whitening(Module):
 
     def apply(self, codes):
         """(n, *code_shape) -> (n, *shape)."""
-        return self.forward(self._vectors(codes)).reshape(-1, *self.shape)
+        return self.forward(self._vectors(codes)).reshape(len(codes), *_lengths(self.shape))
 
     def invert(self, white):
         """(n, *shape) -> (n, *code_shape)."""
-        return self._codes(self.inverse(white.reshape(-1, self.components)))
+        return self._codes(self.inverse(white.reshape(-1, self.components)), len(white))
+
+
+def _lengths(shape):
+    """A shape of which one length may be any, None, for ``reshape``."""
+    return (-1 if n is None else n for n in shape)
 
 
 class ChannelWhitening(Whitening):
@@ -119,12 +124,12 @@ class ChannelWhitening(Whitening):
     def _vectors(self, codes):
         return self.split.to_maps(codes).reshape(-1, self.components)
 
-    def _codes(self, vectors):
-        maps = vectors.reshape(-1, *self.shape)
-        return self.split.from_maps(maps).reshape(-1, *self.code_shape)
+    def _codes(self, vectors, n):
+        maps = vectors.reshape(n, *self.shape)
+        return self.split.from_maps(maps).reshape(n, *self.code_shape)
 
 
-@checked(RAW, WHITE)
+@checked()
 class SequenceWhitening(Whitening):
     """The channels of the codes of sequences of any length, whitened by the same matrix at all
     steps and places: codes (n, t, ..., c) <-> (n, t, ..., c).
@@ -139,11 +144,3 @@ class SequenceWhitening(Whitening):
 
     def _vectors(self, codes):
         return codes.reshape(-1, self.components)
-
-    def apply(self, codes):
-        """(n, t, *step_shape) -> (n, t, *step_shape)."""
-        return self.forward(self._vectors(codes)).reshape(codes.shape)
-
-    def invert(self, white):
-        """The inverse of ``apply``."""
-        return self.inverse(self._vectors(white)).reshape(white.shape)

@@ -28,13 +28,12 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def forward(self, x):
-        fused = False       # whether the layer before has done this leaky ReLU in its own pass
-        for layer, after in zip(self.layers, [*self.layers[1:], None]):
-            if fused:
-                seen(layer, x)
-                fused = False
-            elif fused := isinstance(layer, Activated) and isinstance(after, LeakyReLU):
+        pairs = iter(zip(self.layers, [*self.layers[1:], None]))
+        for layer, after in pairs:
+            if isinstance(layer, Activated) and isinstance(after, LeakyReLU):
                 x = layer(x, after.slope)
+                seen(after, x)
+                next(pairs)         # done already, in the pass of the layer before
             else:
                 x = layer(x)
         return x

@@ -15,7 +15,7 @@ from ..autodiff.shapes import mean
 from ..kernels import elementwise
 from ..runtime import checks
 from ..runtime.device import asarray
-from ..runtime.relations import like, real_where_needed, signed
+from ..runtime.relations import real_where_needed, reconstruction_fits, signed
 from ..runtime.rules import LOSSES as KINDS  # noqa: F401 (a public name)
 from ..runtime.rules import TENSOR, checked, pixels
 
@@ -84,7 +84,7 @@ def ali_loss(real, fake, kind="non-saturating"):
     return generator_loss(fake, kind) + of_real
 
 
-@checked(like("reconstruction", "x"))
+@checked(reconstruction_fits)
 def reconstruction_loss(x, reconstruction, metric=None):
     """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours
     times it (images only)."""

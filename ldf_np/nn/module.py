@@ -95,7 +95,7 @@ class Module(Described):
         named = list(self.named_parameters())
         found = gradients_or_none(loss, [p for _, p in named])
         unused = [name for (name, _), g in zip(named, found) if g is None]
-        depends_on_all(type(self).__name__, unused, lambda: why_cut(loss))
+        depends_on_all(type(self).__name__, unused, unused and why_cut(loss))
         return found
 
     def flat(self):

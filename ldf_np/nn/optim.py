@@ -2,6 +2,7 @@
 parameters."""
 
 from contextlib import contextmanager
+from itertools import accumulate
 
 import numpy as np
 
@@ -169,13 +170,11 @@ class EMA(_Stateful, Module):
     def _pairs(self):
         """[(its average as a view of the same shape, the live array), ...] for the parameters and
         each buffer."""
-        pairs, end, live = [], 0, self._live()
-        size = sum(data.size for data in live)
-        as_many_numbers(size, self.average.data.size)
-        for data in live:
-            start, end = end, end + data.size
-            pairs.append((self.average.data[start:end].reshape(data.shape), data))
-        return pairs
+        live, average = self._live(), self.average.data
+        ends = [*accumulate(data.size for data in live)]
+        as_many_numbers(ends[-1], average.size)
+        return [(average[end - data.size:end].reshape(data.shape), data)
+                for data, end in zip(live, ends)]
 
     def update(self):
         """Move the average towards the present weights."""

@@ -19,18 +19,13 @@ from .rules import TENSOR
 
 # Shapes of what is split into factors, of their codes, and of what is whitened.
 
-CLIPS_OF_COUNT = shaped("x", "n", "count", "...", what="clips")
-FRAMES_OF_CLIP = shaped("x", "n", "frames", "h", "w", "c", what="clips")
 SEQUENCES = shaped("x", "n", "l", "...", what="sequences")
-VECTORS = shaped("x", "n", "size", what="vectors")
 CODES_BELOW = shaped("x", "n", "below", "...", what="codes")
-SHAPED_CODES_BELOW = shaped("x", "n", "below", "*code_shape", what="codes")
 FACTORS = shaped("factors", "n", "count", "...", what="factors")
 PATCHES = shaped("factors", "n", "count", "h", "w", "c", what="patches")
 MAPS = shaped("factors", "n", "count", "h", "w", "c", what="maps")
 SEGMENTS = shaped("factors", "n", "t", "size", "...", what="segments")
 CODES = shaped("codes", "n", "count", "...", what="codes")
-CODES_OF_LEVEL = shaped("codes", "n", "split.count", "...")
 RAW, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape")
 
 
@@ -114,15 +109,10 @@ def state_fits(name, self, state):
                f"real numbers of shape {shape}", f"{array.dtype} of shape {array.shape}")
 
 
-def like(argument, other):
-    """The argument has the shape of the other."""
-    def relation(name, **arguments):
-        shape = np.shape(arguments[other])
-        expect(np.shape(arguments[argument]) == shape, f"{name}: {argument}", shape,
-               arguments[argument])
-
-    relation.needs = {argument, other}
-    return relation
+def reconstruction_fits(name, x, reconstruction, **others):
+    """x and its reconstruction have one shape."""
+    expect(np.shape(reconstruction) == np.shape(x), f"{name}: reconstruction", np.shape(x),
+           reconstruction)
 
 
 def labelled(of):
@@ -282,11 +272,9 @@ def ranks_fit(name, model, steps, top_steps, rounds, top_ranks, **others):
 # Sentences about what a function has found: each raises ValueError where it is not so.
 
 def depends_on_all(name, unused, why):
-    """A loss depends on all parameters; ``why``: a function that says why it does not."""
-    if unused:
-        because = f" ({why()})".removesuffix(" ()")
-        raise ValueError(f"{name}: expected a loss that depends on all parameters, got one that "
-                         f"does not on {', '.join(unused)}{because}")
+    """A loss depends on all parameters, so that none is unused; ``why``: why it does not, or ""."""
+    expect(not unused, name, "a loss that depends on all parameters",
+           f"one that does not on {', '.join(unused)}{f' ({why})' if why else ''}")
 
 
 def names_differ(name, named):
