@@ -178,7 +178,7 @@ class JointGAN(GAN):
         clips, singles = x[..., :end], x[..., end:]
         if self.whitening is not None:
             clips = self.whitening.forward(clips.reshape(-1, end)).reshape(clips.shape)
-        return [clips, singles]
+        return [clips] if self.frame_discriminator is None else [clips, singles]
 
     def _made(self, fake):
         if self.frame_discriminator is None:

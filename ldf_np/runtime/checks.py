@@ -1,6 +1,6 @@
 """What public functions ask of their arguments, declared above them.
 
-    @checked(n=integer(1), code=one_of("h", "z"), rng=optional(instance(Generator)))
+    @checked(n=integer(1), code=one_of("h", "z"), rng=instance(Generator))
     def sample(self, n, code="h", rng=None): ...
 
 A *rule* is a function ``rule(name, value)`` that raises TypeError or ValueError with one sentence:
