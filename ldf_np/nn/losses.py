@@ -28,7 +28,7 @@ def _softplus_mean_vjp(g, logits, sign):
 
 
 @operation(vjp=lambda g, y, logits, sign=1.0: _softplus_mean_vjp(g, logits, sign=sign))
-@checks.checked(signed)
+@checks.checked(signed)         # without the table: these logits are arrays
 def softplus_mean(logits, sign=1.0):
     """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
     return elementwise.softplus_mean(logits, sign)

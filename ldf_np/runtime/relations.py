@@ -336,8 +336,8 @@ def unaltered(where, checksum, wanted):
            "another: it is damaged or was altered")
 
 
-def one_whole(folder, damaged):
-    """Of the checkpoints [(step, error), ...] that cannot be used there is none."""
+def not_all_damaged(folder, damaged):
+    """No checkpoint is damaged, [(step, error), ...]: for where none is whole."""
     if damaged:
         raise ValueError(f"{folder}: none of its checkpoints can be used: {damaged[0][1]}; remove "
                          "the folder to begin anew")

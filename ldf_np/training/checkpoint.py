@@ -24,7 +24,7 @@ from ..nn.module import Module
 from ..nn.optim import Optimizer
 from ..runtime.distributed import world
 from ..runtime.files import checksum, load_tensors, replacing, save_tensors
-from ..runtime.relations import of_format, one_whole, same_data, same_run, unaltered
+from ..runtime.relations import not_all_damaged, of_format, same_data, same_run, unaltered
 from ..runtime.rules import checked
 from .batches import Batches
 from .log import NAME, Records
@@ -200,14 +200,14 @@ class CheckpointWriter:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 damaged.append((step, error))
                 continue
-            self._check(step, found, arrays)
+            self._check(step, found)
             if damaged:
                 newest, error = damaged[0]
                 warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and "
                               f"{newest - step} steps are lost, for the checkpoint of step "
                               f"{newest} cannot be used: {error}", RuntimeWarning, stacklevel=6)
             return step, found["plain"], arrays
-        one_whole(self._of.folder, damaged)
+        not_all_damaged(self._of.folder, damaged)
         return None
 
     def back_off(self, wrong):
@@ -263,7 +263,7 @@ class CheckpointWriter:
         arrays = load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
         return (found, arrays) if found["format"] == FORMAT else _from_format_1(found, arrays)
 
-    def _check(self, step, found, arrays):
+    def _check(self, step, found):
         """Raise ValueError where a whole checkpoint is of another format, training or model."""
         where = f"{self._path(step)}.json"
         of_format(where, found["format"], FORMAT)
