@@ -62,16 +62,14 @@ def signed(name, logits, sign):
 
 def channels_fit(name, self, x, **others):
     """x is a Tensor with as many channels as the layer."""
-    layer = type(self).__name__
-    TENSOR(f"{layer}: x", x)
-    expect(x.shape[-1:] == (self.channels,), layer, f"{self.channels} channels", x)
+    TENSOR(f"{name}: x", x)
+    expect(x.shape[-1:] == (self.channels,), name, f"{self.channels} channels", x)
 
 
 def has_rows(name, self, x):
     """x is a Tensor (n, ...) whose rows have a length."""
-    TENSOR(f"{type(self).__name__}: x", x)
-    expect(x.ndim and (x.size or -1 not in self.shape), type(self).__name__,
-           "(n, ...) and no empty axis", x)
+    TENSOR(f"{name}: x", x)
+    expect(x.ndim and (x.size or -1 not in self.shape), name, "(n, ...) and no empty axis", x)
 
 
 def square_images(name, self, x):
