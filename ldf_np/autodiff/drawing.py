@@ -6,7 +6,7 @@ import os
 import warnings
 from itertools import count
 
-from ..runtime.checks import checked, expect, full_name, instance, optional
+from ..runtime.checks import checked, expect, full_name, instance
 from ..runtime.files import replacing
 from .engine import CUT, Tensor, tensors_before
 
@@ -29,7 +29,7 @@ def _outputs(name, output):
     return named
 
 
-@checked(output=_outputs, path=optional(instance(str, os.PathLike)), names=optional(instance(dict)))
+@checked(output=_outputs, path=instance(str, os.PathLike), names=instance(dict))
 def draw(output, path=None, names=None):
     """Draw the graph of operations by which ``output`` was made, named Tensors and shapes on it.
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..runtime.checks import checked, instance, optional
+from ..runtime.checks import checked, instance
 from .cache import cached, check_rows
 from .clips import (
     FRAMES,
@@ -31,7 +31,7 @@ PLACES = ("train_place", "test_place")
 
 
 @checked(fit_memory(None, "clips", "test_clips"),
-         clips=at_least(1), test_clips=optional(at_least(0)), seed=at_least(0),
+         clips=at_least(1), test_clips=at_least(0), seed=at_least(0),
          frames=at_least(2, MOST_FRAMES // 10), size=at_least(8, 160), places=instance(bool))
 def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False, frames=FRAMES,
                 size=SIZE, places=False):

@@ -10,7 +10,6 @@ from ..runtime.checks import (
     finite_array,
     function,
     integer,
-    optional,
     positive,
     real,
 )
@@ -83,7 +82,7 @@ def _side(name, value):
         raise ValueError(f'{name}: "below" or "above", got {value!r}')
 
 
-@checked(interval=_interval, expected=_side, than=real(), margin=optional(positive))
+@checked(interval=_interval, expected=_side, than=real(), margin=positive)
 def verdict(interval, expected, than=0.0, margin=None):
     """What [value, low, high] says of a quantity that was ``expected`` ("below" or "above")
     ``than``:

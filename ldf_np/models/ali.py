@@ -13,15 +13,14 @@ from ..autodiff import ops
 from ..autodiff.engine import Tensor, immutable
 from ..kernels.conv import batch_innermost
 from ..nn.layers import Sequential, generators
-from ..nn.losses import ali_loss, check_metric, discriminator_loss, reconstruction_loss
+from ..nn.losses import ali_loss, check_metric, reconstruction_loss
 from ..nn.module import Module
-from ..nn.optim import Adam, falling
-from ..nn.penalty import Judged, annealed, penalty_between
+from ..nn.penalty import Judged
 from ..runtime.distributed import rows
-from ..runtime.random import Generator
-from ..runtime.rules import GENERATOR, checked
+from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
-from .base import Coder, LatentModel
+from .base import Coder
+from .game import Game
 
 
 class Encoder(Module):
@@ -44,7 +43,7 @@ class Encoder(Module):
         return mean if rng is None else draw(mean, log_variance, rng)
 
 
-@checked(rng=GENERATOR)
+@checked()
 def draw(mean, log_variance, rng):
     """A reparameterised draw from N(mean, diag exp(log_variance)), each a Tensor (n, ...)."""
     noise = rows(rng.standard_normal, mean.shape, mean.dtype)
@@ -76,7 +75,7 @@ class Discriminator(Module):
         return self.joint(ops.concatenate([self.x_net(x), self.z_net(z)], axis=-1))
 
 
-class ALI(Coder, LatentModel):
+class ALI(Coder, Game):
     """Encoder, decoder and joint discriminator, and their training.
 
     Its codes are "h", the encoder's last hidden layer (the default), and "z", its mean.
@@ -91,35 +90,20 @@ class ALI(Coder, LatentModel):
     colour_metric : array (c, c), optional
         For images: the reconstructions' error is that of their colours times it
         (``losses.colour_metric``).
-    penalty, gamma, final_gamma : the regularizer's kind (see ``penalty.KINDS``), its initial
-        strength, and to what part of that it is annealed.
-    loss : the adversarial objective (see ``losses.KINDS``).
-    lr, discriminator_lr, betas : Adam's settings.
-    final_lr : float
-        The rates fall linearly, in the second half of a training, to this part of themselves.
-    seed : int
-        Of the training noise (not of the weights: layers take a Generator of their own).
+    settings : of the game, see ``Game``
     """
 
     @checked()
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
-                 latent_weight=5.0, colour_metric=None, penalty="roth", gamma=0.5,
-                 final_gamma=0.01, loss="non-saturating", lr=3e-4, discriminator_lr=2e-4,
-                 betas=(0.5, 0.99), final_lr=1.0, seed=0):
-        self.encoder, self.decoder, self.discriminator = encoder, decoder, discriminator
-        self.latent_size = latent_size
+                 latent_weight=5.0, colour_metric=None, **settings):
+        self.encoder, self.decoder = encoder, decoder
+        super().__init__(Sequential(encoder, decoder), discriminator, latent_size, **settings)
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
-        self.loss, self.penalty = loss, penalty
-        self.gamma, self.final_gamma, self.final_lr = gamma, final_gamma, final_lr
-        self.rng = Generator(seed)
         self.colour_metric = check_metric(colour_metric)
-        self.generator_optimizer = Adam(Sequential(encoder, decoder), lr, betas)
-        self.discriminator_optimizer = Adam(discriminator, discriminator_lr, betas)
 
     def _step(self, x, progress):
-        """The game is played simultaneously: both sides' gradients are taken at the same point,
-        from one pass of E, G and D, and only then applied. So they can be computed side by
-        side."""
+        """One pass of E, G and D: x -> h -> z^ and z -> x~, D's logits of both pairs, and x again
+        from h and from z^."""
         x = immutable(batch_innermost(x))
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
         ordered = bool(generators(self))
@@ -128,23 +112,13 @@ class ALI(Coder, LatentModel):
             lambda: Judged(self.discriminator, self.penalty, (x.data, z_hat.data),
                            (made.data, z.data)),
             lambda: self._reconstruction_losses(x, h, z_hat), ordered)
-        (d_losses, d_grads), (losses, grads) = side_by_side(
-            lambda: self._discriminator_gradients(judged, progress),
-            lambda: self._generator_gradients(judged, made, z_hat, rebuilt), ordered)
-        lr_scale = falling(progress, self.final_lr)
-        self.discriminator_optimizer.step(d_grads, lr_scale)
-        self.generator_optimizer.step(grads, lr_scale)
-        return d_losses | losses
+        return self._play(lambda: self._discriminator_losses([judged], [judged], progress),
+                          lambda: self._generator_losses(judged, made, z_hat, rebuilt),
+                          progress, ordered)
 
     def _encoded(self, x):
         h = self.encoder.body(x)
         return h, self.encoder.infer(h, self.rng)
-
-    def _discriminator_gradients(self, judged, progress):
-        loss = discriminator_loss(judged.logits(True), judged.logits(False), self.loss)
-        gamma = annealed(self.gamma, progress, self.final_gamma, loss.dtype)
-        total = loss + penalty_between(judged, judged, self.rng) * (0.5 * gamma)
-        return {"D": loss}, self.discriminator.gradients(total)
 
     def _reconstruction_losses(self, x, h, z_hat):
         """{name: (loss, its weight)} of those that count."""
@@ -159,12 +133,12 @@ class ALI(Coder, LatentModel):
                                self.latent_weight)
         return losses
 
-    def _generator_gradients(self, judged, made, z_hat, rebuilt):
+    def _generator_losses(self, judged, made, z_hat, rebuilt):
         game = ali_loss(judged.through(True, None, z_hat), judged.through(False, made, None),
                         self.loss)
         total = sum((loss * weight for loss, weight in rebuilt.values()), game)
         losses = {name: loss for name, (loss, _) in rebuilt.items()}
-        return {"GE": game} | losses, self.generator_optimizer.network.gradients(total)
+        return total, {"GE": game} | losses
 
     def _generate(self, z, rng):
         return self._apply(self.decoder, z)

@@ -2,9 +2,8 @@
 
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
-from ..runtime.checks import optional
 from ..runtime.device import concatenate
-from ..runtime.rules import GENERATOR, checked, in_range
+from ..runtime.rules import checked, in_range
 from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
@@ -88,7 +87,7 @@ class Model(Module):
 class LatentModel(Model):
     """A model that makes x of z ~ N(0, I), (n, latent_size), by ``_generate(z, rng)``."""
 
-    @checked(rng=optional(GENERATOR))
+    @checked()
     def sample(self, n, rng=None):
         """n samples, drawn with ``rng`` (by default the model's own): a NumPy array (n, ...)."""
         rng = self.rng if rng is None else rng

@@ -4,9 +4,10 @@ other bottoms and tops."""
 import numpy as np
 
 from .. import nn
-from ..runtime.checks import expect, instance, integer, multiple
+from ..runtime.checks import instance, integer, multiple
 from ..runtime.device import xp
 from ..runtime.random import Generator
+from ..runtime.relations import low_below_high, within_a_tenth
 from ..runtime.rules import checked
 from . import nets
 from .ali import ALI, Decoder, Encoder
@@ -44,12 +45,10 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, whiten
     """
     rng, side = Generator(seed), size // 8
     image, widths = frames * channels, (24, 48, 96)
-    maps, flat = widths[-1], side * side * widths[-1]
+    maps = widths[-1]
     alike = 1 if whitened else frames       # how many frames begin with the same filters
     generator = nn.Sequential(
-        *nets.dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, flat, bias=False, init=nn.he(nets.SLOPE), rng=rng),
-        nn.Reshape(side, side, maps), nn.BatchNorm(maps), nn.LeakyReLU(nets.SLOPE),
+        *nets.to_map(latent_size, hidden, (side, side, maps), rng),
         *nets.conv(nn.Conv2d, maps, maps, 3, 1, 1, rng=rng),
         *nets.up([*reversed(widths), image], rng, _smooth(), _smooth(alike))[
             :-1 if whitened else None])         # white channels have no bounds for tanh
@@ -63,15 +62,13 @@ def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, whiten
                     **settings)
 
 
-@checked()
+@checked(low_below_high)
 def matched(make, parameters, low=16, high=2048):
     """The model ``make(width)``, with the width in [low, high] for which it has most nearly
     ``parameters`` parameters.
 
     For comparisons at equal size. Raises ValueError where none comes within 10%.
     """
-    integer(low)("high", high)
-
     def count(width):
         return sum(p.size for p in make(width).parameters())
 
@@ -80,8 +77,7 @@ def matched(make, parameters, low=16, high=2048):
         low, high = (middle, high) if count(middle) < parameters else (low, middle)
     width = min((low, high), key=lambda w: abs(count(w) - parameters))
     found = count(width)
-    expect(abs(found / parameters - 1) <= 0.1, "parameters", "a number that these networks come "
-           "within 10% of", f"{parameters:,}; the nearest is {found:,}, with a width of {width}")
+    within_a_tenth(found, parameters, width)
     return make(width)
 
 

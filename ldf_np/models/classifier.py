@@ -11,7 +11,8 @@ from ..nn.optim import Adam
 from ..runtime.checks import integer, multiple
 from ..runtime.device import asarray, concatenate
 from ..runtime.random import Generator
-from ..runtime.rules import checked, labelled, targets_fit
+from ..runtime.relations import labelled, targets_fit
+from ..runtime.rules import checked
 from ..training.batches import Batches, sampled
 from .base import Model
 from .nets import dense, down, output

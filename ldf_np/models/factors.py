@@ -5,12 +5,13 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 ``merge`` of objects, ``to_maps`` and ``from_maps`` of the factors' codes.
 """
 
+from ..runtime import relations
 from ..runtime.architecture import Described
-from ..runtime.checks import channels_last_array, expect, integer, multiple, optional, shaped
-from ..runtime.rules import checked
+from ..runtime.checks import shaped
+from ..runtime.rules import IMAGES, checked, placed_codes
 
 
-@checked(shaped("codes", "n", "count", "...", what="codes"))
+@checked(relations.CODES, codes=placed_codes)
 class Split(Described):
     """What the splits share: by default the codes of an object's factors are the channels of one
     map, place by place."""
@@ -32,7 +33,6 @@ class Split(Described):
 
 def with_places(codes):
     """Codes (n, count, c) as (n, count, 1, 1, c); those that have places as they are."""
-    expect(codes.ndim in (3, 5), "codes", "(n, count, c) or (n, count, h, w, c)", codes)
     return codes.reshape(*codes.shape[:2], 1, 1, -1) if codes.ndim == 3 else codes
 
 
@@ -41,7 +41,6 @@ class Frames(Split):
     """A video as its frames: (n, t, ...) <-> (n, t, ...). A clip's factors are its t frames;
     ``count`` None: any number of them."""
 
-    @checked(count=optional(integer()))
     def __init__(self, count=None):
         self.count = count
 
@@ -54,8 +53,7 @@ class Frames(Split):
         return factors
 
 
-@checked(shaped("factors", "n", "count", "h", "w", "c", what="patches"),
-         shaped("codes", "n", "count", "...", what="codes"), x=channels_last_array("n, h, w, c"))
+@checked(relations.PATCHES, relations.CODES, relations.in_patches, x=IMAGES, codes=placed_codes)
 class Patches(Split):
     """An image as a grid of patches, row by row:
     (n, h, w, c) <-> (n, rows * columns, h / rows, w / columns, c)."""
@@ -66,8 +64,6 @@ class Patches(Split):
     def split(self, x):
         """(n, h, w, c) -> (n, rows * columns, h / rows, w / columns, c)."""
         n, h, w, c = x.shape
-        expect(h % self.rows == 0 == w % self.columns, "x",
-               f"images that divide into {self.rows} x {self.columns} patches", x)
         h, w = h // self.rows, w // self.columns
         grid = x.reshape(n, self.rows, h, self.columns, w, c)
         return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h, w, c)
@@ -92,13 +88,12 @@ class Patches(Split):
         return self.split(maps)
 
 
-@checked(shaped("x", "n", "below", "*code_shape", what="codes"))
+@checked(shaped("x", "n", "below", "*code_shape", what="codes"), relations.in_groups)
 class Groups(Split):
     """Codes of the level below in groups of ``size`` neighbours:
     (n, k, ...) <-> (n, k / size, size * code)."""
 
     def __init__(self, size, below, code_shape):
-        multiple(size)("below", below)
         self.below, self.count, self.code_shape = below, below // size, tuple(code_shape)
 
     def split(self, x):
@@ -110,8 +105,7 @@ class Groups(Split):
         return factors.reshape(len(factors), self.below, *self.code_shape)
 
 
-@checked(shaped("x", "n", "l", "...", what="sequences"),
-         shaped("factors", "n", "t", "size", "...", what="segments"))
+@checked(relations.SEQUENCES, relations.SEGMENTS, relations.in_segments)
 class Segments(Described):
     """A sequence of any length, a text say, as its consecutive segments of ``size`` steps:
     (n, t * size, ...) <-> (n, t, size, ...)."""
@@ -123,7 +117,6 @@ class Segments(Described):
 
     def split(self, x):
         """(n, t * size, ...) -> (n, t, size, ...)."""
-        multiple(self.size)("x: its length", x.shape[1])
         return x.reshape(len(x), -1, self.size, *x.shape[2:])
 
     def merge(self, factors):
@@ -131,8 +124,7 @@ class Segments(Described):
         return factors.reshape(len(factors), -1, *factors.shape[3:])
 
 
-@checked(shaped("factors", "n", "count", "...", what="factors"),
-         shaped("codes", "n", "count", "...", what="codes"))
+@checked(relations.FACTORS, relations.CODES)
 class Nested(Split):
     """Factors of factors: each of those that ``outer`` makes of an object is cut by ``inner``, the
     frames of a clip into patches, say: (n, ...) <-> (n, outer.count * inner.count, ...).
@@ -160,8 +152,7 @@ class Nested(Split):
         return _ungrouped(self.inner.from_maps, self.outer.from_maps(maps))
 
 
-@checked(shaped("x", "n", "below", "...", what="codes"),
-         shaped("factors", "n", "count", "h", "w", "c", what="maps"))
+@checked(relations.CODES_BELOW, relations.MAPS)
 class Assembled(Split):
     """The split of the level above a ``nested`` one: the codes of all inner factors of an outer one
     are one map, which is a factor again, (n, outer.count * inner.count, h, w, c) <->

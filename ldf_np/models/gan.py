@@ -7,21 +7,22 @@ from operator import add
 from ..autodiff import ops
 from ..autodiff.engine import Tensor
 from ..nn.layers import Sequential, generators
-from ..nn.losses import discriminator_loss, generator_loss
-from ..nn.optim import EMA, Adam, falling
-from ..nn.penalty import Judged, annealed, penalty_between
-from ..runtime.checks import channels_last_array, expect, multiple, optional, real_array, shaped
+from ..nn.losses import generator_loss
+from ..nn.optim import EMA, Adam
+from ..nn.penalty import Judged
+from ..runtime.checks import channels_last_array, multiple, real_array, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import alone, rows, world
 from ..runtime.random import Generator
-from ..runtime.rules import MODULE, checked, frames_fit, is_ready
+from ..runtime.relations import frames_fit, is_ready, made_alike
+from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches, as_batch
-from .base import LatentModel
 from .factors import Frames
+from .game import Game
 
 
-class GAN(LatentModel):
+class GAN(Game):
     """A generator z -> x and a discriminator x -> logit (n, 1), and their training.
 
     Samples are drawn by the averaged generator in evaluation mode.
@@ -31,28 +32,14 @@ class GAN(LatentModel):
     generator, discriminator : Module
     latent_size : int
         The length of z ~ N(0, I).
-    loss : the adversarial objective (see ``losses.KINDS``).
-    penalty, gamma, final_gamma : the regularizer's kind (see ``penalty.KINDS``), its initial
-        strength, and to what part of that it is annealed.
-    lr, discriminator_lr, betas : Adam's settings.
-    final_lr : float
-        The rates fall linearly, in the second half of a training, to this part of themselves.
     ema : float
         The decay of the moving average of the generator's weights, with which samples are drawn.
-    seed : int
-        Of the training noise (not of the weights: layers take a Generator of their own).
+    settings : of the game, see ``Game``
     """
 
-    @checked()
-    def __init__(self, generator, discriminator, latent_size, *, loss="non-saturating",
-                 penalty="roth", gamma=0.5, final_gamma=0.01, lr=3e-4, discriminator_lr=2e-4,
-                 betas=(0.5, 0.99), ema=0.998, final_lr=1.0, seed=0):
-        self.generator, self.discriminator = generator, discriminator
-        self.latent_size, self.loss, self.penalty = latent_size, loss, penalty
-        self.gamma, self.final_gamma, self.final_lr = gamma, final_gamma, final_lr
-        self.rng = Generator(seed)
-        self.generator_optimizer = Adam(generator, lr, betas)
-        self.discriminator_optimizer = Adam(discriminator, discriminator_lr, betas)
+    def __init__(self, generator, discriminator, latent_size, *, ema=0.998, **settings):
+        self.generator = generator
+        super().__init__(generator, discriminator, latent_size, **settings)
         self.ema = EMA(generator, ema)
 
     def _batches(self, batch_size, x):
@@ -60,15 +47,9 @@ class GAN(LatentModel):
         self.expect_its_kind(x)
         return batches
 
+    @checked(made_alike)
     def expect_its_kind(self, x):
         """ValueError where x is not data like those that the generator makes."""
-        made = self._generate(Generator(0).standard_normal((1, self.latent_size)), None).shape[1:]
-        expect(x.shape[1:] == made, "x", f"data like those that the generator makes, (n, "
-               f"{', '.join(map(str, made))})", x)
-
-    def _discriminators(self):
-        """{name: discriminator}, each of which judges a part of the data."""
-        return {"": self.discriminator}
 
     def _real(self, x):
         """What each discriminator judges of the data x: arrays."""
@@ -79,18 +60,14 @@ class GAN(LatentModel):
         return [fake]
 
     def _step(self, x, progress):
-        """Both sides' gradients are taken at one point and then applied (see ``ALI``)."""
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size)))
         ordered = bool(generators(self))
         made, on_real, on_made = self._judged(x, z, ordered)
-        (d_losses, d_grads), (g_losses, g_grads) = side_by_side(
-            lambda: self._discriminator_gradients(on_real, on_made, progress),
-            lambda: self._generator_gradients(made, on_made, on_real), ordered)
-        lr_scale = falling(progress, self.final_lr)
-        self.discriminator_optimizer.step(d_grads, lr_scale)
-        self.generator_optimizer.step(g_grads, lr_scale)
+        losses = self._play(lambda: self._discriminator_losses(on_real, on_made, progress),
+                            lambda: self._generator_losses(made, on_made, on_real),
+                            progress, ordered)
         self.ema.update()
-        return d_losses | g_losses
+        return losses
 
     def _judged(self, x, z, ordered):
         """What is made of z, and what the discriminators make of the data x and of that.
@@ -119,20 +96,11 @@ class GAN(LatentModel):
         judged, (made, judged_made) = side_by_side(on_real, on_made, ordered)
         return made, judged, judged_made
 
-    def _discriminator_gradients(self, on_real, on_made, progress):
-        losses, regularized = {}, []
-        for name, real, fake in zip(self._discriminators(), on_real, on_made):
-            loss = losses[f"D{name}"] = discriminator_loss(real.logits(True), fake.logits(False),
-                                                           self.loss)
-            gamma = annealed(self.gamma, progress, self.final_gamma, loss.dtype)
-            regularized.append(loss + penalty_between(real, fake, self.rng) * (0.5 * gamma))
-        return losses, self.discriminator_optimizer.network.gradients(reduce(add, regularized))
-
-    def _generator_gradients(self, made, on_made, on_real):
+    def _generator_losses(self, made, on_made, on_real):
         losses = {f"G{name}": generator_loss(fake.through(False, some), self.loss,
                                              real.logits(True).detach())
                   for name, some, fake, real in zip(self._discriminators(), made, on_made, on_real)}
-        return losses, self.generator.gradients(reduce(add, losses.values()))
+        return reduce(add, losses.values()), losses
 
     def finish(self):
         """The averaged generator gets batch statistics of its own, the same for all ranks."""
@@ -171,7 +139,7 @@ class JointGAN(GAN):
         baseline learns from all that LDF learns from.
     """
 
-    @checked(whitening=optional(MODULE))
+    @checked()
     def __init__(self, generator, discriminator, latent_size, frames=5, *, whitening=None,
                  frame_discriminator=None, **settings):
         super().__init__(generator, discriminator, latent_size, **settings)
@@ -182,7 +150,7 @@ class JointGAN(GAN):
             self.discriminator_optimizer = Adam(Sequential(discriminator, frame_discriminator),
                                                 first.lr, first.betas)
 
-    @checked(frames_fit, frames=optional(real_array()))
+    @checked(frames_fit, frames=real_array())
     def fit(self, x, frames=None, **training):
         """Train on clips x (N, t, h, w, c), and a frame discriminator on ``frames`` (M, h, w, c),
         by default those of ``x``; float32 or uint8. ``training``: see ``GAN.fit``."""
@@ -214,13 +182,12 @@ class JointGAN(GAN):
         return super()._discriminators() | more
 
     def _real(self, x):
-        # single frames are further channels of the clips
-        end = x.shape[-1] if self.frame_discriminator is None else (
-            x.shape[-1] // (self.frames + 1) * self.frames)
-        clips = x[..., :end]
+        # single frames, where there are any, are further channels of the clips
+        end = x.shape[-1] // (self.frames + (self.frame_discriminator is not None)) * self.frames
+        clips, singles = x[..., :end], x[..., end:]
         if self.whitening is not None:
             clips = self.whitening.forward(clips.reshape(-1, end)).reshape(clips.shape)
-        return [clips] if self.frame_discriminator is None else [clips, x[..., end:]]
+        return [clips] if self.frame_discriminator is None else [clips, singles]
 
     def _made(self, fake):
         if self.frame_discriminator is None:

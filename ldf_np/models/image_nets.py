@@ -8,8 +8,9 @@ number of parameters is within 10% of that of ``image_ali``, the one whose size 
 from .. import nn
 from ..autodiff import ops
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, expect, integer
-from ..runtime.rules import checked
+from ..runtime.checks import integer
+from ..runtime.relations import square_images
+from ..runtime.rules import IMAGES, checked
 from .baselines import joint_gan, matched
 from .factors import Patches
 from .gan import GAN
@@ -69,18 +70,18 @@ class PatchCritic(nn.Module):
     def __init__(self, critic, size=SIDE, stride=SIDE):
         self.critic, self.size, self.stride = critic, size, stride
 
+    @checked(square_images)
     def forward(self, x):
-        expect(len(x.shape) == 4 and self.size <= x.shape[1] == x.shape[2], "x", "square images "
-               f"(n, h, w, c) of at least {self.size} rows", x)
         starts = range(0, x.shape[1] - self.size + 1, self.stride)
         patches = ops.concatenate([x[:, i:i + self.size, j:j + self.size]
                                    for i in starts for j in starts])
         return self.critic(patches).reshape(len(starts) ** 2, len(x)).mean(axis=0).reshape(-1, 1)
 
 
+@checked(images=IMAGES)
 def _metric(images):
     """The colour metric of the first training images."""
-    return colour_metric(channels_last_array("n, h, w, c")("images", images)[:200])
+    return colour_metric(images[:200])
 
 
 def size_of(model):

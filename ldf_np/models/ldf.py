@@ -12,12 +12,13 @@ chain from right to left.
 import numpy as np
 
 from ..nn.module import Module
+from ..runtime import relations
 from ..runtime.architecture import Described
-from ..runtime.checks import integer, optional, real_array, same_shape, shaped
+from ..runtime.checks import integer, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
-from ..runtime.rules import checked, infers, is_ready, level_or_top, of_any_length, parts_fit
+from ..runtime.rules import checked
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
@@ -51,7 +52,7 @@ class Level(Described):
         return self.split.merge(factors.reshape(*codes.shape[:2], *factors.shape[1:]))
 
 
-@checked(parts_fit)
+@checked(relations.parts_fit)
 class LDF(Module):
     """A hierarchy of levels and the GAN at its top.
 
@@ -162,17 +163,17 @@ class LDF(Module):
             x = level.encode(x)
         return x
 
-    @checked(is_ready)
+    @checked(relations.is_ready)
     def encode(self, x):
         """The whitened codes of whole objects, bottom-up: (n, ...) -> (n, *whitening.shape)."""
         return self.whitening.apply(self.codes(x))
 
-    @checked(is_ready)
+    @checked(relations.is_ready)
     def decode(self, white):
         """Objects from whitened codes, top-down: (n, *whitening.shape) -> (n, ...)."""
         return self._expand(self.whitening.invert(white))
 
-    @checked(of_any_length, is_ready, frames=optional(integer()))
+    @checked(relations.of_any_length, relations.is_ready)
     def sample(self, n, rng=None, frames=None):
         """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``.
 
@@ -183,13 +184,13 @@ class LDF(Module):
             return self.decode(self.top.sample(n, rng))
         return np.concatenate([*self.stream(n, frames, rng)], axis=1)
 
-    @checked(of_any_length, is_ready)
+    @checked(relations.of_any_length, relations.is_ready)
     def stream(self, n, frames, rng=None):
         """The objects of ``sample``, a few frames at a time: an iterator of arrays (n, t, ...). The
         memory does not depend on ``frames``."""
         return map(self.decode, self.top.stream(n, frames, rng))
 
-    @checked(level_or_top)
+    @checked(relations.level_or_top)
     def reconstruct(self, x, level=None):
         """Objects encoded up to a level and decoded again: (n, ...) -> (n, ...).
 
@@ -202,7 +203,7 @@ class LDF(Module):
         passed = self.levels if level is None else self.levels[:level + 1]
         return self._expand(self.codes(x, passed), passed)
 
-    @checked(infers, is_ready)
+    @checked(relations.infers, relations.is_ready)
     def infer(self, x):
         """The topmost z of objects, Q(z_0 | x) of Section 2.2 bottom-up: (n, ...) -> (n, latent).
 
@@ -210,8 +211,7 @@ class LDF(Module):
         """
         return self.top.encode(self.encode(x), "z")
 
-    @checked(infers, is_ready, same_shape("a", "b"), a=real_array(least=1), b=real_array(least=1),
-             steps=integer(2))
+    @checked(relations.infers, relations.is_ready, relations.ends_fit, steps=integer(2))
     def interpolate(self, a, b, steps):
         """Walks from objects a (n, ...) to b (n, ...) in ``steps`` points of the topmost z, both
         ends with them: (n, steps, ...). See ``great_circle``."""

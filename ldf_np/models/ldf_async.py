@@ -22,9 +22,9 @@ import sys
 
 import numpy as np
 
-from ..runtime.checks import expect
 from ..runtime.distributed import over_ranks, within, world
-from ..runtime.rules import checked, one_or_several, ranks_fit
+from ..runtime.relations import ranks_fit, still_kept
+from ..runtime.rules import checked, one_or_several
 from ..training.batches import Batches
 from ..training.checkpoint import KEPT
 from ..training.loop import train
@@ -172,10 +172,7 @@ class _Made:
 
     def find(self, number):
         """The codes of a round, None where they are not there yet."""
-        first = min(self._codes, default=number)
-        expect(first <= number, "checkpoints", "the side above to go on from round "
-               f"{first} or later", f"{number}: those of the sides are not of one training; remove "
-               "their folders to begin anew")
+        still_kept(number, first=min(self._codes, default=number))
         return self._codes.get(number)
 
     @property

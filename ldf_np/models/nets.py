@@ -7,10 +7,11 @@ import numpy as np
 
 from .. import nn
 from ..nn.losses import colour_metric
-from ..runtime.checks import channels_last_array, integer, multiple, one_of, optional, several
+from ..runtime.checks import integer, multiple, one_of
 from ..runtime.device import asarray
 from ..runtime.random import Generator
-from ..runtime.rules import checked, clips_fit, function_or, map_shape, one_or_several
+from ..runtime.relations import clips_fit, patches_divide
+from ..runtime.rules import CLIPS, checked, function_or, map_shape, one_or_several
 from .ali import ALI, Decoder, Discriminator, Encoder
 from .factors import Assembled, Frames, Nested, Patches
 from .gan import GAN
@@ -88,6 +89,13 @@ def encoder_head(shape, latent_size, rng, stochastic):
         [*output(flat, latent_size, rng, bias=False), nn.BatchNorm(latent_size, affine=False)]))
 
 
+def to_map(n_in, hidden, shape, rng):
+    """From a vector to a map (h, w, c), by a dense layer of ``hidden`` units."""
+    return [*dense(n_in, hidden, rng, True),
+            nn.Linear(hidden, math.prod(shape), bias=False, init=nn.he(SLOPE), rng=rng),
+            nn.Reshape(*shape), nn.BatchNorm(shape[-1]), nn.LeakyReLU(SLOPE)]
+
+
 def code_map(width, maps, rng):
     """From the last layer of an encoder to h: ``maps`` channels, normalised and not scaled."""
     return [nn.Conv2d(width, maps, 3, 1, 1, bias=False, init=nn.glorot(), rng=rng),
@@ -96,9 +104,14 @@ def code_map(width, maps, rng):
 
 def ali_discriminator(widths, side, latent_size, hidden, rng):
     """The discriminator of small images and their z."""
+    return pair_discriminator(trunk(widths, side, hidden, rng), latent_size, hidden, rng)
+
+
+def pair_discriminator(x_layers, latent_size, hidden, rng):
+    """The discriminator of x and z, of which ``x_layers`` and a dense layer make ``hidden`` numbers
+    each."""
     return Discriminator(
-        nn.Sequential(*trunk(widths, side, hidden, rng)),
-        nn.Sequential(*dense(latent_size, hidden, rng)),
+        nn.Sequential(*x_layers), nn.Sequential(*dense(latent_size, hidden, rng)),
         nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
 
 
@@ -214,7 +227,7 @@ def map_discriminator(shape, width, hidden, rng):
         nn.Flatten(), *dense(i * j * 2 * width, hidden, rng), *output(hidden, 1, rng))
 
 
-@checked(shape=several(integer(), 3, "whole numbers (h, w, c)"))
+@checked()
 def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
     """A GAN of small convolutions on maps (n, *shape), shape (h, w, c): the locally connected top
     level over whitened codes (paper, Section 3).
@@ -228,9 +241,7 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
     halved = start != (h, w)
     wide = 2 * width if halved else width
     generator = nn.Sequential(
-        *dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, math.prod(start) * wide, bias=False, init=nn.he(SLOPE), rng=rng),
-        nn.Reshape(*start, wide), nn.BatchNorm(wide), nn.LeakyReLU(SLOPE),
+        *to_map(latent_size, hidden, (*start, wide), rng),
         *conv(nn.Conv2d, wide, wide, *near, rng=rng),
         *(conv(nn.ConvTranspose2d, wide, width, 4, 2, 1, rng=rng) if halved else []),
         *conv(nn.Conv2d, width, width, *near, rng=rng),
@@ -254,15 +265,13 @@ def mlp_ali_top(size, latent_size=128, hidden=512, stochastic=False, seed=0, **s
     decoder = Decoder(
         nn.Sequential(*dense(latent_size, hidden, rng, True)),
         nn.Sequential(*dense(hidden, hidden, rng, True), *output(hidden, flat, rng), *layered))
-    discriminator = Discriminator(
-        nn.Sequential(nn.Flatten(), *dense(flat, hidden, rng)),
-        nn.Sequential(*dense(latent_size, hidden, rng)),
-        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    judge = [nn.Flatten(), *dense(flat, hidden, rng)]
+    discriminator = pair_discriminator(judge, latent_size, hidden, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
                **SMALL_GAN | ALI_TOP | {"gamma": 20.0} | settings)
 
 
-@checked(shape=several(integer(), 3, "whole numbers (h, w, c)"))
+@checked()
 def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False, seed=0,
                   **settings):
     """ALI of small convolutions on maps (n, *shape), shape (h, w, c): ``local_gan`` with an encoder
@@ -279,9 +288,7 @@ def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False
                       nn.BatchNorm(start[2])),
         encoder_head(start, latent_size, rng, stochastic), stochastic)
     decoder = Decoder(gan.generator[:at + 2], gan.generator[at + 2:])
-    discriminator = Discriminator(
-        gan.discriminator[:-1], nn.Sequential(*dense(latent_size, hidden, rng)),
-        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    discriminator = pair_discriminator(gan.discriminator[:-1], latent_size, hidden, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
                **LOCAL_GAN | ALI_TOP | settings)
 
@@ -307,11 +314,8 @@ def map_ali(shape, latent_size=128, maps=PLACES[2], seed=0, **settings):
         *(layer for _ in range(halvings) for layer in conv(nn.ConvTranspose2d, 64, 64, 4, 2, 1,
                                                            rng=rng)),
         nn.Conv2d(64, c, 3, 1, 1, init=nn.glorot(), rng=rng)))
-    discriminator = Discriminator(
-        nn.Sequential(*down([c, 48, 96], rng, False), nn.Flatten(),
-                      *dense(h // 4 * (w // 4) * 96, 256, rng)),
-        nn.Sequential(*dense(latent_size, 256, rng)),
-        nn.Sequential(*dense(2 * 256, 256, rng), *output(256, 1, rng)))
+    judge = [*down([c, 48, 96], rng, False), nn.Flatten(), *dense(h // 4 * (w // 4) * 96, 256, rng)]
+    discriminator = pair_discriminator(judge, latent_size, 256, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
                **SMALL_ALI | PLACE_ALI | MAP_ALI | settings)
 
@@ -321,8 +325,7 @@ TOPS = {"local": local_gan, "mlp": mlp_gan, "local-ali": local_ali_top, "mlp-ali
 TOP = function_or(*TOPS)        # a rule: a top by its name, or a function that makes one
 
 
-@checked(clips_fit, images=channels_last_array("n, t, h, w, c", 8), components=optional(integer()),
-         bottom=one_of(*BOTTOMS), top=TOP)
+@checked(clips_fit, images=CLIPS, components=integer(), bottom=one_of(*BOTTOMS), top=TOP)
 def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", components=None,
              **settings):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
@@ -357,7 +360,7 @@ def split_ldf(model, split, code_shape, code="h", seed=0, top="local", component
     return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20)
 
 
-@checked(images=channels_last_array("n, t, h, w, c", 8), patch=multiple(8), top=TOP)
+@checked(patches_divide, images=CLIPS, patch=multiple(8), top=TOP)
 def patch_ldf(images, patch=16, seed=0, top="local", **settings):
     """Three levels on clips (n, t, h, w, c), as in Section 3.1, where an image is cut into patches
     of 16 x 16: ALI for all patches (``place_ali`` with ``settings``), ALI for all frames over the
@@ -368,8 +371,6 @@ def patch_ldf(images, patch=16, seed=0, top="local", **settings):
     ``clip_ldf``.
     """
     _, frames, *sides, channels = images.shape
-    for side in sides:
-        multiple(patch)("patch_ldf: images: rows or columns", side)
     grid = [side // patch for side in sides]
     nested = Nested(Frames(frames), Patches(*grid))
     settings = {"latent_size": 64, "colour_metric": colour_metric(images[:200])} | settings

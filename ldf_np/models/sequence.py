@@ -11,11 +11,11 @@ import numpy as np
 
 from ..nn.layers import Sequential
 from ..nn.module import Module
-from ..runtime.checks import integer
 from ..runtime.device import concatenate, to_numpy
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
-from ..runtime.rules import checked, sequences_fit, windows_fit
+from ..runtime.relations import sequences_fit, windows_fit
+from ..runtime.rules import checked
 from ..training.batches import Batches, as_batch
 from .factors import Frames, Patches
 from .gan import GAN
@@ -134,7 +134,7 @@ class SequenceGAN(GAN):
         steps = max(self.windows) if steps is None else steps
         return np.concatenate([*self.stream(n, steps, rng)], axis=1)
 
-    @checked(steps=integer())
+    @checked()
     def stream(self, n, steps, rng=None):
         """The sequences of ``sample``, BLOCK steps at a time: an iterator of arrays (n, BLOCK,
         *step_shape), the last of which may be shorter. The memory does not depend on ``steps``."""

@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from .. import nn
-from ..runtime.checks import integer, multiple
+from ..runtime.checks import integer
 from ..runtime.random import Generator
-from ..runtime.rules import checked, step_shape
-from .ali import ALI, Decoder, Discriminator, Encoder
+from ..runtime.rules import checked, code_of_step
+from .ali import ALI, Decoder, Encoder
 from .factors import Frames
 from .gan import GAN
 from .ldf import LDF, Level
@@ -22,6 +22,8 @@ from .nets import (
     encoder_head,
     map_discriminator,
     output,
+    pair_discriminator,
+    to_map,
 )
 from .sequence import SequenceGAN, SequenceGenerator
 from .whitening import SequenceWhitening
@@ -39,7 +41,7 @@ def bell(p):
     return init
 
 
-@checked(shape=step_shape, p=integer(0))
+@checked(shape=code_of_step, p=integer(0))
 def sequence_gan(shape, windows=(5,), p=4, latent_size=128, noise=8, width=32, hidden=256,
                  layout="channels", seed=0, **settings):
     """A GAN on sequences of whitened codes (n, t, *shape), of any length: the locally connected top
@@ -58,9 +60,7 @@ def sequence_gan(shape, windows=(5,), p=4, latent_size=128, noise=8, width=32, h
         return kind(n_in, n_out, *geometry, bias=False, init=nn.he(SLOPE), rng=rng)
 
     shared = nn.Sequential(
-        *dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, math.prod(start) * 2 * width, bias=False, init=nn.he(SLOPE), rng=rng),
-        nn.Reshape(*start, 2 * width), nn.BatchNorm(2 * width), nn.LeakyReLU(SLOPE),
+        *to_map(latent_size, hidden, (*start, 2 * width), rng),
         *conv(nn.Conv2d, 2 * width, 2 * width, *near, rng=rng), doubled(2 * width, width))
     window = nn.Conv2d(noise, width, (2 * p + 1, 1), bias=False, init=bell(p), rng=rng)
     local = nn.Sequential(nn.LeakyReLU(SLOPE), doubled(width, width))
@@ -91,7 +91,6 @@ ALONG = (3, 1), 1, (1, 0)           # kernel, stride, padding: neighbouring char
 HALVE = (4, 1), (2, 1), (1, 0)      # half as many
 TEXT_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3, "discriminator_lr": 1e-3,
             "final_lr": 0.1, "penalty": "unweighted", "gamma": 2.0, "final_gamma": 0.3}
-TEXT_RULES = {"length": multiple(4), "characters": integer(2)}
 
 
 def text_trunk(length, characters, width, hidden, rng):
@@ -110,7 +109,7 @@ def to_characters(width, length, characters, rng):
             nn.Reshape(length, characters)]
 
 
-@checked(TEXT_RULES)
+@checked()
 def text_ali(characters, length=8, latent_size=64, width=96, hidden=256, seed=0, **settings):
     """ALI for windows of ``length`` one-hot characters (n, length, characters). The decoder gives
     probabilities, and the discriminator sees those and the one-hots of data, as in the language
@@ -131,23 +130,19 @@ def text_ali(characters, length=8, latent_size=64, width=96, hidden=256, seed=0,
             *conv(nn.Conv2d, maps, width, *ALONG, rng=rng),
             *conv(nn.ConvTranspose2d, width, width, *HALVE, rng=rng),
             *to_characters(width, length, characters, rng)))
-    discriminator = Discriminator(
-        nn.Sequential(*text_trunk(length, characters, width, hidden, rng)),
-        nn.Sequential(*dense(latent_size, hidden, rng)),
-        nn.Sequential(*dense(2 * hidden, hidden, rng), *output(hidden, 1, rng)))
+    judge = text_trunk(length, characters, width, hidden, rng)
+    discriminator = pair_discriminator(judge, latent_size, hidden, rng)
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **TEXT_ALI | settings)
 
 
-@checked(TEXT_RULES)
+@checked()
 def joint_text_gan(characters, length=32, latent_size=128, width=64, hidden=256, seed=0,
                    **settings):
     """The joint baseline of text: one GAN over all ``length`` characters, (n, length, characters),
     of probabilities and one-hots."""
     rng = Generator(seed)
     generator = nn.Sequential(
-        *dense(latent_size, hidden, rng, True),
-        nn.Linear(hidden, length // 2 * width, bias=False, init=nn.he(SLOPE), rng=rng),
-        nn.Reshape(length // 4, 1, 2 * width), nn.BatchNorm(2 * width), nn.LeakyReLU(SLOPE),
+        *to_map(latent_size, hidden, (length // 4, 1, 2 * width), rng),
         *conv(nn.ConvTranspose2d, 2 * width, width, *HALVE, rng=rng),
         *conv(nn.ConvTranspose2d, width, width, *HALVE, rng=rng),
         *to_characters(width, length, characters, rng))

@@ -11,10 +11,10 @@ from ..nn.layers import Sequential
 from ..nn.losses import check_metric, reconstruction_loss
 from ..nn.module import Buffer, Parameter
 from ..nn.optim import Adam, falling
-from ..runtime.checks import check_size, finite_array, real, same_shape, shaped
+from ..runtime.checks import finite_array, real, same_shape, shaped
 from ..runtime.device import asarray, to_numpy
 from ..runtime.random import Generator
-from ..runtime.rules import checked, stochastic, tensor_or
+from ..runtime.rules import checked, covariance_size, stochastic, tensor_or
 from ..training.loop import train
 from .ali import draw
 from .base import Coder, LatentModel
@@ -149,7 +149,7 @@ class VAE(Autoencoder, LatentModel):
         return made
 
 
-@checked(shaped("x", "n", "size", what="vectors"), x=finite_array(least=2))
+@checked(shaped("x", "n", "size", what="vectors"), x=finite_array(least=2), size=covariance_size)
 class GaussianTop(LatentModel):
     """A Gaussian with full covariance over vectors (n, size), in place of the GAN at LDF's top.
 
@@ -159,7 +159,6 @@ class GaussianTop(LatentModel):
     """
 
     def __init__(self, size, seed=0):
-        check_size("size", (size, size))
         self.size = self.latent_size = size
         self.mean = Parameter(np.zeros(size, np.float32))
         self.root = Parameter(np.eye(size, dtype=np.float32))

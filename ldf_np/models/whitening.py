@@ -6,13 +6,13 @@ import math
 import numpy as np
 
 from ..nn.module import Buffer, Module
-from ..runtime.checks import check_size, expect, finite_array, having, integer, several, shaped
+from ..runtime.checks import expect, finite_array
 from ..runtime.distributed import world
-from ..runtime.rules import checked
+from ..runtime.relations import RAW, WHITE, components_fit
+from ..runtime.rules import checked, counted_shape, counted_split
 
 
-@checked(shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape"),
-         code_shape=several(integer(), what="whole number"))
+@checked(RAW, WHITE, components_fit)
 class Whitening(Module):
     """Principal components of the codes, brought closer to one scale:
     codes (n, *code_shape) <-> (n, components).
@@ -24,10 +24,7 @@ class Whitening(Module):
     """
 
     def __init__(self, code_shape, components, strength=0.5):
-        size = math.prod(code_shape)
-        components = integer(1, size)("components", components)
-        check_size("code_shape, components", (size, components))
-        self._begin(code_shape, (components,), size, strength)
+        self._begin(code_shape, (int(components),), math.prod(code_shape), strength)
 
     def _begin(self, code_shape, shape, size, strength):
         """Of vectors of ``size`` numbers, as many components as the last axis of ``shape``."""
@@ -42,11 +39,11 @@ class Whitening(Module):
         """What is whitened of codes (n, *code_shape): vectors (m, size)."""
         return codes.reshape(len(codes), -1)
 
-    def _codes(self, vectors):
-        """The inverse of ``_vectors``."""
-        return vectors.reshape(-1, *self.code_shape)
+    def _codes(self, vectors, n):
+        """The inverse of ``_vectors``: codes (n, *code_shape)."""
+        return vectors.reshape(n, *_lengths(self.code_shape))
 
-    @checked(shaped("codes", "n", "*code_shape"), codes=finite_array(least=2))
+    @checked(RAW, codes=finite_array(least=2))
     def fit(self, codes):
         """Learn from codes (n, *code_shape)."""
         from scipy.linalg import eigh  # SciPy takes longer to load than all of this library
@@ -95,11 +92,16 @@ class Whitening(Module):
 
     def apply(self, codes):
         """(n, *code_shape) -> (n, *shape)."""
-        return self.forward(self._vectors(codes)).reshape(-1, *self.shape)
+        return self.forward(self._vectors(codes)).reshape(len(codes), *_lengths(self.shape))
 
     def invert(self, white):
         """(n, *shape) -> (n, *code_shape)."""
-        return self._codes(self.inverse(white.reshape(-1, self.components)))
+        return self._codes(self.inverse(white.reshape(-1, self.components)), len(white))
+
+
+def _lengths(shape):
+    """A shape of which one length may be any, None, for ``reshape``."""
+    return (-1 if n is None else n for n in shape)
 
 
 class ChannelWhitening(Whitening):
@@ -113,24 +115,21 @@ class ChannelWhitening(Whitening):
     are maps of one place.
     """
 
-    @checked(split=having("Frames, Patches, Groups or the like", "to_maps", "from_maps"),
-             code_shape=several(integer(), 2, "whole numbers (count, ...)"))
+    @checked(split=counted_split, code_shape=counted_shape)
     def __init__(self, split, code_shape, strength=0.5):
-        expect(split.count is not None, "split", "one of a certain number of factors", "any number")
         self.split = split
-        check_size("code_shape", code_shape)
         maps = split.to_maps(np.empty((1, *code_shape), bool))
         self._begin(code_shape, maps.shape[1:], maps.shape[-1], strength)
 
     def _vectors(self, codes):
         return self.split.to_maps(codes).reshape(-1, self.components)
 
-    def _codes(self, vectors):
-        maps = vectors.reshape(-1, *self.shape)
-        return self.split.from_maps(maps).reshape(-1, *self.code_shape)
+    def _codes(self, vectors, n):
+        maps = vectors.reshape(n, *self.shape)
+        return self.split.from_maps(maps).reshape(n, *self.code_shape)
 
 
-@checked(shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape"))
+@checked()
 class SequenceWhitening(Whitening):
     """The channels of the codes of sequences of any length, whitened by the same matrix at all
     steps and places: codes (n, t, ..., c) <-> (n, t, ..., c).
@@ -145,11 +144,3 @@ class SequenceWhitening(Whitening):
 
     def _vectors(self, codes):
         return codes.reshape(-1, self.components)
-
-    def apply(self, codes):
-        """(n, t, *step_shape) -> (n, t, *step_shape)."""
-        return self.forward(self._vectors(codes)).reshape(codes.shape)
-
-    def invert(self, white):
-        """The inverse of ``apply``."""
-        return self.inverse(self._vectors(white)).reshape(white.shape)

@@ -5,9 +5,8 @@ import numpy as np
 
 from ..autodiff import ops
 from ..autodiff.engine import Tensor
-from ..runtime.checks import integer
 from ..runtime.device import array_module
-from ..runtime.rules import GENERATOR, checked, row_numbers
+from ..runtime.rules import checked, row_numbers
 from .init import normal
 from .layers import drawn
 from .module import Module
@@ -24,7 +23,7 @@ class Embedding(Module):
     nobody looks, for the host would have to wait).
     """
 
-    @checked(num_embeddings=integer(), embedding_dim=integer(), rng=GENERATOR)
+    @checked()
     def __init__(self, num_embeddings, embedding_dim, init=STANDARD, *, rng):
         self.weight = drawn(self, init, rng, (num_embeddings, embedding_dim), num_embeddings,
                             embedding_dim)

@@ -3,13 +3,14 @@
 import numpy as np
 
 from ..autodiff import conv, norm, ops
-from ..autodiff.engine import Tensor, no_grad, wide
+from ..autodiff.engine import no_grad, wide
 from ..kernels.conv import pair
 from ..kernels.size import check_size
-from ..runtime.checks import expect, instance, several
+from ..runtime.checks import expect
 from ..runtime.device import xp
 from ..runtime.distributed import rows, world
-from ..runtime.rules import GENERATOR, MODULE, checked, length
+from ..runtime.relations import channels_fit, has_rows
+from ..runtime.rules import MODULE, TENSOR, checked, lengths
 from .init import he
 from .module import Buffer, Module, Parameter, evaluation, seen
 
@@ -22,17 +23,17 @@ class Sequential(Module):
     """Modules applied one after another. An index gives a module, a slice gives a Sequential of the
     same modules."""
 
+    @checked()
     def __init__(self, *layers):
-        self.layers = [*several(instance(Module), 0)("Sequential: layers", layers)]
+        self.layers = list(layers)
 
     def forward(self, x):
-        fused = False       # whether the layer before has done this leaky ReLU in its own pass
-        for layer, after in zip(self.layers, [*self.layers[1:], None]):
-            if fused:
-                seen(layer, x)
-                fused = False
-            elif fused := isinstance(layer, Activated) and isinstance(after, LeakyReLU):
+        pairs = iter(zip(self.layers, [*self.layers[1:], None]))
+        for layer, after in pairs:
+            if isinstance(layer, Activated) and isinstance(after, LeakyReLU):
                 x = layer(x, after.slope)
+                seen(after, x)
+                next(pairs)         # done already, in the pass of the layer before
             else:
                 x = layer(x)
         return x
@@ -62,7 +63,7 @@ def drawn(layer, init, rng, shape, fan_in, fan_out):
 class Linear(Activated):
     """x @ weight + bias: (n, n_in) -> (n, n_out), weight (n_in, n_out)."""
 
-    @checked(rng=GENERATOR)
+    @checked()
     def __init__(self, n_in, n_out, bias=True, init=he(), *, rng):
         self.weight = drawn(self, init, rng, (n_in, n_out), n_in, n_out)
         self.bias = _constant(0, n_out) if bias else None
@@ -74,7 +75,7 @@ class Linear(Activated):
 class Conv2d(Activated):
     """Cross-correlation (n, h, w, c_in) -> (n, i, j, c_out), weight (kh, kw, c_in, c_out)."""
 
-    @checked(rng=GENERATOR)
+    @checked()
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, bias=True, init=he(), *, rng):
         kh, kw = pair(kernel_size, "Conv2d: kernel_size", 1)
         self.stride = pair(stride, "Conv2d: stride", 1)
@@ -95,7 +96,7 @@ class ConvTranspose2d(Activated):
     smallest.
     """
 
-    @checked(rng=GENERATOR)
+    @checked()
     def __init__(self, c_in, c_out, kernel_size, stride=1, padding=0, output_size=None, bias=True,
                  init=he(), *, rng):
         kh, kw = pair(kernel_size, "ConvTranspose2d: kernel_size", 1)
@@ -132,15 +133,17 @@ class BatchNorm(Activated):
         self.running_var = Buffer(xp().ones(channels, np.float32))
         self.momentum, self.eps = float(momentum), float(eps)   # NumPy's numbers promote
 
+    channels = property(lambda self: self.running_mean.data.size)
+
+    @checked(channels_fit)
     def forward(self, x, slope=1.0):
-        channels = _check_channels(self, x, self.running_mean.data.size)
         if not self.training:
             scale = (self.running_var.data + self.eps) ** -0.5
             shift = -self.running_mean.data * scale
             if self.weight is not None:
                 scale, shift = self.weight * scale, self.weight * shift + self.bias
             return ops.scale_shift(x, scale, shift, slope)
-        count = x.size // channels * world().size
+        count = x.size // self.channels * world().size
         expect(count > 1, "BatchNorm: x", "at least 2 values a channel in training", x)
         y, mean, var = norm.normalize(x, self.eps)
         self._move(self.running_mean.data, mean)
@@ -181,19 +184,14 @@ class LayerNorm(Module):
         self.weight, self.bias = _constant(1, channels), _constant(0, channels)
         self.eps = float(eps)
 
+    channels = property(lambda self: self.weight.size)
+
+    @checked(channels_fit)
     def forward(self, x):
-        _check_channels(self, x, self.weight.size)
         x = wide(x)
         centred = x - ops.mean(x, axis=-1, keepdims=True)
         var = ops.mean(ops.square(centred), axis=-1, keepdims=True)
         return centred * (var + self.eps) ** -0.5 * self.weight + self.bias
-
-
-def _check_channels(layer, x, channels):
-    name = type(layer).__name__
-    fits = instance(Tensor)(f"{name}: x", x).shape[-1:] == (channels,)
-    expect(fits, name, f"{channels} channels", x)
-    return channels
 
 
 class LeakyReLU(Module):
@@ -250,14 +248,14 @@ class Maxout(Module):
 class Dropout(Module):
     """In training each element is zeroed with probability p and the rest scaled by 1 / (1 - p)."""
 
-    @checked(rng=GENERATOR)
+    @checked()
     def __init__(self, p=0.5, *, rng):
         self.p, self.rng = p, rng
 
+    @checked(x=TENSOR)
     def forward(self, x):
         if not self.training or self.p == 0:
             return x
-        instance(Tensor)("Dropout: x", x)
         kept = rows(self.rng.random, x.shape) >= self.p
         return x * (kept / np.float32(1 - self.p)).astype(x.dtype)
 
@@ -272,13 +270,12 @@ def generators(*modules):
 class Reshape(Module):
     """(n, ...) -> (n, *shape)."""
 
+    @checked(shape=lengths)
     def __init__(self, *shape):
-        self.shape = tuple(length("Reshape: shape", n) for n in shape)
+        self.shape = tuple(map(int, shape))
 
+    @checked(has_rows)
     def forward(self, x):
-        name = type(self).__name__
-        rows = instance(Tensor)(f"{name}: x", x).ndim
-        expect(rows and (x.size or -1 not in self.shape), name, "(n, ...) and no empty axis", x)
         return ops.reshape(x, (x.shape[0], *self.shape))
 
 

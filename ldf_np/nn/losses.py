@@ -13,11 +13,12 @@ from ..autodiff.elementwise import sigmoid, square
 from ..autodiff.engine import Tensor, operation, wide
 from ..autodiff.shapes import mean
 from ..kernels import elementwise
-from ..runtime.checks import expect
+from ..runtime import checks
 from ..runtime.device import asarray
-from ..runtime.rules import LOSSES, TENSOR, checked, like, pixels
+from ..runtime.relations import real_where_needed, reconstruction_fits, signed
+from ..runtime.rules import LOSSES as KINDS  # noqa: F401 (a public name)
+from ..runtime.rules import TENSOR, checked, pixels
 
-KINDS = LOSSES
 
 @operation(vjp=(
     lambda h, _, g, l, sign: mean(h * sigmoid(l * sign)) * sign,
@@ -27,10 +28,9 @@ def _softplus_mean_vjp(g, logits, sign):
 
 
 @operation(vjp=lambda g, y, logits, sign=1.0: _softplus_mean_vjp(g, logits, sign=sign))
+@checks.checked(signed)         # without the table: these logits are arrays
 def softplus_mean(logits, sign=1.0):
     """mean softplus(sign * logits), sign +1 or -1: the terms of the losses, in one pass."""
-    expect(logits.size and sign in (1, -1), "sign", "at least one logit and a sign of 1 or -1",
-           sign)
     return elementwise.softplus_mean(logits, sign)
 
 
@@ -54,7 +54,7 @@ def discriminator_loss(real, fake, kind="non-saturating"):
     return softplus_mean(real, sign=-1.0) + softplus_mean(fake)
 
 
-@checked()
+@checked(real_where_needed)
 def generator_loss(fake, kind="non-saturating", real=None):
     """The generator's loss from the logits of its samples, and of ``real`` ones where they count.
 
@@ -63,7 +63,6 @@ def generator_loss(fake, kind="non-saturating", real=None):
     et al. 2018). "relativistic": mean softplus(-(l_f - l_r)), over pairs.
     """
     if kind == "relativistic":
-        expect(real is not None, "real", 'the logits of real samples, for "relativistic"', "None")
         return softplus_mean(fake - real, sign=-1.0)
     if kind == "saturating":
         return -softplus_mean(fake)
@@ -85,7 +84,7 @@ def ali_loss(real, fake, kind="non-saturating"):
     return generator_loss(fake, kind) + of_real
 
 
-@checked(like("reconstruction", "x"))
+@checked(reconstruction_fits)
 def reconstruction_loss(x, reconstruction, metric=None):
     """mean |x - x^|^2 over batch and pixels; with a ``metric`` (c, c), of the difference's colours
     times it (images only)."""

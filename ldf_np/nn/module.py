@@ -8,7 +8,7 @@ that an optimiser, a moving average or a gradient reduction is one operation on 
 import json
 import os
 import threading
-from collections import Counter, deque
+from collections import deque
 from contextlib import contextmanager
 from itertools import accumulate
 
@@ -20,6 +20,7 @@ from ..runtime.checks import checked, expect, instance, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
 from ..runtime.random import Generator
+from ..runtime.relations import depends_on_all, in_order, names_differ, state_fits
 
 # _watch.look: what is told of each output and gradient on this thread, or None
 _watch = threading.local()
@@ -94,9 +95,7 @@ class Module(Described):
         named = list(self.named_parameters())
         found = gradients_or_none(loss, [p for _, p in named])
         unused = [name for (name, _), g in zip(named, found) if g is None]
-        why = f" ({why_cut(loss)})" if unused and why_cut(loss) else ""
-        expect(not unused, type(self).__name__, "a loss that depends on all parameters",
-               f"one that does not on {', '.join(unused)}{why}")
+        depends_on_all(type(self).__name__, unused, unused and why_cut(loss))
         return found
 
     def flat(self):
@@ -133,32 +132,23 @@ class Module(Described):
     def _state(self):
         """{name: Parameter or Buffer}, the parameters first."""
         named = [*self.named_parameters(), *self.named_buffers()]
-        twice = [name for name, times in Counter(name for name, _ in named).items() if times > 1]
-        expect(not twice, type(self).__name__, "names that differ", f"{twice} more than once")
+        names_differ(type(self).__name__, named)
         return dict(named)
 
     def state_dict(self):
         """{name: NumPy array}, copies of all parameters and buffers, in order."""
         return {name: np.array(to_numpy(held.data)) for name, held in self._state().items()}
 
-    @checked(state=instance(dict))
+    @checked(state_fits)
     def load_state_dict(self, state):
         """Take over the arrays of a state_dict. Everything is checked first: on an error nothing
         has changed.
 
         Raises KeyError for missing or unexpected names, ValueError for wrong shapes and dtypes.
         """
-        held, arrays = self._state(), {}
-        if held.keys() != state.keys():
-            raise KeyError(f"state: missing {sorted(held.keys() - state.keys()) or 'nothing'}, "
-                           f"unexpected {sorted(state.keys() - held.keys()) or 'nothing'}")
-        for name, own in held.items():
-            array, shape = np.asarray(state[name]), own.data.shape
-            expect(array.dtype.kind in "fiub" and array.shape == shape, f"state: {name}",
-                   f"real numbers of shape {shape}", f"{array.dtype} of shape {array.shape}")
-            arrays[name] = array_module(own.data).asarray(array, dtype=own.data.dtype)
-        for name, own in held.items():
-            own.data[...] = arrays[name]
+        for name, own in self._state().items():
+            array = np.asarray(state[name])
+            own.data[...] = array_module(own.data).asarray(array, dtype=own.data.dtype)
 
     def save(self, path):
         """Write the state_dict as a safetensors file (to a temporary name, then renamed), and with
@@ -189,6 +179,7 @@ class Module(Described):
         of parameters in it and below."""
         return "\n".join(_tree(self, "", set()))
 
+    @checked(input_shapes=several(instance(tuple), 0))
     def summary(self, *input_shapes):
         """A table of layers: kind, shape of the output, and parameters, which add up to the total.
 
@@ -196,7 +187,6 @@ class Module(Described):
         shown, those of a layer that is called several times side by side. A parameter that is held
         twice counts where it comes first.
         """
-        several(instance(tuple), 0)("input_shapes", input_shapes)
         outputs = {}
         if input_shapes:
             with no_grad(), evaluation(self), watching(
@@ -254,9 +244,7 @@ def _look(named, kind, prefix, found):
             inside = value.items() if isinstance(value, dict) else enumerate(value)
             _look(inside, kind, f"{prefix}{name}.", found)
         elif isinstance(value, (set, frozenset)):
-            expect(not any(isinstance(v, kind) for v in value), f"{prefix}{name}",
-                   "a list, tuple or dict of parameters, buffers or modules",
-                   "a set, which has no order")
+            in_order(f"{prefix}{name}", value, kind)
 
 
 def _is_flat(base, kind):

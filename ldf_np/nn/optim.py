@@ -2,14 +2,15 @@
 parameters."""
 
 from contextlib import contextmanager
+from itertools import accumulate
 
 import numpy as np
 
-from ..autodiff.engine import Tensor
 from ..kernels import optim as kernel
-from ..runtime.checks import between, expect, instance, number_or_array, real
+from ..runtime.checks import between, instance, number_or_array, real
 from ..runtime.device import array_module, concatenate, to_numpy
 from ..runtime.distributed import world
+from ..runtime.relations import as_many_numbers, gradients_fit
 from ..runtime.rules import checked, two_decays, whole_network
 from .layers import update_bn
 from .module import Buffer, Module, seen
@@ -47,7 +48,7 @@ class Optimizer(_Stateful):
         self.scale = array_module(network.flat()).ones(1, np.float64)
         self._shapes = [p.shape for p in network.parameters()]
 
-    @checked(grads=instance(list, tuple), lr_scale=number_or_array)
+    @checked(gradients_fit, grads=instance(list, tuple), lr_scale=number_or_array)
     def step(self, grads, lr_scale=1.0):
         """Take one step. ``grads``: the gradient of each of ``network.parameters()``, in that
         order; ``lr_scale``: a factor for the learning rate, of a schedule (a number, or an array
@@ -57,13 +58,6 @@ class Optimizer(_Stateful):
         CUDA device, which the host would have to wait for: there the next loss tells), and
         ValueError where the network has got or lost a layer since.
         """
-        expected = [p.shape for p in self.network.parameters()]
-        expect(expected == self._shapes, f"{type(self).__name__}: network",
-               f"the parameters that it had when this was made, of shapes {self._shapes}", expected)
-        got = [g.shape if isinstance(g, Tensor) else type(g).__name__ for g in grads]
-        if got != expected:
-            raise ValueError(
-                f"grads: expected a Tensor for each parameter, of shapes {expected}, got {got}")
         if seen(self, grads):
             return
         gradient = concatenate([g.data.reshape(-1) for g in grads])
@@ -78,7 +72,6 @@ class Optimizer(_Stateful):
                     raise FloatingPointError("a gradient is not finite")
                 gradient = self._squarable(gradient)
         self._update(self.network.flat(), gradient, self.scale * lr_scale)
-
 
     def _squarable(self, gradient):
         """A finite gradient as the update can have it; some of its squares are infinite."""
@@ -178,14 +171,11 @@ class EMA(_Stateful, Module):
     def _pairs(self):
         """[(its average as a view of the same shape, the live array), ...] for the parameters and
         each buffer."""
-        pairs, end, live = [], 0, self._live()
-        size = sum(data.size for data in live)
-        expect(size == self.average.data.size, "EMA: network", "the parameters and buffers that it "
-               f"had when this was made, {self.average.data.size} numbers", f"{size}")
-        for data in live:
-            start, end = end, end + data.size
-            pairs.append((self.average.data[start:end].reshape(data.shape), data))
-        return pairs
+        live, average = self._live(), self.average.data
+        ends = [*accumulate(data.size for data in live)]
+        as_many_numbers(ends[-1], average.size)
+        return [(average[end - data.size:end].reshape(data.shape), data)
+                for data, end in zip(live, ends)]
 
     def update(self):
         """Move the average towards the present weights."""

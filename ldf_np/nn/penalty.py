@@ -17,13 +17,12 @@ from ..autodiff.engine import Tensor, grad, immutable, operation, why_cut
 from ..autodiff.shapes import mean, reshape
 from ..autodiff.shapes import sum as sum_
 from ..kernels import penalty as kernel
-from ..runtime.checks import expect, function, instance, number_or_array, one_of, real
+from ..runtime.checks import function, number_or_array, one_of, real
 from ..runtime.device import array_module, concatenate
 from ..runtime.distributed import joined, rows
-from ..runtime.rules import GENERATOR, PENALTIES, checked, paired, sides
-
-KINDS = PENALTIES
-
+from ..runtime.relations import differentiable, one_logit_each, paired, sides
+from ..runtime.rules import PENALTIES as KINDS
+from ..runtime.rules import checked, draws_points
 
 # T(s, a, b) = sum_nm s_n a_nm b_nm is linear in each: put the cotangent in the hole.
 
@@ -59,17 +58,13 @@ def weighted_norms(logits, *grads, signs):
 def _gradients(logits, inputs, create_graph=True):
     """[d logit_n / d input_n for each of the inputs], differentiable with ``create_graph``."""
     inputs = [inputs] if isinstance(inputs, Tensor) else inputs
-    total = sum_(instance(Tensor)("logits", logits))
+    total = sum_(logits)
     gradients = grad(total, inputs, create_graph=create_graph, allow_unused=True)
-    batches = [g.shape[:1] for g in gradients]
-    expect(logits.shape and {*batches} == {logits.shape[:1]}, "inputs",
-           f"at least one, each with a batch as in logits {logits.shape}", batches)
-    expect(any(g.node or g.data.any() for g in gradients), "logits",
-           "something that depends on at least one of the inputs",
-           f"logits that do not ({why_cut(total)})".removesuffix(" ()"))
+    differentiable(logits, gradients, lambda: why_cut(total))
     return gradients
 
 
+@checked()
 def squared_gradient_norms(logits, inputs):
     """sum over inputs and all non-batch axes of (d logit_n / d input_n)^2: (n,), differentiable."""
     return _squared_norms(_gradients(logits, inputs))
@@ -123,9 +118,7 @@ class Judged:
                         for some in zip(*self.inputs.values())]
         with joined(len(self.inputs)):
             self._logits = discriminator(*self._leaves)
-        each = f"a logit a sample{' of both batches' * (len(self.inputs) - 1)}"
-        expect(self._logits.size == n * len(self.inputs), "discriminator",
-               f"{each}, ({n * len(self.inputs)}, 1)", self._logits)
+        one_logit_each(self._logits, n, len(self.inputs))
         penalized = kind in ("roth", "unweighted") or (kind == "r1" and True in self.inputs)
         self._gradients = _gradients(self._logits, self._leaves) if penalized else None
         self._constants = self._gradients       # those of ``through``
@@ -176,7 +169,7 @@ def penalty_between(on_real, on_fake, rng=None):
     return on_real.penalty() + on_fake.penalty()
 
 
-@checked(paired, discriminator=function, kind=one_of(*KINDS))
+@checked(paired, discriminator=function, kind=one_of(*KINDS), rng=draws_points)
 def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
     """A discriminator's logits of both batches, and its penalty.
 
@@ -201,7 +194,7 @@ def penalized_logits(discriminator, real, fake, kind="roth", rng=None):
 
 
 def _wgan_penalty(discriminator, real, fake, rng):
-    GENERATOR("rng, which draws points between real and fake for wgan-gp", rng)
+    draws_points("rng", rng)
     t = rows(rng.random, (len(real[0]),))
     between = [Tensor(f + t.reshape(-1, *[1] * (r.ndim - 1)) * (r - f))
                for r, f in zip(real, fake)]

@@ -174,13 +174,17 @@ def rebuild(objects, classes, numbers):
                "one of ldf_np, or of your own that are handed in, load(path, classes=[...])",
                str(name)[:80].removeprefix(OWN))
         signature = _signature(classes[name])
-        expect(given.keys() <= signature.parameters.keys(), f"{name}: arguments",
+        more = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), "")
+        expect(more or given.keys() <= signature.parameters.keys(), f"{name}: arguments",
                f"some of {', '.join(signature.parameters) or 'none'}", f"{list(given)!r:.200}")
         kind, ours, name = classes[name], not name.startswith(OWN), name.removeprefix(OWN)
         for key in LENGTHS & given.keys() if ours else ():
             expect(not is_whole(given[key]) or given[key] <= numbers, f"{name}: {key}",
                    f"at most the {numbers:,} numbers of the file", given[key])
         arguments = {key: read(value, f"{name}: {key}") for key, value in given.items()}
+        if more:        # of a class that once had a name of its own for each of them
+            named = {key: arguments.pop(key) for key in given if key not in signature.parameters}
+            arguments[more] = arguments.get(more, {}) | named
         init = signature.parameters.get("init")
         if init is not None and (ours or init.default is init.empty) and "init" not in given:
             arguments["init"] = _zeros

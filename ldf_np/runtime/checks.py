@@ -1,6 +1,6 @@
 """What public functions ask of their arguments, declared above them.
 
-    @checked(n=integer(1), code=one_of("h", "z"), rng=optional(instance(Generator)))
+    @checked(n=integer(1), code=one_of("h", "z"), rng=instance(Generator))
     def sample(self, n, code="h", rng=None): ...
 
 A *rule* is a function ``rule(name, value)`` that raises TypeError or ValueError with one sentence:
@@ -22,8 +22,9 @@ from ..kernels.size import is_whole as is_whole
 
 def checked(*relations, **rules):
     """A decorator of functions: each rule is applied to the argument of its name where that is
-    given (defaults are trusted), then each relation to all arguments. The sentence begins with the
-    name of the function, or of the class where it is a constructor.
+    given and is not the default (so None is allowed where it is that), then each relation to all
+    arguments. The sentence begins with the name of the function, or of the class where it is a
+    constructor or ``forward``.
 
     Of a class it decorates the constructor and those public methods that are not decorated by
     themselves, each with the rules and relations for whose names it has arguments. So it is with a
@@ -58,30 +59,34 @@ def _needs(relation):
 
 
 def _checked(function, shared, rules, relations):
-    signature = inspect.signature(function)
-    known = signature.parameters
+    known = _arguments(function)
     names = [p.name for p in known.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    rest = next((p.name for p in known.values() if p.kind is p.VAR_POSITIONAL), None)
+    defaults = {p.name: p.default for p in known.values() if p.default is not p.empty}
+    needed = {*names} - defaults.keys()
     for named in (rules.keys(), *map(_needs, relations)):
         if not named <= known.keys():
             raise TypeError(f"{function.__qualname__} has no {named - known.keys()}")
     found = shared | rules
     found = {name: found[name] for name in known if name in found}      # in the order of the call
-    where = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+    where = function.__qualname__.rpartition("<locals>.")[2]
+    of_object = function.__name__ in ("__init__", "forward")        # called by the class's name
     if not found and not relations:
         return function
 
     @functools.wraps(function)
     def call(*args, **kwargs):
+        caller = type(args[0]).__name__ if of_object else where
         given = dict(zip(names, args))
         given.update(kwargs)
+        if rest is not None:
+            given[rest] = args[len(names):]
         for name, rule in found.items():
-            if name in given:
-                rule(f"{where}: {name}", given[name])
-        if relations:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
+            if name in given and not (name in defaults and given[name] is defaults[name]):
+                rule(f"{caller}: {name}", given[name])
+        if needed <= given.keys():          # or else Python says what is missing
             for relation in relations:
-                relation(where, **bound.arguments)
+                relation(caller, **{**defaults, **given})
         return function(*args, **kwargs)
 
     return call
@@ -179,9 +184,10 @@ def instance(*kinds):
 
 
 def named(kind):
-    """Of the class of this name, or of one made from it: for classes of the rooms above."""
+    """Of our class of this name, or of one made from it: for classes of the rooms above."""
     def rule(name, value):
-        if all(made_from.__name__ != kind for made_from in type(value).__mro__):
+        if not any(made_from.__name__ == kind == full_name(made_from)
+                   for made_from in type(value).__mro__):
             raise TypeError(f"{name}: expected a {kind}, got {full_name(type(value))}")
         return value
 

@@ -4,15 +4,15 @@ the same in every function.
     @checked(size=multiple(8))      # and the table's rules for the other arguments
     def small_ali(size=32, channels=3, latent_size=64, ...): ...
 
-Nothing of the rooms above is imported: their classes are known here by name.
+What several arguments have to be to one another is in relations.py. Nothing of the rooms above is
+imported: their classes are known here by name.
 """
 
 import numpy as np
 
 from . import checks
-from .checks import expect, integer, named, optional, real
-from .distributed import world
-from .random import Generator, generator
+from .checks import channels_last_array, expect, integer, named, optional, positive, real
+from .random import generator
 
 LOSSES = ("non-saturating", "saturating", "least-squares", "bgan", "relativistic")
 PENALTIES = ("roth", "unweighted", "r1", "wgan-gp", "none")
@@ -70,6 +70,11 @@ def tensor_or(rule):
 def part_of_one(name, value):
     """A number in [0, 1], or an array on the device, which is not looked into."""
     return hasattr(value, "shape") or real(0, 1)(name, value)
+
+
+def draws_points(name, rng):
+    """A Generator for a penalty that needs one."""
+    GENERATOR(f"{name}, which draws points between real and fake for wgan-gp", rng)
 
 
 def whole_network(name, value):
@@ -140,184 +145,79 @@ def map_shape(name, shape):
         checks.multiple(4)(f"{name}: a side", side)
 
 
-def length(name, value):
-    """The length of an axis, or -1 for what is left."""
-    return integer(-1 if checks.is_whole(value) and value == -1 else 1)(name, value)
+def lengths(name, shape):
+    """The lengths of axes, of which -1 is what is left."""
+    for n in shape:
+        integer(-1 if checks.is_whole(n) and n == -1 else 1)(name, n)
 
 
-def step_shape(name, shape):
-    """The shape of a step's code."""
+def code_shape(name, shape):
+    """The shape of a code, or of all codes of an object."""
     checks.several(integer(), what="whole number")(name, shape)
+
+
+def counted_shape(name, shape):
+    """The shape of all codes of an object, (count, ...), which fit into memory."""
+    checks.several(integer(), 2, "whole numbers (count, ...)")(name, shape)
+    checks.check_size(name, shape)
+
+
+def code_of_step(name, shape):
+    """The shape of a step's code."""
+    code_shape(name, shape)
     expect(len(shape) in (1, 3), name, "(h, w, c), or (c,) for codes without places", shape)
 
 
+def placed_codes(name, codes):
+    """Codes of factors, with places or without."""
+    expect(checks.real_array()(name, codes).ndim in (3, 5), name,
+           "(n, count, c) or (n, count, h, w, c)", codes)
+
+
+def covariance_size(name, n):
+    """The length of vectors whose covariance fits into memory."""
+    checks.check_size(name, (integer()(name, n), n))
+
+
+SPLIT = "Frames, Patches, Groups or the like"
+
+
+def counted_split(name, split):
+    """A split that lays the codes of a certain number of factors in maps."""
+    checks.having(SPLIT, "to_maps", "from_maps")(name, split)
+    expect(split.count is not None, name, "one of a certain number of factors", "any number")
+
+
+CLIPS, IMAGES = channels_last_array("n, t, h, w, c", 8), channels_last_array("n, h, w, c")
+
 RULES = {
     **dict.fromkeys((
-        "batch_size", "below", "c_in", "c_out", "channels", "classes", "columns", "count", "frames",
-        "hidden", "high", "latent_size", "low", "n", "n_in", "n_out", "noise", "parameters",
-        "pieces", "rows", "size", "width"), integer()),
-    **dict.fromkeys(("each", "steps"), optional(integer())),
+        "batch_size", "below", "c_in", "c_out", "channels", "classes", "columns",
+        "count", "each", "embedding_dim", "frames", "hidden", "high", "latent_size", "low", "n",
+        "n_in", "n_out", "noise", "num_embeddings", "parameters", "pieces", "rows", "size", "steps",
+        "width"), integer()),
     **dict.fromkeys(("every", "final_gamma", "final_lr", "gamma", "kl_weight", "latent_weight",
                      "shortcut_weight", "std"), real(0)),
-    **dict.fromkeys(("eps", "lr"), checks.positive),
-    **dict.fromkeys(("minutes", "variance"), optional(checks.positive)),
+    **dict.fromkeys(("eps", "lr", "minutes"), positive), "variance": optional(positive),
     **dict.fromkeys(("momentum", "slope", "strength"), real(0, 1)),
     **dict.fromkeys(("decay", "p"), checks.between(0, 1, "[")),
-    **dict.fromkeys(("decoder", "discriminator", "encoder", "generator", "model", "top",
-                     "whitening"), MODULE),
-    **dict.fromkeys(("body", "critic", "head", "init", "joint", "make", "x_net", "z_net"),
-                    checks.function),
+    **dict.fromkeys(("decoder", "discriminator", "encoder", "frame_discriminator", "generator",
+                     "model", "top", "whitening"), MODULE),
+    **dict.fromkeys(("body", "callback", "critic", "head", "init", "joint", "make", "x_net",
+                     "z_net"), checks.function),
     **dict.fromkeys(("log_variance", "logits", "mean", "reconstruction"), TENSOR),
-    **dict.fromkeys(("also", "settings"), optional(checks.instance(dict))),
-    "bottom_share": checks.between(0, 1),
-    "callback": optional(checks.function),
-    "checkpoints": optional(checks.having("a checkpoint.Checkpoints", "begin")),
-    "code": checks.one_of("h", "z"),
+    **dict.fromkeys(("also", "settings"), checks.instance(dict)),
+    **dict.fromkeys(("inner", "outer", "split"), checks.having(SPLIT, "split", "merge", "count")),
+    **dict.fromkeys(("kind", "loss"), checks.one_of(*LOSSES)),
+    "bottom_share": checks.between(0, 1), "characters": integer(2),
+    "checkpoints": checks.having("a checkpoint.Checkpoints", "begin"),
+    "code": checks.one_of("h", "z"), "code_shape": code_shape,
     "colour_metric": optional(square_matrix), "data": samples,
-    "frame_discriminator": optional(MODULE), "images": checks.images_or_vectors,
-    "kind": checks.one_of(*LOSSES), "levels": checks.several(named("Level"), what="Level"),
-    "discriminators": checks.several(MODULE, what="Module"),
-    "layout": checks.one_of("channels", "rows"), "step_shape": step_shape,
-    "windows": checks.several(integer(), what="whole number"),
-    "loss": checks.one_of(*LOSSES), "metric": optional(checks.real_array("c, c")),
-    "nested": named("Nested"), "on_nan": checks.one_of("stop", "back-off"),
-    "penalty": checks.one_of(*PENALTIES),
-    "schedule": checks.one_of("bottom-first", "together"),
-    **dict.fromkeys(("inner", "outer", "split"), checks.having(
-        "Frames, Patches, Groups or the like", "split", "merge", "count"))}
-
-
-# Relations.
-
-def like(argument, other):
-    """The argument has the shape of the other."""
-    def relation(name, **arguments):
-        shape = np.shape(arguments[other])
-        expect(np.shape(arguments[argument]) == shape, f"{name}: {argument}", shape,
-               arguments[argument])
-
-    relation.needs = {argument, other}
-    return relation
-
-
-def labelled(of):
-    """``labels`` has an integer below the number of classes for each row of the argument ``of``."""
-    def relation(name, labels, self=None, classes=None, **others):
-        shape = np.shape(others.get(of, labels)) or (1,)
-        if of == "logits":
-            expect(len(shape) == 2, of, "(n, classes)", others[of])
-        checks.check_labels(labels, shape[0], classes or getattr(self, "classes", shape[-1]))
-
-    return relation
-
-
-def targets_fit(name, logits, targets):
-    """There is a row of targets for each row of logits."""
-    rows = np.shape(logits)
-    expect(0 not in rows and np.shape(targets) == rows, f"{name}: targets",
-           f"one row for each of at least one row of logits {rows}", f"shape {np.shape(targets)}")
-
-
-def paired(name, real, fake, **others):
-    """Both are lists of arrays (n, ...) of the same shapes and one batch size."""
-    for argument, arrays in (("real", real), ("fake", fake)):
-        checks.several(checks.real_array(least=1), what="array (n, ...)")(
-            f"{name}: {argument}", arrays)
-    checks.same_shape("real", "fake")(name, real=real, fake=fake)
-    expect(len({len(r) for r in real}) == 1, f"{name}: real, fake", "one batch size",
-           [r.shape for r in real])
-
-
-def frames_fit(name, self, x, frames, **others):
-    """Single frames are like those of the clips, and there is a discriminator of them."""
-    if frames is not None:
-        expect(self.frame_discriminator is not None, f"{name}: frames", "None, for this model has "
-               "no frame_discriminator to train on them", type(frames).__name__)
-        shape = np.shape(x)[2:]
-        expect(frames.shape[1:] == shape, f"{name}: frames", f"single frames {shape}", frames)
-
-
-def parts_fit(name, self, x, schedule, **others):
-    """The parts of an LDF fit the data and one another, seen before time is spent."""
-    white = self.whitening.apply(self.codes(x[:2]))
-    if self.any_length:
-        return self.top.expect_its_kind(white)
-    made = self.top.sample(2, Generator(0))
-    expect(made.shape[1:] == white.shape[1:], f"{name}: top",
-           f"a GAN on whitened codes {white.shape[1:]}", f"one on {made.shape[1:]}")
-
-
-def of_any_length(name, self, frames, **others):
-    """The top of an LDF can make as many frames as are asked for."""
-    expect(frames is None or self.any_length, f"{name}: frames",
-           f"None, for the top is a {type(self.top).__name__}, which makes codes of one shape (a "
-           "SequenceGAN makes sequences of any length)", frames)
-
-
-def windows_fit(name, discriminators, windows, **others):
-    """There is a discriminator for each window."""
-    expect(len(windows) == len(discriminators), f"{name}: windows",
-           f"one for each of {len(discriminators)} discriminators", windows)
-
-
-def sequences_fit(name, self, x, **others):
-    """x is sequences of codes, as long as the widest window of a SequenceGAN."""
-    wanted, least = ", ".join(map(str, self.step_shape)), max(self.windows)
-    expect(x.ndim > 1 and x.shape[2:] == self.step_shape, f"{name}: x",
-           f"sequences of codes (n, t, {wanted})", x)
-    expect(x.shape[1] >= least, f"{name}: x",
-           f"sequences of at least {least} steps, the widest of windows", x)
-
-
-def is_ready(name, self, **others):
-    """The model has learned what its samples are made of."""
-    expect(self.ready, name, "a model that was trained, for its whitening is learned from data: "
-           "call fit, or load its weights", "one that was not")
-
-
-def level_or_top(name, self, level, **others):
-    """There is such a level of an LDF, by its number, or it is "top"."""
-    if level is not None and level != "top":
-        integer(0, len(self.levels) - 1)(f'{name}: level (or "top")', level)
-
-
-def infers(name, self, **others):
-    """The top of an LDF has an encoder."""
-    expect(hasattr(self.top, "encode"), f"{name}: top", "one with an encoder, from which z is "
-           'inferred (nets.local_ali_top or mlp_ali_top; of clip_ldf, top="local-ali" or '
-           '"mlp-ali")', f"a {type(self.top).__name__}, which has none")
-
-
-def clips_fit(name, images, frames, settings, **others):
-    """The images are clips of the networks' size."""
-    size = settings.get("size", 32)
-    shape = frames, size, size, settings.get("channels", 3)
-    expect(images.shape[1:] == shape, f"{name}: images",
-           f"clips ({', '.join(map(str, ('n', *shape)))})", images)
-
-
-def budget(name, steps, minutes, **others):
-    """There is one."""
-    expect((steps, minutes) != (None, None), f"{name}: steps, minutes",
-           "at least one of them as the budget of the training", "neither")
-
-
-def sides(name, logits, real, **others):
-    """``real`` is a boolean for all logits, or one for each."""
-    dtype = real.dtype if hasattr(real, "dtype") else np.asarray(real).dtype
-    shape = np.shape(real)
-    expect(dtype.kind == "b" and shape in ((), (logits.size,)), f"{name}: real",
-           f"one boolean, or one a sample {(logits.size,)}", f"{dtype} of shape {shape}")
-
-
-def ranks_fit(name, model, steps, top_steps, rounds, top_ranks, **others):
-    """An asynchronous training has whole rounds, and ranks for each level and for the top."""
-    levels, ranks = len(model.levels), world().size
-    expect(ranks > levels, f"{name}: processes", f"one for each of the {levels + 1} parts, levels "
-           f"and top (mpirun -n {levels + 1})", ranks)
-    each = list(steps) if isinstance(steps, (list, tuple)) else [steps] * levels
-    expect(len(each) == levels, f"{name}: steps", f"a number for each of the {levels} levels, or "
-           "one for all", steps)
-    for argument, value in (*(("steps", some) for some in each), ("top_steps", top_steps)):
-        checks.multiple(rounds)(f"{name}: {argument}", value)
-    integer(1, ranks - levels)(f"{name}: top_ranks", top_ranks)     # one is left for each level
+    "discriminators": checks.several(MODULE, what="Module"), "images": checks.images_or_vectors,
+    "layers": checks.several(MODULE, 0), "layout": checks.one_of("channels", "rows"),
+    "length": checks.multiple(4), "levels": checks.several(named("Level"), what="Level"),
+    "metric": checks.real_array("c, c"), "nested": named("Nested"),
+    "on_nan": checks.one_of("stop", "back-off"), "penalty": checks.one_of(*PENALTIES),
+    "rng": GENERATOR, "schedule": checks.one_of("bottom-first", "together"),
+    "shape": checks.several(integer(), 3, "whole numbers (h, w, c)"), "step_shape": code_of_step,
+    "windows": checks.several(integer(), what="whole number")}

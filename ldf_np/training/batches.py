@@ -4,9 +4,10 @@ import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
 from ..data.clips import to_float
-from ..runtime.checks import checked, finite_array, integer
+from ..runtime.checks import checked, finite_array
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
+from ..runtime.relations import batch_fits
 from ..runtime.rules import GENERATOR, samples
 from ..runtime.threads import one_blas_thread, side_by_side
 
@@ -25,9 +26,8 @@ class Batches:
     rng : Generator
     """
 
-    @checked(data=samples, rng=GENERATOR)
+    @checked(batch_fits, data=samples, rng=GENERATOR)
     def __init__(self, data, size, rng):
-        integer(2, len(data))("batch_size", size)       # at most the number of samples
         self.data, self.size, self.rng = data, size, rng
         self._own = shard(size)
         self.order, self.at, self.taken = rng.permutation(len(data)), 0, 0   # taken: batches so far

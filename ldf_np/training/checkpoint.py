@@ -22,9 +22,9 @@ import numpy as np
 
 from ..nn.module import Module
 from ..nn.optim import Optimizer
-from ..runtime.checks import expect
 from ..runtime.distributed import world
 from ..runtime.files import checksum, load_tensors, replacing, save_tensors
+from ..runtime.relations import not_all_damaged, of_format, same_data, same_run, unaltered
 from ..runtime.rules import checked
 from .batches import Batches
 from .log import NAME, Records
@@ -200,16 +200,14 @@ class CheckpointWriter:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 damaged.append((step, error))
                 continue
-            self._check(step, found, arrays)
+            self._check(step, found)
             if damaged:
                 newest, error = damaged[0]
                 warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and "
                               f"{newest - step} steps are lost, for the checkpoint of step "
                               f"{newest} cannot be used: {error}", RuntimeWarning, stacklevel=6)
             return step, found["plain"], arrays
-        if damaged:
-            raise ValueError(f"{self._of.folder}: none of its checkpoints can be used: "
-                             f"{damaged[0][1]}; remove the folder to begin anew")
+        not_all_damaged(self._of.folder, damaged)
         return None
 
     def back_off(self, wrong):
@@ -259,30 +257,22 @@ class CheckpointWriter:
     def _read(self, step):
         with open(f"{self._path(step)}.json", encoding="utf-8") as file:
             found = json.load(file)
-        expect(found.pop("checksum") == _signature(found), file.name, "the text that was written",
-               "another: it is damaged or was altered")
+        unaltered(file.name, found.pop("checksum"), _signature(found))
         if found["format"] not in (1, FORMAT):
             return found, {}
         arrays = load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
         return (found, arrays) if found["format"] == FORMAT else _from_format_1(found, arrays)
 
-    def _check(self, step, found, arrays):
+    def _check(self, step, found):
         """Raise ValueError where a whole checkpoint is of another format, training or model."""
-        where, anew = f"{self._path(step)}.json", "remove the folder, or use another, to begin anew"
-        expect(found["format"] == FORMAT, where, f"format {FORMAT}",
-               f"{found['format']!r}: another version of ldf_np wrote it")
-        for what, old, new in (("training", found["settings"], self._settings),
-                               ("model", found["model"], self._description(self._state()[0]))):
-            for key in [*new, *old]:
-                a, b = old.get(key, "none"), new.get(key, "none")
-                expect(_same(a, b), f"{where}: a checkpoint of another {what}: {key}", b,
-                       f"{a}; {anew}")
+        where = f"{self._path(step)}.json"
+        of_format(where, found["format"], FORMAT)
+        same_run(where, "training", found["settings"], self._settings)
+        same_run(where, "model", found["model"], self._description(self._state()[0]))
         for name, part in self._batches():
             new = part.sample()
             old = found.get("data", {}).get(name) or new        # version 0.1 kept no sample
-            same = not new or old["data"] == new["data"] and _close(old["rows"], new["rows"])
-            expect(same, f"{where}: {name}: the data of a training that goes on",
-                   "those it began with", f"others ({new and new['data']}); {anew}")
+            same_data(f"{where}: {name}", old, new)
 
 
 def _plain(settings):
@@ -295,16 +285,6 @@ def _plain(settings):
             raise TypeError(f"Checkpoints: settings: {key}: expected plain values (numbers, texts, "
                             f"lists, dicts), got {value!r:.80}") from error
     return found
-
-
-def _same(a, b):
-    """NaN is the same as NaN."""
-    return a == b or json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
-
-
-def _close(a, b):
-    """Whether two samples are of the same data: codes, made anew, may differ in their last bits."""
-    return np.allclose(a, b, rtol=0, atol=1e-4 * np.abs(a).max())
 
 
 def _from_format_1(found, arrays):

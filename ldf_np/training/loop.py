@@ -10,7 +10,8 @@ import numpy as np
 
 from ..runtime.distributed import world
 from ..runtime.progress import note, progress_bar
-from ..runtime.rules import budget, checked, numbers
+from ..runtime.relations import budget
+from ..runtime.rules import checked, numbers
 from ..runtime.threads import one_blas_thread
 from .log import say_once
 from .step import not_finite

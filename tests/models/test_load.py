@@ -110,6 +110,27 @@ def test_settings_travel_and_old_ways_of_reading_stay(tmp_path):
         ldf.load("old.safetensors")
 
 
+@pytest.mark.parametrize("beside", [{}, {"gama": 0.1}])     # negative control: no such setting
+@pytest.mark.parametrize("make", [tiny_ali, lambda **settings: nets.mlp_gan(3, 2, 4, **settings)])
+def test_a_file_from_when_a_class_named_each_of_its_settings(make, beside):
+    """As files of ALI and GAN did before their settings were those of ``Game``."""
+    model = make(gamma=0.25, betas=(0.1, 0.9), lr=0.01)
+    model.save("now.safetensors")
+    state, metadata = load_tensors("now.safetensors")
+    made = json.loads(metadata["architecture"])
+    arguments = made["objects"][-1]["arguments"]
+    arguments |= arguments.pop("settings")["dict"] | beside
+    save_tensors("old.safetensors", state, {"architecture": json.dumps(made)})
+    if beside:
+        with pytest.raises(ValueError, match="old.safetensors: .*unexpected keyword argument 'g"):
+            ldf.load("old.safetensors")
+        return
+    loaded = ldf.load("old.safetensors")
+    assert (loaded.gamma, loaded.generator_optimizer.lr) == (0.25, 0.01)
+    assert loaded.generator_optimizer.betas == (0.1, 0.9)
+    np.testing.assert_array_equal(loaded.sample(3), model.sample(3))
+
+
 class Net(Module):
     """Of a user's own, out of the layers of the library."""
 

@@ -3,8 +3,8 @@
     python tests/tools/check_lines.py ldf_np/models ldf_np/nn ldf_np/training
 
 Counted are decorators ``@checked(...)``; statements that call ``expect`` or another name of
-runtime/checks.py or runtime/rules.py; ``if ...: raise`` of an error about a value; and what serves
-only these, as tables of rules do.
+runtime/checks.py, rules.py or relations.py; ``if ...: raise`` of an error about a value; and what
+serves only these, as tables of rules do.
 """
 
 import ast
@@ -51,10 +51,10 @@ def inside(node, rules):
 
 
 def imported(tree):
-    """The names that a file has from checks.py and rules.py."""
+    """The names that a file has from checks.py, rules.py and relations.py."""
     return {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
-            and (node.module or "").endswith((".checks", ".rules")) for alias in node.names} | {
-        "checks", "rules"}
+            and (node.module or "").endswith((".checks", ".rules", ".relations"))
+            for alias in node.names} | {"checks", "rules", "relations"}
 
 
 def defined(node):
