@@ -106,6 +106,10 @@ REASONS = {
                 "rows = slice(int(used[k]), int(used[k:k + chunk][-1]) + 2, row_step)",
                 "(yield (e, rows, slice(int(cols[0]), int(cols[-1]) + 2, col_step)))"]},
         "kernels/matmul.py": {
+            "_product": [
+                "if a.ndim == b.ndim == 2 and len(a) < FEW and (b.strides[0] < b.strides[1]):",
+                "if a.ndim == b.ndim == 2 and len(a) <= FEW and (b.strides[0] <= b.strides[1]):",
+                "if a.ndim == b.ndim == 2 and len(a) <= FEW and (b.strides[1] < b.strides[1]):"],
             "matmul": [
                 "batch = np.broadcast_shapes(right.shape[:-2], left.shape[:-2])"],
             "_flat": [
