@@ -105,8 +105,7 @@ def conv2d_weight(x, y, kernel_size, stride=1, padding=0, cache=(None, None)):
     if on_device(x, y):
         return _launch_conv2d_weight(x, y, *geometry)
     if _turns(*geometry):
-        return np.ascontiguousarray(_turned(
-            conv2d_weight(y, x, kernel, 1, _rest(*geometry), cache[::-1])))
+        return _turned(conv2d_weight(y, x, kernel, 1, _rest(*geometry), cache[::-1])).copy()
     plan = _plan(x, y, *geometry)
     X = _lowered(plan, "x", x, cache[0])
     Y = _lowered(plan, "y", y, cache[1])
@@ -221,7 +220,7 @@ def batch_innermost(array):
     inner = array.transpose(1, 2, 3, 0) if array.ndim == 4 else array
     if inner is array or on_device(array) or inner.flags.c_contiguous:
         return array
-    out = np.empty(inner.shape, inner.dtype)
+    out = np.empty_like(inner, order="C")
     for k in range(0, len(array), 8):
         out[..., k:k + 8] = inner[..., k:k + 8]
     return out.transpose(3, 0, 1, 2)

@@ -72,7 +72,8 @@ def softplus_mean(logits, sign):
                     256 * logits.dtype.itemsize, REAL=cuda.real(logits))
         return out
     x = logits * np.asarray(sign, logits.dtype)
-    return np.mean(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), keepdims=True).reshape(())
+    terms = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return (terms.sum(keepdims=True) / x.size).reshape(())
 
 
 @in_float32

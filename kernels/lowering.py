@@ -59,24 +59,24 @@ class Windows:
         if role == "y":
             return array.reshape(i, 1, j, 1, c, n)
         (_, w), (_, padding) = self.size, self.padding
-        new = np.zeros if any(self.padding) else np.empty
-        R = new((i, w + 2 * padding, kh, c, n), array.dtype)
+        new = np.zeros_like if any(self.padding) else np.empty_like
+        R = new(array, shape=(i, w + 2 * padding, kh, c, n), order="C")
         for u, (out, row) in enumerate(self.overlaps[0]):
             R[out, padding:padding + w, u] = array[row]
         next_row, next_column, *_, next_one = R.strides
         return np.lib.stride_tricks.as_strided(
             R, (i, 1, j, 1, kw * kh * c, n),
-            (next_row, 0, next_column * self.stride[1], 0, n * next_one, next_one))
+            (next_row, 0, next_column * self.stride[1], 0, n * next_one, next_one), subok=True)
 
     def lift(self, role, array):
         (i, j), (kh, kw) = self.out, self.kernel
         k, n = array.shape[-2:]
         if role == "w":
-            return np.ascontiguousarray(array.reshape(kw, kh, k // (kh * kw), n).swapaxes(0, 1))
+            return array.reshape(kw, kh, k // (kh * kw), n).swapaxes(0, 1).copy()
         if role == "y":
             return array.reshape(i, j, k, n).transpose(3, 0, 1, 2)
         X = array.reshape(i, j, kw, kh, k // (kh * kw), n)
-        x = np.zeros((*self.size, *X.shape[4:]), X.dtype)
+        x = np.zeros_like(X, shape=(*self.size, *X.shape[4:]), order="C")
         for u, (out, row) in enumerate(self.overlaps[0]):
             for v, (across, column) in enumerate(self.overlaps[1]):
                 x[row, column] += X[out, across, v, u]
@@ -117,11 +117,11 @@ class CookToom:
         rows, cols = (axis[role] for axis in self.axes)
         h, w, c, n = array.shape
         array = array.reshape(h, w, c * n)
-        half = rows.new((rows.tiles * rows.points, rows.phases, w, c * n), array.dtype)
+        half = rows.new(array, shape=(rows.tiles * rows.points, rows.phases, w, c * n), order="C")
         for e, out, into, matrix in rows.lower:
             np.matmul(matrix, array[into].swapaxes(0, 1), out=half[out, e].swapaxes(0, 1))
-        full = cols.new((len(half), cols.tiles * cols.points, rows.phases, cols.phases, c * n),
-                        array.dtype)
+        full = cols.new(array, order="C", shape=(
+            len(half), cols.tiles * cols.points, rows.phases, cols.phases, c * n))
         for e, out, into, matrix in cols.lower:
             np.matmul(matrix, half[:, :, into], out=full[:, out, :, e].swapaxes(1, 2))
         return full.reshape(rows.tiles, rows.points, cols.tiles, cols.points,
@@ -134,10 +134,10 @@ class CookToom:
         c = k // (rows.phases * cols.phases)
         full = array.reshape(rows.tiles * rows.points, cols.tiles * cols.points, rows.phases,
                              cols.phases, c * n)
-        half = cols.new((len(full), rows.phases, cols.size, full.shape[-1]), array.dtype)
+        half = cols.new(array, shape=(len(full), rows.phases, cols.size, full.shape[-1]), order="C")
         for e, into, out, matrix in cols.lift:
             np.matmul(matrix, full[:, into, :, e].swapaxes(1, 2), out=half[:, :, out])
-        array = rows.new((rows.size, cols.size, full.shape[-1]), array.dtype)
+        array = rows.new(array, shape=(rows.size, cols.size, full.shape[-1]), order="C")
         for e, into, out, matrix in rows.lift:
             np.matmul(matrix, half[into, e].swapaxes(0, 1), out=array[out].swapaxes(0, 1))
         array = array.reshape(rows.size, cols.size, c, n)
@@ -204,7 +204,8 @@ class _Map:
         self.lift = [(e, cols, rows, matrix[e, cols, rows].T.astype(np.float32))
                      for e, rows, cols in _blocks(matrix.swapaxes(1, 2), chunk, stride, 1)]
         # Points that lie in the padding, and places that no window covers, are written by no block.
-        self.new = np.empty if matrix.any(2).all() and matrix.any((0, 1)).all() else np.zeros
+        all_written = matrix.any(2).all() and matrix.any((0, 1)).all()
+        self.new = np.empty_like if all_written else np.zeros_like
 
 
 def _blocks(matrices, chunk, row_step, col_step):

@@ -13,16 +13,17 @@ from .cuda import array_module, on_device
 BLOCK = 1 << 16     # elements updated at a time: the arrays of a block stay in the cache
 
 
-def adam(parameters, gradient, m, v, steps, lr_scale, lr, betas, eps):
+def adam(parameters, gradients, m, v, steps, lr_scale, lr, betas, eps):
     """One step of Adam with bias correction (Kingma and Ba 2015, Algorithm 1) on flat arrays, in
-    place. The gradient is overwritten.
+    place. ``gradients``: that of all parameters in pieces, flat arrays (one on a device).
 
         m = b1 m + (1 - b1) g
         v = b2 v + (1 - b2) g^2
         p -= lr lr_scale (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
     """
     b1, b2 = betas
-    if on_device(parameters, gradient):
+    if on_device(parameters, *gradients):
+        gradient, = gradients
         rates = array_module(parameters).empty(2, np.float64)
         cuda.launch("optim.cu", "begin_adam", (1,), (1,),
                     (steps, lr_scale, rates, *map(np.float64, (lr, b1, b2))),
@@ -36,16 +37,17 @@ def adam(parameters, gradient, m, v, steps, lr_scale, lr, betas, eps):
     t = int(steps[0])
     scale = (1 - b2 ** t) ** -0.5       # taken out of the root, and of the division
     rate, eps = lr * float(lr_scale[0]) / (1 - b1 ** t) / scale, eps / scale
-    buffer = np.empty(min(BLOCK, parameters.size), parameters.dtype)
-    for block in _blocks(parameters):
-        g, first, second = gradient[block], m[block], v[block]
+    buffer, end = np.empty(min(BLOCK, parameters.size), parameters.dtype), 0
+    for g in (gradient[block] for gradient in gradients for block in _blocks(gradient)):
+        block, end = slice(end, end + g.size), end + g.size
+        first, second = m[block], v[block]
         change = np.multiply(g, 1 - b1, out=buffer[:g.size])
         first *= b1
         first += change
-        g *= g
-        g *= 1 - b2
+        np.multiply(g, g, out=change)
+        change *= 1 - b2
         second *= b2
-        second += g
+        second += change
         np.sqrt(second, out=change)
         change += eps
         np.divide(first, change, out=change)

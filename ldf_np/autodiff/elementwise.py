@@ -142,7 +142,7 @@ def _tanh_vjp(g, y):
 @operation(vjp=lambda g, y, x: _sigmoid_vjp(g, y))
 def sigmoid(x):
     """1 / (1 + e^-x), exact to rounding at both ends."""
-    return kernel.sigmoid(xp_of(x).asarray(x))
+    return kernel.sigmoid(xp_of(x).asanyarray(x))
 
 
 @operation(vjp=(lambda h, _, g, y: _sigmoid_vjp(h, y), lambda h, _, g, y: h * g * (1 - 2 * y)))

@@ -17,6 +17,7 @@ import numpy as np
 from ..kernels.norm import channel_sum
 from ..runtime.checks import checked, expect, full_name, instance
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
+from ..runtime.recording import Recorded
 
 # Why nothing is recorded now, a key of CUT; None where operations record
 _frozen = ContextVar("frozen", default=None)
@@ -47,7 +48,7 @@ class Tensor:
     __slots__ = ("data", "node", "cache", "cut", "__weakref__")
 
     def __init__(self, data, node=None):
-        is_float = type(data) is np.ndarray and data.dtype.kind == "f"
+        is_float = type(data) in (np.ndarray, Recorded) and data.dtype.kind == "f"
         self.data = data if is_float else _as_float_array(data)
         self.node = node
         # What an operation keeps for the next one that reads the same data: see immutable().

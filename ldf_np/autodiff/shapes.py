@@ -148,7 +148,7 @@ def getitem(x, index):
 def _put(values, index, shape):
     """Zeros of ``shape`` with ``values`` added at ``index``: the adjoint of ``getitem``."""
     xp = xp_of(values)
-    out = xp.zeros(shape, values.dtype)
+    out = xp.zeros_like(values, shape=shape)
     if _repeats(index):
         xp.add.at(out, index, values)
     else:

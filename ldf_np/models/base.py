@@ -73,7 +73,7 @@ class Model(Module):
         return self.compiled_step().eager_step(x, progress)
 
     def compiled_step(self):
-        """A ``CompiledStep``: on a CUDA device it records such steps as a graph."""
+        """A ``CompiledStep``, which records such steps, on a CUDA device as a graph."""
         return CompiledStep(self._step, [self.rng, *generators(self)], self)
 
     stepper = compiled_step         # its name in version 0.1

@@ -8,6 +8,7 @@ from ..nn.losses import discriminator_loss
 from ..nn.optim import Adam, falling
 from ..nn.penalty import annealed, penalty_between
 from ..runtime.random import Generator
+from ..runtime.recording import recording
 from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from .base import LatentModel
@@ -52,9 +53,10 @@ class Game(LatentModel):
         """{name: discriminator}, each of which judges a part of the data."""
         return {"": self.discriminator}
 
-    def _play(self, of_discriminator, of_generator, progress, ordered):
+    def _play(self, of_discriminator, of_generator, progress, ordered, after=lambda: None):
         """Take one step of each side. Each is a function to (what it makes least, {name: loss});
-        ``ordered``: whether noise that both draw has to come in order."""
+        ``ordered``: whether noise that both draw has to come in order; ``after``: what follows the
+        generator's step. Where Python takes the steps, its lock lets no two be side by side."""
         def side(optimizer, of_side):
             total, losses = of_side()
             return losses, optimizer.network.gradients(total)
@@ -64,8 +66,9 @@ class Game(LatentModel):
             lambda: side(optimizers[0], of_discriminator),
             lambda: side(optimizers[1], of_generator), ordered)
         lr_scale = falling(progress, self.final_lr)
-        for optimizer, grads in zip(optimizers, (d_grads, g_grads)):
-            optimizer.step(grads, lr_scale)
+        d_step, g_step = (optimizer.ready(grads, lr_scale)
+                          for optimizer, grads in zip(optimizers, (d_grads, g_grads)))
+        side_by_side(d_step, lambda: (g_step(), after()), ordered=not recording())
         return d_losses | g_losses
 
     def _discriminator_losses(self, on_real, on_made, progress):

@@ -63,11 +63,9 @@ class GAN(Game):
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size)))
         ordered = bool(generators(self))
         made, on_real, on_made = self._judged(x, z, ordered)
-        losses = self._play(lambda: self._discriminator_losses(on_real, on_made, progress),
-                            lambda: self._generator_losses(made, on_made, on_real),
-                            progress, ordered)
-        self.ema.update()
-        return losses
+        return self._play(lambda: self._discriminator_losses(on_real, on_made, progress),
+                          lambda: self._generator_losses(made, on_made, on_real),
+                          progress, ordered, self.ema.update)
 
     def _judged(self, x, z, ordered):
         """What is made of z, and what the discriminators make of the data x and of that.

@@ -20,6 +20,7 @@ from ..runtime.checks import checked, expect, instance, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
 from ..runtime.random import Generator
+from ..runtime.recording import plain
 from ..runtime.relations import depends_on_all, in_order, names_differ, state_fits
 
 # _watch.look: what is told of each output and gradient on this thread, or None
@@ -107,7 +108,8 @@ class Module(Described):
         """
         parameters = self.parameters()
         expect(parameters, type(self).__name__, "parameters to lay out", "none")
-        arrays, ends = [p.data for p in parameters], [0, *accumulate(p.size for p in parameters)]
+        arrays = [plain(p.data) for p in parameters]
+        ends = [0, *accumulate(p.size for p in parameters)]
         base, first = arrays[0].base, _address(arrays[0])
         if _is_flat(base, type(arrays[0])) and all(
                 a.base is base and a.dtype == base.dtype and a.flags.c_contiguous

@@ -8,15 +8,16 @@ import numpy as np
 
 from ..kernels import optim as kernel
 from ..runtime.checks import between, instance, number_or_array, real
-from ..runtime.device import array_module, concatenate, to_numpy
+from ..runtime.device import array_module, concatenate, on_device, to_numpy
 from ..runtime.distributed import world
+from ..runtime.recording import again
 from ..runtime.relations import as_many_numbers, gradients_fit
 from ..runtime.rules import checked, two_decays, whole_network
 from .layers import update_bn
 from .module import Buffer, Module, seen
 
 
-class _Stateful:
+class Stateful:
     """Something with a state that a checkpoint keeps: the arrays that ``kept`` names."""
 
     @property
@@ -33,7 +34,7 @@ class _Stateful:
             array[...] = array_module(array).asarray(state[name])
 
 
-class Optimizer(_Stateful):
+class Optimizer(Stateful):
     """Steps down the gradient of the parameters of ``network`` (a Module): where several ranks
     train, the mean of theirs.
 
@@ -47,6 +48,7 @@ class Optimizer(_Stateful):
         self.network, self.lr = network, float(lr)      # NumPy's numbers promote
         self.scale = array_module(network.flat()).ones(1, np.float64)
         self._shapes = [p.shape for p in network.parameters()]
+        self._large = False     # whether squares of the next gradient are infinite
 
     @checked(gradients_fit, grads=instance(list, tuple), lr_scale=number_or_array)
     def step(self, grads, lr_scale=1.0):
@@ -58,20 +60,35 @@ class Optimizer(_Stateful):
         CUDA device, which the host would have to wait for: there the next loss tells), and
         ValueError where the network has got or lost a layer since.
         """
+        self.ready(grads, lr_scale)()
+
+    @checked(gradients_fit, grads=instance(list, tuple), lr_scale=number_or_array)
+    def ready(self, grads, lr_scale=1.0):
+        """``step`` as a function without arguments, once all that it raises errors for has been
+        looked at: then several optimisers can take theirs side by side."""
         if seen(self, grads):
-            return
-        gradient = concatenate([g.data.reshape(-1) for g in grads])
+            return lambda: None
+        flat, gradients = self.network.flat(), [g.data.reshape(-1) for g in grads]
         if world().size > 1:
-            gradient = world().sum(gradient, "gradients")
-            gradient /= world().size
-        if isinstance(gradient, np.ndarray):
-            with np.errstate(all="ignore"):
-                squares = gradient @ gradient       # one pass; NaN and infinity survive it
-            if not np.isfinite(squares):
-                if not np.isfinite(gradient).all():
-                    raise FloatingPointError("a gradient is not finite")
-                gradient = self._squarable(gradient)
-        self._update(self.network.flat(), gradient, self.scale * lr_scale)
+            gradients = [world().sum(concatenate(gradients), "gradients") / world().size]
+        if isinstance(flat, np.ndarray):
+            self._look(gradients)
+        return lambda: self._take(flat, gradients, lr_scale)
+
+    @again
+    def _look(self, gradients):
+        with np.errstate(all="ignore"):     # one pass; NaN and infinity survive it
+            self._large = not np.isfinite(sum(gradient @ gradient for gradient in gradients))
+        if self._large and not all(np.isfinite(gradient).all() for gradient in gradients):
+            raise FloatingPointError("a gradient is not finite")
+
+    @again
+    def _take(self, flat, gradients, lr_scale):
+        if self._large:
+            gradients = [self._squarable(gradient) for gradient in gradients]
+        if on_device():     # where one kernel does all
+            gradients = [concatenate(gradients)]
+        self._update(flat, gradients, self.scale * lr_scale)
 
     def _squarable(self, gradient):
         """A finite gradient as the update can have it; some of its squares are infinite."""
@@ -89,9 +106,9 @@ class SGD(Optimizer):
         self.momentum = float(momentum)
         self.velocity = array_module(network.flat()).zeros_like(network.flat())
 
-    def _update(self, flat, gradient, scale):
+    def _update(self, flat, gradients, scale):
         self.velocity *= self.momentum
-        self.velocity += gradient
+        self.velocity += concatenate(gradients)
         flat -= (self.lr * scale).astype(flat.dtype) * self.velocity
 
 
@@ -118,12 +135,13 @@ class Adam(Optimizer):
         largest = 0.999 * np.finfo(gradient.dtype).max ** 0.5
         return gradient.clip(-largest, largest)
 
-    def _update(self, flat, gradient, scale):
-        kernel.adam(flat, gradient, self.m, self.v, self.steps, scale, self.lr, self.betas,
+    def _update(self, flat, gradients, scale):
+        kernel.adam(flat, gradients, self.m, self.v, self.steps, scale, self.lr, self.betas,
                     self.eps)
 
 
 @checked(progress=number_or_array, final=real())
+@again
 def falling(progress, final):
     """A learning rate's schedule: 1 in the first half of the training, then linearly to ``final``
     at its end.
@@ -144,7 +162,7 @@ class _NoChild:
         self.module = module
 
 
-class EMA(_Stateful, Module):
+class EMA(Stateful, Module):
     """An exponential moving average of a network's parameters and buffers: a = decay * a + (1 -
     decay) * p.
 
@@ -179,7 +197,11 @@ class EMA(_Stateful, Module):
 
     def update(self):
         """Move the average towards the present weights."""
-        kernel.moving_average(self._pairs(), self.steps, self.decay)
+        self._move(self._pairs())
+
+    @again
+    def _move(self, pairs):
+        kernel.moving_average(pairs, self.steps, self.decay)
 
     def update_statistics(self, batches):
         """Find the batch statistics of the averaged weights (``update_bn``), once after the updates

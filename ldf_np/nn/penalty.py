@@ -20,6 +20,7 @@ from ..kernels import penalty as kernel
 from ..runtime.checks import function, number_or_array, one_of, real
 from ..runtime.device import array_module, concatenate
 from ..runtime.distributed import joined, rows
+from ..runtime.recording import again
 from ..runtime.relations import differentiable, one_logit_each, paired, sides
 from ..runtime.rules import PENALTIES as KINDS
 from ..runtime.rules import checked, draws_points
@@ -30,6 +31,12 @@ from ..runtime.rules import checked, draws_points
 def row_dots(a, b):
     """The sum of a * b over all axes but the first: two of (n, ...) -> (n,)."""
     return kernel.row_dots(a, b)
+
+
+@operation(vjp=lambda g, y, a: scale_rows(a, g * 2))
+def row_squares(a):
+    """``row_dots(a, a)``."""
+    return kernel.row_dots(a, a)
 
 
 @operation(vjp=(lambda g, y, x, s: scale_rows(g, s), lambda g, y, x, s: row_dots(g, x)))
@@ -71,7 +78,7 @@ def squared_gradient_norms(logits, inputs):
 
 
 def _squared_norms(gradients):
-    norms = [row_dots(g, g) for g in gradients]
+    norms = [row_squares(g) for g in gradients]
     return sum(norms[1:], norms[0])
 
 
@@ -207,7 +214,12 @@ def annealed(gamma, progress, final=0.01, dtype=np.float32):
     """gamma_t = gamma_0 * final^(t/T): the strength at ``progress`` = t/T in [0, 1] (Roth et al.
     2017); a float, or an array of no axes and of ``dtype`` where ``progress`` is an array (1,) on
     the device."""
+    strength = _annealed(gamma, progress, final)
+    return strength if isinstance(strength, float) else strength.astype(dtype).reshape(())
+
+
+@again
+def _annealed(gamma, progress, final):
     if getattr(progress, "shape", ()):
-        strength = gamma * final ** array_module(progress).clip(progress, 0, 1)
-        return strength.astype(dtype).reshape(())
-    return float(gamma * final ** float(np.clip(progress, 0, 1)))
+        return gamma * final ** array_module(progress).clip(progress, 0, 1)
+    return float(gamma * final ** min(max(float(progress), 0.0), 1.0))

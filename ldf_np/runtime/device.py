@@ -58,14 +58,25 @@ def _keep_freed_memory():
     """
     # M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD of malloc.h
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, TypeError, AttributeError):    # no glibc: macOS, Windows, musl
-        return
+    mallopt = _glibc("mallopt")
     mallopt(trim_threshold, 2 ** 31 - 1)
     mallopt(top_pad, 2 ** 27)       # more than a heap of another thread than the first has
     # older ones take at most 32 MiB
     mallopt(mmap_threshold, 2 ** 30) or mallopt(mmap_threshold, 2 ** 25)
+
+
+def release_freed_memory():
+    """Give the memory that is kept for the next array back to the system after all, where it is
+    glibc: the next arrays are others."""
+    _glibc("malloc_trim")(0)
+
+
+def _glibc(name):
+    """A function of glibc's malloc; elsewhere (macOS, Windows, musl) one that does nothing."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, TypeError, AttributeError):
+        return lambda *_: True
 
 
 def xp():

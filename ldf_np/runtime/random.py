@@ -13,6 +13,7 @@ import numpy as np
 from ..kernels import random as kernel
 from .checks import check_size, checked, full_name, integer
 from .device import asarray, on_device, xp
+from .recording import again
 
 # what the state of a numpy.random.Philox consists of: arrays and their lengths, and numbers
 _WORDS = {"counter": 4, "key": 2, "buffer": 4}
@@ -43,6 +44,7 @@ class Generator:
         ``spawn``)."""
         return [Generator(sequence) for sequence in self._sequence.spawn(count)]
 
+    @again
     def standard_normal(self, size=None, dtype=np.float32):
         """Draws from N(0, 1), made of uniforms in pairs (Box and Muller 1958)."""
         shape = _shape(size, dtype)
@@ -52,6 +54,7 @@ class Generator:
         drawn = kernel.box_muller(self._generator.random(count + count % 2, dtype))
         return asarray(drawn[:count].reshape(shape))
 
+    @again
     def random(self, size=None, dtype=np.float32):
         """Uniform draws from [0, 1)."""
         shape = _shape(size, dtype)

@@ -299,7 +299,7 @@ def differentiable(logits, gradients, why):
     batches = [g.shape[:1] for g in gradients]
     expect(logits.shape and {*batches} == {logits.shape[:1]}, "inputs",
            f"at least one, each with a batch as in logits {logits.shape}", batches)
-    if not any(g.node or g.data.any() for g in gradients):
+    if not any(g.node or g.cut or g.data.any() for g in gradients):
         raise ValueError("logits: expected something that depends on at least one of the inputs, "
                          f"got logits that do not ({why()})".removesuffix(" ()"))
 

@@ -15,6 +15,7 @@ from threadpoolctl import ThreadpoolController
 from .checks import is_whole
 from .device import on_device
 from .distributed import world
+from .recording import recording
 
 _count = min(2, os.cpu_count() or 1)
 _pool = _blas = None        # made when they are first needed
@@ -37,6 +38,11 @@ def set_num_threads(count):
     if not is_whole(count) or count not in (1, 2):
         raise ValueError(f"count: expected 1 or 2 threads, got {count!r}")
     _count = count
+
+
+def num_threads():
+    """How many threads are used, one or two."""
+    return _count
 
 
 @contextmanager
@@ -71,6 +77,8 @@ def side_by_side(first, second, ordered=False):
     global _pool
     if _count == 1 or ordered or _inside.get() or on_device() or world().size > 1:
         return first(), second()
+    if recording():
+        return recording().both(side_by_side, first, second)
     if _pool is None:
         _pool = ThreadPoolExecutor(1, thread_name_prefix="ldf_np")
     before = _inside.set(True)

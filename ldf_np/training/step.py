@@ -1,5 +1,5 @@
-"""A training step as it is taken: on a CUDA device recorded once as a graph and replayed, and
-looked into where it fails.
+"""A training step as it is taken: recorded once and replayed, on a CUDA device as a graph (and on
+the CPU by ``player.py``), and looked into where it fails.
 
 These nets are so small that starting several hundred kernels takes longer than running them; a CUDA
 graph starts them all at once. What changes from step to step has to lie on the device, at a fixed
@@ -20,8 +20,10 @@ from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
 from ..runtime.distributed import alone, world
 from ..runtime.rules import checked, part_of_one, scalars
 from ..runtime.threads import in_turn
+from .player import Player, playable
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
+RECORDINGS = 20     # on the CPU: of a step whose settings change more often none is made
 
 
 class CompiledStep:
@@ -47,6 +49,7 @@ class CompiledStep:
     def __init__(self, step, generators, model=None):
         self._step, self._generators, self._model = step, list(generators), model
         self._taken, self._graph, self._failed = 0, None, False
+        self._player, self._recordings = None, 0 if playable(model, step) else math.inf
 
     @checked(x=finite_array(least=1), progress=part_of_one)
     def eager_step(self, x, progress=0.0):
@@ -72,8 +75,10 @@ class CompiledStep:
         raise FloatingPointError(f"{wrong}; not finite first: {first}")
 
     def _compiled(self, x, progress):
-        if not on_device() or self._failed or world().size > 1:
+        if self._failed or world().size > 1:
             return self._eager(x, progress)
+        if not on_device():
+            return self._played(x, progress)
         if self._graph is None:
             self._graph = cuda.new_graph()
             self._x, self._progress = x.copy(), _on_device(progress)
@@ -115,6 +120,20 @@ class CompiledStep:
                 generator.drawn = None
                 generator.rewind(state)
         return not self._failed
+
+    def _played(self, x, progress):
+        """On the CPU: recorded, and then played where batch and settings are the same."""
+        if self._recordings > RECORDINGS or (
+                self._player and not (self._player.works and self._player.fits(x))):
+            return self._eager(x, progress)
+        if self._taken < WARM_UP:
+            self._taken += 1
+            with in_turn():     # a second thread would keep the memory for what it does only now
+                return self._eager(x, progress)
+        if self._player is None or self._player.outdated():
+            self._recordings += 1
+            self._player = Player(self._step, self._model, self._generators, x)
+        return _values(self._player(x, progress))
 
 
 def _on_device(progress):

@@ -271,7 +271,7 @@ def test_adam_and_the_moving_average(dtype, order):
         taken, averaged = np.zeros(1, np.int32), np.zeros(1, np.int32)
         for k in range(3):
             g, share = values(*p.shape, seed=10 + k).astype(p.dtype), np.full(1, 1 - 0.2 * k)
-            optim.adam(p, g, m, v, taken, share, 0.01, (0.5, 0.99), 1e-8)
+            optim.adam(p, [g], m, v, taken, share, 0.01, (0.5, 0.99), 1e-8)
             optim.moving_average([(average, p)], averaged, 0.9)
         assert taken[0] == averaged[0] == 3
         return p, m, v, average
@@ -520,7 +520,7 @@ def test_every_kernel_is_run_by_a_test_of_this_file():
         elementwise.leaky_relu_vjp(elementwise.tanh_vjp(y, y), elementwise.sigmoid_vjp(y, y), 0.1)
         elementwise.softplus_mean_vjp(elementwise.softplus_mean(y, 1.0), y, 1.0)
         p, steps = np.ones(3), np.zeros(1, np.int32)
-        optim.adam(p, p.copy(), p.copy(), p.copy(), steps, np.ones(1), 0.1, (0.5, 0.9), 1e-8)
+        optim.adam(p, [p.copy()], p.copy(), p.copy(), steps, np.ones(1), 0.1, (0.5, 0.9), 1e-8)
         optim.moving_average([(p.copy(), p)], steps, 0.9)
         rng = ldf.Generator(0)
         return rng.random(3) + rng.standard_normal(3)

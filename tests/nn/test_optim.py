@@ -274,3 +274,20 @@ def test_numbers_of_numpy_are_numbers(make):
     assert (trained(float) == trained(np.float64)).all()
     # negative control
     assert (trained(float) != trained(lambda number: number * 1.001)).any()
+
+
+def test_what_is_ready_has_been_looked_at_and_nothing_has_changed():
+    one, other = net(), net(seed=1)
+    first, second = Adam(one), SGD(other, 0.1)
+    before = numbers(one.parameters()) + numbers(other.parameters())
+    take = first.ready(gradients(one, 0))
+    bad = gradients(other, 1)
+    bad[0].data[0, 0] = np.inf
+    with pytest.raises(FloatingPointError, match="a gradient is not finite"):
+        second.ready(bad)
+    assert numbers(one.parameters()) + numbers(other.parameters()) == before
+    take()
+    twin = net()
+    Adam(twin).step(gradients(twin, 0))
+    # negative control: it was the step after all
+    assert numbers(one.parameters()) == numbers(twin.parameters()) != before[:len(before) // 2]

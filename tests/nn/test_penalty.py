@@ -18,6 +18,7 @@ from ldf_np.nn.penalty import (
     annealed,
     penalized_logits,
     roth_penalty,
+    row_squares,
     squared_gradient_norms,
     weighted_norms,
 )
@@ -38,6 +39,12 @@ def test_the_weighted_norms_of_three_inputs_to_the_third_order():
     expected = sigmoid(signs * arguments[0]) ** 2 * sum((g ** 2).sum(1) for g in arguments[1:])
     np.testing.assert_allclose(weighted_norms(*map(Tensor, arguments), signs=signs).data, expected)
     ldf.check_grads(lambda *tensors: weighted_norms(*tensors, signs=signs), arguments, order=3)
+
+
+def test_the_sums_of_squares_to_the_third_order():
+    a = values(4, 2, 3)
+    np.testing.assert_allclose(row_squares(Tensor(a)).data, (a ** 2).sum((1, 2)))
+    ldf.check_grads(row_squares, [a], order=3)
 
 
 def linear(x, z):

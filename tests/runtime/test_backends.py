@@ -19,7 +19,7 @@ from ldf_np.autodiff.norm import normalize
 from ldf_np.kernels import cuda
 from ldf_np.models import baselines, nets
 from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
-from ldf_np.nn.penalty import KINDS, row_dots, scale_rows, weighted_norms
+from ldf_np.nn.penalty import KINDS, row_dots, row_squares, scale_rows, weighted_norms
 from ldf_np.training import step as graph
 
 OPERATIONS = load_program("tests/autodiff/test_ops.py")     # its cases: (name, function, _, args)
@@ -70,6 +70,7 @@ OTHERS = {
                       [values(2, 4, 4, 3), values(2, 4, 4, 2, seed=1)]),
     "normalize": (lambda x: normalize(x)[0], [values(6, 3)]),
     "row_dots": (row_dots, [values(3, 4, 2), values(3, 4, 2, seed=1)]),
+    "row_squares": (row_squares, [values(3, 4, 2)]),
     "scale_rows": (scale_rows, [values(3, 4, 2), values(3, seed=1)]),
     "weighted_norms": (lambda l, a, b: weighted_norms(l, a, b,
                                                       signs=ldf.asarray(np.array([1.0, -1, 1]))),

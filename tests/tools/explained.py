@@ -106,6 +106,10 @@ REASONS = {
                 "rows = slice(int(used[k]), int(used[k:k + chunk][-1]) + 2, row_step)",
                 "(yield (e, rows, slice(int(cols[0]), int(cols[-1]) + 2, col_step)))"]},
         "kernels/matmul.py": {
+            "_product": [
+                "if a.ndim == b.ndim == 2 and len(a) < FEW and (b.strides[0] < b.strides[1]):",
+                "if a.ndim == b.ndim == 2 and len(a) <= FEW and (b.strides[0] <= b.strides[1]):",
+                "if a.ndim == b.ndim == 2 and len(a) <= FEW and (b.strides[1] < b.strides[1]):"],
             "matmul": [
                 "batch = np.broadcast_shapes(right.shape[:-2], left.shape[:-2])"],
             "_flat": [
@@ -172,7 +176,7 @@ REASONS = {
     "longer than it has to be": {
         "kernels/lowering.py": {
             "Windows.lower": [
-                "R = new((i, w + 3 * padding, kh, c, n), array.dtype)"]},
+                "R = new(array, shape=(i, w + 3 * padding, kh, c, n), order='C')"]},
         "kernels/elementwise.py": {
             "softplus_mean": [
                 "cuda.launch('elementwise.cu', 'softplus_mean', (1,), (256,), (logits, out, "
@@ -363,9 +367,11 @@ REASONS = {
         "kernels/lowering.py": {
             "Windows.lower": [
                 "return np.lib.stride_tricks.as_strided(R, (i, 1, j, 1, kw * kh * c, n), "
-                "(next_row, 1, next_column * self.stride[1], 0, n * next_one, next_one))",
+                "(next_row, 1, next_column * self.stride[1], 0, n * next_one, next_one), "
+                "subok=True)",
                 "return np.lib.stride_tricks.as_strided(R, (i, 1, j, 1, kw * kh * c, n), "
-                "(next_row, 0, next_column * self.stride[1], 1, n * next_one, next_one))"]}},
+                "(next_row, 0, next_column * self.stride[1], 1, n * next_one, next_one), "
+                "subok=True)"]}},
     "a value that is not used: it is multiplied by 0, an error follows, or a product in parts "
     "has yet to be added": {
         "ldf_np/autodiff/conv.py": {

@@ -1,0 +1,112 @@
+"""A training step on the CPU, recorded once and played from then on.
+
+Python takes a quarter of the step of a small network, and while it holds its lock the second thread
+waits. So what a step does with arrays is written down (``runtime/recording.py``) and done again,
+to the bit, in memory that is used again.
+"""
+
+import numpy as np
+
+from ..autodiff.engine import Tensor
+from ..nn.optim import Optimizer, Stateful
+from ..runtime.device import release_freed_memory
+from ..runtime.recording import Progress, Recorded, Recording
+from ..runtime.threads import in_turn, num_threads
+
+
+def playable(model, step):
+    """Whether this is the step of a model of this library, made of its networks: they do the same
+    at each step, where somebody else's code may count or choose."""
+    return model is not None and getattr(step, "__self__", None) is model and (
+        step.__func__ is type(model)._step) and all(
+        type(module).__module__.startswith(f"{__package__.partition('.')[0]}.")
+        for _, module in model.named_modules())
+
+
+class Player:
+    """The ``step`` of a ``model`` on batches like ``x``. Call it with a batch and the progress of
+    the training; it returns {name: Tensor}, its losses.
+
+    The first call records. The second takes the step both ways: where the weights or losses differ
+    in a bit, or Python has looked at a number on the way, ``works`` is False.
+    """
+
+    def __init__(self, step, model, generators, x):
+        self._step, self._generators, self._x = step, generators, x.copy()
+        modules = [module for _, module in model.named_modules()]
+        parts = [part for module in modules for part in vars(module).values()
+                 if isinstance(part, Stateful)]
+        for part in parts:
+            if isinstance(part, Optimizer):
+                part.network.flat()         # from here on the weights stay where they are
+        self._settings = [(vars(module), dict(vars(module))) for module in modules]
+        self._holders = [held for _, held in (*model.named_parameters(), *model.named_buffers())]
+        self._arrays, self._threads = [h.data for h in self._holders], num_threads()
+        self._kept = self._arrays + [getattr(part, name) for part in parts for name in part.kept]
+        self._recording = self._play = None
+        self.works = True
+
+    def fits(self, x):
+        """Whether it is for such batches."""
+        return x.shape == self._x.shape and x.dtype == self._x.dtype
+
+    def outdated(self):
+        """Whether a setting has changed since, or where weights lie."""
+        return self._threads != num_threads() or any(
+            holder.data is not array for holder, array in zip(self._holders, self._arrays)) or any(
+            len(now) != len(before) or any(now[name] is not value for name, value in before.items())
+            for now, before in self._settings)
+
+    def __call__(self, x, progress):
+        if self._recording is None:
+            return self._record(x, progress)
+        return self._played(x, progress) if self._play else self._both_ways(x, progress)
+
+    def _record(self, x, progress):
+        np.copyto(self._x, x)
+        recording, self._progress = Recording(), Progress(progress)
+        with recording.of(self._holders):
+            losses = self._step(self._x.view(Recorded), self._progress)
+            self._places = {name: recording.place(loss.data) for name, loss in losses.items()}
+        self._recording, self.works = recording, not recording.broken
+        return losses
+
+    def _both_ways(self, x, progress):
+        before = self._state()
+        with in_turn():
+            expected = {name: loss.detach() for name, loss in self._step(x, progress).items()}
+        after = self._state()
+        self._go_to(before)
+        del before
+        release_freed_memory()          # not the memory of both ways at once
+        self._play, self._losses = self._recording.player(self._places)
+        try:
+            found = self._played(x, progress)
+            pairs = [*zip(self._kept, after[0]),
+                     *((found[name].data, expected[name].data) for name in expected)]
+            self.works = after[1] == self._states() and all(
+                one.tobytes() == other.tobytes() for one, other in pairs)
+        except FloatingPointError:
+            self.works = False
+        self._go_to(after)
+        return expected
+
+    def _played(self, x, progress):
+        np.copyto(self._x, x)
+        self._progress.now = float(progress)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self._play()
+        return {name: Tensor(loss) for name, loss in self._losses.items()}
+
+    def _states(self):
+        return [generator.state for generator in self._generators]
+
+    def _state(self):
+        """All that a step changes, copied."""
+        return [array.copy() for array in self._kept], self._states()
+
+    def _go_to(self, state):
+        for array, value in zip(self._kept, state[0]):
+            array[...] = value
+        for generator, value in zip(self._generators, state[1]):
+            generator.state = value
