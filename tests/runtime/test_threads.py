@@ -14,6 +14,7 @@ from helpers import tiny_ali, values, weights
 
 import ldf_np as ldf
 from ldf_np.models.ali import ALI
+from ldf_np.runtime import threads as side_threads
 from ldf_np.runtime.threads import set_num_threads, side_by_side
 from ldf_np.training.batches import apply_batched
 
@@ -147,6 +148,7 @@ def test_blas_does_not_fight_with_the_librarys_own_threads(act, monkeypatch):
             step(x)
 
     note = Note()
+    monkeypatch.setattr(side_threads, "_blas", None)     # other tests have loaded SciPy's since
     with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
         if blas_threads() != {2}:
             pytest.skip("this BLAS has one thread only")
