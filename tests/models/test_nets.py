@@ -78,8 +78,8 @@ def test_the_arms_of_the_hierarchy(settings, white):
 def caught(model, x):
     """The generator's gradients of one step, which is not taken."""
     found = []
-    model.generator_optimizer.step = lambda grads, lr_scale: found.extend(grads)
-    model.discriminator_optimizer.step = lambda grads, lr_scale: None
+    model.generator_optimizer.ready = lambda grads, lr_scale: lambda: found.extend(grads)
+    model.discriminator_optimizer.ready = lambda grads, lr_scale: lambda: None
     model._step(x, 0.0)
     return found
 
