@@ -18,9 +18,9 @@ motion), so three questions that Fig. 2 raises have answers that can be counted:
                 as well (see "z, untrained")
 
 Both models have equally many parameters (within 10%), batches of 64, Adam, the same kind of penalty
-and the same time. The task (how many shapes, how large) and LDF's code (z) were chosen after about
-ten short trials of LDF with seed 0, the joint GAN's settings are those of Pac-Man; so seed 0 is not
-among the default seeds. "Roughly legal" was defined after those trials.
+and the same time. The task (how many shapes, how large) was chosen after about ten short trials of
+LDF with seed 0; all settings are those of Pac-Man. So seed 0 is not among the default seeds.
+"Roughly legal" was defined after those trials.
 """
 
 import os
