@@ -278,7 +278,7 @@ def main():
     write_report(page, found, claims, wrong,
                  sum(results["seconds"] for results in found.values()) / 60, options.budget)
     for c in claims:
-        print(f"{c['verdict']:10} {c['claim']}: {cell([c['value'], c['low'], c['high']])}")
+        print(f"{c['verdict']:10} {c['claim']}: {interval(c)}")
     print(f"{taken:.1f} minutes; the report is {page}")
     if wrong:
         sys.exit(f"report.py: without results: {', '.join(wrong)}")

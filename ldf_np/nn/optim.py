@@ -60,12 +60,15 @@ class Optimizer(Stateful):
         CUDA device, which the host would have to wait for: there the next loss tells), and
         ValueError where the network has got or lost a layer since.
         """
-        self.ready(grads, lr_scale)()
+        self._ready(grads, lr_scale)()
 
     @checked(gradients_fit, grads=instance(list, tuple), lr_scale=number_or_array)
     def ready(self, grads, lr_scale=1.0):
         """``step`` as a function without arguments, once all that it raises errors for has been
         looked at: then several optimisers can take theirs side by side."""
+        return self._ready(grads, lr_scale)
+
+    def _ready(self, grads, lr_scale):
         if seen(self, grads):
             return lambda: None
         flat, gradients = self.network.flat(), [g.data.reshape(-1) for g in grads]
