@@ -5,6 +5,7 @@ beside training clips.
     python demos/paper/trial.py --top local gamma=50 betas=0.5,0.99 --steps 12000
     python demos/paper/trial.py --bottom small penalty=roth gamma=0.5 --top mlp components=160
     python demos/paper/trial.py --joint gamma=300 --steps 3000     the joint GAN
+    python demos/paper/trial.py --batch-size 32 --bottom-steps 3600 --steps 11200
 
 Settings are arguments of the functions in ``ldf_np.models.nets`` (``place_ali``, ``small_ali``,
 ``local_gan``, ``mlp_gan``) and ``baselines.joint_gan``. Scores are ``ClipScores`` of 1000 samples
@@ -51,6 +52,8 @@ def parse(arguments=None):
     parser.add_argument("--joint", nargs="*", metavar="NAME=VALUE", help="the joint GAN instead")
     parser.add_argument("--bottom-steps", type=cli.integer_from(1), default=1600)
     parser.add_argument("--steps", type=cli.integer_from(1), default=6000, help="of the top")
+    parser.add_argument("--batch-size", type=cli.integer_from(2), default=64, metavar="N",
+                        help="of every network (default 64)")
     parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
     options = parser.parse_args(arguments)
     for kind, known in (("bottom", nets.BOTTOMS), ("top", nets.TOPS)):
@@ -65,12 +68,14 @@ def parse(arguments=None):
 
 def trained_bottom(model, options, seed, frames):
     """The bottom, trained or read from OUT."""
-    about = json.dumps([options.bottom, options.bottom_steps, seed, options.clips])
+    about = json.dumps([options.bottom, options.bottom_steps, seed, options.clips,
+                        options.batch_size])
     name = f"bottom_{hashlib.sha256(about.encode()).hexdigest()[:12]}.safetensors"
     path = os.path.join(options.out, name)
     if os.path.exists(path):
         return model.load(path)
-    finished(model.fit(frames, steps=options.bottom_steps, progress=True))
+    finished(model.fit(frames, steps=options.bottom_steps, batch_size=options.batch_size,
+                       progress=True))
     os.makedirs(options.out, exist_ok=True)
     model.save(path)
     return model
@@ -89,13 +94,15 @@ def hierarchy(options, seed, clips):
                             top=partial(nets.TOPS[kind], **chosen))
     codes = model.codes(clips)
     white = model.whitening.fit(codes).apply(codes)
-    return model, finished(model.top.fit(white, steps=options.steps, progress=True))
+    return model, finished(model.top.fit(
+        white, steps=options.steps, batch_size=options.batch_size, progress=True))
 
 
 def joint(options, seed, clips):
     """A joint GAN with these settings, trained, and its History."""
     model = baselines.joint_gan(seed=seed, **settings(options.joint))
-    return model, finished(model.fit(clips, steps=options.steps, progress=True))
+    return model, finished(model.fit(
+        clips, steps=options.steps, batch_size=options.batch_size, progress=True))
 
 
 def measured(model, history, clips):
@@ -123,7 +130,8 @@ def run(options):
         os.makedirs(options.out, exist_ok=True)
         with open(os.path.join(options.out, "trials.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps({"trial": what, "seed": seed, "steps": options.steps,
-                                   "bottom steps": options.bottom_steps, "scores": found}) + "\n")
+                                   "bottom steps": options.bottom_steps,
+                                   "batch size": options.batch_size, "scores": found}) + "\n")
         print(f"| `{what}` | {seed} | {options.steps} | "
               + " | ".join(f"{value:.3g}" for value in found.values()) + " |")
 

@@ -17,7 +17,14 @@ from .device import on_device
 from .distributed import world
 from .recording import recording
 
-_count = min(2, os.cpu_count() or 1)
+
+def cores():
+    """The number of cores that this process may use (``taskset`` and containers may give it
+    fewer than there are)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_count = min(2, cores())
 _pool = _blas = None        # made when they are first needed
 _inside = contextvars.ContextVar("inside", default=False)   # whether this is one of two already
 

@@ -3,6 +3,8 @@ two."""
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -23,7 +25,16 @@ from ldf_np.training.batches import apply_batched
 def count(request):
     set_num_threads(request.param)
     yield request.param
-    set_num_threads(min(2, os.cpu_count() or 1))
+    set_num_threads(min(2, side_threads.cores()))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores are not chosen here")
+def test_a_process_that_may_use_one_core_uses_one_thread():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); " \
+           "from ldf_np.runtime import threads; print(threads.num_threads())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "1"
+    assert side_threads.cores() == len(os.sched_getaffinity(0))
 
 
 def test_both_results_in_order(count):
