@@ -28,7 +28,7 @@ from ldf_np.models import baselines, nets
 from ldf_np.runtime.distributed import first_before_others, world
 from ldf_np.runtime.files import replacing
 
-BOTTOM_SHARE = {"minutes": 0.3, "steps": 0.1}       # of LDF's training, whose bottom is slower
+BOTTOM_SHARE = {"minutes": 0.5, "steps": 0.25}       # of LDF's training, whose bottom is slower
 SAMPLES = 1000
 FILES = {"LDF": "ldf", "joint GAN": "joint"}
 

@@ -22,7 +22,7 @@ levels at once; it shows no run without any of these.
     together                both levels at once
 
 All have the same training time, which holds the encoding of the whole clips between the levels, the
-same seeds, batches of 64 and Adam; networks are the same where the variant is not about them.
+same seeds, batches of 32 and Adam; networks are the same where the variant is not about them.
 Scores are ``ClipScores`` beside held-out clips, the lower the better, and the squared errors of
 held-out frames decoded from h and from z. A variant that diverges has no scores: the tables count
 the seeds that finished. Differences are those to the default with the same seed.

@@ -23,7 +23,7 @@ used, but only the arms marked * can. All are scored against clips of games that
     independent top *           LDF's own clips with their frames exchanged between clips: no model
                                 of what goes together
 
-Each arm gets --minutes of training, batches of 64 and Adam. The arms with discriminators have LDF's
+Each arm gets --minutes of training, batches of 32 and Adam. The arms with discriminators have LDF's
 number of parameters to 10% and a gradient penalty, of the strength that suits LDF and the joint GAN
 on all clips; the discriminator of frames takes the joint GAN's and joint ALI the bottom's, neither
 of which was tuned for it. The autoencoder and the VAEs are LDF's networks less the discriminators,
@@ -53,7 +53,7 @@ from ldf_np.training.checkpoint import Checkpoints
 
 SAMPLES = 1000          # generated clips, at most, to score
 SHOWN = 12              # of them to look at
-BOTTOM_SHARE = 0.3      # of LDF's training time
+BOTTOM_SHARE = 0.5      # of LDF's training time
 COMPONENTS = 160        # of all codes of a clip: the data of tops that are no GANs
 LEAST = 0.01            # minutes that a top level gets where reading the codes has used up its time
 PAPER_CLIPS = 256       # of Fig. 6

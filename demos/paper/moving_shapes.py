@@ -17,7 +17,7 @@ motion), so three questions that Fig. 2 raises have answers that can be counted:
                 what it cannot see). It makes no claim: a code that has lost information scores low
                 as well (see "z, untrained")
 
-Both models have equally many parameters (within 10%), batches of 64, Adam, the same kind of penalty
+Both models have equally many parameters (within 10%), batches of 32, Adam, the same kind of penalty
 and the same time. The task (how many shapes, how large) was chosen after about ten short trials of
 LDF with seed 0; all settings are those of Pac-Man. So seed 0 is not among the default seeds.
 "Roughly legal" was defined after those trials.

@@ -43,7 +43,10 @@ def run(options):
     about = {"data": "20,000 clips of Ms. Pac-Man, five frames of 32 x 32, made with ale-py",
              "command": f"python demos/pacman.py --model {options.model} --seeds {seed} "
                         f"--{'steps' if results['options']['steps'] else 'minutes'} "
-                        f"{results['options']['steps'] or results['options']['minutes']:g}",
+                        f"{results['options']['steps'] or results['options']['minutes']:g} "
+                        f"--batch-size {results['options']['batch_size']}"
+                        + (f" --bottom-share {results['options']['bottom_share']:g}"
+                           if options.model == "ldf" else ""),
              "machine": options.machine, "seed": seed, "scores": found["scores"],
              "budget": ", ".join(f"{level}: {part['steps']:,} steps" for level, part in
                                  found["training"].items()),

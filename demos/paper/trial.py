@@ -1,11 +1,11 @@
 """One trial of the recipe: LDF's bottom and top, or the joint GAN, with other settings, scored
 beside training clips.
 
-    python demos/paper/trial.py                                    the recipe, 1600 + 6000 steps
+    python demos/paper/trial.py                                    the recipe, 3600 + 11200 steps
     python demos/paper/trial.py --top local gamma=50 betas=0.5,0.99 --steps 12000
     python demos/paper/trial.py --bottom small penalty=roth gamma=0.5 --top mlp components=160
     python demos/paper/trial.py --joint gamma=300 --steps 3000     the joint GAN
-    python demos/paper/trial.py --batch-size 32 --bottom-steps 3600 --steps 11200
+    python demos/paper/trial.py --batch-size 64 --bottom-steps 1600 --steps 6000   an older one
 
 Settings are arguments of the functions in ``ldf_np.models.nets`` (``place_ali``, ``small_ali``,
 ``local_gan``, ``mlp_gan``) and ``baselines.joint_gan``. Scores are ``ClipScores`` of 1000 samples
@@ -50,10 +50,10 @@ def parse(arguments=None):
     parser.add_argument("--bottom", nargs="+", default=["places"], metavar="KIND NAME=VALUE")
     parser.add_argument("--top", nargs="+", default=["local"], metavar="KIND NAME=VALUE")
     parser.add_argument("--joint", nargs="*", metavar="NAME=VALUE", help="the joint GAN instead")
-    parser.add_argument("--bottom-steps", type=cli.integer_from(1), default=1600)
-    parser.add_argument("--steps", type=cli.integer_from(1), default=6000, help="of the top")
-    parser.add_argument("--batch-size", type=cli.integer_from(2), default=64, metavar="N",
-                        help="of every network (default 64)")
+    parser.add_argument("--bottom-steps", type=cli.integer_from(1), default=3600)
+    parser.add_argument("--steps", type=cli.integer_from(1), default=11200, help="of the top")
+    parser.add_argument("--batch-size", type=cli.integer_from(2), default=32, metavar="N",
+                        help="of every network (default 32)")
     parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
     options = parser.parse_args(arguments)
     for kind, known in (("bottom", nets.BOTTOMS), ("top", nets.TOPS)):

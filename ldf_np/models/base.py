@@ -17,7 +17,7 @@ class Model(Module):
     ``progress``, the part of the training that is done, anneals penalties and learning rates.
     """
 
-    def fit(self, x, *more, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
+    def fit(self, x, *more, steps=None, minutes=None, batch_size=32, progress=False, callback=None,
             checkpoints=None):
         """Train on x (N, ...), float32 or uint8 images.
 

@@ -73,7 +73,7 @@ class LDF(Module):
         self.rng = Generator(seed)
 
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None,
-            bottom_share=0.3, batch_size=64, progress=False, callback=None, checkpoints=None):
+            bottom_share=0.5, batch_size=32, progress=False, callback=None, checkpoints=None):
         """Train all levels.
 
         Parameters

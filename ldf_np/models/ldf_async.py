@@ -33,7 +33,7 @@ FINISHED, INTERRUPTED = "finished", "interrupted"
 
 
 @checked(ranks_fit, steps=one_or_several)
-def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=64, top_ranks=1,
+def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=32, top_ranks=1,
               progress=False, callback=None, checkpoints=None):
     """Train an LDF on several ranks, each of which ends with the whole model.
 

@@ -164,7 +164,7 @@ class GaussianTop(LatentModel):
         self.root = Parameter(np.eye(size, dtype=np.float32))
         self.rng = Generator(seed)
 
-    def fit(self, x, *, steps=None, minutes=None, batch_size=64, progress=False, callback=None,
+    def fit(self, x, *, steps=None, minutes=None, batch_size=32, progress=False, callback=None,
             checkpoints=None):
         """The mean and the covariance of x (N, size), the greatest likelihood: one pass over its
         rows, ``batch_size`` a step.
