@@ -208,7 +208,7 @@ def markdown(results):
         lines += ["", f"## {title}", "", "| claim | verdict | measured (95% interval) | seeds | "
                   "minutes |", "|---|---|---|---|---|"] + [
             f"| {c['claim']} | **{c['verdict']}** | {interval(c)} | "
-            + " | ".join(seeds_and_minutes(results["experiments"][c["experiment"]]["options"]))
+            + " | ".join(seeds_and_minutes(c["experiment"], results["experiments"]))
             + " |" for c in rows]
     for name, run in results["experiments"].items():
         lines += section(name, run, [c for c in results["claims"] if c["experiment"] == name])
@@ -219,9 +219,12 @@ def interval(claim):
     return cell([claim["value"], claim["low"], claim["high"]])
 
 
-def seeds_and_minutes(options):
+def seeds_and_minutes(name, experiments):
+    """Of one experiment; those of ``memory`` are no training's."""
+    options = experiments[name]["options"]
     seeds, minutes = options.get("seeds"), options.get("minutes")
-    return str(len(seeds)) if seeds else "-", f"{minutes:.3g}" if minutes else "-"
+    return (str(len(seeds)) if seeds else "-",
+            f"{minutes:.3g}" if minutes and name in BUDGETS["full"][1] else "-")
 
 
 def section(name, run, claims):
