@@ -41,7 +41,8 @@ def load_pretrained(name):
 @checked(name=one_of(*NAMES))
 def card(name):
     """What is known of a model: {"model", "data", "command", "budget", "machine", "seed", "scores",
-    "licence"}."""
+    "licence"}; of the joint GAN also how wide it is ("hidden"), and of LDF where its batch
+    statistics come from ("statistics")."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
