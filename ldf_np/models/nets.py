@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from .. import nn
+from ..autodiff import ops
 from ..nn.losses import colour_metric
 from ..runtime.checks import integer, multiple, one_of
 from ..runtime.device import asarray
@@ -21,6 +22,7 @@ from .whitening import ChannelWhitening, Whitening
 CODE = (4, 4, 32)       # h of ``small_ali``: 512 numbers a frame
 PLACES = (8, 8, 8)      # h of ``place_ali``: as many, and twice the places either way
 SLOPE = 0.1
+LEAST_ENERGY = 0.05     # of a channel's mean square; that of whitened codes is about 1
 
 SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
              "discriminator_lr": 4e-4, "final_lr": 0.1}
@@ -217,14 +219,31 @@ def coarse(shape):
         tuple(near), 1, tuple(k // 2 for k in near))
 
 
+class WithEnergies(nn.Module):
+    """What ``network`` makes of maps (n, h, w, c), (n, m), and beside it the log of each channel's
+    mean square over the places: (n, m + c).
+
+    A discriminator of places, whose gradients are penalised, hardly sees that there is nothing of
+    a channel at any place: that a clip stands still, say (docs/recipe.md).
+    """
+
+    def __init__(self, network):
+        self.network = network
+
+    def forward(self, x):
+        energies = ops.log(ops.mean(ops.square(x), axis=(1, 2)) + LEAST_ENERGY)
+        return ops.concatenate([self.network(x), energies], axis=-1)
+
+
 def map_discriminator(shape, width, hidden, rng):
     """The discriminator of whitened maps (h, w, c)."""
     (i, j), near = coarse(shape)
-    return nn.Sequential(
+    places = nn.Sequential(
         *conv(nn.Conv2d, shape[2], width, 1, rng=rng, normalized=False),
         *conv(nn.Conv2d, width, 2 * width, *((4, 2, 1) if (i, j) != shape[:2] else near), rng=rng,
-              normalized=False),
-        nn.Flatten(), *dense(i * j * 2 * width, hidden, rng), *output(hidden, 1, rng))
+              normalized=False), nn.Flatten())
+    return nn.Sequential(WithEnergies(places), *dense(i * j * 2 * width + shape[2], hidden, rng),
+                         *output(hidden, 1, rng))
 
 
 @checked()

@@ -70,6 +70,13 @@ class Whitening(Module):
         return bool(self.explained.data[0] > 0)
 
     @property
+    def variances(self):
+        """Of the components of the codes that it has learned from, by their scale: their mean is
+        one. Of strength 0 the scale does not tell them."""
+        powers = self.scale.data ** (2 / self.strength - 2)
+        return powers / powers.mean()
+
+    @property
     def few(self):
         """Of how many codes it can be learned: they have four vectors for each component."""
         return max(64, 4 * self.components // math.prod(n or 1 for n in self.shape[:-1]))

@@ -146,6 +146,8 @@ def test_whitening(strength):
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.diag(left / left.mean()), atol=1e-4)
     np.testing.assert_allclose(whitening.explained.data, variances[:4].sum() / variances.sum(),
                                rtol=1e-5)
+    if strength > 0:
+        np.testing.assert_allclose(whitening.variances, left / left.mean(), rtol=1e-3)
     assert np.mean((whitening.invert(white) - codes) ** 2) < 0.01
     full = Whitening((6,), 6).fit(codes)
     np.testing.assert_allclose(full.invert(full.apply(codes)), codes, atol=1e-4)
@@ -154,6 +156,40 @@ def test_whitening(strength):
             Whitening((6,), wrong)
     with pytest.raises(ValueError, match=r"strength: expected a number in \[0, 1\], got 2"):
         Whitening((6,), 4, 2)
+
+
+class Fading(ldf.nn.Module):
+    """Codes are the data, but what is decoded comes out smaller."""
+
+    def encode(self, x, code):
+        return x
+
+    def decode(self, codes, code):
+        return codes * np.float32(0.8)
+
+
+def sampled(strength, factor):
+    """The codes of samples of an LDF whose top makes its numbers ``factor`` times as large as codes
+    are, and its whitening."""
+    codes = np.random.default_rng(1).standard_normal((200, 4, 5)).astype(np.float32)
+    whitening = Whitening((4, 5), 20, strength).fit(codes)
+    model = LDF([Level(Fading(), Frames(4))], top(20), whitening)
+    last = model.top.generator.layers[-1]
+    last.weight.data[...] *= factor / model.top.sample(5000, ldf.Generator(1)).std(0)
+    last.bias.data[...] = 0
+    model.top.ema = ldf.EMA(model.top.generator)
+    return model.encode(model.sample(5000, ldf.Generator(2))), whitening
+
+
+def test_samples_vary_as_codes_do():
+    white, whitening = sampled(0.5, 0.9)
+    ratios = white.var(0) / whitening.variances         # without: 0.72^2
+    assert 0.85 < ratios.mean() < 1.25 and ratios.min() > 0.6
+    np.testing.assert_allclose(white, sampled(0.5, 1.2)[0], atol=1e-4)
+    # what hardly varies is made no more than twice as large, so that no noise is
+    assert sampled(0.5, 0.1)[0].std() < 0.2
+    # of strength 0 the whitening does not know the variances: samples are as they come
+    np.testing.assert_allclose(sampled(0.0, 0.9)[0].std(0).mean(), 0.8 * 0.9, rtol=0.1)
 
 
 SPLITS = {"frames": (Frames(4), (4, 2, 3, 5), (2, 3, 20)),

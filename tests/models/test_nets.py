@@ -50,6 +50,19 @@ def test_the_local_top_on_maps_of_any_size(shape):
                    if type(layer).__name__ == "Conv2d")
 
 
+def test_the_local_discriminator_sees_how_much_of_a_channel_there_is():
+    judge = nets.local_gan((4, 6, 3), width=4, hidden=8).discriminator
+    x = np.random.default_rng(0).standard_normal((5, 4, 6, 3)).astype(np.float32)
+    x[2, ..., 1] = 0                # of one channel there is nothing
+    seen = judge.layers[0](Tensor(x)).data[:, -3:]
+    np.testing.assert_allclose(seen, np.log(np.square(x).mean((1, 2)) + nets.LEAST_ENERGY),
+                               rtol=1e-4, atol=1e-5)
+    assert seen[2, 1] == seen.min()
+    # and it tells nothing of where it is
+    np.testing.assert_allclose(judge.layers[0](Tensor(np.roll(x, 1, 1))).data[:, -3:], seen,
+                               rtol=1e-4, atol=1e-5)
+
+
 def test_a_local_top_needs_fewer_weights_than_a_dense_one():
     shape = (8, 8, 40)
     assert parameters(nets.local_gan(shape)) < 0.5 * parameters(nets.mlp_gan(shape))
