@@ -16,7 +16,7 @@ def test_a_model_of_the_package_makes_clips(name):
     assert clips.shape == (64, 5, 32, 32, 3) and np.abs(clips).max() <= 1
     # not noise: neighbouring pixels are alike, and a clip's frames more so
     assert np.abs(np.diff(clips, axis=2)).mean() < 0.5 * clips.std()
-    assert 0 < np.abs(np.diff(clips, axis=1)).mean() < 0.1 * clips.std()
+    assert 0 < np.abs(np.diff(clips, axis=1)).mean() < 0.2 * clips.std()
     np.testing.assert_array_equal(ldf.load_pretrained(name).sample(2, ldf.Generator(3)),
                                   model.sample(2, ldf.Generator(3)))
 
