@@ -267,8 +267,11 @@ def test_wheel_works_outside_the_checkout(wheel, tmp_path):
 def foreign_advice(folder):
     """Lines that advise installing this package by its name from the index, where nobody of this
     project has registered it."""
-    names = [path for pattern in ("*.py", "*.md", "Makefile") for path in folder.rglob(pattern)
-             if not {".venv", "out", "build"} & set(path.relative_to(folder).parts)]
+    names = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = set(folders) - {".venv", ".git", "out", "build"}       # not even looked into
+        names += [Path(place, name) for name in files
+                  if name.endswith((".py", ".md")) or name == "Makefile"]
     return [f"{path.name}: {line.strip()}" for path in names
             for line in path.read_text(encoding="utf-8").splitlines()
             if re.search(r"pip install (-\S+ )*[\"'`]?ldf[_-]np", line)]
