@@ -14,7 +14,7 @@ def test_a_model_of_the_package_makes_clips(name):
     model = ldf.load_pretrained(name)
     clips = model.sample(64, ldf.Generator(0))
     assert clips.shape == (64, 5, 32, 32, 3) and np.abs(clips).max() <= 1
-    # not noise: neighbouring pixels are alike, and a clip's frames more so (the joint GAN's shimmer)
+    # not noise: neighbouring pixels are alike, and frames more so (those of the joint GAN shimmer)
     assert np.abs(np.diff(clips, axis=2)).mean() < 0.5 * clips.std()
     most = {"pacman-ldf": 0.1, "pacman-joint": 0.12}[name]
     assert 0 < np.abs(np.diff(clips, axis=1)).mean() < most * clips.std()
