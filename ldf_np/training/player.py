@@ -10,6 +10,7 @@ import numpy as np
 from ..autodiff.engine import Tensor
 from ..nn.optim import Optimizer, Stateful
 from ..runtime.device import release_freed_memory
+from ..runtime.distributed import world
 from ..runtime.recording import Progress, Recorded, Recording
 from ..runtime.threads import in_turn, num_threads
 
@@ -23,6 +24,11 @@ def playable(model, step):
         for _, module in model.named_modules())
 
 
+def _everywhere(flag):
+    """Whether the flag is set on all ranks: they play together, or none does."""
+    return not world().any(not flag)
+
+
 class Player:
     """The ``step`` of a ``model`` on batches like ``x``. Call it with a batch and the progress of
     the training; it returns {name: Tensor}, its losses.
@@ -32,7 +38,7 @@ class Player:
     """
 
     def __init__(self, step, model, generators, x):
-        self._step, self._generators, self._x = step, generators, x.copy()
+        self._step, self._generators, self._x, self._world = step, generators, x.copy(), world()
         modules = [module for _, module in model.named_modules()]
         parts = [part for module in modules for part in vars(module).values()
                  if isinstance(part, Stateful)]
@@ -52,7 +58,7 @@ class Player:
 
     def outdated(self):
         """Whether a setting has changed since, or where weights lie."""
-        return self._threads != num_threads() or any(
+        return (self._threads, self._world) != (num_threads(), world()) or any(
             holder.data is not array for holder, array in zip(self._holders, self._arrays)) or any(
             len(now) != len(before) or any(now[name] is not value for name, value in before.items())
             for now, before in self._settings)
@@ -68,7 +74,7 @@ class Player:
         with recording.of(self._holders):
             losses = self._step(self._x.view(Recorded), self._progress)
             self._places = {name: recording.place(loss.data) for name, loss in losses.items()}
-        self._recording, self.works = recording, not recording.broken
+        self._recording, self.works = recording, _everywhere(not recording.broken)
         return losses
 
     def _both_ways(self, x, progress):
@@ -84,10 +90,11 @@ class Player:
             found = self._played(x, progress)
             pairs = [*zip(self._kept, after[0]),
                      *((found[name].data, expected[name].data) for name in expected)]
-            self.works = after[1] == self._states() and all(
+            works = after[1] == self._states() and all(
                 one.tobytes() == other.tobytes() for one, other in pairs)
         except FloatingPointError:
-            self.works = False
+            works = False
+        self.works = _everywhere(works)
         self._go_to(after)
         return expected
 

@@ -75,10 +75,10 @@ class CompiledStep:
         raise FloatingPointError(f"{wrong}; not finite first: {first}")
 
     def _compiled(self, x, progress):
-        if self._failed or world().size > 1:
-            return self._eager(x, progress)
         if not on_device():
             return self._played(x, progress)
+        if self._failed or world().size > 1:
+            return self._eager(x, progress)
         if self._graph is None:
             self._graph = cuda.new_graph()
             self._x, self._progress = x.copy(), _on_device(progress)

@@ -65,7 +65,7 @@ def distance(one, other):
 def by_two(tmp_path_factory):
     """The folder in which two ranks have done everything that comes to its end."""
     folder = tmp_path_factory.mktemp("ranks")
-    ended = mpirun(2, folder, *TRAININGS, "normalized", "asynchronous")
+    ended = mpirun(2, folder, *TRAININGS, "normalized", "asynchronous", "played")
     assert ended.returncode == 0, ended.stderr
     return folder
 
@@ -75,6 +75,13 @@ def test_two_ranks_train_as_one_process_does(by_two, tmp_path, what):
     found = read(by_two, what)
     assert found["difference"] == 0
     assert distance(found, ranks.compute(what, tmp_path)) < BOUND
+
+
+def test_steps_of_several_ranks_are_played(by_two):
+    """After three that are taken and one that is recorded, to the bit; or by none of them."""
+    found = read(by_two, "played")
+    assert found["plays"].tolist() == [8, 0] and found["apart"] == 0 and found["of"] > 20
+    assert found["difference"] == 0
 
 
 def test_normalisation_over_ranks_to_the_second_derivative(by_two, tmp_path):

@@ -33,14 +33,16 @@ from ldf_np.models.factors import Frames, Groups
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.whitening import Whitening
 from ldf_np.runtime import distributed as parallel
-from ldf_np.training import checkpoint
+from ldf_np.runtime.recording import Recording
+from ldf_np.training import checkpoint, step
 from ldf_np.training.checkpoint import Checkpoints
+from ldf_np.training.player import Player
 
 
-def ali(folder):
+def ali(folder, steps=6):
     """A stochastic encoder, the Roth penalty, annealing."""
     model = tiny_ali(6, hidden=5, stochastic=True, final_lr=0.1)
-    return results(model, model.fit(values(40, 6, dtype=np.float32), steps=6, batch_size=16))
+    return results(model, model.fit(values(40, 6, dtype=np.float32), steps=steps, batch_size=16))
 
 
 def gan(folder):
@@ -69,6 +71,32 @@ def vae(folder):
     small = tiny_ali(6, hidden=5, stochastic=True)
     model = ldf.nets.VAE(small.encoder, small.decoder, 2)
     return results(model, model.fit(values(40, 6, dtype=np.float32), steps=6, batch_size=16))
+
+
+def played(folder):
+    """Twelve steps, most of them played; the same where rank 1 cannot trust its recording, so that
+    none plays; and taken one by one: how many were played, and what differs."""
+    counts = []
+
+    def counted(self, *arguments):
+        counts[-1] += 1
+        return play(self, *arguments)
+
+    def broken(self):
+        begin(self)
+        self.stop("a test" if parallel.world().rank else "")
+
+    play, begin, runs = Player._played, Recording.__init__, []
+    with patch.object(Player, "_played", counted):
+        for change in (patch.object(step, "RECORDINGS", step.RECORDINGS),
+                       patch.object(Recording, "__init__", broken)):
+            counts.append(0)
+            with change:
+                runs.append(ali(folder, steps=12))
+    with patch.object(step, "RECORDINGS", -1):
+        taken = ali(folder, steps=12)
+    apart = [name for run in runs for name in run if run[name].tobytes() != taken[name].tobytes()]
+    return {"plays": np.array(counts), "apart": np.array(len(apart)), "of": np.array(len(taken))}
 
 
 def small_ldf():
@@ -174,10 +202,10 @@ def asynchronous_killed(folder):
 
 
 @contextmanager
-def ends_at(step, number, rank):
+def ends_at(last, number, rank):
     """A context in which a rank of one of the asynchronous levels gets a signal after a step."""
     def callback(history):
-        if history.steps == step and hit:
+        if history.steps == last and hit:
             os.kill(os.getpid(), number)
 
     hit = parallel.world().rank == rank
