@@ -202,9 +202,13 @@ def stochastic_kinds(model, name, noise, seed, **limits):
 def deterministic_kinds(model, name, noise, seed, **limits):
     """The chains through z of a deterministic model, and samples of G that forget at once."""
     pixels, prior = ldf.Generator(seed + 60).spawn(2)
+
+    def independent(x):
+        return model.decode(prior.standard_normal((len(x), model.latent_size)), "z")
+
     return {f"{name}: z": (mover(model, **limits), False),
             f"{name}: z, noisy G": (mover(model, None, noise, pixels, **limits), True),
-            f"{name}: independent": (lambda x: model.sample(len(x), prior), True)}
+            f"{name}: independent": (independent, True)}
 
 
 def frames_ali(data, seed, **settings):

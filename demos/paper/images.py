@@ -12,7 +12,7 @@ models of whole images.
     patch GAN          the joint GAN's generator; its discriminator sees the quadrants, each for
                        itself
 
-All have the same number of parameters (within 10%), batches of 64, and the same wall-clock time of
+All have the same number of parameters (within 10%), batches of 32, and the same wall-clock time of
 training; scoring takes none of it, LDF's bottom level does. Six times during training, and at its
 end, samples get an Inception Score and a distance to training images; each model ends with the
 weights for which that distance was least. The held-out images are looked at once, afterwards. The
@@ -131,7 +131,7 @@ def train(name, options, seed, data, judge, checkpoints):
     best = checkpoints.also["tracker"] = BestWeights(model, look,
                                                      np.arange(LOOKS) / LOOKS * seconds)
     histories = by_level(finished(model.fit(
-        data.train, minutes=options.minutes, batch_size=64, callback=best, progress=True,
+        data.train, minutes=options.minutes, callback=best, progress=True,
         checkpoints=checkpoints, **FIT.get(name, {}))), name)
     curve = best.finish(list(histories.values())[-1])
     half = min(SAMPLES, len(data.test) // 2)

@@ -12,11 +12,11 @@ G at h, E's last hidden layer.
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, immutable
 from ..kernels.conv import batch_innermost
-from ..nn.layers import Sequential, generators
+from ..nn.layers import Sequential, generators, statistics_of
 from ..nn.losses import ali_loss, check_metric, reconstruction_loss
 from ..nn.module import Module
 from ..nn.penalty import Judged
-from ..runtime.distributed import rows
+from ..runtime.distributed import World, rows, within
 from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from .base import Coder
@@ -141,7 +141,10 @@ class ALI(Coder, Game):
         return total, {"GE": game} | losses
 
     def _generate(self, z, rng):
-        return self._apply(self.decoder, z)
+        """By the batch statistics of G(z): the running ones are those of G(E(x)) and of what is
+        made of h, too."""
+        with within(World()), statistics_of(self._draws(4), self.decoder):
+            return self._apply(self.decoder, z)
 
     def _codes(self):
         return {"h": (self.encoder.body, self.decoder.body),

@@ -1,8 +1,10 @@
 """What all models share: one ``fit``, and encoding and decoding batch by batch."""
 
+from ..autodiff.engine import Tensor
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
 from ..runtime.device import concatenate
+from ..runtime.random import Generator
 from ..runtime.rules import checked, in_range
 from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
@@ -92,6 +94,11 @@ class LatentModel(Model):
         """n samples, drawn with ``rng`` (by default the model's own): a NumPy array (n, ...)."""
         rng = self.rng if rng is None else rng
         return self._generate(rng.standard_normal((n, self.latent_size)), rng)
+
+    def _draws(self, batches):
+        """So many batches of z, the same each time, of which batch statistics are found."""
+        rng = Generator(0)
+        return (Tensor(rng.standard_normal((256, self.latent_size))) for _ in range(batches))
 
 
 class Coder(Model):

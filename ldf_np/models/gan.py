@@ -13,7 +13,6 @@ from ..nn.penalty import Judged
 from ..runtime.checks import channels_last_array, multiple, real_array, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import World, rows, within, world
-from ..runtime.random import Generator
 from ..runtime.relations import frames_fit, is_ready, made_alike
 from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
@@ -102,10 +101,8 @@ class GAN(Game):
 
     def finish(self):
         """The averaged generator gets batch statistics of its own, the same for all ranks."""
-        rng = Generator(0)
         with within(World()):           # one rank, which waits for no other
-            self.ema.update_statistics(Tensor(rng.standard_normal((256, self.latent_size)))
-                                       for _ in range(16))
+            self.ema.update_statistics(self._draws(16))
 
     def _generate(self, z, rng):
         self.finish()       # where steps were taken outside fit, or fit goes on

@@ -1,5 +1,7 @@
 """The layers: modules with parameters and buffers, built on the operations of ``autodiff``."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from ..autodiff import conv, norm, ops
@@ -16,7 +18,7 @@ from .module import Buffer, Module, Parameter, evaluation, seen
 
 __all__ = ["BatchNorm", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "LayerNorm", "LeakyReLU",
            "Linear", "Maxout", "ReLU", "Reshape", "Sequential", "Sigmoid", "Softmax", "Tanh",
-           "generators", "update_bn"]
+           "generators", "statistics_of", "update_bn"]
 
 
 class Sequential(Module):
@@ -173,6 +175,18 @@ def update_bn(batches, network):
     finally:
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
+
+
+@contextmanager
+def statistics_of(batches, network):
+    """A context in which a network has the batch statistics of these inputs (``update_bn``)."""
+    kept = [(buffer, buffer.data.copy()) for _, buffer in network.named_buffers()]
+    try:
+        update_bn(batches, network)
+        yield
+    finally:
+        for buffer, data in kept:
+            buffer.data[...] = data
 
 
 class LayerNorm(Module):

@@ -142,6 +142,19 @@ def test_shapes_and_modes():
     assert weights(model).tolist() == weights(tiny()).tolist()      # looking changes nothing
 
 
+def test_samples_have_the_batch_statistics_of_samples():
+    """The running ones are those of reconstructions, too."""
+    model = nets.small_ali(8, 2, latent_size=4)
+    model.fit(np.random.default_rng(0).integers(0, 256, (64, 8, 8, 2), dtype=np.uint8), steps=9)
+    z = ldf.Generator(1).standard_normal((2000, 4))
+    before, made = model.state_dict(), model.sample(2000, ldf.Generator(1))
+    np.testing.assert_equal(model.state_dict(), before)         # sampling leaves nothing behind
+    plain = model.decode(z, "z")
+    as_trained = model.decoder(Tensor(z)).data                  # by this batch's own
+    own, running = (float(np.abs(x - as_trained).mean()) for x in (made, plain))
+    assert own < 0.4 * running, (own, running)
+
+
 def test_what_is_refused():
     model = tiny()
     for call in (model.encode, model.decode, model.reconstruct):

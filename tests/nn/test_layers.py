@@ -174,6 +174,19 @@ def test_update_bn_gives_the_settings_back_after_an_error():
     assert network[1].momentum == 0.1 and network[1].training
 
 
+def test_statistics_of_hold_inside_the_context_only():
+    network = nn.Sequential(nn.Linear(3, 4, rng=ldf.Generator(0)), nn.BatchNorm(4)).eval()
+    before, x = network.state_dict(), Tensor(values(8, 3))
+    plain = network(x).data
+    with layers.statistics_of([x], network):
+        np.testing.assert_allclose(network(x).data.mean(axis=0), 0, atol=1e-6)
+        assert np.abs(plain.mean(axis=0)).max() > 0.01              # negative control
+    np.testing.assert_equal(network.state_dict(), before)
+    with pytest.raises(KeyError), layers.statistics_of([x], network):
+        raise KeyError
+    np.testing.assert_equal(network.state_dict(), before)
+
+
 def test_what_batch_norm_refuses():
     with pytest.raises(ValueError, match=r"at least 2 values a channel.*got shape \(1, 3\)"):
         nn.BatchNorm(3)(Tensor(values(1, 3)))
