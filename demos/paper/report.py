@@ -93,7 +93,7 @@ def parse(arguments=None):
                                       "another budget out/report-BUDGET)")
     parser.add_argument("--publish", action="store_true",
                         help="run nothing: write docs/results.md, its numbers and pictures, of "
-                             "what is in OUT")
+                             "what is in OUT, and leave the other experiments there as they are")
     options = parser.parse_args(arguments)
     if options.out is None:
         options.out = "out/report" + ("" if options.budget == "short" else f"-{options.budget}")
@@ -246,16 +246,27 @@ def section(name, run, claims):
     return lines
 
 
+def beside(old, new):
+    """Two ``summary``s as one; of an experiment that both have, the new."""
+    runs, order = old["experiments"] | new["experiments"], list(SHORT)
+    kept = [c for c in old["claims"] if c["experiment"] not in new["experiments"]]
+    return {"claims": sorted(kept + new["claims"], key=lambda c: order.index(c["experiment"])),
+            "experiments": {name: runs[name] for name in order if name in runs}}
+
+
 def publish(results, folder, docs):
     """Write results.json, results.md and results/NAME.webp into ``docs``, of the report in
-    ``folder``."""
+    ``folder`` and, of experiments that it lacks, what ``docs`` has already."""
     (docs / "results").mkdir(parents=True, exist_ok=True)
-    for name, run in results["experiments"].items():
+    new, path = results["experiments"], docs / "results.json"
+    if path.exists():
+        results = beside(json.loads(path.read_text(encoding="utf-8")), results)
+    for name, run in new.items():
         if run["picture"]:
             with Image.open(Path(folder, run["picture"]["link"])) as image:
                 image.thumbnail((1000, 1400))
                 image.convert("RGB").save(docs / "results" / f"{name}.webp", quality=75)
-    save_json(docs / "results.json", results)
+    save_json(path, results)
     (docs / "results.md").write_text(markdown(results), encoding="utf-8")
 
 

@@ -129,6 +129,18 @@ def test_the_numbers(folder):
     with Image.open(folder / "docs" / link) as image:
         assert image.format == "WEBP" and image.size == (8, 8)
 
+    # what is published of other experiments stays, that of the same one is replaced
+    others = json.loads(json.dumps(found).replace('"memory"', '"images"'))
+    (folder / "docs" / "results.json").write_text(json.dumps(others))
+    newer = json.loads(json.dumps(found).replace("less <memory>", "even less"))
+    for some in (found, newer):
+        report.publish(some, folder, folder / "docs")
+    both = json.loads((folder / "docs" / "results.json").read_text())
+    assert both["claims"] == others["claims"] + newer["claims"]
+    assert list(both["experiments"]) == ["images", "memory"]
+    page = (folder / "docs" / "results.md").read_text()
+    assert "even less" in page and page.count("less <memory>") == 2      # that of images
+
 
 def test_budgets_scale():
     options = report.parse(["--times", "2", "--device", "cpu"])
