@@ -14,7 +14,7 @@ from ..runtime.distributed import rows, world
 from ..runtime.relations import channels_fit, has_rows
 from ..runtime.rules import MODULE, TENSOR, checked, lengths
 from .init import he
-from .module import Buffer, Module, Parameter, evaluation, seen
+from .module import Buffer, Module, Parameter, evaluation, restored, seen
 
 __all__ = ["BatchNorm", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "LayerNorm", "LeakyReLU",
            "Linear", "Maxout", "ReLU", "Reshape", "Sequential", "Sigmoid", "Softmax", "Tanh",
@@ -180,13 +180,9 @@ def update_bn(batches, network):
 @contextmanager
 def statistics_of(batches, network):
     """A context in which a network has the batch statistics of these inputs (``update_bn``)."""
-    kept = [(buffer, buffer.data.copy()) for _, buffer in network.named_buffers()]
-    try:
+    with restored([buffer.data for _, buffer in network.named_buffers()]):
         update_bn(batches, network)
         yield
-    finally:
-        for buffer, data in kept:
-            buffer.data[...] = data
 
 
 class LayerNorm(Module):

@@ -277,6 +277,17 @@ def evaluation(*modules):
             m.training = mode
 
 
+@contextmanager
+def restored(arrays):
+    """A context after which the arrays have the numbers again that they had before it."""
+    kept = [array.copy() for array in arrays]
+    try:
+        yield
+    finally:
+        for array, own in zip(arrays, kept):
+            array[...] = own
+
+
 def seen(source, result):
     """Tell whoever watches what a module made, or the gradients that an optimiser is given. True
     where the watcher wants nothing done with them."""

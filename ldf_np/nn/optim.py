@@ -14,7 +14,7 @@ from ..runtime.recording import again
 from ..runtime.relations import as_many_numbers, gradients_fit
 from ..runtime.rules import checked, two_decays, whole_network
 from .layers import update_bn
-from .module import Buffer, Module, seen
+from .module import Buffer, Module, restored, seen
 
 
 class Stateful:
@@ -221,11 +221,7 @@ class EMA(Stateful, Module):
     def applied(self):
         """A context in which the network has the averaged weights."""
         pairs = self._pairs()
-        kept = [data.copy() for _, data in pairs]
-        try:
+        with restored([data for _, data in pairs]):
             for average, data in pairs:
                 data[...] = average
             yield
-        finally:
-            for (_, data), own in zip(pairs, kept):
-                data[...] = own
