@@ -16,6 +16,7 @@ from ldf_np.models import nets
 from ldf_np.models.gan import GAN
 from ldf_np.nn.module import Buffer, Module, Parameter
 from ldf_np.nn.optim import EMA, SGD, Adam
+from ldf_np.runtime.threads import one_blas_thread
 
 F4 = np.float32
 
@@ -195,6 +196,7 @@ def test_a_copy_is_independent():
     assert any((before[n] != a).any() for n, a in other.state_dict().items())
 
 
+@one_blas_thread()      # in both processes: this one has no more than one, a new one has all
 def _sampled(model):
     return trained(model, rows(16)).sample(3)
 
