@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ldf_np import to_numpy
+from ldf_np.models.nets import LEAST_ENERGY
 
 # PyTorch's order of the axes of a weight of ours, by their number.
 ORDER = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
@@ -42,6 +43,18 @@ class BatchNorm(nn.BatchNorm2d):
         pass
 
 
+class WithEnergies(nn.Module):
+    """What a network says of maps, and the log of each channel's mean square."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        energies = (x.square().mean((2, 3)) + LEAST_ENERGY).log()
+        return torch.cat([self.network(x), energies], 1)
+
+
 def images(x, device="cpu"):
     """A tensor of the NumPy array x: of images (n, h, w, c), or as it is."""
     x = torch.tensor(x, device=device)
@@ -70,7 +83,8 @@ def _layer(layer):
         return BatchNorm(layer.running_mean.data.size, layer.eps, layer.momentum,
                          affine=layer.weight is not None)
     return {"LeakyReLU": lambda: nn.LeakyReLU(layer.slope), "Tanh": nn.Tanh, "Flatten": Flatten,
-            "Reshape": lambda: Unflatten(layer.shape)}[kind]()
+            "Reshape": lambda: Unflatten(layer.shape),
+            "WithEnergies": lambda: WithEnergies(_layer(layer.network))}[kind]()
 
 
 class Step:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from helpers import CHECKOUT, load_program
 
+from ldf_np import nn
+
 PROGRAM = CHECKOUT / "benchmarks" / "step.py"
 step = load_program("benchmarks/step.py")
 INSTALLED = [library for library, (package, _) in step.OTHERS.items()
@@ -81,6 +83,23 @@ def test_their_step_is_ours(library, name, monkeypatch):
     # negative control: the penalty is in the gradients alone
     weaker = first_step("ldf_np", name, monkeypatch, gamma=10.0)
     assert [*step.differences(weaker, theirs, step.EXACT)][:1] == ["gradients of D"]
+
+
+@pytest.mark.parametrize("library", step.OTHERS)
+def test_every_layer_has_its_rule(library):
+    """Also where that library is not installed: a new kind of layer ends the comparison of every
+    model that has one."""
+    kinds = set()
+    for make, _ in step.MODELS.values():
+        model = make()
+        parts = ([model.encoder, model.decoder, model.discriminator] if hasattr(model, "encoder")
+                 else [nn.Sequential(model.generator, model.discriminator)])
+        kinds |= {type(module).__name__ for part in parts
+                  for _, module in part.named_modules() if module is not part}
+    assert {"Linear", "Conv2d", "WithEnergies"} <= kinds
+    source = (PROGRAM.parent / f"{step.OTHERS[library][1]}.py").read_text(encoding="utf-8")
+    assert {kind for kind in kinds if f'"{kind}"' not in source} == set()
+    assert '"Dropout"' not in source        # negative control
 
 
 def run(*options):
