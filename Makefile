@@ -20,7 +20,8 @@ help:
 	@echo "make soak    the long tests: 200 kills, half an hour of fuzzing, 5,000 oracles, 20,000 steps in flat memory and time"
 	@echo "make figures every claim of the paper as an experiment, half an hour; the page is out/report/index.html"
 	@echo "             (BUDGET=hours: models of minutes, as in docs/results.md; BUDGET=full: at budgets that decide;"
-	@echo "             both say beforehand how long, and go on where they were ended)"
+	@echo "             both say beforehand how long, and go on where they were ended;"
+	@echo "             JOBS=2: two models at a time, each on its part of the cores)"
 	@echo "make docs    lessons, pages and the API as a site to read without the network: out/docs/index.html"
 	@echo "make setup   only the virtual environment in .venv that both use"
 	@echo "make clean   removes .venv, out/ and everything else that these commands made"
@@ -42,7 +43,7 @@ soak: $(STAMP)
 	$(PY) tests/tools/soak.py --json out/soak.json
 
 figures: $(STAMP)
-	$(PY) demos/paper/report.py --budget $(or $(BUDGET),short)
+	$(PY) demos/paper/report.py --budget $(or $(BUDGET),short) --jobs $(or $(JOBS),1)
 
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

@@ -28,7 +28,7 @@ setup(
                   "ldf_np.models.pretrained": ["*.json", "*.safetensors"],
                   "ldf_np.experiments": ["page.html"]},
     install_requires=["numpy>=2.0", "scipy", "matplotlib", "pillow", "tqdm", "safetensors",
-                      "platformdirs", "threadpoolctl", "jinja2"],
+                      "platformdirs", "threadpoolctl", "jinja2", "filelock"],
     extras_require={
         "demos": ["ale-py>=0.10", "scikit-learn"],
         # setuptools and wheel: tests/project/test_packaging.py builds a wheel without the network.

@@ -51,7 +51,8 @@ def train(options, seed, checkpoints):
 def run(options):
     ldf.use(options.device)
     cached = cached_runs(options, cli.settings(options), len(options.seeds))
-    runs = {seed: cached(f"seed {seed}", partial(train, options, seed)) for seed in options.seeds}
+    found = cached.each({f"seed {seed}": partial(train, options, seed) for seed in options.seeds})
+    runs = dict(zip(options.seeds, found.values()))
     cached.close()
     first = runs[options.seeds[0]]
     draw(os.path.join(options.out, "modes.png"), {

@@ -70,7 +70,7 @@ def new_model(name, top, clips, seed):
         lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), count_parameters(model))
 
 
-def train(name, options, seed, data, clips, scores, checkpoints):
+def train(options, data, clips, scores, name, seed, checkpoints):
     """Train one model with one seed, save it, and score it. Of several processes that train it
     together, the first does the rest."""
     model, budget, best = new_model(name, options.top, clips, seed), cli.budget(options), None
@@ -114,17 +114,12 @@ def run(options):
     scores = experiment.AllClipScores(data.test[:half], clips) if first else None
     beside = cached("anchors", lambda _: {kind: scores(some) for kind, some in anchors(
         data.test[:2 * half], clips).items()} if first else {})
-    runs, interrupted = {name: {} for name in names}, False
-    for seed in options.seeds:
-        for name in names:
-            if not interrupted:
-                make = partial(train, name, options, seed, data, clips, scores)
-                runs[name][seed] = cached(f"{name} seed {seed}", make)
-                interrupted = runs[name][seed].get("interrupted", False)
+    found = cached.by_seed(names, options.seeds, partial(train, options, data, clips, scores))
     cached.close()
     if first:
-        conclude(options, {name: some for name, some in runs.items() if some}, data, beside, budget,
-                 seconds=cached.seconds, interrupted=interrupted)
+        runs = {name: dict(zip(options.seeds, some)) for name, some in found.items() if some}
+        conclude(options, runs, data, beside, budget, seconds=cached.seconds, interrupted=any(
+            run["interrupted"] for some in found.values() for run in some))
 
 
 def conclude(options, runs, data, beside, budget, **more):

@@ -225,11 +225,8 @@ def run(options):
     data = load_pacman(20000, seed=0, progress=True)
     cached = cached_runs(options, cli.settings(options, "variants"),
                          len(options.seeds) * len(options.variants))
-    runs = {name: [] for name in VARIANTS if name in options.variants}
-    for seed in options.seeds:
-        for name, found in runs.items():
-            found.append(cached(f"{name.replace(' ', '-')}-seed{seed}",
-                                partial(train, data, options, name, seed)))
+    runs = cached.by_seed([name for name in VARIANTS if name in options.variants], options.seeds,
+                          partial(train, data, options))
     cached.close()
 
     others = clip_scores.anchors(data.test[SAMPLES:3 * SAMPLES], data.train)

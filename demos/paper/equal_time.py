@@ -4,11 +4,10 @@
     python demos/paper/equal_time.py                both models, 8 minutes each, with three seeds
     python demos/paper/equal_time.py --minutes 2 --train-clips 2000
 
-Each model on a core of its own, at the same moment, and then the page of both:
+Started twice, it trains both models at the same moment, each on a core of its own:
 
-    taskset -c 0 python demos/paper/equal_time.py --minutes 25 --seeds 0 --model ldf &
-    taskset -c 1 python demos/paper/equal_time.py --minutes 25 --seeds 0 --model joint; wait
-    python demos/paper/equal_time.py --minutes 25 --seeds 0
+    taskset -c 0 python demos/paper/equal_time.py --minutes 25 &
+    taskset -c 1 python demos/paper/equal_time.py --minutes 25; wait
 
 The models, their training and the options are those of demos/pacman.py; scores get intervals over
 seeds, and claims their verdicts.

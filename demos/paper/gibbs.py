@@ -216,7 +216,7 @@ def frames_ali(data, seed, **settings):
     return nets.small_ali(seed=seed, colour_metric=colour_metric(data.train[:200]), **settings)
 
 
-def bottom(data, options, seed, name, checkpoints):
+def bottom(data, options, name, seed, checkpoints):
     """Train one bottom level and run its chains between frames and codes."""
     model = frames_ali(data, seed, **BOTTOMS[name])
     frames = data.train.reshape(-1, *data.train.shape[2:])
@@ -236,11 +236,11 @@ def bottom(data, options, seed, name, checkpoints):
     return made | weights | {"steps": history.steps}
 
 
-def top(data, options, seed, name, lower, checkpoints):
-    """Train one top level, an ALI over the whitened codes of clips, and run its chains. ``lower``:
-    the run of the bottom."""
+def top(data, options, bottoms, name, seed, checkpoints):
+    """Train one top level, an ALI over the whitened codes of clips, and run its chains.
+    ``bottoms``: {seed: the run of the bottom}."""
     model = frames_ali(data, seed)
-    model.load_state_dict({k.removeprefix("weights "): a for k, a in lower.items()
+    model.load_state_dict({k.removeprefix("weights "): a for k, a in bottoms[seed].items()
                            if k.startswith("weights ")})
     level = ldf.Level(model, ldf.Frames(data.train.shape[1]))
     codes = level.encode(data.train[:whole_clips(options.minutes)])
@@ -401,14 +401,9 @@ def run(options):
                          f"held-out clips), got {options.starts}")
     cached = cached_runs(options, cli.settings(options),
                          len(options.seeds) * (len(BOTTOMS) + len(TOPS)))
-    runs = {name: [] for name in (*BOTTOMS, *TOPS)}
-    for seed in options.seeds:
-        for name in BOTTOMS:
-            runs[name].append(cached(f"{name}-seed{seed}",
-                                     partial(bottom, data, options, seed, name)))
-        for name in TOPS:
-            runs[name].append(cached(f"{name}-seed{seed}",
-                                     partial(top, data, options, seed, name, runs["bottom"][-1])))
+    runs = cached.by_seed(BOTTOMS, options.seeds, partial(bottom, data, options))
+    below = dict(zip(options.seeds, runs["bottom"]))
+    runs |= cached.by_seed(TOPS, options.seeds, partial(top, data, options, below))
     cached.close()
 
     chains = [{kind: scores for found in runs.values()

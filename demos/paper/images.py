@@ -118,7 +118,7 @@ def train_classifier(options, data, checkpoints):
     return weights | {"accuracy": judge.accuracy(data.test, data.test_labels)}
 
 
-def train(name, options, seed, data, judge, checkpoints):
+def train(options, data, judge, name, seed, checkpoints):
     """Train one model with one seed: its samples, their scores, and both scores while it
     trained."""
     model, seconds = MODELS[name](data.train, seed), 60 * options.minutes
@@ -255,11 +255,8 @@ def run(options):
     anchors = cached("anchors", lambda _: {
         "others": scores(other, real, judge),
         "quadrants shuffled": scores(shuffled(other), real, judge)})
-    runs = {name: {} for name in MODELS}
-    for seed in options.seeds:
-        for name in MODELS:
-            runs[name][seed] = cached(f"{name} seed {seed}",
-                                      partial(train, name, options, seed, data, judge))
+    found = cached.by_seed(MODELS, options.seeds, partial(train, options, data, judge))
+    runs = {name: dict(zip(options.seeds, some)) for name, some in found.items()}
     cached.close()
 
     source = "CIFAR-10" if options.data else "ten Atari games"

@@ -300,8 +300,8 @@ def run(options):
                          f"are, got {options.held_out}")
     cached = cached_runs(options, cli.settings(options), len(options.seeds))
     white = functools.cache(lambda: whitened(data.train[:CLIPS[options.quick]]))
-    runs = [cached(f"seed{seed}", partial(train, options, seed, data, white))
-            for seed in options.seeds]
+    runs = [*cached.each({f"seed {seed}": partial(train, options, seed, data, white)
+                          for seed in options.seeds}).values()]
     cached.close()
     report.conclude(options, title="Inference all the way up (Section 2.2)",
                     claims=claims(runs, options.held_out), tables=tables(runs),

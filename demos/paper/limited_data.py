@@ -36,7 +36,7 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -171,24 +171,20 @@ TRAINED = {"joint GAN": joint_gan, "joint GAN + frame critic": framed_joint_gan,
 ARMS = [*TRAINED, INDEPENDENT]
 
 
-def shared_bottom(cached, kind, seed, frames, minutes):
-    """(the weights' path, the steps) of a bottom of this kind that was trained on all frames."""
+def train_bottom(kind, seed, frames, minutes, path, checkpoints):
+    """Train a bottom of this kind on all frames and write its weights."""
     make, part = BOTTOMS[kind]
-    path = os.path.join(cached.folder, f"bottom {kind} seed {seed}.safetensors")
-
-    def train(checkpoints):
-        model = make(seed=seed, colour_metric=colour_metric(frames[:1000]))
-        history = finished(model.fit(frames, minutes=minutes * part, progress=True,
-                                     checkpoints=checkpoints))
-        model.save(path)
-        return {"steps": history.steps}
-
-    return path, cached(f"bottom {kind} seed {seed}", train)["steps"]
+    model = make(seed=seed, colour_metric=colour_metric(frames[:1000]))
+    history = finished(model.fit(frames, minutes=minutes * part, progress=True,
+                                 checkpoints=checkpoints))
+    model.save(path)
+    return {"steps": history.steps}
 
 
-def train(arm, task, scores, checkpoints):
-    """The run of one arm: {arm: its scores and sizes} and, as arrays, some clips; LDF's also holds
-    the independent top's."""
+def train(arm, seed, n, task_of, scores, checkpoints):
+    """The run of one arm on ``task_of(seed, n)``: {arm: its scores and sizes} and, as arrays, some
+    clips; LDF's also holds the independent top's."""
+    task = task_of(seed, n)
     task.checkpoints = checkpoints
     model, sample, sampling, steps = TRAINED[arm](task)
     rng = ldf.Generator(task.seed + 100)
@@ -380,25 +376,35 @@ def run(options):
         kind: scores(some, clip_features(few))
         for kind, some in clip_scores.anchors(data.test[:2 * half], few).items()})
 
-    found, clips = {seed: {} for seed in options.seeds}, {}
-    for seed in options.seeds:
-        bottoms = {kind: shared_bottom(cached, kind, seed, frames, options.minutes)
-                   for kind in BOTTOMS}
-        order = ldf.Generator(seed).permutation(len(data.train))
-        for n in options.joint_clips:
-            some = data.train[order[:n]]
-            task = Task(seed, some, frames, options.minutes,
-                        count_parameters(nets.clip_ldf(some)), bottoms)
-            merged = {}
-            for arm in TRAINED:
-                if not (arm == OWN and n == options.clips):
-                    merged |= cached(f"{arm} n {n} seed {seed}", partial(train, arm, task, scores))
-            if OWN not in merged:
-                merged |= {OWN: merged[LDF], f"{OWN} clips": merged[f"{LDF} clips"]}
-            found[seed][n] = {arm: merged[arm] for arm in ARMS}
-            if n == at:
-                clips = clips or {arm: merged[f"{arm} clips"] for arm in ARMS}
+    def weights(kind, seed):
+        return os.path.join(cached.folder, f"bottom {kind} seed {seed}.safetensors")
+
+    bottoms = cached.each({f"bottom {kind} seed {seed}": partial(
+        train_bottom, kind, seed, frames, options.minutes, weights(kind, seed))
+        for seed in options.seeds for kind in BOTTOMS})
+
+    @lru_cache(maxsize=1)       # the arms of a task follow one another
+    def task_of(seed, n):
+        some = data.train[ldf.Generator(seed).permutation(len(data.train))[:n]]
+        return Task(seed, some, frames, options.minutes, count_parameters(nets.clip_ldf(some)),
+                    {kind: (weights(kind, seed), bottoms[f"bottom {kind} seed {seed}"]["steps"])
+                     for kind in BOTTOMS})
+
+    tasks = [(seed, n) for seed in options.seeds for n in options.joint_clips]
+    made = cached.each({f"{arm} n {n} seed {seed}": partial(train, arm, seed, n, task_of, scores)
+                        for seed, n in tasks for arm in TRAINED
+                        if (arm, n) != (OWN, options.clips)})
     cached.close()
+    found, clips = {seed: {} for seed in options.seeds}, {}
+    for seed, n in tasks:
+        merged = {}
+        for arm in TRAINED:
+            merged |= made.get(f"{arm} n {n} seed {seed}", {})
+        if OWN not in merged:
+            merged |= {OWN: merged[LDF], f"{OWN} clips": merged[f"{LDF} clips"]}
+        found[seed][n] = {arm: merged[arm] for arm in ARMS}
+        if n == at:
+            clips = clips or {arm: merged[f"{arm} clips"] for arm in ARMS}
 
     report.conclude(options,
                     title="Few whole clips, all single frames: LDF beside its baselines (Fig. 6)",

@@ -145,7 +145,7 @@ def films_of(model, options, seed):
     return to_uint8(model.sample(options.films, ldf.Generator(seed + 100), frames=options.frames))
 
 
-def train(name, options, seed, data, longer, score, checkpoints):
+def train(options, data, longer, score, name, seed, checkpoints):
     """Train the top of one arm, and score its films."""
     bottom = ldf.load_pretrained("pacman-ldf").models[0]
     model = sequence_nets.sequence_ldf(bottom, CODE, seed=seed, **ARMS[name])
@@ -163,7 +163,7 @@ def train(name, options, seed, data, longer, score, checkpoints):
             "cost": {str(t): cost(model, t) for t in lengths}}
 
 
-def stitched(options, seed, score, _):
+def stitched(options, score, seed, _):
     """Films of the package's clips of five frames, one after the other."""
     model = ldf.load_pretrained("pacman-ldf")
     count = -(-options.frames // 5)
@@ -277,14 +277,10 @@ def run(options):
     score = FilmScores(data.test[:1000], longer.test)
     cached = cached_runs(options, cli.settings(options, "quick"),
                          1 + len(options.seeds) * (len(ARMS) + 1))
-    runs = {name: [] for name in (*ARMS, STITCHED)}
     beside = [cached("the game", partial(real, films, score))]
-    for seed in options.seeds:
-        for name in ARMS:
-            runs[name].append(cached(f"{name} seed {seed}",
-                                     partial(train, name, options, seed, data, longer, score)))
-        runs[STITCHED].append(cached(f"{STITCHED} seed {seed}",
-                                     partial(stitched, options, seed, score)))
+    runs = cached.by_seed(ARMS, options.seeds, partial(train, options, data, longer, score))
+    runs[STITCHED] = [*cached.each({f"{STITCHED} seed {seed}": partial(
+        stitched, options, score, seed) for seed in options.seeds}).values()]
     cached.close()
     entries = claims(runs, options.frames)
     runs["the game"] = beside

@@ -24,7 +24,6 @@ LDF with seed 0; all settings are those of Pac-Man. So seed 0 is not among the d
 """
 
 import os
-from functools import partial
 
 import numpy as np
 
@@ -388,9 +387,9 @@ def pictures(out, found):
 def run(options):
     ldf.use(options.device)
     cached = cached_runs(options, cli.settings(options), 2 * len(options.seeds))
-    found = {seed: (cached(f"ldf_{seed}", partial(train_ldf, options, seed)),
-                    cached(f"joint_{seed}", partial(train_joint, options, seed)))
-             for seed in options.seeds}
+    train = {OWN: train_ldf, JOINT: train_joint}
+    runs = cached.by_seed(train, options.seeds, lambda name, *more: train[name](options, *more))
+    found = dict(zip(options.seeds, zip(*runs.values())))
     cached.close()
     report.conclude(options, title="Moving shapes (Fig. 2)", claims=claims_of(found),
                     tables=tables_of(found), figures=pictures(options.out, found),

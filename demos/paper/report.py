@@ -4,12 +4,14 @@
     python demos/paper/report.py                        all in about half an hour on two cores
     python demos/paper/report.py --budget hours         models of minutes: some five hours of a core
     python demos/paper/report.py --budget full          at budgets that decide: days, told first
+    python demos/paper/report.py --budget full --jobs 2 a model on each of two cores: half as long
     python demos/paper/report.py --only memory gibbs    these; the page holds whatever is there
     python demos/paper/report.py --budget hours --publish       write docs/results.md of its results
 
 Each experiment is a program of its own (``demos/paper/``) and keeps its finished runs and the
-checkpoints of the one in progress, so that a report that was ended goes on where it was. The page,
-out/report/index.html, is one file that needs no network.
+checkpoints of the one in progress, so that a report that was ended goes on where it was. Where it
+is started several times with one folder, its processes share the runs out: so does --jobs, each on
+its part of the cores. The page, out/report/index.html, is one file that needs no network.
 """
 
 import argparse
@@ -18,11 +20,12 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from PIL import Image
 
-from ldf_np.experiments.cli import positive_float
+from ldf_np.experiments.cli import integer_from, positive_float
 from ldf_np.experiments.page import counted, embedded, write_report
 from ldf_np.experiments.report import DESCRIBED, cell, save_json
 from ldf_np.runtime.progress import progress_bar
@@ -88,6 +91,9 @@ def parse(arguments=None):
                         help="so many times the minutes of the budget (default 1)")
     parser.add_argument("--only", nargs="+", choices=SHORT, default=list(SHORT), metavar="NAME",
                         help=f"of {', '.join(SHORT)}")
+    parser.add_argument("--jobs", type=integer_from(1), default=1, metavar="N",
+                        help="train so many models at a time, each on its part of the cores "
+                             "(default 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", help="folder for what it writes (default out/report, or with "
                                       "another budget out/report-BUDGET)")
@@ -101,7 +107,8 @@ def parse(arguments=None):
 
 
 def estimate(options):
-    """{experiment: minutes of training it will take}, of those asked for that train."""
+    """{experiment: minutes of training of one model after another}, of those asked for that
+    train."""
     minutes = BUDGETS[options.budget][1]
     return {name: SEEDS * minutes[name] * options.times * (
         count if isinstance(count := TRAININGS[name], int) else count[options.budget])
@@ -126,31 +133,63 @@ def arguments(name, options):
     return given + ([] if name == "gaussian_blocks" else ["--device", options.device])
 
 
+@contextmanager
+def on_cores(k, jobs):
+    """A context in which programs are started with the k-th part of the cores, where the system
+    can tell them so and there are as many."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < jobs:
+        yield
+        return
+    os.sched_setaffinity(0, cores[k::jobs])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def run_experiment(name, options):
+    """Run one; what went wrong, or None. All that its processes say is in log.txt, log-2.txt and so
+    on, but the first one's progress is on the terminal where there is one."""
+    folder, terminal = Path(options.out, name), sys.stderr.isatty()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(program(name)), *arguments(name, options), "--out", str(folder)]
+    jobs = options.jobs if name in TRAININGS else 1     # what is measured is measured alone
+    with ExitStack() as stack:
+        running = []
+        for k in range(jobs):
+            log = stack.enter_context(open(folder / f"log{f'-{k + 1}' if k else ''}.txt", "w+",
+                                           encoding="utf-8"))
+            with on_cores(k, jobs):
+                process = subprocess.Popen(
+                    command, stdout=log, stderr=None if terminal and k == 0 else log,
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"})     # lines of both in their order
+            running.append((process, log))
+        try:
+            for process, _ in running:
+                process.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C came to them, too: they write checkpoints of what they train
+            for process, _ in running:
+                process.wait()
+            raise
+        for process, log in running:
+            if process.returncode:
+                log.seek(0)
+                last = log.read().strip().splitlines()[-1:]
+                return last[0] if last and not terminal else f"see {log.name}"
+    return None
+
+
 def run_experiments(options):
     """Run those asked for, one after another; {name: what went wrong} of those that ended with an
-    error. All that one says is in its log.txt, but its progress is on the terminal where there is
-    one."""
+    error."""
     wrong, bar = {}, progress_bar(len(options.only), "finished", "experiment")
     for name in options.only:
         bar.set_postfix_str(name)
-        folder = Path(options.out, name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "log.txt", "w+", encoding="utf-8") as log:
-            running = subprocess.Popen(
-                [sys.executable, str(program(name)), *arguments(name, options), "--out",
-                 str(folder)], stdout=log, stderr=None if sys.stderr.isatty() else log,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"})     # lines of both in their order
-            try:
-                running.wait()
-            except KeyboardInterrupt:
-                # Ctrl-C came to it, too: it writes a checkpoint of what it trains
-                running.wait()
-                raise
-            if running.returncode:
-                log.seek(0)
-                last = [] if sys.stderr.isatty() else log.read().strip().splitlines()[-1:]
-                wrong[name] = last[0] if last else f"see {folder}/log.txt"
-                bar.write(f"{name} ended with an error: {wrong[name]}")
+        if problem := run_experiment(name, options):
+            wrong[name] = problem
+            bar.write(f"{name} ended with an error: {problem}")
         bar.update()
     bar.close()
     return wrong
@@ -278,8 +317,9 @@ def main():
     start, planned = time.perf_counter(), estimate(options)
     if options.budget != "short":
         each = ", ".join(f"{name} {duration(m)}" for name, m in planned.items())
-        print(f"{duration(sum(planned.values()))} of training, one model after another: {each}. "
-              "Ctrl-C ends it, and the same command goes on.", flush=True)
+        at_a_time = f", {options.jobs} models at a time" if options.jobs > 1 else ""
+        print(f"{duration(sum(planned.values()) / options.jobs)} of training{at_a_time}; one model "
+              f"after another: {each}. Ctrl-C ends it, and the same command goes on.", flush=True)
     try:
         wrong = run_experiments(options)
     except KeyboardInterrupt:

@@ -18,7 +18,6 @@ parameters and with as much time, Markov chains of order 1 to 4 on the training 
 """
 
 import os
-from functools import partial
 
 import numpy as np
 
@@ -91,7 +90,7 @@ def new_ldf(characters, seed):
         layout="rows", gamma=15.0)
 
 
-def train_ldf(options, seed, text, checkpoints):
+def train_ldf(options, text, seed, checkpoints):
     """LDF's texts, as probabilities' likeliest characters, and those of its bottom alone."""
     model = new_ldf(len(text.alphabet), seed)
     pieces = one_hot(text.train, text.alphabet, SPAN, 3)
@@ -115,7 +114,7 @@ def train_ldf(options, seed, text, checkpoints):
             "steps": {level: h.steps for level, h in histories.items()}}
 
 
-def train_joint(options, seed, text, checkpoints):
+def train_joint(options, text, seed, checkpoints):
     """The texts of the joint GAN, which has as many parameters as LDF."""
     characters = len(text.alphabet)
     model = baselines.matched(
@@ -196,10 +195,9 @@ def run(options):
     print(f"{len(text.train):,} characters of {text.source} to train on, {len(text.test):,} of "
           f"other documents held out, {len(text.alphabet)} different ones")
     cached = cached_runs(options, cli.settings(options, "quick"), 2 * len(options.seeds))
-    runs = {OWN: [], JOINT: []}
-    for seed in options.seeds:
-        for name, make in ((OWN, train_ldf), (JOINT, train_joint)):
-            runs[name].append(cached(f"{name} seed {seed}", partial(make, options, seed, text)))
+    train = {OWN: train_ldf, JOINT: train_joint}
+    runs = cached.by_seed(train, options.seeds,
+                          lambda name, *more: train[name](options, text, *more))
     cached.close()
 
     texts = all_texts(runs, text, options.samples)

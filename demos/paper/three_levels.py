@@ -79,7 +79,7 @@ def joint(clips, seed):
 MODELS = {"three levels": three, "two levels": two, "joint GAN": joint}
 
 
-def train(name, options, seed, data, score, checkpoints):
+def train(options, data, score, name, seed, checkpoints):
     """Train one model with one seed, and score it."""
     model = MODELS[name](data.train, seed)
     how = {"bottom_share": BOTTOM_SHARE[name]} if name in BOTTOM_SHARE else {}
@@ -239,11 +239,7 @@ def run(options):
     score = ClipScores(data.test[:SAMPLES])
     cached = cached_runs(options, cli.settings(options),
                          2 + len(options.seeds) * len(MODELS))
-    runs = {name: [] for name in MODELS}
-    for seed in options.seeds:
-        for name, found in runs.items():
-            found.append(cached(f"{name.replace(' ', '-')}-seed{seed}",
-                                partial(train, name, options, seed, data, score)))
+    runs = cached.by_seed(MODELS, options.seeds, partial(train, options, data, score))
     steps = cached("steps", partial(measured, sizes))
     anchors = cached("anchors", lambda _: {"others": score(data.test[SAMPLES:2 * SAMPLES])})
     cached.close()

@@ -5,8 +5,11 @@ import os
 import time
 import warnings
 import zipfile
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from ..runtime.distributed import world
 from ..runtime.files import replacing
@@ -15,6 +18,7 @@ from ..training.checkpoint import Checkpoints
 from .report import save_json
 
 FOLDERS = "pieces", "checkpoints"       # of an experiment: its finished runs, and those that go on
+PAUSE = 0.5         # seconds between two looks at what other processes are making
 
 
 class CachedRuns:
@@ -35,7 +39,11 @@ class CachedRuns:
 
     Notes
     -----
-    ``seconds``: how long the making of all runs took, in this process and in those before it.
+    Where an experiment is started several times with one folder, its processes share the runs
+    out: each is made by one of them, and all get all. The lock that says so (.NAME.lock) ends with
+    the process that holds it, so what a process leaves unfinished another goes on with.
+
+    ``seconds``: how long the making of all runs took, in this process and in others.
     """
 
     def __init__(self, folder, settings, total=None, checkpoints=None, anew=False):
@@ -53,6 +61,52 @@ class CachedRuns:
         Of several ranks all make it, and all get what rank 0 has made. A KeyboardInterrupt inside
         ``make`` keeps nothing of it; a run that says ``interrupted`` is returned but not kept.
         """
+        return self.each({name: make})[name]
+
+    def each(self, makes):
+        """{name: run} of {name: make}, each as of a call: one after another, but for those that
+        another process is making, which come last. A run that says ``interrupted`` ends it."""
+        found = {}
+        while True:
+            for name in [name for name in makes if name not in found]:
+                with self._begun_nowhere_else(name) as free:
+                    if free:
+                        found[name] = self._made(name, makes[name])
+                        if found[name].get("interrupted"):
+                            return found
+            if len(found) == len(makes):
+                return {name: found[name] for name in makes}
+            time.sleep(PAUSE)
+
+    def by_seed(self, names, seeds, make):
+        """{name: [a run for each seed]} of ``make(name, seed, checkpoints)``, seed after seed; of
+        one that was interrupted, as far as it came."""
+        made = self.each({f"{name} seed {seed}": partial(make, name, seed)
+                          for seed in seeds for name in names})
+        return {name: [made[piece] for seed in seeds if (piece := f"{name} seed {seed}") in made]
+                for name in names}
+
+    @contextmanager
+    def _begun_nowhere_else(self, name):
+        """A context in which this process (of several ranks, the first) holds the run's lock: True
+        for all ranks, or False where another holds it."""
+        lock = FileLock(self._path(f".{name}", "lock"))
+
+        def taken():
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return False
+            except NotImplementedError:     # a file system without locks: nothing is shared out
+                pass
+            return True
+
+        try:
+            yield world().from_first(taken)
+        finally:
+            lock.release()
+
+    def _made(self, name, make):
         self._bar.set_postfix_str(name)
         checkpoints = self._checkpoints and self._checkpoints.inside(name)
         found = world().from_first(lambda: self._find(name))

@@ -10,7 +10,6 @@ from helpers import load_program, verdicts
 
 import ldf_np as ldf
 from ldf_np.data import Clips
-from ldf_np.experiments.runs import CachedRuns
 
 limited = load_program("demos/paper/limited_data.py")
 
@@ -62,7 +61,8 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
     """A run that was ended goes on where it was; with all clips both LDFs are one model."""
     calls, ends = [], [("joint ALI", 64, 1)]
 
-    def train(arm, task, scores, checkpoints):
+    def train(arm, seed, n, task_of, scores, checkpoints):
+        task = task_of(seed, n)
         calls.append((arm, len(task.clips), task.seed))
         if calls[-1] in ends:
             ends.clear()
@@ -75,7 +75,7 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
 
     anchors = {"KID clips": 0.0, "memorisation": 0.0}, {"KID clips": 1.0, "memorisation": 1.0}
     monkeypatch.setattr(limited, "train", train)
-    monkeypatch.setattr(limited, "shared_bottom", lambda *_: ("", 0))
+    monkeypatch.setattr(limited, "train_bottom", lambda *_: {"steps": 0})
     monkeypatch.setattr(limited.clip_scores, "anchors",
                         lambda *_: dict(zip(("real", "independent"), anchors)))
     monkeypatch.setattr(limited, "Scores", lambda real: lambda some, features: some)
@@ -113,7 +113,7 @@ def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
             arm(task)
         assert seen.pop(kind) == rows
     with pytest.raises(KeyboardInterrupt):
-        limited.shared_bottom(CachedRuns(tmp_path, {}), "ALI", 0, frames, 1.0)
+        limited.train_bottom("ALI", 0, frames, 1.0, tmp_path / "bottom", None)
     assert seen == {"ALI": [1500]}
 
 

@@ -186,7 +186,7 @@ def test_the_program(tmp_path, capsys):
                           "--out", str(tmp_path)])
     with pytest.raises(KeyboardInterrupt), ctrl_c(1):
         demo.run(options)
-    assert (tmp_path / "checkpoints" / "ldf_0" / "level 0" / "step-000000001.json").exists()
+    assert (tmp_path / "checkpoints" / "LDF seed 0" / "level 0" / "step-000000001.json").exists()
     demo.run(options)
     assert not list((tmp_path / "checkpoints").rglob("step-*"))
     results = json.loads((tmp_path / "results.json").read_text())
@@ -203,7 +203,7 @@ def test_the_program(tmp_path, capsys):
     # one seed has no interval
     assert re.search("^In equal time.*a verdict needs more", capsys.readouterr().out, re.S | re.M)
     assert sorted(path.name for path in (tmp_path / "pieces").glob("*.json")) == [
-        "joint_0.json", "ldf_0.json"]
+        "LDF seed 0.json", "joint GAN seed 0.json"]
 
 
 def test_claims_follow_the_numbers():

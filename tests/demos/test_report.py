@@ -3,6 +3,7 @@ tells of what is missing."""
 
 import copy
 import json
+import os
 import re
 import signal
 from html.parser import HTMLParser
@@ -180,6 +181,31 @@ def test_an_experiment_that_fails_is_told(tmp_path, monkeypatch):
     options = report.parse(["--only", "memory", "--out", str(tmp_path)])
     assert "at least two growing numbers" in report.run_experiments(options)["memory"]
     assert "at least two growing numbers" in (tmp_path / "memory" / "log.txt").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs affinities")
+@pytest.mark.parametrize("name, jobs", [("text", 2), ("memory", 1)])
+def test_jobs_share_the_cores(tmp_path, monkeypatch, name, jobs):
+    """What trains is started so often, each on cores of its own; what is measured, once."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("needs two cores")
+    (tmp_path / f"{name}.py").write_text("import os\nprint(*os.sched_getaffinity(0))\n")
+    monkeypatch.setattr(report, "HERE", tmp_path)
+    options = report.parse(["--only", name, "--out", str(tmp_path), "--jobs", "2"])
+    assert report.run_experiments(options) == {} and os.sched_getaffinity(0) == cores
+    logs = sorted((tmp_path / name).glob("log*.txt"))
+    assert [path.name for path in logs] == ["log-2.txt", "log.txt"][-jobs:]
+    parts = [set(map(int, path.read_text().split())) for path in logs]
+    assert set.union(*parts) == cores and sum(map(len, parts)) == len(cores)
+
+
+def test_a_job_that_fails_is_told(tmp_path, monkeypatch):
+    (tmp_path / "text.py").write_text("import sys\ntry:\n    open('begun', 'x')\n"
+                                      "except FileExistsError:\n    sys.exit('no space')\n")
+    monkeypatch.setattr(report, "HERE", tmp_path)
+    options = report.parse(["--only", "text", "--out", str(tmp_path), "--jobs", "2"])
+    assert report.run_experiments(options) == {"text": "no space"}
 
 
 def test_ctrl_c_lets_an_experiment_end_in_its_own_way(tmp_path, monkeypatch):

@@ -4,10 +4,12 @@ the best weights come back."""
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from helpers import ctrl_c, values, weights
 from PIL import Image
 
@@ -49,7 +51,7 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
         cached("a", interrupted)
     assert cached("b", lambda _: {"interrupted": True, "steps": 3}) == {
         "interrupted": True, "steps": 3}
-    assert list(tmp_path.iterdir()) == []
+    assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}
 
 
 @pytest.mark.parametrize("damage", [lambda p: p.with_suffix(".json").write_text("{"),
@@ -90,6 +92,67 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path):
          "left by a program that was killed just after the run was kept")
     cached()("it", None)
     assert [p.name for p in kept.iterdir()] == ["metrics.jsonl"]
+
+
+SHARING = """
+import sys, time
+from ldf_np.experiments.runs import CachedRuns
+
+def make(name, seed, checkpoints):
+    with open(sys.argv[1], "a") as file:
+        file.write(f"{name} {seed}\\n")
+    time.sleep(0.2)
+    return {"who": sys.argv[1], "seed": seed}
+
+found = CachedRuns("shared", {}).by_seed(["a", "b"], [0, 1, 2], make)
+assert [run["seed"] for run in found["b"]] == [0, 1, 2]
+print([run["who"] for name in "ab" for run in found[name]])
+"""
+
+
+def test_processes_share_the_runs_out():
+    """Each run is made by one of two processes, and both get all."""
+    both = [subprocess.Popen([sys.executable, "-c", SHARING, who], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for who in ("first", "second")]
+    ended = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ended
+    assert ended[0][0] == ended[1][0]
+    made = [line for who in ("first", "second") if Path(who).exists()
+            for line in Path(who).read_text().splitlines()]
+    assert sorted(made) == ["a 0", "a 1", "a 2", "b 0", "b 1", "b 2"]
+    assert Path("shared", "a seed 0.json").exists()
+
+
+def test_what_another_process_makes_is_waited_for(tmp_path):
+    """It comes last; where that process ends without having kept it, it is made here."""
+    order, others = [], FileLock(tmp_path / ".a seed 0.lock")
+
+    def make(name, seed, checkpoints):
+        order.append(name)
+        if name == "c":         # the other process ends
+            others.release()
+        return {}
+
+    others.acquire()
+    CachedRuns(tmp_path, {}).by_seed("abc", [0], make)
+    assert order == ["b", "c", "a"]
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def acquire(self, timeout):
+        raise NotImplementedError("no flock")
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    assert CachedRuns(tmp_path, {})("a", lambda _: {"x": 1}) == {"x": 1}
+
+
+def test_an_interrupted_run_ends_all(tmp_path):
+    def make(name, seed, checkpoints):
+        return {"interrupted": name == "b" and seed == 1}
+
+    found = CachedRuns(tmp_path, {}).by_seed("ab", [0, 1, 2], make)
+    assert {name: len(some) for name, some in found.items()} == {"a": 2, "b": 2}
+    assert found["b"][1] == {"interrupted": True}
 
 
 def test_all_options_but_a_few_are_settings():
