@@ -38,6 +38,7 @@ import numpy as np
 
 import ldf_np as ldf
 from ldf_np.models import baselines, nets
+from ldf_np.runtime.threads import blas
 
 MAP = (8, 8, 40)
 MODELS = {"bottom": (nets.place_ali, (32, 32, 3)), "local": (lambda: nets.local_gan(MAP), MAP),
@@ -225,7 +226,7 @@ def main():
     versions = {library: metadata.version(package) for library, package in packages.items()}
     libraries = ["ldf_np", *(library for library in OTHERS if library in versions)]
     print(", ".join(f"{library} {version}" for library, version in versions.items())
-          + "; medians in ms, and ldf_np over each")
+          + f"; {blas()}; medians in ms, and ldf_np over each")
     print(f"{'model':8} threads batch {'ldf_np':>9}"
           + "".join(f" {library:>9} {'ratio':>6}" for library in libraries[1:]))
     rows = []
@@ -240,7 +241,7 @@ def main():
             worker.end()
     if options.json:
         with open(options.json, "w") as file:
-            json.dump({"versions": versions, "machine": platform.machine(),
+            json.dump({"versions": versions, "machine": platform.machine(), "blas": blas(),
                        "steps": options.steps, "rows": rows}, file, indent=1)
     if any(len(row["ms"]) < len(libraries) for row in rows):
         sys.exit("step.py: not all libraries were timed (the reasons are above)")

@@ -271,7 +271,8 @@ def section(name, run, claims):
     machine, versions = run["machine"], run["versions"]
     lines = ["", f"## {run['title']}", "", "```", run["command"], "```", "",
              f"{run['seconds'] / 60:.1f} minutes on {machine['cpus']} x {machine['processor']}, "
-             f"Python {versions['python']}, NumPy {versions['numpy']}.", ""]
+             f"Python {versions['python']}, NumPy {versions['numpy']}"
+             + f"{', ' * ('blas' in machine)}{machine.get('blas', '')}.", ""]
     for c in claims:
         lines += [f"- **{c['verdict'].capitalize()}**: {c['claim']}. *{c['quantity']}*: "
                   f"{interval(c)}. The paper: \"{c['paper']}\""]

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..runtime.files import replacing
-from ..runtime.threads import cores
+from ..runtime.threads import blas, cores
 from .page import write_page
 from .statistics import ONE_SEED, verdict
 from .tables import WIDTH, cell, steps_text, text_table  # noqa: F401
@@ -23,7 +23,7 @@ def environment():
     """The machine and the versions of what ran: a dict for results.json."""
     versions = {name: version(name) for name in ("ldf_np", "numpy", "scipy")}
     return {"machine": {"system": platform.platform(), "processor": _processor(),
-                        "cpus": cores()},
+                        "cpus": cores(), "blas": blas()},
             "versions": {"python": platform.python_version()} | versions}
 
 

@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from .checks import is_whole
 from .device import on_device
@@ -50,6 +50,14 @@ def set_num_threads(count):
 def num_threads():
     """How many threads are used, one or two."""
     return _count
+
+
+def blas():
+    """What computes products, and with which kernels: "openblas 0.3.31 (SkylakeX)", say. One that
+    is told another processor (OPENBLAS_CORETYPE), or knows none like it, may take twice as long."""
+    return ", ".join(sorted({f"{found['internal_api']} {found['version']} ({found['architecture']})"
+                             for found in threadpool_info() if found["user_api"] == "blas"
+                             and "architecture" in found})) or "unknown"
 
 
 @contextmanager

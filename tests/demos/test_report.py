@@ -124,7 +124,7 @@ def test_the_numbers(folder):
     page = (folder / "docs" / "results.md").read_text()
     assert "| less <memory> | **held** | 12 (11 to 13) |" in page
     assert "python demos/paper/memory.py --steps 1\n" in page and "1.5 minutes" in page
-    assert environment()["versions"]["numpy"] in page
+    assert environment()["versions"]["numpy"] in page and environment()["machine"]["blas"] in page
     assert json.loads((folder / "docs" / "results.json").read_text()) == found
     (link,) = re.findall(r"\]\((results/.*)\)", page)
     with Image.open(folder / "docs" / link) as image:

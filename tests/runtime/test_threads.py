@@ -166,3 +166,14 @@ def test_blas_does_not_fight_with_the_librarys_own_threads(act, monkeypatch):
         act(note)
         assert seen and all(threads == {1} for threads in seen)
         assert blas_threads() == {2}        # what the caller had set
+
+
+def test_what_computes_products_is_named(monkeypatch):
+    found = [{"user_api": "openmp", "internal_api": "libgomp", "version": "1"},
+             *[{"user_api": "blas", "internal_api": "openblas", "version": "0.3",
+                "architecture": "Haswell"}] * 2,
+             {"user_api": "blas", "internal_api": "mkl", "version": "2024"}]
+    monkeypatch.setattr(side_threads, "threadpool_info", lambda: found)
+    assert side_threads.blas() == "openblas 0.3 (Haswell)"
+    monkeypatch.setattr(side_threads, "threadpool_info", list)
+    assert side_threads.blas() == "unknown"
