@@ -10,6 +10,7 @@ from helpers import load_program, verdicts
 
 from ldf_np.experiments.runs import count_parameters
 from ldf_np.models import nets
+from ldf_np.runtime.threads import in_turn
 
 three_levels = load_program("demos/paper/three_levels.py")
 
@@ -26,9 +27,10 @@ def test_the_models_have_as_many_parameters():
 
 def test_only_what_sees_all_of_a_frame_grows_with_it():
     steps = {size: three_levels.steps_of(size) for size in (16, 32)}
-    memory = {size: {name: three_levels.measure(make, 5, 4, 1, 0)["step_mb"]
-                     for name, make in some.items() if "frames" in name or "patches" in name}
-              for size, some in steps.items()}
+    with in_turn():         # of two threads the highest sum depends on how they meet
+        memory = {size: {name: three_levels.measure(make, 5, 4, 1, 0)["step_mb"]
+                         for name, make in some.items() if "frames" in name or "patches" in name}
+                  for size, some in steps.items()}
     ratio = {name: memory[32][name] / memory[16][name] for name in memory[16]}
     assert ratio["three levels: patches"] == pytest.approx(1, abs=0.15)
     assert ratio["two levels: frames"] > 1.8            # Negative control.
