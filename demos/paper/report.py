@@ -164,17 +164,11 @@ def run_experiment(name, options):
                 process = subprocess.Popen(
                     command, stdout=log, stderr=None if terminal and k == 0 else log,
                     env=os.environ | {"PYTHONUNBUFFERED": "1"})     # lines of both in their order
+            # also after Ctrl-C, which came to it, too: it writes a checkpoint of what it trains
+            stack.callback(process.wait)
             running.append((process, log))
-        try:
-            for process, _ in running:
-                process.wait()
-        except KeyboardInterrupt:
-            # Ctrl-C came to them, too: they write checkpoints of what they train
-            for process, _ in running:
-                process.wait()
-            raise
         for process, log in running:
-            if process.returncode:
+            if process.wait():
                 log.seek(0)
                 last = log.read().strip().splitlines()[-1:]
                 return last[0] if last and not terminal else f"see {log.name}"
