@@ -39,7 +39,7 @@ run twice from each start, with other noise. Measured are, in features of fixed 
 """
 
 import os
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 
@@ -59,6 +59,7 @@ BOTTOMS = {"bottom": {}, "bottom-stochastic": {"stochastic": True},
            "bottom-pure": {"stochastic": True, "shortcut_weight": 0.0, "latent_weight": 0.0}}
 TOPS = {"top": {}, "top-stochastic": {"stochastic": True},
         "local-top": {}, "local-top-stochastic": {"stochastic": True}}
+MODELS, BELOW = (*BOTTOMS, *TOPS), "bottom"
 LEVELS = "frames", "clips", "maps"      # the kinds of chains begin with these
 LIMIT = 1 - 1 / 1.1 ** 2            # "explained" where R-hat is 1.1
 MARGIN = 0.05       # of retention: less counts as no difference
@@ -284,8 +285,13 @@ def claims(chains, starts):
     chains' states, for what mixes or stays outside the data says nothing about sampling it."""
     chance, made = 1 / starts, []
 
-    def add(text, paper, quantity, values, expected, than, *kinds, margin=None):
-        within = limits(quantity) if "minus" not in quantity else (-1, 1)       # all are shares
+    def add(text, paper, quantity, score, expected, than, *kinds, margin=None):
+        """The claim about a score of one kind of chain, or of one minus another; none where their
+        models were not trained."""
+        if not set(kinds) <= set(chains[0]):
+            return
+        values = reduce(np.subtract, [last(chains, kind, score) for kind in kinds])
+        within = limits(quantity) if len(kinds) == 1 else (-1, 1)       # all are shares
         left = " and ".join(f"{np.mean(last(chains, kind, 'KID')):.3g}" for kind in kinds)
         quantity += (f" at the last step, where the KID of the states is {left}; "
                      f"expected {expected} {than:.3g}")
@@ -294,28 +300,24 @@ def claims(chains, starts):
                     report.claim(text, paper, quantity, found, expected, than, margin))
 
     add("A deterministic chain between frames and h keeps the identity of its start", IDENTITY,
-          "retention", last(chains, "frames: h", "retention"), "above", chance, "frames: h")
+        "retention", "retention", "above", chance, "frames: h")
     for level in LEVELS:
         z, mean, noisy = (f"{level}: {kind}" for kind in ("z", "mean of E", "drawn E, noisy G"))
-        kept, kept_by_mean, kept_in_noise = (last(chains, kind, "retention")
-                                             for kind in (z, mean, noisy))
+        margin = MARGIN if level == "frames" else None
         add(f"A deterministic chain between {level} and z keeps the identity of its start",
-              IDENTITY, "retention", kept, "above", chance, z,
-              margin=MARGIN if level == "frames" else None)
+            IDENTITY, "retention", "retention", "above", chance, z, margin=margin)
         add(f"A deterministic chain between {level} and z does not mix: where it began can be "
-              "told", IDENTITY, "accuracy of telling the halves", last(chains, z, "halves"),
-              "above", 0.5, z)
+            "told", IDENTITY, "accuracy of telling the halves", "halves", "above", 0.5, z)
         add(f"It is determinism that keeps the identity ({level})", REPLY,
-              "retention, deterministic minus drawn E and noisy G",
-              np.subtract(kept, kept_in_noise), "above", 0.0, z, noisy,
-              margin=MARGIN if level == "frames" else None)
+            "retention, deterministic minus drawn E and noisy G", "retention", "above", 0.0, z,
+            noisy, margin=margin)
         add(f"It is determinism that keeps the identity ({level}, both chains with the "
-              "stochastic model's weights)", REPLY,
-              "retention, mean of E minus drawn E and noisy G",
-              np.subtract(kept_by_mean, kept_in_noise), "above", 0.0, mean, noisy)
+            "stochastic model's weights)", REPLY,
+            "retention, mean of E minus drawn E and noisy G", "retention", "above", 0.0, mean,
+            noisy)
         add(f"With Gaussian noise in E and G the chain between {level} and z mixes", CRITIQUE,
-              f"explained by the start ({LIMIT:.3g} is an R-hat of 1.1), drawn E and noisy G,",
-              last(chains, noisy, "explained"), "below", LIMIT, noisy)
+            f"explained by the start ({LIMIT:.3g} is an R-hat of 1.1), drawn E and noisy G,",
+            "explained", "below", LIMIT, noisy)
     return made
 
 
@@ -358,9 +360,10 @@ def curves(path, chains, at, chance):
     """Retention, explained part and KID against steps, a row of panels for each level; bands are
     intervals over seeds."""
     wanted = (("retention", chance, "chance"), ("explained", LIMIT, "R-hat 1.1"), ("KID", None, ""))
-    figure, panels = plots.subplots(len(wanted), len(LEVELS), (14, 11))
+    levels = [level for level in LEVELS if any(kind.startswith(level) for kind in chains[0])]
+    figure, panels = plots.subplots(len(wanted), len(levels), (14 * len(levels) / 3, 11))
     for k, axes in enumerate(panels):
-        level, (score, line, name) = LEVELS[k % len(LEVELS)], wanted[k // len(LEVELS)]
+        level, (score, line, name) = levels[k % len(levels)], wanted[k // len(levels)]
         for j, kind in enumerate(kind for kind in chains[0] if kind.startswith(level)):
             found = np.array([over(chains, kind, score, step) for step in range(1, len(at))],
                              np.float64)
@@ -389,8 +392,15 @@ def parse(arguments=None):
     parser.add_argument("--noise", type=cli.positive_float, default=0.3,
                         help="deviation of G's noise over that of the data, pixels or whitened "
                              "codes (default 0.3)")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS),
+                        metavar="NAME", help=f"of {', '.join(MODELS)} (default all); the tops "
+                                             "stand on the bottom")
     cli.add_checkpoints(parser)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if BELOW not in options.models:
+        parser.error(f"--models: expected {BELOW}, on which the others stand or beside which they "
+                     f"are seen, got {', '.join(options.models)}")
+    return options
 
 
 def run(options):
@@ -399,11 +409,12 @@ def run(options):
     if options.starts + 8 > len(data.test):
         raise ValueError(f"--starts: expected at most {len(data.test) - 8} (of {len(data.test)} "
                          f"held-out clips), got {options.starts}")
-    cached = cached_runs(options, cli.settings(options),
-                         len(options.seeds) * (len(BOTTOMS) + len(TOPS)))
-    runs = cached.by_seed(BOTTOMS, options.seeds, partial(bottom, data, options))
-    below = dict(zip(options.seeds, runs["bottom"]))
-    runs |= cached.by_seed(TOPS, options.seeds, partial(top, data, options, below))
+    cached = cached_runs(options, cli.settings(options, "models"),
+                         len(options.seeds) * len(options.models))
+    bottoms, tops = ([name for name in some if name in options.models] for some in (BOTTOMS, TOPS))
+    runs = cached.by_seed(bottoms, options.seeds, partial(bottom, data, options))
+    below = dict(zip(options.seeds, runs[BELOW]))
+    runs |= cached.by_seed(tops, options.seeds, partial(top, data, options, below))
     cached.close()
 
     chains = [{kind: scores for found in runs.values()

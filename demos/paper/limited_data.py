@@ -3,7 +3,7 @@ of the paper)?
 
     python demos/paper/limited_data.py      nearly 3 hours: 9 arms, 4 numbers of clips, 3 seeds
     python demos/paper/limited_data.py --minutes 0.2 --joint-clips 256      a quick look
-    python demos/paper/limited_data.py --minutes 10 --joint-clips 64 256 --seeds 0 1 2 3 4
+    python demos/paper/limited_data.py --minutes 10 --joint-clips 256 --arms LDF "joint GAN"
 
 N clips of Ms. Pac-Man are drawn by the seed, the same for all arms; the frames of all clips may be
 used, but only the arms marked * can. All are scored against clips of games that none has seen.
@@ -169,6 +169,8 @@ TRAINED = {"joint GAN": joint_gan, "joint GAN + frame critic": framed_joint_gan,
            "autoencoder + Gaussian": autoencoder, "latent GAN": latent_gan,
            "two-level VAE": two_level_vae}
 ARMS = [*TRAINED, INDEPENDENT]
+STANDS_ON = {LDF: "ALI", "autoencoder + Gaussian": "autoencoder",
+             "latent GAN": "shorter autoencoder", "two-level VAE": "VAE"}      # its bottom level
 
 
 def train_bottom(kind, seed, frames, minutes, path, checkpoints):
@@ -219,6 +221,11 @@ def values(found, n, arm, key="KID clips"):
     return [seed[n][arm]["scores"][key] for seed in found.values()]
 
 
+def arms_of(found):
+    """The arms that were trained, and the independent top."""
+    return [arm for arm in ARMS if arm in next(iter(next(iter(found.values())).values()))]
+
+
 def gap(found, n, arm):
     """LDF minus this arm in KID of whole clips, over paired seeds."""
     return over_seeds(np.subtract(values(found, n, LDF), values(found, n, arm)))
@@ -228,9 +235,9 @@ def tables(found, anchors, at):
     """Scores of every arm with ``at`` clips and of the anchors, KID and memorisation against N,
     LDF's lead, sizes."""
     seeds, numbers = list(found.values()), list(next(iter(found.values())))
-    keys = list(anchors["real"])
+    keys, arms = list(anchors["real"]), arms_of(found)
 
-    def against(cell, arms=ARMS):
+    def against(cell, arms=arms):
         return {"columns": [f"N = {n:,}" for n in numbers],
                 "rows": {arm: [cell(n, arm) for n in numbers] for arm in arms}}
 
@@ -238,7 +245,7 @@ def tables(found, anchors, at):
         return against(lambda n, arm: over_seeds(values(found, n, arm, key), within=limits(key)))
 
     rows, sizes = {}, {}
-    for arm in ARMS:
+    for arm in arms:
         rows[arm] = [*(over_seeds(values(found, at, arm, key), within=limits(key))
                        for key in keys), over_seeds([
             clip_scores.relative(value, anchors["real"]["KID clips"],
@@ -252,7 +259,7 @@ def tables(found, anchors, at):
             {"columns": [*keys, "KID clips, 0 real to 1 independent"], "rows": rows},
             "KID of whole clips": over("KID clips"),
             "LDF minus the arm in KID of whole clips, paired seeds (below 0: LDF is better)":
-            against(lambda n, arm: gap(found, n, arm), [arm for arm in ARMS if arm != LDF]),
+            against(lambda n, arm: gap(found, n, arm), [arm for arm in arms if arm != LDF]),
             "Distance to training clips over that of held-out clips": over("memorisation"),
             f"Sizes and steps with {at:,} whole clips":
             {"columns": ["parameters", "of them to sample", "steps, one number a seed"],
@@ -277,24 +284,25 @@ MARGIN = 0.2        # of KID x 1000: less counts as no difference
 
 
 def claims(found, at):
-    """LDF's lead over each of CLAIMS, and over the other arms described."""
+    """LDF's lead over each of CLAIMS that was trained, and over the other arms described."""
     quantity = "KID of whole clips x 1000, LDF minus {arm}, N = {at:,}, paired seeds"
     return [report.claim(text, paper, quantity.format(arm=arm, at=at), gap(found, at, arm), "below",
-                         margin=MARGIN) for arm, (text, paper) in CLAIMS.items()] + [
+                         margin=MARGIN) for arm, (text, paper) in CLAIMS.items()
+            if arm in arms_of(found)] + [
         report.described(f"LDF beside {arm}", quantity.format(arm=arm, at=at), gap(found, at, arm))
-        for arm in ARMS if arm not in (LDF, *CLAIMS)]
+        for arm in arms_of(found) if arm not in (LDF, *CLAIMS)]
 
 
 def curves(path, found, marks):
     """Four scores against the number of whole clips: means and intervals over seeds."""
-    numbers = list(next(iter(found.values())))
+    numbers, arms = list(next(iter(found.values()))), arms_of(found)
     keys = ("KID clips", "KID frames", "KID differences", "memorisation")
     figure, panels = plots.subplots(2, 2, (9.5, 8.5))
     for axes, key in zip(panels, keys, strict=True):
-        for k, arm in enumerate(ARMS):
+        for k, arm in enumerate(arms):
             over = [over_seeds(values(found, n, arm, key), within=limits(key)) for n in numbers]
             middle, low, high = np.array(over, float).T         # no interval: NaN
-            places = np.array(numbers) * 1.05 ** (k - (len(ARMS) - 1) / 2)      # side by side
+            places = np.array(numbers) * 1.05 ** (k - (len(arms) - 1) / 2)      # side by side
             axes.errorbar(places, middle, None if np.isnan(low).any()
                           else [middle - low, high - middle], **plots.style(k), capsize=2,
                           markersize=4, linewidth=1, elinewidth=0.8, label=arm)
@@ -322,7 +330,8 @@ def pictures(out, found, anchors, at, clips, real):
     keys = ("KID clips", "KID frames", "KID differences")
     curves(os.path.join(out, "scores.png"), found, marks)
     plots.save_intervals(os.path.join(out, "intervals.png"),
-                         {key: {arm: values(found, at, arm, key) for arm in ARMS} for key in keys},
+                         {key: {arm: values(found, at, arm, key) for arm in arms_of(found)}
+                          for key in keys},
                          {key: {name: scores[key] for name, scores in marks.items()}
                           for key in keys})
     sheets = {"real clips, held out": real[:SHOWN]} | clips
@@ -349,8 +358,13 @@ def parse(arguments=None):
                         help="how many whole clips to train on (default 64 256 1024 and all)")
     parser.add_argument("--clips", type=cli.integer_from(256), default=20000,
                         help="clips in all (default 20000)")
+    parser.add_argument("--arms", nargs="+", choices=TRAINED, default=list(TRAINED), metavar="ARM",
+                        help="those to train, LDF among them (default all)")
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
+    if LDF not in options.arms:
+        parser.error(f"--arms: expected LDF, which the others are compared with, and any of "
+                     f"{', '.join(TRAINED)}, got {', '.join(options.arms)}")
     if options.joint_clips is None:
         options.joint_clips = [n for n in (64, 256, 1024) if n < options.clips] + [options.clips]
     given = options.joint_clips
@@ -366,9 +380,11 @@ def run(options):
     frames = data.train.reshape(-1, *data.train.shape[2:])
     half = min(SAMPLES, len(data.test) // 2)
     scores = Scores(data.test[:half])
-    per_seed = (len(BOTTOMS) + len(TRAINED) * len(options.joint_clips)
-                - (options.clips in options.joint_clips))
-    cached = cached_runs(options, cli.settings(options, "joint_clips"),
+    arms = [arm for arm in TRAINED if arm in options.arms]
+    kinds = [STANDS_ON[arm] for arm in arms if arm in STANDS_ON]
+    everything = OWN in arms and options.clips in options.joint_clips
+    per_seed = len(kinds) + len(arms) * len(options.joint_clips) - everything
+    cached = cached_runs(options, cli.settings(options, "joint_clips", "arms"),
                          1 + per_seed * len(options.seeds))
     at = min(options.joint_clips, key=lambda n: abs(math.log(n / PAPER_CLIPS)))
     few = data.train[:at]
@@ -381,30 +397,30 @@ def run(options):
 
     bottoms = cached.each({f"bottom {kind} seed {seed}": partial(
         train_bottom, kind, seed, frames, options.minutes, weights(kind, seed))
-        for seed in options.seeds for kind in BOTTOMS})
+        for seed in options.seeds for kind in kinds})
 
     @lru_cache(maxsize=1)       # the arms of a task follow one another
     def task_of(seed, n):
         some = data.train[ldf.Generator(seed).permutation(len(data.train))[:n]]
         return Task(seed, some, frames, options.minutes, count_parameters(nets.clip_ldf(some)),
                     {kind: (weights(kind, seed), bottoms[f"bottom {kind} seed {seed}"]["steps"])
-                     for kind in BOTTOMS})
+                     for kind in kinds})
 
     tasks = [(seed, n) for seed in options.seeds for n in options.joint_clips]
     made = cached.each({f"{arm} n {n} seed {seed}": partial(train, arm, seed, n, task_of, scores)
-                        for seed, n in tasks for arm in TRAINED
+                        for seed, n in tasks for arm in arms
                         if (arm, n) != (OWN, options.clips)})
     cached.close()
     found, clips = {seed: {} for seed in options.seeds}, {}
     for seed, n in tasks:
         merged = {}
-        for arm in TRAINED:
+        for arm in arms:
             merged |= made.get(f"{arm} n {n} seed {seed}", {})
-        if OWN not in merged:
+        if OWN in arms and OWN not in merged:
             merged |= {OWN: merged[LDF], f"{OWN} clips": merged[f"{LDF} clips"]}
-        found[seed][n] = {arm: merged[arm] for arm in ARMS}
+        found[seed][n] = {arm: merged[arm] for arm in ARMS if arm in merged}
         if n == at:
-            clips = clips or {arm: merged[f"{arm} clips"] for arm in ARMS}
+            clips = clips or {arm: merged[f"{arm} clips"] for arm in found[seed][n]}
 
     report.conclude(options,
                     title="Few whole clips, all single frames: LDF beside its baselines (Fig. 6)",

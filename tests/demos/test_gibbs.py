@@ -122,6 +122,25 @@ def test_verdicts_follow_the_numbers():
     assert verdicts(gibbs.claims(fake_chains(0.91), 100)) == ["held", "equal"]
 
 
+def test_some_models_alone(tmp_path, monkeypatch, capsys):
+    """Chains between frames and z alone: the claims are those of all models, and nothing is said of
+    models that were not trained."""
+    data = SimpleNamespace(train=pictures(0, 64, 2), test=pictures(1, 32, 2))
+    monkeypatch.setattr(gibbs, "load_pacman", lambda *_, **__: data)
+    gibbs.run(gibbs.parse(["--minutes", "0.002", "--seeds", "0", "--starts", "12", "--steps", "2",
+                           "--models", "bottom", "bottom-stochastic", "--out", str(tmp_path)]))
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [*results["tables"]["models"]["rows"]] == ["bottom", "bottom-stochastic"]
+    assert {kind.split(":")[0] for kind in results["tables"]["chains"]["rows"]} == {"frames"}
+    every = {c["claim"] for c in gibbs.claims(fake_chains(0.01), 100)}
+    own = {c["claim"] for c in results["claims"]} | {
+        *results["tables"][gibbs.report.DESCRIBED]["rows"]}
+    assert own == {claim for claim in every if "clips" not in claim and "maps" not in claim}
+    with pytest.raises(SystemExit):
+        gibbs.parse(["--models", "top"])
+    assert "--models: expected bottom, on which the others stand" in capsys.readouterr().err
+
+
 def test_a_run(tmp_path, monkeypatch, capsys):
     data = SimpleNamespace(train=pictures(0, 64, 2), test=pictures(1, 32, 2))
     monkeypatch.setattr(gibbs, "load_pacman", lambda *_, **__: data)

@@ -95,6 +95,44 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
         limited.OWN] != found["64"][limited.LDF]
 
 
+def test_some_arms_alone(small, tmp_path, monkeypatch):
+    """Only what --arms names is trained, and the bottoms that it stands on; runs of other arms are
+    used again."""
+    trained = []
+
+    def train(arm, seed, n, task_of, scores, checkpoints):
+        trained.append(arm)
+        piece = {"scores": dict.fromkeys(("KID clips", "memorisation"), float(len(trained))),
+                 "parameters": 1, "sampling": 1, "steps": {"joint": 1}}
+        names = [arm, limited.INDEPENDENT] if arm == limited.LDF else [arm]
+        return dict.fromkeys(names, piece) | {f"{name} clips": small.train[:2] for name in names}
+
+    def train_bottom(kind, *_):
+        trained.append(kind)
+        return {"steps": 0}
+
+    anchors = {"KID clips": 0.0, "memorisation": 0.0}, {"KID clips": 1.0, "memorisation": 1.0}
+    monkeypatch.setattr(limited, "train", train)
+    monkeypatch.setattr(limited, "train_bottom", train_bottom)
+    monkeypatch.setattr(limited.clip_scores, "anchors",
+                        lambda *_: dict(zip(("real", "independent"), anchors)))
+    monkeypatch.setattr(limited, "Scores", lambda real: lambda some, features: some)
+    monkeypatch.setattr(limited, "pictures", lambda *_: [])
+
+    def arms(*names):
+        limited.run(limited.parse(["--clips", "300", "--joint-clips", "64", "--seeds", "0", "1",
+                                   "--out", str(tmp_path), "--arms", *names]))
+        results = json.loads((tmp_path / "results.json").read_text())
+        return list(results["arms"]["0"]["64"]), [c["claim"] for c in results["claims"]]
+
+    assert arms("LDF", "joint GAN") == (["joint GAN", "LDF", "independent top"],
+                                        [limited.CLAIMS["joint GAN"][0]])
+    assert trained == ["ALI", "ALI", "joint GAN", "LDF", "joint GAN", "LDF"]
+    trained.clear()
+    assert arms("latent GAN", "LDF") == (["LDF", "latent GAN", "independent top"], [])
+    assert trained == [*["shorter autoencoder"] * 2, *["latent GAN"] * 2]
+
+
 def test_arms_see_what_they_may(small, tmp_path, monkeypatch):
     """All frames reach the arms marked so, and the others only their clips."""
     seen = {}
@@ -148,6 +186,7 @@ def test_copies_are_seen_as_memorised(small):
     (["--joint-clips", "256", "64"], "--joint-clips: expected growing numbers from 64 to 20000"),
     (["--joint-clips", "600", "--clips", "500"],
      "--joint-clips: expected growing numbers from 64 to 500"),
+    (["--arms", "joint GAN"], "--arms: expected LDF, .* got joint GAN"),
     (["--minutes", "0"], "--minutes: expected a positive number, got 0")])
 def test_bad_options(options, message, capsys):
     with pytest.raises(SystemExit):
