@@ -30,6 +30,7 @@ from ldf_np.runtime.files import replacing
 
 BOTTOM_SHARE = {"minutes": 0.5, "steps": 0.25}       # of LDF's training, whose bottom is slower
 SAMPLES = 1000
+MAP = 8, 8, 40              # of a clip's whitened codes
 FILES = {"LDF": "ldf", "joint GAN": "joint"}
 
 
@@ -42,8 +43,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     parser.add_argument("--train-clips", type=cli.integer_from(64), metavar="N",
                         help="train on only N whole clips; the bottom level sees all single frames")
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
-    parser.add_argument("--top", choices=nets.TOPS, default="local",
-                        help="LDF's top: local (default), the paper's dense one, or either with z")
+    parser.add_argument("--top", nargs="+", default=["local"], metavar=("KIND", "NAME=VALUE"),
+                        help=f"LDF's top, {', '.join(nets.TOPS)} (default local), and its settings")
     parser.add_argument("--batch-size", type=cli.integer_from(2), default=32, metavar="N",
                         help="of frames, codes or clips in a step of any network (default 32)")
     parser.add_argument("--bottom-share", type=cli.part, metavar="PART",
@@ -55,6 +56,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     options = parser.parse_args(arguments)
     if options.steps is not None:
         options.minutes = None
+    cli.expect_network(parser, "--top", options.top, nets.TOPS, MAP)
+    options.top = " ".join(options.top)
     unit = "steps" if options.minutes is None else "minutes"
     options.bottom_share = options.bottom_share or BOTTOM_SHARE[unit]
     if options.train_clips is not None and options.train_clips > options.clips:
@@ -65,7 +68,7 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
 
 def new_model(name, top, clips, seed):
     """LDF, or the joint GAN, which sees all five frames at once, with as many parameters."""
-    model = nets.clip_ldf(clips, seed=seed, top=top)
+    model = nets.clip_ldf(clips, seed=seed, top=cli.network(top.split(), nets.TOPS))
     return model if name == "LDF" else baselines.matched(
         lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), count_parameters(model))
 

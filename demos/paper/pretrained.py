@@ -39,13 +39,14 @@ def run(options):
     seed, = options.seeds
     with open(os.path.join(options.run, "results.json"), encoding="utf-8") as file:
         results = json.load(file)
-    found = results["models"][NAMES[options.model]][str(seed)]
-    about = {"data": "20,000 clips of Ms. Pac-Man, five frames of 32 x 32, made with ale-py",
+    found, chosen = results["models"][NAMES[options.model]][str(seed)], results["options"]
+    unit = "steps" if chosen["steps"] else "minutes"
+    about = {"data": f"{chosen['clips']:,} clips of Ms. Pac-Man, five frames of 32 x 32, made with "
+                     "ale-py",
              "command": f"python demos/pacman.py --model {options.model} --seeds {seed} "
-                        f"--{'steps' if results['options']['steps'] else 'minutes'} "
-                        f"{results['options']['steps'] or results['options']['minutes']:g} "
-                        f"--batch-size {results['options']['batch_size']}"
-                        + (f" --bottom-share {results['options']['bottom_share']:g}"
+                        f"--{unit} {chosen[unit]:g} --batch-size {chosen['batch_size']} "
+                        f"--clips {chosen['clips']}"
+                        + (f" --bottom-share {chosen['bottom_share']:g} --top {chosen['top']}"
                            if options.model == "ldf" else ""),
              "machine": options.machine, "seed": seed, "scores": found["scores"],
              "budget": ", ".join(f"{level}: {part['steps']:,} steps" for level, part in
@@ -53,13 +54,14 @@ def run(options):
              "licence": "MIT, as the package; the pictures it makes resemble Ms. Pac-Man, whose "
                         "rights are its owners'"}
     if options.model == "ldf":
-        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None)
+        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None,
+                              top=cli.network(chosen["top"].split(), nets.TOPS))
     else:
         model, about["hidden"] = sized_joint(found["parameters"])
     model.load(os.path.join(options.run, f"{options.model}_seed{seed}.safetensors"))
     name = f"pacman-{options.model}"
     pretrained.save_pretrained(model, os.path.join(options.out, name), **about)
-    scores = ClipScores(load_pacman(20000).test[:1000])
+    scores = ClipScores(load_pacman(chosen["clips"]).test[:1000])
     for what, some in (("float32", model), ("float16", pretrained.load_pretrained(name))):
         made = to_uint8(some.sample(1000, ldf.Generator(seed + 100)))
         print(what, {score: round(value, 4) for score, value in scores(made).items()})

@@ -17,7 +17,6 @@ OUT/trials.jsonl and prints it as a row of the table in docs/recipe.md.
 import hashlib
 import json
 import os
-from functools import partial
 
 import numpy as np
 
@@ -30,19 +29,8 @@ from ldf_np.models import baselines, nets
 from ldf_np.nn.losses import colour_metric
 
 CLIPS = 1000        # on either side of a score
+JOINT = {"joint": baselines.joint_gan}
 SCORES = ("KID frames", "KID clips", "KID differences", "motion W1", "background drift")
-
-
-def settings(words):
-    """{name: value} of words NAME=VALUE: numbers, tuples of numbers with commas, else text."""
-    found = {}
-    for name, text in (word.split("=") for word in words):
-        try:
-            values = json.loads(f"[{text}]")
-            found[name] = values[0] if len(values) == 1 else tuple(values)
-        except json.JSONDecodeError:
-            found[name] = text
-    return found
 
 
 def parse(arguments=None):
@@ -56,13 +44,11 @@ def parse(arguments=None):
                         help="of every network (default 32)")
     parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
     options = parser.parse_args(arguments)
-    for kind, known in (("bottom", nets.BOTTOMS), ("top", nets.TOPS)):
-        if getattr(options, kind)[0] not in known:
-            parser.error(f"--{kind}: expected one of {', '.join(known)} first, got "
-                         f"{getattr(options, kind)[0]}")
-    for word in [*options.bottom[1:], *options.top[1:], *(options.joint or [])]:
-        if word.count("=") != 1:
-            parser.error(f"expected settings NAME=VALUE, got {word}")
+    plain = [word for word in options.top if not word.startswith("components=")]
+    cli.expect_network(parser, "--bottom", options.bottom, nets.BOTTOMS)
+    cli.expect_network(parser, "--top", plain, nets.TOPS, (8, 8, 40))
+    if options.joint is not None:
+        cli.expect_network(parser, "--joint", ["joint", *options.joint], JOINT)
     return options
 
 
@@ -83,15 +69,12 @@ def trained_bottom(model, options, seed, frames):
 
 def hierarchy(options, seed, clips):
     """An LDF with these settings, trained: the model and the History of its top."""
-    kind, *words = options.bottom
-    bottom = nets.BOTTOMS[kind](seed=seed, **{"colour_metric": colour_metric(clips[:200])}
-                                | settings(words))
+    bottom = cli.network(options.bottom, nets.BOTTOMS)(
+        seed=seed, colour_metric=colour_metric(clips[:200]))
     trained_bottom(bottom, options, seed, clips.reshape(-1, *clips.shape[2:]))
-    kind, *words = options.top
-    chosen = settings(words)
-    components = chosen.pop("components", None)
-    model = nets.frames_ldf(bottom, clips, seed=seed, components=components,
-                            top=partial(nets.TOPS[kind], **chosen))
+    top = cli.network(options.top, nets.TOPS)
+    components = top.keywords.pop("components", None)
+    model = nets.frames_ldf(bottom, clips, seed=seed, components=components, top=top)
     codes = model.codes(clips)
     white = model.whitening.fit(codes).apply(codes)
     return model, finished(model.top.fit(
@@ -100,7 +83,7 @@ def hierarchy(options, seed, clips):
 
 def joint(options, seed, clips):
     """A joint GAN with these settings, trained, and its History."""
-    model = baselines.joint_gan(seed=seed, **settings(options.joint))
+    model = cli.network(["joint", *options.joint], JOINT)(seed=seed)
     return model, finished(model.fit(
         clips, steps=options.steps, batch_size=options.batch_size, progress=True))
 

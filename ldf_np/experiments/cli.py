@@ -2,10 +2,12 @@
 a sentence instead of a traceback."""
 
 import argparse
+import json
 import math
 import os
 import signal
 import sys
+from functools import partial
 
 from ..runtime.distributed import start, world
 from ..runtime.threads import one_blas_thread
@@ -94,6 +96,33 @@ def add_checkpoints(parser):
                         help="where a loss or gradient is not finite: end with what it was "
                              "(default), or go back to the last checkpoint with half the learning "
                              "rates")
+
+
+def network(words, known):
+    """``known[KIND]`` with the arguments that the words KIND NAME=VALUE ... give it: numbers,
+    tuples of numbers with commas, else text. ValueError where they are others."""
+    kind, *words = words
+    if kind not in known:
+        raise ValueError(f"expected one of {', '.join(known)} first, got {kind}")
+    arguments = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or "=" in text:
+            raise ValueError(f"expected settings NAME=VALUE, got {word}")
+        try:
+            values = json.loads(f"[{text}]")
+            arguments[name] = values[0] if len(values) == 1 else tuple(values)
+        except json.JSONDecodeError:
+            arguments[name] = text
+    return partial(known[kind], **arguments)
+
+
+def expect_network(parser, option, words, known, *data):
+    """End the program where ``network(words, known)`` makes nothing of ``data``, saying why."""
+    try:
+        network(words, known)(*data)
+    except (TypeError, ValueError) as error:
+        parser.error(f"{option}: {error}")
 
 
 def settings(options, *less):

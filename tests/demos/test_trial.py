@@ -22,8 +22,10 @@ def small(monkeypatch):
 
 
 def test_settings_from_words():
-    assert trial.settings(["gamma=50", "betas=0.0,0.99", "loss=relativistic", "lr=1e-3"]) == {
-        "gamma": 50, "betas": (0.0, 0.99), "loss": "relativistic", "lr": 1e-3}
+    made = trial.cli.network(["some", "gamma=50", "betas=0.0,0.99", "loss=relativistic", "lr=1e-3"],
+                             {"some": dict})
+    assert made(shape=3) == {"gamma": 50, "betas": (0.0, 0.99), "loss": "relativistic", "lr": 1e-3,
+                             "shape": 3}
 
 
 @pytest.mark.parametrize("words, penalty", [
@@ -52,8 +54,11 @@ def test_a_trial_of_the_joint_gan(small, tmp_path):
 @pytest.mark.parametrize("words, message", [
     (["--top", "wide"], "--top: expected one of local, mlp, local-ali, mlp-ali first, got wide"),
     (["--bottom", "gamma=3"], "--bottom: expected one of places, small first, got gamma=3"),
-    (["--top", "local", "gamma"], "expected settings NAME=VALUE, got gamma"),
-    (["--joint", "gamma=3=4"], "expected settings NAME=VALUE, got gamma=3=4"),
+    (["--top", "local", "gamma"], "--top: expected settings NAME=VALUE, got gamma"),
+    (["--top", "local", "wdth=3"], "--top: Game.__init__() got an unexpected keyword argument"),
+    (["--bottom", "places", "latent_size=x"], "--bottom: place_ali: latent_size: expected"),
+    (["--joint", "gamma=3=4"], "--joint: expected settings NAME=VALUE, got gamma=3=4"),
+    (["--joint", "gamma=-1"], "--joint: JointGAN: gamma: expected"),
     (["--steps", "0"], "--steps: expected an integer of at least 1, got 0")])
 def test_what_is_refused(capsys, words, message):
     with pytest.raises(SystemExit):
