@@ -179,26 +179,32 @@ class LDF(Module):
     def sample(self, n, rng=None, frames=None):
         """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``.
 
-        The top's codes are calibrated first: each component so that samples, encoded again, vary as
-        much as the codes that the whitening has learned from (docs/recipe.md).
+        What the top makes is decoded and encoded again, which brings it to what codes can be, and
+        calibrated: each component so that samples, encoded once more, vary as much as the codes
+        that the whitening has learned from (docs/recipe.md).
 
         ``frames``: how many frames of a clip (of a text: segments) each has, any number where the
         top is a ``SequenceGAN``; by default as many as it was trained on.
         """
         if frames is None:
-            return self.decode(self._calibrated(self.top.sample(n, rng)))
+            return self.decode(self._as_codes(self.top.sample(n, rng)))
         return np.concatenate([*self.stream(n, frames, rng)], axis=1)
 
-    def _calibrated(self, white):
-        """What the top has made, each component times what brings the variance of samples, encoded
-        again, to that of the codes: what a GAN makes of small and rare components, such as what
-        moves, is in part no code at all, so that less comes through the decoder."""
+    def _as_codes(self, white):
+        """What the top has made, brought to what codes can be: E(G(.)), which moves anything
+        towards the codes of data (Alain and Bengio 2014). What a GAN makes of small and rare
+        components, such as what moves, is in part no code, and goes; so each component is then
+        multiplied by what brings the variance of samples, encoded again, to that of the codes."""
         if self.whitening.strength == 0:        # which does not tell the codes' variances
             return white
-        again = self.encode(self.decode(self.top.sample(CALIBRATED_BY, Generator(0))))
-        std = again.reshape(-1, again.shape[-1]).std(axis=0)
+
+        def again(white):
+            return self.encode(self.decode(white))
+
+        some = again(again(self.top.sample(CALIBRATED_BY, Generator(0))))
+        std = some.reshape(-1, some.shape[-1]).std(axis=0)
         ratio = np.sqrt(self.whitening.variances) / np.maximum(std, 1e-9)
-        return white * np.clip(ratio, 0.5, 2)
+        return again(white) * np.clip(ratio, 0.5, 2)
 
     @checked(relations.of_any_length, relations.is_ready)
     def stream(self, n, frames, rng=None):
