@@ -7,14 +7,14 @@ thousand.
 
 Section 3's local connectivity, in time: the code of frame t is made of the noise at t - p ... t + p
 and of one draw for the whole film, by the same weights for every t (``ldf.SequenceGAN``). Below it
-is the model of single frames that comes with the package, which knows nothing of length; --minutes
-or --steps are for each top.
+is the model of single frames that comes with the package, which knows nothing of length; its games
+are of seed 0, those here of seed 1. --minutes or --steps are for each top.
 
     local, p = 4    trained on clips of five frames
     local, p = 0    the same without neighbours: frames that are independent given the film's draw
     long clips      p = 4, trained on the game's clips of ``--clip-frames`` frames with two
                     discriminators, of windows of 5 frames and of WIDE
-    stitched        clips of five frames of the package's LDF (64,000 steps), one after the other
+    stitched        clips of five frames of the package's LDF (108,000 steps), one after the other
 
 Scores are read beside held-out clips of the game. "KID" of windows of five frames at the
 beginning, in the middle and at the end of the films, in whole clips and in differences of frames,
@@ -270,10 +270,10 @@ def pictures(out, runs, frames):
 
 def run(options):
     ldf.use(options.device)
-    data = load_pacman(20000, progress=True)
-    longer = load_pacman(options.clips // 2, max(64, options.clips // 20),
-                         frames=options.clip_frames, progress=True)
-    films = load_pacman(1, max(32, options.films // 4), frames=options.frames, progress=True).test
+    unseen = partial(load_pacman, seed=1, progress=True)
+    data = unseen(20000)
+    longer = unseen(options.clips // 2, max(64, options.clips // 20), frames=options.clip_frames)
+    films = unseen(1, max(32, options.films // 4), frames=options.frames).test
     score = FilmScores(data.test[:1000], longer.test)
     cached = cached_runs(options, cli.settings(options, "quick"),
                          1 + len(options.seeds) * (len(ARMS) + 1))

@@ -3,8 +3,8 @@
     python demos/pacman.py --model ldf --steps 64000 --seeds 0 --out out/long
     python demos/paper/pretrained.py out/long --model ldf --machine "two cores of an AMD EPYC"
 
-Writes ldf_np/models/pretrained/pacman-ldf.safetensors (float16, without the discriminators) and
-its card, pacman-ldf.json, with the scores of the run; and says what float16 changes in them.
+Writes ldf_np/models/pretrained/pacman-ldf.safetensors (float16, what draws samples alone) and its
+card, pacman-ldf.json, with the scores of the run; and says what float16 changes in them.
 """
 
 import json
@@ -54,8 +54,9 @@ def run(options):
              "licence": "MIT, as the package; the pictures it makes resemble Ms. Pac-Man, whose "
                         "rights are its owners'"}
     if options.model == "ldf":
-        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None,
-                              top=cli.network(chosen["top"].split(), nets.TOPS))
+        top = cli.network(chosen["top"].split(), nets.TOPS)
+        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None, top=top)
+        about["top"] = chosen["top"].split()[0], top.keywords
     else:
         model, about["hidden"] = sized_joint(found["parameters"])
     model.load(os.path.join(options.run, f"{options.model}_seed{seed}.safetensors"))

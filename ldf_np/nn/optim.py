@@ -217,11 +217,14 @@ class EMA(Stateful, Module):
                     average[...] = data
             self._settled[...] = self.steps
 
+    def copy_to_network(self):
+        """Give the network the averaged weights, for good."""
+        for average, data in self._pairs():
+            data[...] = average
+
     @contextmanager
     def applied(self):
         """A context in which the network has the averaged weights."""
-        pairs = self._pairs()
-        with restored([data for _, data in pairs]):
-            for average, data in pairs:
-                data[...] = average
+        with restored(self._live()):
+            self.copy_to_network()
             yield

@@ -1,11 +1,13 @@
-"""Models that were trained before and come with the package: NAME.safetensors, float16, without the
-discriminators, and NAME.json, a card that says how each was made and what it scores."""
+"""Models that were trained before and come with the package: NAME.safetensors, float16, what
+samples are drawn with alone, and NAME.json, a card that says how it was made and what it scores."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ...nn.optim import EMA
 from ...runtime.checks import one_of
 from ...runtime.files import load_tensors, replacing, save_tensors
 from ...runtime.rules import checked
@@ -16,7 +18,9 @@ NAMES = "pacman-ldf", "pacman-joint"
 
 
 def _ldf(card):
-    return nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None)
+    kind, settings = card.get("top", ("local", {}))
+    return nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None,
+                         top=partial(nets.TOPS[kind], **settings))
 
 
 def _joint(card):
@@ -29,20 +33,24 @@ MAKE = {"LDF": _ldf, "JointGAN": _joint}
 def load_pretrained(name):
     """A trained model, ready to sample and, LDF, to encode: "pacman-ldf" or "pacman-joint".
 
-    Its discriminators are new: to train it further they have to learn first. ``card(name)`` says
-    how it was made. Raises ValueError for another name.
+    Its discriminators are new, and have to learn before it can be trained further; its generator
+    has the averaged weights. ``card(name)`` says how it was made. Raises ValueError for another
+    name.
     """
     model = MAKE[card(name)["model"]](card(name))
     state, _ = load_tensors(FOLDER / f"{name}.safetensors")
     model.load_state_dict({k: a for k, a in model.state_dict().items() if _left_out(k)} | state)
+    for _, module in model.named_modules():
+        if isinstance(module, EMA):
+            module.copy_to_network()
     return model
 
 
 @checked(name=one_of(*NAMES))
 def card(name):
     """What is known of a model: {"model", "data", "command", "budget", "machine", "seed", "scores",
-    "licence"}; of the joint GAN also how wide it is ("hidden"), and of LDF where its batch
-    statistics come from ("statistics")."""
+    "licence"}; of LDF also its top ("top": its kind in ``nets.TOPS`` and its settings), and of the
+    joint GAN how wide it is ("hidden")."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -58,4 +66,5 @@ def save_pretrained(model, path, **about):
 
 
 def _left_out(name):
-    return "discriminator" in name
+    """Discriminators, and generators, of which there are averages."""
+    return "discriminator" in name or "generator" in name.split(".")
