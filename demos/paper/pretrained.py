@@ -45,8 +45,8 @@ def run(options):
                      "ale-py",
              "command": f"python demos/pacman.py --model {options.model} --seeds {seed} "
                         f"--{unit} {chosen[unit]:g} --batch-size {chosen['batch_size']} "
-                        f"--clips {chosen['clips']}"
-                        + (f" --bottom-share {chosen['bottom_share']:g} --top {chosen['top']}"
+                        f"--clips {chosen['clips']} --top {chosen['top']}"
+                        + (f" --bottom-share {chosen['bottom_share']:g}"
                            if options.model == "ldf" else ""),
              "machine": options.machine, "seed": seed, "scores": found["scores"],
              "budget": ", ".join(f"{level}: {part['steps']:,} steps" for level, part in
