@@ -36,7 +36,7 @@ from ldf_np.experiments import cli, metrics, plots, report
 from ldf_np.experiments.clip_experiment import KID_MARGIN, clip_features
 from ldf_np.experiments.runs import cached_runs, count_parameters, finished
 from ldf_np.experiments.statistics import over_seeds
-from ldf_np.models import nets
+from ldf_np.models import nets, pretrained
 
 BOTTOM = "pacman-ldf"
 CLIPS = {False: 8000, True: 2000}       # to train the top on; with --quick
@@ -299,7 +299,8 @@ def run(options):
     if options.held_out > len(data.test):
         raise ValueError(f"--held-out: expected at most {len(data.test)}, the held-out clips there "
                          f"are, got {options.held_out}")
-    cached = cached_runs(options, cli.settings(options), len(options.seeds))
+    cached = cached_runs(options, cli.settings(options) | {"bottom": pretrained.card(BOTTOM)},
+                         len(options.seeds))
     white = functools.cache(lambda: whitened(data.train[:CLIPS[options.quick]]))
     runs = [*cached.each({f"seed {seed}": partial(train, options, seed, data, white)
                           for seed in options.seeds}).values()]

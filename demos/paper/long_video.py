@@ -39,7 +39,7 @@ from ldf_np.experiments.clip_scores import ClipScores, background_drift, motion
 from ldf_np.experiments.metrics import kid
 from ldf_np.experiments.runs import cached_runs, finished
 from ldf_np.experiments.statistics import interval, over_seeds
-from ldf_np.models import sequence_nets
+from ldf_np.models import pretrained, sequence_nets
 
 CODE = 8, 8, 8              # a frame's code
 WIDE, SLOW = 13, 4          # the wider window; of a slow clip every fourth frame
@@ -275,8 +275,8 @@ def run(options):
     longer = unseen(options.clips // 2, max(64, options.clips // 20), frames=options.clip_frames)
     films = unseen(1, max(32, options.films // 4), frames=options.frames).test
     score = FilmScores(data.test[:1000], longer.test)
-    cached = cached_runs(options, cli.settings(options, "quick"),
-                         1 + len(options.seeds) * (len(ARMS) + 1))
+    depends = cli.settings(options, "quick") | {"bottom": pretrained.card("pacman-ldf")}
+    cached = cached_runs(options, depends, 1 + len(options.seeds) * (len(ARMS) + 1))
     beside = [cached("the game", partial(real, films, score))]
     runs = cached.by_seed(ARMS, options.seeds, partial(train, options, data, longer, score))
     runs[STITCHED] = [*cached.each({f"{STITCHED} seed {seed}": partial(

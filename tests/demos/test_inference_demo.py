@@ -78,6 +78,10 @@ def test_a_run(small, tmp_path, capsys, monkeypatch):
     # what is trained is kept, and the saved model infers
     monkeypatch.setattr(inference, "train", lambda *_: pytest.fail("a finished run is made again"))
     inference.run(inference.parse(options))
+    with monkeypatch.context() as other:        # but not with another model of the package below
+        other.setattr(inference.pretrained, "card", lambda name: {"seed": 7})
+        with pytest.raises(pytest.fail.Exception, match="made again"):
+            inference.run(inference.parse(options))
     model = inference.ldf.load_pretrained("")
     model.top = nets.local_ali_top(model.whitening.shape, seed=10)
     model.load(tmp_path / "model_seed0.safetensors")
