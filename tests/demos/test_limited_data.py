@@ -57,17 +57,11 @@ def test_every_arm_and_its_results(small, tmp_path, capsys):
             in capsys.readouterr().out)
 
 
-def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
-    """A run that was ended goes on where it was; with all clips both LDFs are one model."""
-    calls, ends = [], [("joint ALI", 64, 1)]
-
+def stand_ins(monkeypatch, train_bottom, score):
+    """In place of all trainings and scores: ``score(arm, task)`` is an arm's."""
     def train(arm, seed, n, task_of, scores, checkpoints):
         task = task_of(seed, n)
-        calls.append((arm, len(task.clips), task.seed))
-        if calls[-1] in ends:
-            ends.clear()
-            raise KeyboardInterrupt
-        piece = {"scores": dict.fromkeys(("KID clips", "memorisation"), float(len(calls))),
+        piece = {"scores": dict.fromkeys(("KID clips", "memorisation"), float(score(arm, task))),
                  "parameters": 1, "sampling": 1,
                  "steps": {"joint": 1}}
         names = [arm, limited.INDEPENDENT] if arm == limited.LDF else [arm]
@@ -75,11 +69,25 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
 
     anchors = {"KID clips": 0.0, "memorisation": 0.0}, {"KID clips": 1.0, "memorisation": 1.0}
     monkeypatch.setattr(limited, "train", train)
-    monkeypatch.setattr(limited, "train_bottom", lambda *_: {"steps": 0})
+    monkeypatch.setattr(limited, "train_bottom", train_bottom)
     monkeypatch.setattr(limited.clip_scores, "anchors",
                         lambda *_: dict(zip(("real", "independent"), anchors)))
     monkeypatch.setattr(limited, "Scores", lambda real: lambda some, features: some)
     monkeypatch.setattr(limited, "pictures", lambda *_: [])
+
+
+def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
+    """A run that was ended goes on where it was; with all clips both LDFs are one model."""
+    calls, ends = [], [("joint ALI", 64, 1)]
+
+    def score(arm, task):
+        calls.append((arm, len(task.clips), task.seed))
+        if calls[-1] in ends:
+            ends.clear()
+            raise KeyboardInterrupt
+        return len(calls)
+
+    stand_ins(monkeypatch, lambda *_: {"steps": 0}, score)
     options = limited.parse(["--clips", "300", "--joint-clips", "64", "300", "--seeds", "0", "1",
                              "--out", str(tmp_path)])
     with pytest.raises(KeyboardInterrupt):
@@ -100,24 +108,15 @@ def test_some_arms_alone(small, tmp_path, monkeypatch):
     used again."""
     trained = []
 
-    def train(arm, seed, n, task_of, scores, checkpoints):
-        trained.append(arm)
-        piece = {"scores": dict.fromkeys(("KID clips", "memorisation"), float(len(trained))),
-                 "parameters": 1, "sampling": 1, "steps": {"joint": 1}}
-        names = [arm, limited.INDEPENDENT] if arm == limited.LDF else [arm]
-        return dict.fromkeys(names, piece) | {f"{name} clips": small.train[:2] for name in names}
-
     def train_bottom(kind, *_):
         trained.append(kind)
         return {"steps": 0}
 
-    anchors = {"KID clips": 0.0, "memorisation": 0.0}, {"KID clips": 1.0, "memorisation": 1.0}
-    monkeypatch.setattr(limited, "train", train)
-    monkeypatch.setattr(limited, "train_bottom", train_bottom)
-    monkeypatch.setattr(limited.clip_scores, "anchors",
-                        lambda *_: dict(zip(("real", "independent"), anchors)))
-    monkeypatch.setattr(limited, "Scores", lambda real: lambda some, features: some)
-    monkeypatch.setattr(limited, "pictures", lambda *_: [])
+    def score(arm, task):
+        trained.append(arm)
+        return len(trained)
+
+    stand_ins(monkeypatch, train_bottom, score)
 
     def arms(*names):
         limited.run(limited.parse(["--clips", "300", "--joint-clips", "64", "--seeds", "0", "1",
