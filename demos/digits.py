@@ -25,7 +25,8 @@ ROWS, COLUMNS = 10, 8       # of digits in each part of the picture
 def new_model(seed):
     """ALI whose encoder and decoder are held together by the latent code alone."""
     return nets.place_ali(8, channels=1, latent_size=16, shortcut_weight=0.0, latent_weight=10.0,
-                          gamma=2.0, final_gamma=0.1, discriminator_lr=1e-3, seed=seed)
+                          gamma=2.0, final_gamma=0.1, discriminator_lr=1e-3, mapping_hidden=None,
+                          seed=seed)
 
 
 def walk(model, x):

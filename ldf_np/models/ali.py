@@ -7,6 +7,10 @@ so E inverts G. The shortcut (LDF paper, Section 3.1) adds a reconstruction that
 G at h, E's last hidden layer.
 
     x --E.body--> h --E.head--> z            z --G.head--> h --G.body--> x
+
+What z is distributed as may be learned, too: z = F(u), u ~ N(0, I), by a mapping network F (Karras et
+al. 2019), as in adversarial latent autoencoders (Pidhorskyi et al. 2020). Then E need not fill a
+normal distribution, and G makes nothing of what lies between its codes.
 """
 
 from ..autodiff import ops
@@ -90,35 +94,43 @@ class ALI(Coder, Game):
     colour_metric : array (c, c), optional
         For images: the reconstructions' error is that of their colours times it
         (``losses.colour_metric``).
+    mapping : Module, optional
+        F: u ~ N(0, I), (n, latent_size) -> z, as many numbers. By default z is u itself.
     settings : of the game, see ``Game``
     """
 
     @checked()
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
-                 latent_weight=5.0, colour_metric=None, **settings):
-        self.encoder, self.decoder = encoder, decoder
-        super().__init__(Sequential(encoder, decoder), discriminator, latent_size, **settings)
+                 latent_weight=5.0, colour_metric=None, mapping=None, **settings):
+        self.encoder, self.decoder, self.mapping = encoder, decoder, mapping
+        makers = Sequential(encoder, decoder, *[mapping] if mapping else [])
+        super().__init__(makers, discriminator, latent_size, **settings)
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
         self.colour_metric = check_metric(colour_metric)
 
     def _step(self, x, progress):
-        """One pass of E, G and D: x -> h -> z^ and z -> x~, D's logits of both pairs, and x again
-        from h and from z^."""
+        """One pass of E, G and D: x -> h -> z^ and u -> z -> x~, D's logits of both pairs, and x
+        again from h and from z^."""
         x = immutable(batch_innermost(x))
-        z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
+        u = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
         ordered = bool(generators(self))
-        (h, z_hat), made = side_by_side(lambda: self._encoded(x), lambda: self.decoder(z), ordered)
+        (h, z_hat), (z, made) = side_by_side(lambda: self._encoded(x), lambda: self._made(u),
+                                             ordered)
         judged, rebuilt = side_by_side(
             lambda: Judged(self.discriminator, self.penalty, (x.data, z_hat.data),
                            (made.data, z.data)),
             lambda: self._reconstruction_losses(x, h, z_hat), ordered)
         return self._play(lambda: self._discriminator_losses([judged], [judged], progress),
-                          lambda: self._generator_losses(judged, made, z_hat, rebuilt),
+                          lambda: self._generator_losses(judged, made, z, z_hat, rebuilt),
                           progress, ordered)
 
     def _encoded(self, x):
         h = self.encoder.body(x)
         return h, self.encoder.infer(h, self.rng)
+
+    def _made(self, u):
+        z = u if self.mapping is None else self.mapping(u)
+        return z, self.decoder(z)
 
     def _reconstruction_losses(self, x, h, z_hat):
         """{name: (loss, its weight)} of those that count."""
@@ -133,18 +145,19 @@ class ALI(Coder, Game):
                                self.latent_weight)
         return losses
 
-    def _generator_losses(self, judged, made, z_hat, rebuilt):
-        game = ali_loss(judged.through(True, None, z_hat), judged.through(False, made, None),
-                        self.loss)
+    def _generator_losses(self, judged, made, z, z_hat, rebuilt):
+        game = ali_loss(judged.through(True, None, z_hat),
+                        judged.through(False, made, z if self.mapping else None), self.loss)
         total = sum((loss * weight for loss, weight in rebuilt.values()), game)
         losses = {name: loss for name, (loss, _) in rebuilt.items()}
         return total, {"GE": game} | losses
 
-    def _generate(self, z, rng):
+    def _generate(self, u, rng):
         """By the batch statistics of G(z): the running ones are those of G(E(x)) and of what is
         made of h, too."""
-        with within(World()), statistics_of(self._draws(4), self.decoder):
-            return self._apply(self.decoder, z)
+        maker = self.decoder if self.mapping is None else Sequential(self.mapping, self.decoder)
+        with within(World()), statistics_of(self._draws(4), maker):
+            return self._apply(maker, u)
 
     def _codes(self):
         return {"h": (self.encoder.body, self.decoder.body),

@@ -25,7 +25,7 @@ def image_ali(images, seed=0):
     """One level: ALI on whole images, to be sampled from its prior, and so with reconstructions
     that weigh less (docs/recipe.md)."""
     return place_ali(seed=seed, colour_metric=_metric(images), shortcut_weight=60.0,
-                     latent_weight=15.0)
+                     latent_weight=15.0, mapping_hidden=None)
 
 
 def image_ldf(images, seed=0):

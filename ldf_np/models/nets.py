@@ -8,7 +8,7 @@ import numpy as np
 from .. import nn
 from ..autodiff import ops
 from ..nn.losses import colour_metric
-from ..runtime.checks import integer, multiple, one_of
+from ..runtime.checks import integer, multiple, one_of, optional
 from ..runtime.device import asarray
 from ..runtime.random import Generator
 from ..runtime.relations import clips_fit, patches_divide
@@ -91,6 +91,12 @@ def encoder_head(shape, latent_size, rng, stochastic):
         [*output(flat, latent_size, rng, bias=False), nn.BatchNorm(latent_size, affine=False)]))
 
 
+def mapping_network(latent_size, hidden, rng):
+    """From N(0, I) to z, each number of which has mean 0 and variance 1, as an encoder's have."""
+    return nn.Sequential(mlp(latent_size, hidden, latent_size, rng, normalized=True),
+                         nn.BatchNorm(latent_size, affine=False))
+
+
 def to_map(n_in, hidden, shape, rng):
     """From a vector to a map (h, w, c), by a dense layer of ``hidden`` units."""
     return [*dense(n_in, hidden, rng, True),
@@ -143,14 +149,18 @@ def small_ali(size=32, channels=3, latent_size=64, stochastic=False, seed=0, **s
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **SMALL_ALI | settings)
 
 
-@checked(size=multiple(8))
-def place_ali(size=32, channels=3, latent_size=128, stochastic=False, seed=0, **settings):
+@checked(size=multiple(8), mapping_hidden=optional(integer()))
+def place_ali(size=32, channels=3, latent_size=128, stochastic=False, seed=0, mapping_hidden=256,
+              **settings):
     """ALI for small images whose codes h keep their places: (n, size / 4, size / 4, 8), as many
     numbers as those of ``small_ali`` at twice the resolution.
 
     The last convolution, at full size, takes away a checked texture that transposed convolutions
     leave on even walls. The penalty is strong and not weighted: with Roth's the discriminator wins,
     and G(z) is noise (docs/recipe.md).
+
+    z is distributed as a mapping network of two layers of ``mapping_hidden`` units makes it of
+    N(0, I), or with None as N(0, I) itself, of which G makes no frames.
     """
     rng, side, maps = Generator(seed), size // 4, PLACES[2]
     shape = (side, side, maps)
@@ -163,7 +173,8 @@ def place_ali(size=32, channels=3, latent_size=128, stochastic=False, seed=0, **
                       *conv(nn.ConvTranspose2d, 32, 24, 4, 2, 1, rng=rng),
                       nn.Conv2d(24, channels, 3, 1, 1, init=nn.glorot(), rng=rng), nn.Tanh()))
     discriminator = ali_discriminator([channels, 24, 48, 96], size // 8, latent_size, 256, rng)
-    return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1,
+    mapping = mapping_hidden and mapping_network(latent_size, mapping_hidden, Generator(seed + 2))
+    return ALI(encoder, decoder, discriminator, latent_size, mapping=mapping, seed=seed + 1,
                **SMALL_ALI | PLACE_ALI | settings)
 
 

@@ -216,6 +216,7 @@ RULES = {
     "discriminators": checks.several(MODULE, what="Module"), "images": checks.images_or_vectors,
     "layers": checks.several(MODULE, 0), "layout": checks.one_of("channels", "rows"),
     "length": checks.multiple(4), "levels": checks.several(named("Level"), what="Level"),
+    "mapping": optional(MODULE),
     "metric": checks.real_array("c, c"), "nested": named("Nested"),
     "on_nan": checks.one_of("stop", "back-off"), "penalty": checks.one_of(*PENALTIES),
     "rng": GENERATOR, "schedule": checks.one_of("bottom-first", "together"),

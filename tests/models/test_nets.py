@@ -117,11 +117,16 @@ def test_a_gans_step(loss, penalty):
     compare(caught(model, x), generator_loss(d(made), loss, d(Tensor(x)).detach()), model.generator)
 
 
+@pytest.mark.parametrize("mapping_hidden", [4, None])
 @pytest.mark.parametrize("loss, penalty", GAMES)
-def test_alis_step(loss, penalty):
-    model = doubled(nets.place_ali(8, 2, 3, loss=loss, penalty=penalty))
+def test_alis_step(loss, penalty, mapping_hidden):
+    model = doubled(nets.place_ali(8, 2, 3, mapping_hidden=mapping_hidden, loss=loss,
+                                   penalty=penalty))
     x = np.tanh(values(6, 8, 8, 2))
-    z = Tensor(ldf.Generator(1).standard_normal((6, 3), np.float64))
+    z = u = Tensor(ldf.Generator(1).standard_normal((6, 3), np.float64))
+    makers = Sequential(model.encoder, model.decoder)
+    if mapping_hidden:
+        z, makers = model.mapping(u), Sequential(*makers, model.mapping)
     made = model.decoder(z)
     h = model.encoder.body(Tensor(x))
     z_hat = model.encoder.head(h)
@@ -129,7 +134,7 @@ def test_alis_step(loss, penalty):
     wanted = (ali_loss(d(Tensor(x), z_hat), d(made, z), loss)
               + reconstruction_loss(x, model.decoder.body(h)) * model.shortcut_weight
               + reconstruction_loss(x, model.decoder(z_hat)) * model.latent_weight)
-    compare(caught(model, x), wanted, Sequential(model.encoder, model.decoder))
+    compare(caught(model, x), wanted, makers)
 
 
 def test_the_joint_gan_on_whitened_channels():
