@@ -101,7 +101,7 @@ class Step:
             self.judges = [model.discriminator.x_net, model.discriminator.z_net,
                            model.discriminator.joint]
             self.makers = [model.encoder.body, model.encoder.head, model.decoder.head,
-                           model.decoder.body]
+                           model.decoder.body, model.mapping]
         else:
             self.judges, self.makers = [model.discriminator], [model.generator]
 
@@ -155,7 +155,7 @@ class Step:
             real, fake = (x,), (make(0, z),)
             game = softplus(-self._logits(d, *fake)).mean()
             return game, ({"G": game}, real, fake, running)
-        h = make(0, x)
+        h, z = make(0, x), make(4, z)
         real, fake = (x, make(1, h)), (make(3, make(2, z)), z)
         game = softplus(self._logits(d, *real)).mean() + softplus(-self._logits(d, *fake)).mean()
         rec_h = jnp.square(make(3, h) - x).mean()

@@ -102,7 +102,7 @@ class Step:
             judges = [model.discriminator.x_net, model.discriminator.z_net,
                       model.discriminator.joint]
             makers = [model.encoder.body, model.encoder.head, model.decoder.head,
-                      model.decoder.body]
+                      model.decoder.body, model.mapping]
         self.judges, self.makers = (
             nn.ModuleList(map(network, some)).to(device, memory_format=torch.channels_last)
             for some in (judges, makers))
@@ -134,10 +134,10 @@ class Step:
             self._move_average()
         return losses | {"GE" if self.is_ali else "G": game.detach()}
 
-    def _pairs(self, x, z):
-        """ALI's (x, E(x)) and (G(z), z), and the reconstructions' losses."""
-        body, head, decoder_head, decoder = self.makers
-        h = body(x)
+    def _pairs(self, x, u):
+        """ALI's (x, E(x)) and (G(z), z), z = F(u), and the reconstructions' losses."""
+        body, head, decoder_head, decoder, mapping = self.makers
+        h, z = body(x), mapping(u)
         z_hat, x_tilde = head(h), decoder(decoder_head(z))
         rec_h = F.mse_loss(decoder(h), x)
         rec_z = F.mse_loss(decoder(decoder_head(z_hat)), x)

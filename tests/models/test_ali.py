@@ -155,6 +155,38 @@ def test_samples_have_the_batch_statistics_of_samples():
     assert own < 0.4 * running, (own, running)
 
 
+def test_a_mapping_network_learns_what_codes_are_like():
+    """z of a circle's points have nothing in the middle, where N(0, I) has most: with a mapping G is
+    not asked to make circles of it."""
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 1024)
+    x = 0.8 * np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    def off(mapping):
+        model = tiny(2, 24, mapping=mapping, shortcut_weight=0.0, latent_weight=100.0, lr=3e-3,
+                     discriminator_lr=3e-3, penalty="unweighted", gamma=0.1)
+        model.fit(x, steps=1500, batch_size=64)
+        made = model.sample(1000, ldf.Generator(1))
+        return float(np.abs(np.linalg.norm(made, axis=1) - 0.8).mean())
+
+    with_it, without = off(nets.mapping_network(2, 32, ldf.Generator(5))), off(None)
+    assert with_it < 0.5 * without, (with_it, without)
+
+
+def test_samples_of_a_mapping_network():
+    model = nets.place_ali(8, 2, latent_size=4, mapping_hidden=8)
+    model.fit(np.random.default_rng(0).integers(0, 256, (64, 8, 8, 2), dtype=np.uint8), steps=3)
+    u = ldf.Generator(1).standard_normal((2000, 4))
+    made = model.sample(2000, ldf.Generator(1))
+    as_trained = model.decoder(model.mapping(Tensor(u))).data       # by this batch's statistics
+    assert np.abs(made - as_trained).mean() < 0.1 * np.abs(made - model.decoder(Tensor(u)).data
+                                                           ).mean()
+    before = nets.place_ali(8, 2, latent_size=4, mapping_hidden=None)       # all else is the same
+    start = nets.place_ali(8, 2, latent_size=4).state_dict()
+    np.testing.assert_equal({name: start[name] for name in before.state_dict()},
+                            before.state_dict())
+    assert {name.split(".")[0] for name in start if name not in before.state_dict()} == {"mapping"}
+
+
 def test_what_is_refused():
     model = tiny()
     for call in (model.encode, model.decode, model.reconstruct):
