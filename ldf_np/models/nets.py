@@ -93,7 +93,8 @@ def encoder_head(shape, latent_size, rng, stochastic):
 
 def mapping_network(latent_size, hidden, rng):
     """From N(0, I) to z, each number of which has mean 0 and variance 1, as an encoder's have."""
-    return nn.Sequential(mlp(latent_size, hidden, latent_size, rng, normalized=True),
+    return nn.Sequential(*dense(latent_size, hidden, rng, True), *dense(hidden, hidden, rng, True),
+                         *output(hidden, latent_size, rng, bias=False),
                          nn.BatchNorm(latent_size, affine=False))
 
 
