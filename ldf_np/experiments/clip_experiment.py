@@ -138,21 +138,24 @@ def findings(model, made, histories, scores, held_out):
 
 def reconstructions(model, held_out):
     """Of an LDF and held-out clips: eight clips, what comes back of them through h and through z,
-    and as many frames that the bottom level makes of noise by itself; the errors through h and z
-    on one frame of each of 200 clips, and KID of the bottom's own frames."""
+    and as many frames that the bottom level makes of noise by itself, as they are and through z
+    and then h; the errors through h and z on one frame of each of 200 clips, and KID of the
+    bottom's own frames, both ways."""
     # the frames of one clip are hardly different
     bottom, frames, shown = model.models[0], held_out[:1000, 0], held_out[:8]
     errors = {code: float(np.mean((bottom.reconstruct(frames[:200], code)
                                    - to_float(frames[:200])) ** 2)) for code in "hz"}
-    own = to_uint8(bottom.sample(max(len(frames), shown.shape[0] * shown.shape[1]), Generator(0)))
-    through = {f"through {code}": to_uint8(bottom.reconstruct(shown.reshape(-1, *shown.shape[2:]),
-                                                              code)) for code in "hz"}
-    sheets = {"real": shown, **through, "the bottom's own": own[:shown.shape[0] * shown.shape[1]]}
-    return {"reconstructions": np.stack([x.reshape(shown.shape) for x in sheets.values()]),
+    all_shown = shown.reshape(-1, *shown.shape[2:])
+    through = [to_uint8(bottom.reconstruct(all_shown, code)) for code in "hz"]
+    made = bottom.sample(max(len(frames), len(all_shown)), Generator(0))
+    again = bottom.reconstruct(bottom.reconstruct(made, "z"), "h")
+    own = {"the bottom's own frames": to_uint8(made), "these through z and h": to_uint8(again)}
+    sheets = [shown, *through, *(some[:len(all_shown)] for some in own.values())]
+    return {"reconstructions": np.stack([x.reshape(shown.shape) for x in sheets]),
             "mse": errors, "variance_kept": 1 - errors["h"] / float(
                 to_float(frames[:200]).var(axis=0).mean()),
-            "KID of the bottom's own frames": 1000 * metrics.kid(
-                metrics.features(own), metrics.features(frames))}
+            **{f"KID of {name}": 1000 * metrics.kid(*map(metrics.features, (some, frames)))
+               for name, some in own.items()}}
 
 
 # -------------------------------------------------------------------------- all models, all seeds
@@ -233,11 +236,13 @@ def pictures(out, runs, held_out, unit):
               ("scores.png", "Scores beside held-out clips.",
                "Four scores for each model")]
     if "LDF" in first:
-        titles = "real", "through h", "through z", "the bottom's own frames, G(z)"
+        titles = ("real", "through h", "through z", "the bottom's own frames, G(z)",
+                  "these through z and h")
         plots.save_clips(os.path.join(out, "reconstructions.png"),
                          dict(zip(titles, first["LDF"]["reconstructions"])), scale=2)
         shown.append(("reconstructions.png",
                       "Held-out clips, what comes back of them through h and through z, and single "
-                      "frames that the bottom level makes of noise.",
+                      "frames that the bottom level makes of noise, as they are and encoded and "
+                      "decoded once more.",
                       "Real clips, two reconstructions, and frames of the bottom level"))
     return shown

@@ -8,8 +8,8 @@ G at h, E's last hidden layer.
 
     x --E.body--> h --E.head--> z            z --G.head--> h --G.body--> x
 
-What z is distributed as may be learned, too: z = F(u), u ~ N(0, I), by a mapping network F (Karras et
-al. 2019), as in adversarial latent autoencoders (Pidhorskyi et al. 2020). Then E need not fill a
+What z is distributed as may be learned, too: z = F(u), u ~ N(0, I), by a mapping network F (Karras
+et al. 2019), as in adversarial latent autoencoders (Pidhorskyi et al. 2020). Then E need not fill a
 normal distribution, and G makes nothing of what lies between its codes.
 """
 

@@ -156,8 +156,8 @@ def test_samples_have_the_batch_statistics_of_samples():
 
 
 def test_a_mapping_network_learns_what_codes_are_like():
-    """z of a circle's points have nothing in the middle, where N(0, I) has most: with a mapping G is
-    not asked to make circles of it."""
+    """z of a circle's points have nothing in the middle, where N(0, I) has most: with a mapping G
+    is not asked to make circles of it."""
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 1024)
     x = 0.8 * np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
