@@ -149,13 +149,13 @@ def reconstructions(model, held_out):
     through = [to_uint8(bottom.reconstruct(all_shown, code)) for code in "hz"]
     made = bottom.sample(max(len(frames), len(all_shown)), Generator(0))
     again = bottom.reconstruct(bottom.reconstruct(made, "z"), "h")
-    own = {"the bottom's own frames": to_uint8(made), "these through z and h": to_uint8(again)}
+    own = {"": to_uint8(made), " through z and h": to_uint8(again)}
     sheets = [shown, *through, *(some[:len(all_shown)] for some in own.values())]
     return {"reconstructions": np.stack([x.reshape(shown.shape) for x in sheets]),
             "mse": errors, "variance_kept": 1 - errors["h"] / float(
                 to_float(frames[:200]).var(axis=0).mean()),
-            **{f"KID of {name}": 1000 * metrics.kid(*map(metrics.features, (some, frames)))
-               for name, some in own.items()}}
+            **{f"KID of the bottom's own frames{way}": 1000 * metrics.kid(
+                metrics.features(some), metrics.features(frames)) for way, some in own.items()}}
 
 
 # -------------------------------------------------------------------------- all models, all seeds
@@ -236,8 +236,7 @@ def pictures(out, runs, held_out, unit):
               ("scores.png", "Scores beside held-out clips.",
                "Four scores for each model")]
     if "LDF" in first:
-        titles = ("real", "through h", "through z", "the bottom's own frames, G(z)",
-                  "these through z and h")
+        titles = "real", "through h", "through z", "the bottom's own, G(z)", "the same again"
         plots.save_clips(os.path.join(out, "reconstructions.png"),
                          dict(zip(titles, first["LDF"]["reconstructions"])), scale=2)
         shown.append(("reconstructions.png",

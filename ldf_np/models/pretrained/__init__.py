@@ -20,7 +20,7 @@ NAMES = "pacman-ldf", "pacman-joint"
 def _ldf(card):
     kind, settings = card.get("top", ("local", {}))
     return nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None,
-                         top=partial(nets.TOPS[kind], **settings), **card.get("bottom", {}))
+                         top=partial(nets.TOPS[kind], **settings))
 
 
 def _joint(card):
