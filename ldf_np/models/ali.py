@@ -103,7 +103,7 @@ class ALI(Coder, Game):
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
                  latent_weight=5.0, colour_metric=None, mapping=None, **settings):
         self.encoder, self.decoder, self.mapping = encoder, decoder, mapping
-        makers = Sequential(encoder, decoder, *[mapping] if mapping else [])
+        makers = Sequential(encoder, decoder, *[] if mapping is None else [mapping])
         super().__init__(makers, discriminator, latent_size, **settings)
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
         self.colour_metric = check_metric(colour_metric)
@@ -147,7 +147,8 @@ class ALI(Coder, Game):
 
     def _generator_losses(self, judged, made, z, z_hat, rebuilt):
         game = ali_loss(judged.through(True, None, z_hat),
-                        judged.through(False, made, z if self.mapping else None), self.loss)
+                        judged.through(False, made, None if self.mapping is None else z),
+                        self.loss)
         total = sum((loss * weight for loss, weight in rebuilt.values()), game)
         losses = {name: loss for name, (loss, _) in rebuilt.items()}
         return total, {"GE": game} | losses
