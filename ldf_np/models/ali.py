@@ -102,10 +102,9 @@ class ALI(Coder, Game):
     @checked()
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
                  latent_weight=5.0, colour_metric=None, mapping=None, **settings):
-        self.encoder, self.decoder = encoder, decoder
-        self.mapping = Sequential() if mapping is None else mapping
-        super().__init__(Sequential(encoder, decoder, self.mapping), discriminator, latent_size,
-                         **settings)
+        self.encoder, self.decoder, self.mapping = encoder, decoder, mapping
+        makers = Sequential(encoder, decoder, *[] if mapping is None else [mapping])
+        super().__init__(makers, discriminator, latent_size, **settings)
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
         self.colour_metric = check_metric(colour_metric)
 
@@ -130,7 +129,7 @@ class ALI(Coder, Game):
         return h, self.encoder.infer(h, self.rng)
 
     def _made(self, u):
-        z = self.mapping(u)
+        z = u if self.mapping is None else self.mapping(u)
         return z, self.decoder(z)
 
     def _reconstruction_losses(self, x, h, z_hat):
@@ -147,7 +146,8 @@ class ALI(Coder, Game):
         return losses
 
     def _generator_losses(self, judged, made, z, z_hat, rebuilt):
-        game = ali_loss(judged.through(True, None, z_hat), judged.through(False, made, z),
+        game = ali_loss(judged.through(True, None, z_hat),
+                        judged.through(False, made, None if self.mapping is None else z),
                         self.loss)
         total = sum((loss * weight for loss, weight in rebuilt.values()), game)
         losses = {name: loss for name, (loss, _) in rebuilt.items()}
@@ -156,7 +156,7 @@ class ALI(Coder, Game):
     def _generate(self, u, rng):
         """By the batch statistics of G(z): the running ones are those of G(E(x)) and of what is
         made of h, too."""
-        maker = Sequential(self.mapping, self.decoder)
+        maker = self.decoder if self.mapping is None else Sequential(self.mapping, self.decoder)
         with within(World()), statistics_of(self._draws(4), maker):
             return self._apply(maker, u)
 
