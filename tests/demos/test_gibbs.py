@@ -79,7 +79,7 @@ def test_a_chain_that_forgets_half_of_its_start(score):
 def test_what_draws_and_what_does_not():
     x = pictures(0, 4)
     for stochastic in (False, True):
-        model = nets.small_ali(stochastic=stochastic, seed=1)
+        model = nets.place_ali(stochastic=stochastic, seed=1)
         drawn = [gibbs.infer(model, x, ldf.Generator(seed)) for seed in (0, 0, 1)]
         assert np.array_equal(
             drawn[0], drawn[1]) and np.array_equal(drawn[0], drawn[2]) == (not stochastic)
@@ -157,8 +157,8 @@ def test_a_run(tmp_path, monkeypatch, capsys):
     assert len(rows) == 22 and all(np.isfinite([cell[0] for cell in row]).all()
                                    for row in rows.values())
     counts = [row[0] for row in results["tables"]["models"]["rows"].values()]
-    for alike in (counts[:3], counts[3:5], counts[5:]):
-        assert max(alike) < 1.1 * min(alike)
+    for alike, apart in ((counts[:3], 1.1), (counts[3:5], 1.1), (counts[5:], 1.13)):
+        assert max(alike) < apart * min(alike)
     assert len(results["claims"]) == 2 and "frames: independent" in capsys.readouterr().out
 
     for name in ("bottom", "top"):          # the same again trains nothing
