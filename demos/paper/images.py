@@ -222,7 +222,7 @@ def pictures(out, runs, anchors, data):
         name: next(iter(some.values()))["images"] for name, some in runs.items()}
     plots.save_sheets(os.path.join(out, "samples.png"),
                       {name: images[:60, None] for name, images in groups.items()},
-                      (len(groups), 1), (9, 1.65 * len(groups)), columns=20, scale=3)
+                      (9, 1.65), columns=20, scale=3)
     keys = ("Inception Score", "KID", "precision", "recall")
     plots.save_intervals(os.path.join(out, "scores.png"),
                          {key: scores_of(runs, key) for key in keys},

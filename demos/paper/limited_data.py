@@ -335,7 +335,7 @@ def pictures(out, found, anchors, at, clips, real):
                          {key: {name: scores[key] for name, scores in marks.items()}
                           for key in keys})
     sheets = {"real clips, held out": real[:SHOWN]} | clips
-    plots.save_sheets(os.path.join(out, "samples.png"), sheets, (5, 2), (8, 14.3))
+    plots.save_sheets(os.path.join(out, "samples.png"), sheets, (4, 2.86), across=2)
     plots.save_animation(os.path.join(out, "samples.gif"),
                          np.concatenate([some[:8] for some in sheets.values()]))
     return [("samples.png",

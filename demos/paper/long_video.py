@@ -247,10 +247,10 @@ def pictures(out, runs, frames):
     shown = np.linspace(0, frames - 1, 12).astype(int)
     plots.save_sheets(os.path.join(out, "strips.png"),
                       {f"{name}: frames {shown[0]} to {shown[-1]}": some[:4, shown]
-                       for name, some in films.items()}, (len(films), 1), (8, 3 * len(films)), 1)
+                       for name, some in films.items()}, (8, 3), columns=1)
     plots.save_sheets(os.path.join(out, "neighbours.png"),
                       {f"{name}: ten frames in a row": some[:4, 3:13]
-                       for name, some in films.items()}, (len(films), 1), (8, 3.4 * len(films)), 1)
+                       for name, some in films.items()}, (8, 3.4), columns=1)
     plots.save_animation(os.path.join(out, "films.gif"),
                          {name: some[:4, :60] for name, some in films.items()}, 2, 2, 120)
     plots.save_lines(os.path.join(out, "drift.png"),

@@ -353,7 +353,7 @@ def pictures(out, found):
     """Write the pictures; returns what the report needs to know of them."""
     owns, joints = zip(*found.values())
     sets = {"real": owns[0]["real"], OWN: owns[0]["clips"], JOINT: joints[0]["clips"]}
-    plots.save_sheets(os.path.join(out, "clips.png"), sets, (1, 3), (13, 4.6))
+    plots.save_sheets(os.path.join(out, "clips.png"), sets, (4.33, 4.6), across=3)
     plots.save_animation(os.path.join(out, "clips.gif"),
                          np.concatenate([clips[:8] for clips in sets.values()]))
     judged = {OWN: owns, PERMUTED: owns, JOINT: joints}

@@ -142,13 +142,15 @@ def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
                        duration=frame_ms, loop=0)
 
 
-def save_sheets(path, groups, shape, size, columns=2, scale=2):
-    """Write a PNG of {title: clips}: the ``clip_sheet`` of each under its title, in a grid of
-    ``shape`` (rows, columns) and ``size`` inches."""
-    figure, panels = subplots(*shape, size)
-    for axes, (title, clips) in zip(panels, groups.items(), strict=True):
+def save_sheets(path, groups, size, across=1, columns=2, scale=2):
+    """Write a PNG of {title: clips}: the ``clip_sheet`` of each under its title, of ``size``
+    (width, height) inches each, ``across`` in a row."""
+    rows = -(-len(groups) // across)
+    figure, panels = subplots(rows, across, (across * size[0], rows * size[1]))
+    for axes, (title, clips) in zip(panels, groups.items()):
         axes.imshow(clip_sheet(clips, columns, scale))
         axes.set_title(title, fontsize=10)
+    for axes in panels:
         axes.axis("off")
     save_figure(path, figure)
 

@@ -57,23 +57,25 @@ def test_every_arm_and_its_results(small, tmp_path, capsys):
             in capsys.readouterr().out)
 
 
+SCORES = "KID clips", "KID frames", "KID differences", "memorisation"
+
+
 def stand_ins(monkeypatch, train_bottom, score):
     """In place of all trainings and scores: ``score(arm, task)`` is an arm's."""
     def train(arm, seed, n, task_of, scores, checkpoints):
         task = task_of(seed, n)
-        piece = {"scores": dict.fromkeys(("KID clips", "memorisation"), float(score(arm, task))),
+        piece = {"scores": dict.fromkeys(SCORES, float(score(arm, task))),
                  "parameters": 1, "sampling": 1,
                  "steps": {"joint": 1}}
         names = [arm, limited.INDEPENDENT] if arm == limited.LDF else [arm]
         return dict.fromkeys(names, piece) | {f"{name} clips": task.clips[:2] for name in names}
 
-    anchors = {"KID clips": 0.0, "memorisation": 0.0}, {"KID clips": 1.0, "memorisation": 1.0}
+    anchors = [dict.fromkeys(SCORES, value) for value in (0.0, 1.0)]
     monkeypatch.setattr(limited, "train", train)
     monkeypatch.setattr(limited, "train_bottom", train_bottom)
     monkeypatch.setattr(limited.clip_scores, "anchors",
                         lambda *_: dict(zip(("real", "independent"), anchors)))
     monkeypatch.setattr(limited, "Scores", lambda real: lambda some, features: some)
-    monkeypatch.setattr(limited, "pictures", lambda *_: [])
 
 
 def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
