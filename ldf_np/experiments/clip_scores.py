@@ -5,12 +5,22 @@ The frames of one clip are not independent, so a set of frames takes one from ea
 read, and ``relative`` places it there.
 """
 
+from functools import partial
+
 import numpy as np
 
 from ..models.factors import Frames
-from ..runtime.checks import between, channels_last_array, checked, function, real, real_array
+from ..runtime.checks import (
+    between,
+    channels_last_array,
+    checked,
+    function,
+    integer,
+    real,
+    real_array,
+)
 from ..runtime.random import Generator
-from .metrics import CLIPS, _floats, features, kid
+from .metrics import CLIPS, IMAGES, _floats, features, kid
 
 
 @checked(clips=channels_last_array(CLIPS))
@@ -76,6 +86,28 @@ def background_drift(clips, share=0.5):
     variance = _floats(clips).var(axis=1).mean(axis=-1).reshape(len(clips), -1)
     still = np.sort(variance, axis=1)[:, :max(1, int(share * variance.shape[1]))]
     return float(np.sqrt(still.mean()))
+
+
+@checked(clips=channels_last_array(CLIPS), count=integer())
+def background_colours(clips, count=2):
+    """The commonest colours of uint8 clips (n, t, h, w, c), (count, c): of Ms. Pac-Man's, those of
+    its floor and its walls."""
+    colours, times = np.unique(clips[:100].reshape(-1, clips.shape[-1]), axis=0, return_counts=True)
+    return colours[np.argsort(times)[::-1][:count]]
+
+
+@checked(frames=channels_last_array(IMAGES), size=integer())
+def figure_squares(frames, background, size=12, far=60):
+    """Where a figure is: of each of the uint8 frames (n, h, w, c) the square of ``size`` pixels
+    (or of a smaller frame's width) that has the most of other colours than ``background`` (count,
+    c), farther than ``far`` from all of them: (n, size, size, c)."""
+    size = min(size, *frames.shape[1:3])
+    apart = [np.linalg.norm(frames - np.float32(colour), axis=-1) for colour in background]
+    windows = partial(np.lib.stride_tricks.sliding_window_view, window_shape=(size, size),
+                      axis=(1, 2))
+    others = windows(np.min(apart, axis=0) > far).sum(axis=(3, 4))
+    y, x = np.divmod(others.reshape(len(frames), -1).argmax(axis=1), others.shape[2])
+    return np.moveaxis(windows(frames)[np.arange(len(frames)), y, x], 1, -1)
 
 
 VIEWS = {"frames": one_frame, "clips": as_channels, "differences": differences}

@@ -7,6 +7,7 @@ from helpers import values
 from scipy.linalg import sqrtm
 
 from ldf_np.experiments import clip_scores, metrics, statistics
+from ldf_np.experiments.clip_experiment import AllClipScores
 
 
 def normal(n, d=4, mean=0.0, scale=1.0, seed=0):
@@ -253,3 +254,39 @@ def test_scores_of_clips_see_what_they_are_for():
         "KID differences"]
     assert permuted["background drift"] > 0.05 > same["background drift"]
     assert permuted["KID clips"] > same["KID clips"]
+
+
+def test_figure_squares():
+    """Around what is of another colour than floor and walls; without such, any square."""
+    clips = np.zeros((3, 1, 20, 24, 3), np.uint8)
+    clips[:, :, :, 12:] = 255
+    clips[1, 0, 5:9, 14:18] = 0, 200, 0
+    clips[1, 0, 0, 0] = 0, 200, 0           # less of it
+    clips[2, 0, 16:, 2:6] = 200, 0, 0
+    background = clip_scores.background_colours(clips)
+    assert sorted(background.tolist()) == [[0, 0, 0], [255, 255, 255]]
+    squares = clip_scores.figure_squares(clips[:, 0], background, size=6)
+    assert squares.shape == (3, 6, 6, 3)
+    green, red = (squares == (0, 200, 0)).all(-1), (squares == (200, 0, 0)).all(-1)
+    assert green.sum((1, 2)).tolist() == [0, 16, 0] and red.sum((1, 2)).tolist() == [0, 0, 16]
+    assert clip_scores.figure_squares(clips[:, 0], background, size=30).shape == (3, 20, 20, 3)
+    clips[:, :, :, :12] = 20                # a floor that is not quite of its colour
+    clips[2, 0, 16:, 2:6] = 200, 0, 0
+    assert (clip_scores.figure_squares(clips[2:, 0], background, size=6) == (200, 0, 0)).all(
+        -1).sum() == 16
+
+
+def test_kid_of_figures_tells_them_from_stains():
+    """Figures of one of two colours beside others, and, as the control, beside such as have both
+    colours mixed."""
+    def clips_with(seed, stains):
+        rng, colours = np.random.default_rng(seed), np.array([(0, 200, 0), (200, 0, 0)])
+        made = np.zeros((200, 2, 24, 24, 3), np.uint8)
+        made[:, :, 20:] = 255
+        for clip, (y, x) in zip(made, rng.integers(0, 14, (200, 2))):
+            clip[:, y:y + 6, x:x + 6] = colours[rng.integers(0, 2, (6, 6) if stains else (1, 1))]
+        return made
+
+    scores = AllClipScores(clips_with(0, False), clips_with(1, False))
+    alike, stained = (scores(clips_with(2, stains))["KID figures"] for stains in (False, True))
+    assert stained > 5 * abs(alike)
