@@ -259,13 +259,13 @@ def map_discriminator(shape, width, hidden, rng):
 
 
 @checked()
-def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
+def local_gan(shape, latent_size=128, width=48, hidden=256, depth=1, seed=0, **settings):
     """A GAN of small convolutions on maps (n, *shape), shape (h, w, c): the locally connected top
     level over whitened codes (paper, Section 3).
 
     What is learned of one place holds at all: a wall is the same pattern wherever it stands. The
-    generator begins with maps of half the size where they divide by two; on maps of one place both
-    networks are dense.
+    generator begins with maps of half the size where they divide by two, and ends with ``depth``
+    convolutions of neighbouring places at full size; on maps of one place both networks are dense.
     """
     rng, (h, w, c) = Generator(seed), shape
     start, near = coarse(shape)
@@ -275,7 +275,7 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, **settings):
         *to_map(latent_size, hidden, (*start, wide), rng),
         *conv(nn.Conv2d, wide, wide, *near, rng=rng),
         *(conv(nn.ConvTranspose2d, wide, width, 4, 2, 1, rng=rng) if halved else []),
-        *conv(nn.Conv2d, width, width, *near, rng=rng),
+        *[layer for _ in range(depth) for layer in conv(nn.Conv2d, width, width, *near, rng=rng)],
         nn.Conv2d(width, c, 1, init=nn.glorot(), rng=rng))
     discriminator = map_discriminator(shape, width, hidden, rng)
     return GAN(generator, discriminator, latent_size, seed=seed + 1,
@@ -303,11 +303,11 @@ def mlp_ali_top(size, latent_size=128, hidden=512, stochastic=False, seed=0, **s
 
 
 @checked()
-def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False, seed=0,
+def local_ali_top(shape, latent_size=128, width=48, hidden=256, depth=1, stochastic=False, seed=0,
                   **settings):
     """ALI of small convolutions on maps (n, *shape), shape (h, w, c): ``local_gan`` with an encoder
     that mirrors its generator, and so with inference of the topmost z."""
-    gan, rng = local_gan(shape, latent_size, width, hidden, seed), Generator(seed + 2)
+    gan, rng = local_gan(shape, latent_size, width, hidden, depth, seed), Generator(seed + 2)
     at = [type(layer) for layer in gan.generator].index(nn.Reshape)
     start = gan.generator[at].shape                     # the map that the generator begins with
     near = (3, 1, 1) if shape[0] * shape[1] > 1 else (1, 1, 0)      # kernel, stride, padding

@@ -193,9 +193,9 @@ CLIPS, IMAGES = channels_last_array("n, t, h, w, c", 8), channels_last_array("n,
 RULES = {
     **dict.fromkeys((
         "batch_size", "below", "c_in", "c_out", "channels", "classes", "columns",
-        "count", "each", "embedding_dim", "frames", "hidden", "high", "latent_size", "low", "n",
-        "n_in", "n_out", "noise", "num_embeddings", "parameters", "pieces", "rows", "size", "steps",
-        "width"), integer()),
+        "count", "depth", "each", "embedding_dim", "frames", "hidden", "high", "latent_size", "low",
+        "n", "n_in", "n_out", "noise", "num_embeddings", "parameters", "pieces", "rows", "size",
+        "steps", "width"), integer()),
     **dict.fromkeys(("every", "final_gamma", "final_lr", "gamma", "kl_weight", "latent_weight",
                      "shortcut_weight", "std"), real(0)),
     **dict.fromkeys(("eps", "lr", "minutes"), positive), "variance": optional(positive),

@@ -184,6 +184,7 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
      "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
     (["--top", "wide"], "--top: expected one of local, mlp, local-ali, mlp-ali first, got wide"),
     (["--top", "local", "width=0"], "--top: local_gan: width: expected"),
+    (["--top", "local", "depth=0"], "--top: local_gan: depth: expected"),
     (["--seeds", "-1"], "--seeds: expected a non-negative integer, got -1"),
     (["--data", "no/such/folder"], "no/such/folder"),
     (["--resume"], "--resume: nothing was begun in"), (["--on-nan", "hope"], "invalid choice"),

@@ -50,6 +50,16 @@ def test_the_local_top_on_maps_of_any_size(shape):
                    if type(layer).__name__ == "Conv2d")
 
 
+@pytest.mark.parametrize("shape, kernel", [((8, 8, 4), 9), ((7, 5, 3), 9), ((1, 1, 9), 1)])
+def test_the_local_generators_depth(shape, kernel):
+    """Two more convolutions, each with its normalisation; the discriminator is the same."""
+    shallow, deep = (nets.local_gan(shape, width=6, hidden=8, depth=depth) for depth in (1, 3))
+    more = parameters(deep.generator) - parameters(shallow.generator)
+    assert more == 2 * (kernel * 6 * 6 + 2 * 6)
+    assert parameters(deep.discriminator) == parameters(shallow.discriminator)
+    assert deep.sample(2).shape == (2, *shape)
+
+
 def test_the_local_discriminator_sees_how_much_of_a_channel_there_is():
     judge = nets.local_gan((4, 6, 3), width=4, hidden=8).discriminator
     x = np.random.default_rng(0).standard_normal((5, 4, 6, 3)).astype(np.float32)
