@@ -182,7 +182,8 @@ def reconstructions(model, held_out):
 def tables(runs, anchors):
     """Scores of models (intervals over seeds) and anchors; the same placed between the anchors;
     sizes and steps."""
-    names = list(anchors["real"])
+    kept = [run["scores"] for some in runs.values() for run in some.values()]
+    names = [k for k in anchors["real"] if all(k in scores for scores in kept)]    # in old ones
     placed = [k for k in names if k.startswith(("KID clips", "KID differences", "motion W1",
                                                 "background"))]
     seeds = sorted({seed for some in runs.values() for seed in some})
@@ -195,7 +196,7 @@ def tables(runs, anchors):
         samples[name] = [some[seed]["over samples"] if seed in some else None for seed in seeds]
         work[name] = [found[0]["parameters"], steps_text(
             [{level: part["steps"] for level, part in run["training"].items()} for run in found])]
-    rows |= {f"real clips, {kind}": list(scores.values()) for kind, scores in anchors.items()}
+    rows |= {f"real clips, {kind}": [scores[k] for k in names] for kind, scores in anchors.items()}
     return {"Scores beside held-out clips": {"columns": names, "rows": rows},
             "Placed between other real clips (0) and independent frames (1)":
             {"columns": placed, "rows": between},

@@ -47,6 +47,21 @@ def test_only_seeds_of_both_models_are_paired():
     assert placed["rows"]["joint GAN"][0][0] == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_kept_run_may_be_older_than_a_score():
+    """The score is then left out, of anchors, too; negative control: where all have it, it is
+    there."""
+    found = runs(0.5, 5.0, seeds=(0,))
+    newer = {kind: scores | {"KID figures": 3.0} for kind, scores in ANCHORS.items()}
+    for some in found.values():
+        for kept in some.values():
+            assert experiment.tables(found, newer)["Scores beside held-out clips"][
+                "columns"] == [*KEYS]
+            kept["scores"]["KID figures"] = 2.0
+    beside = experiment.tables(found, newer)["Scores beside held-out clips"]
+    assert beside["columns"] == [*KEYS, "KID figures"]
+    assert beside["rows"]["real clips, real"] == [0.0] * 5 + [3.0]
+
+
 @pytest.mark.parametrize("budget, unit, last", [({"minutes": 2}, "seconds", 105.0),
                                                 ({"steps": 16}, "steps", 14.0)])
 def test_weights_are_picked_at_seven_times(budget, unit, last):
