@@ -259,7 +259,7 @@ def map_discriminator(shape, width, hidden, rng):
 
 
 @checked()
-def local_gan(shape, latent_size=128, width=48, hidden=256, depth=1, seed=0, **settings):
+def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, depth=1, **settings):
     """A GAN of small convolutions on maps (n, *shape), shape (h, w, c): the locally connected top
     level over whitened codes (paper, Section 3).
 
@@ -303,11 +303,11 @@ def mlp_ali_top(size, latent_size=128, hidden=512, stochastic=False, seed=0, **s
 
 
 @checked()
-def local_ali_top(shape, latent_size=128, width=48, hidden=256, depth=1, stochastic=False, seed=0,
+def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False, seed=0, depth=1,
                   **settings):
     """ALI of small convolutions on maps (n, *shape), shape (h, w, c): ``local_gan`` with an encoder
     that mirrors its generator, and so with inference of the topmost z."""
-    gan, rng = local_gan(shape, latent_size, width, hidden, depth, seed), Generator(seed + 2)
+    gan, rng = local_gan(shape, latent_size, width, hidden, seed, depth), Generator(seed + 2)
     at = [type(layer) for layer in gan.generator].index(nn.Reshape)
     start = gan.generator[at].shape                     # the map that the generator begins with
     near = (3, 1, 1) if shape[0] * shape[1] > 1 else (1, 1, 0)      # kernel, stride, padding
