@@ -183,7 +183,8 @@ def tables(runs, anchors):
     """Scores of models (intervals over seeds) and anchors; the same placed between the anchors;
     sizes and steps."""
     kept = [run["scores"] for some in runs.values() for run in some.values()]
-    names = [k for k in anchors["real"] if all(k in scores for scores in kept)]    # in old ones
+    # a kept run may be older than a score
+    names = [k for k in anchors["real"] if all(k in scores for scores in kept)]
     placed = [k for k in names if k.startswith(("KID clips", "KID differences", "motion W1",
                                                 "background"))]
     seeds = sorted({seed for some in runs.values() for seed in some})
