@@ -15,8 +15,7 @@ the map of all of them ("maps"). They differ in their kind:
     z            through z, all deterministic
     noisy G      noise of --noise added to what G makes
     mean of E    of a stochastic model, without its draws
-    drawn E      z drawn from E's normal distribution, whose deviation is a second output of E (up
-                 to 12% more parameters)
+    drawn E      z drawn from E's normal distribution, whose deviation is a second output of E
     pure ALI     trained without any reconstruction error
     independent  a sample of the model each time, whatever x was: the control, for this chain has
                  mixed after one step
@@ -59,7 +58,7 @@ from ldf_np.training.batches import apply_batched
 BOTTOMS = {"bottom": {}, "bottom-stochastic": {"stochastic": True},
            "bottom-pure": {"stochastic": True, "shortcut_weight": 0.0, "latent_weight": 0.0}}
 TOPS = {"top": {}, "top-stochastic": {"stochastic": True},
-        "local-top": {}, "local-top-stochastic": {"stochastic": True}}
+        "local-top": {}, "local-top-stochastic": {"stochastic": True, "hidden": 224}}   # as large
 MODELS, BELOW = (*BOTTOMS, *TOPS), "bottom"
 LEVELS = "frames", "clips", "maps"      # the kinds of chains begin with these
 LIMIT = 1 - 1 / 1.1 ** 2            # "explained" where R-hat is 1.1
