@@ -14,6 +14,7 @@ from ..runtime.random import Generator
 from ..training.best_weights import BestWeights
 from . import metrics, plots
 from .clip_scores import (
+    VIEWS,
     ClipScores,
     as_channels,
     background_colours,
@@ -58,16 +59,13 @@ class AllClipScores(ClipScores):
     """
 
     def __init__(self, real, clips):
-        super().__init__(real)
+        background = background_colours(clips)
+        super().__init__(real, views=VIEWS | {
+            "figures": lambda clips: figure_squares(one_frame(clips), background)})
         self.train = clip_features(clips[:2 * len(real)])
         self.principal = metrics.PrincipalFeatures(as_channels(clips[:1000]),
                                                    min(64, len(clips) // 4))
         self.principal_real = self.principal(as_channels(real))
-        self.background = background_colours(clips)
-        self.real["figures"] = self._figures(real)
-
-    def _figures(self, clips):
-        return metrics.features(figure_squares(one_frame(clips), self.background))
 
     def __call__(self, made):
         made = made[:len(self.real["clips"])]
@@ -75,7 +73,6 @@ class AllClipScores(ClipScores):
         generated, real = metrics.nearest_neighbour_two_sample(whole, self.real["clips"])
         precision, recall = metrics.precision_recall(self.real["frames"], frames)
         return super().__call__(made) | {
-            "KID figures": 1000 * metrics.kid(self._figures(made), self.real["figures"]),
             "KID clips, PCA": 1000 * metrics.kid(self.principal(as_channels(made)),
                                                  self.principal_real),
             "Frechet clips": metrics.frechet_unbiased(whole, self.real["clips"]),

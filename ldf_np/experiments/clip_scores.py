@@ -120,17 +120,18 @@ class ClipScores:
     "KID frames" (single frames, one of each clip), "KID clips" (all frames as channels) and "KID
     differences" (of neighbouring frames), each x 1000; "motion W1" (Wasserstein-1 of ``motion``)
     and "background drift". The lower the better. ``features``: from images to (n, d). The features
-    of the real clips are made once.
+    of the real clips are made once. ``views``: {name: function from clips to images}, each of which
+    has its KID.
     """
 
     @checked(real=channels_last_array(CLIPS, 2), features=function)
-    def __init__(self, real, features=features):
-        self.features, self._motion = features, motion(real)
-        self.real = {name: features(view(real)) for name, view in VIEWS.items()}
+    def __init__(self, real, features=features, views=VIEWS):
+        self.features, self.views, self._motion = features, views, motion(real)
+        self.real = {name: features(view(real)) for name, view in views.items()}
 
     def __call__(self, clips):
         found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name])
-                 for name, view in VIEWS.items()}
+                 for name, view in self.views.items()}
         return found | {"motion W1": _wasserstein(self._motion, motion(clips)),
                         "background drift": background_drift(clips)}
 
