@@ -45,6 +45,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     parser.add_argument("--model", choices=("ldf", "joint", "both"), default="both")
     parser.add_argument("--top", nargs="+", default=["local"], metavar=("KIND", "NAME=VALUE"),
                         help=f"LDF's top, {', '.join(nets.TOPS)} (default local), and its settings")
+    parser.add_argument("--passes", type=cli.integer_from(0), default=1, metavar="N",
+                        help="of LDF's samples through z (default 1; 0 for less than four minutes)")
     parser.add_argument("--batch-size", type=cli.integer_from(2), default=32, metavar="N",
                         help="of frames, codes or clips in a step of any network (default 32)")
     parser.add_argument("--bottom-share", type=cli.part, metavar="PART",
@@ -66,9 +68,10 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     return options
 
 
-def new_model(name, top, clips, seed):
+def new_model(name, options, clips, seed):
     """LDF, or the joint GAN, which sees all five frames at once, with as many parameters."""
-    model = nets.clip_ldf(clips, seed=seed, top=cli.network(top.split(), nets.TOPS))
+    model = nets.clip_ldf(clips, seed=seed, top=cli.network(options.top.split(), nets.TOPS),
+                          passes=options.passes)
     return model if name == "LDF" else baselines.matched(
         lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), count_parameters(model))
 
@@ -76,7 +79,7 @@ def new_model(name, top, clips, seed):
 def train(options, data, clips, scores, name, seed, checkpoints):
     """Train one model with one seed, save it, and score it. Of several processes that train it
     together, the first does the rest."""
-    model, budget, best = new_model(name, options.top, clips, seed), cli.budget(options), None
+    model, budget, best = new_model(name, options, clips, seed), cli.budget(options), None
     if world().rank == 0:
         best = checkpoints.also["tracker"] = experiment.best_weights(model, clips, seed, budget)
     how = budget | {"progress": True, "callback": best, "checkpoints": checkpoints,

@@ -46,8 +46,8 @@ def run(options):
              "command": f"python demos/pacman.py --model {options.model} --seeds {seed} "
                         f"--{unit} {chosen[unit]:g} --batch-size {chosen['batch_size']} "
                         f"--clips {chosen['clips']} --top {chosen['top']}"
-                        + (f" --bottom-share {chosen['bottom_share']:g}"
-                           if options.model == "ldf" else ""),
+                        + (f" --passes {chosen['passes']} --bottom-share "
+                           f"{chosen['bottom_share']:g}" if options.model == "ldf" else ""),
              "machine": options.machine, "seed": seed, "scores": found["scores"],
              "budget": ", ".join(f"{level}: {part['steps']:,} steps" for level, part in
                                  found["training"].items()),
@@ -55,8 +55,9 @@ def run(options):
                         "rights are its owners'"}
     if options.model == "ldf":
         top = cli.network(chosen["top"].split(), nets.TOPS)
-        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None, top=top)
-        about["top"] = chosen["top"].split()[0], top.keywords
+        about |= {"top": (chosen["top"].split()[0], top.keywords), "passes": chosen["passes"]}
+        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None, top=top,
+                              passes=chosen["passes"])
     else:
         model, about["hidden"] = sized_joint(found["parameters"])
     model.load(os.path.join(options.run, f"{options.model}_seed{seed}.safetensors"))

@@ -43,14 +43,14 @@ class Level(Described):
         parts = self.split.split(x)
         return parts.reshape(-1, *parts.shape[2:])
 
-    def encode(self, x):
-        """(n, ...) -> codes (n, count, ...)."""
-        codes = self.model.encode(self.factors(x), self.code)
+    def encode(self, x, code=None):
+        """(n, ...) -> codes (n, count, ...), by default those that are handed on."""
+        codes = self.model.encode(self.factors(x), code or self.code)
         return codes.reshape(len(x), -1, *codes.shape[1:])
 
-    def decode(self, codes):
+    def decode(self, codes, code=None):
         """The inverse of ``encode``, approximately: codes (n, count, ...) -> (n, ...)."""
-        factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), self.code)
+        factors = self.model.decode(codes.reshape(-1, *codes.shape[2:]), code or self.code)
         return self.split.merge(factors.reshape(*codes.shape[:2], *factors.shape[1:]))
 
 
@@ -66,12 +66,16 @@ class LDF(Module):
         Between all codes of an object at the last level, (count, ...), and the top's data.
     seed : int
         Of the order of the batches.
+    passes : int
+        How often what the top makes passes through z of the levels before it is a sample
+        (``sample``). Worth it where a bottom has learned z well, after some minutes of training.
     """
 
-    def __init__(self, levels, top, whitening, seed=0):
+    @checked(relations.has_z, passes=integer(0))
+    def __init__(self, levels, top, whitening, seed=0, passes=0):
         self.levels, self.top = list(levels), top
         self.models = [level.model for level in levels]
-        self.whitening = whitening
+        self.whitening, self.passes = whitening, passes
         self.rng = Generator(seed)
 
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None,
@@ -179,9 +183,9 @@ class LDF(Module):
     def sample(self, n, rng=None, frames=None):
         """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``.
 
-        What the top makes is decoded and encoded again, which brings it to what codes can be, and
-        calibrated: each component so that samples, encoded once more, vary as much as the codes
-        that the whitening has learned from (docs/recipe.md).
+        What the top makes is decoded and encoded again, with ``passes`` so often by way of z, which
+        brings it to what codes can be, and calibrated: each component so that samples, encoded once
+        more, vary as much as the codes that the whitening has learned from (docs/recipe.md).
 
         ``frames``: how many frames of a clip (of a text: segments) each has, any number where the
         top is a ``SequenceGAN``; by default as many as it was trained on.
@@ -192,19 +196,26 @@ class LDF(Module):
 
     def _as_codes(self, white):
         """What the top has made, brought to what codes can be: E(G(.)), which moves anything
-        towards the codes of data (Alain and Bengio 2014). What a GAN makes of small and rare
-        components, such as what moves, is in part no code, and goes; so each component is then
-        multiplied by what brings the variance of samples, encoded again, to that of the codes."""
+        towards the codes of data (Alain and Bengio 2014), the more the fewer numbers it leaves: z
+        has fewer than h. What a GAN makes of small and rare components, such as what moves, is in
+        part no code, and goes; so each component is then multiplied by what brings the variance of
+        samples, encoded again, to that of the codes."""
         if self.whitening.strength == 0:        # which does not tell the codes' variances
             return white
 
         def again(white):
             return self.encode(self.decode(white))
 
-        some = again(again(self.top.sample(CALIBRATED_BY, Generator(0))))
+        def brought(white):
+            for _ in range(max(self.passes, 1)):
+                white = self.encode(self._expand(self.whitening.invert(white),
+                                                 through="z" if self.passes else None))
+            return white
+
+        some = again(brought(self.top.sample(CALIBRATED_BY, Generator(0))))
         std = some.reshape(-1, some.shape[-1]).std(axis=0)
         ratio = np.sqrt(self.whitening.variances) / np.maximum(std, 1e-9)
-        return again(white) * np.clip(ratio, 0.5, 2)
+        return brought(white) * np.clip(ratio, 0.5, 2)
 
     @checked(relations.of_any_length, relations.is_ready)
     def stream(self, n, frames, rng=None):
@@ -241,10 +252,12 @@ class LDF(Module):
         made = self.decode(self.top.decode(z.reshape(-1, z.shape[-1]), "z"))
         return made.reshape(len(a), steps, *made.shape[1:])
 
-    def _expand(self, x, levels=None):
-        """The codes of the last of ``levels``, decoded level by level."""
+    def _expand(self, x, levels=None, through=None):
+        """The codes of the last of ``levels``, decoded level by level, at each once ``through``
+        another code."""
         for level in reversed(levels or self.levels):
             x = level.decode(x)
+            x = x if through is None else level.decode(level.encode(x, through), through)
         return x
 
 

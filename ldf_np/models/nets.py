@@ -358,7 +358,7 @@ TOP = function_or(*TOPS)        # a rule: a top by its name, or a function that 
 
 @checked(clips_fit, images=CLIPS, components=integer(), bottom=one_of(*BOTTOMS), top=TOP)
 def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", components=None,
-             **settings):
+             passes=0, **settings):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
     the map of their whitened codes.
 
@@ -367,38 +367,40 @@ def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", c
     (``local_gan``), "mlp" (``mlp_gan``, the paper's), or a function that makes the GAN from
     (shape of a whitened code or its length, seed=). ``components``: None whitens by channel and
     cuts nothing off; a number keeps so many principal components of all codes of a clip (at most
-    N / 4).
+    N / 4). ``passes``: of samples through z, see ``LDF``; one is better from about four minutes of
+    training on, and worse before.
     """
     settings = {"colour_metric": colour_metric(images[:200])} | settings
-    return frames_ldf(BOTTOMS[bottom](seed=seed, **settings), images, code, seed, top, components)
+    return frames_ldf(BOTTOMS[bottom](seed=seed, **settings), images, code, seed, top, components,
+                      passes)
 
 
-def frames_ldf(model, clips, code="h", seed=0, top="local", components=None):
+def frames_ldf(model, clips, code="h", seed=0, top="local", components=None, passes=0):
     """LDF on clips (N, t, h, w, c) over any ``model`` of their frames, with the whitening and the
     top of ``clip_ldf``."""
     shape = clips.shape[1], *model.encode(clips[:1, 0], code).shape[1:]
     few = components and min(components, len(clips) // 4, math.prod(shape))
-    return split_ldf(model, Frames(clips.shape[1]), shape, code, seed, top, few)
+    return split_ldf(model, Frames(clips.shape[1]), shape, code, seed, top, few, passes)
 
 
 @checked(top=TOP)
-def split_ldf(model, split, code_shape, code="h", seed=0, top="local", components=None):
+def split_ldf(model, split, code_shape, code="h", seed=0, top="local", components=None, passes=0):
     """LDF over a ``model`` of the factors that ``split`` makes, whose codes are ``code_shape``,
     (count, ...); the rest as in ``clip_ldf``."""
     whitening = (ChannelWhitening(split, code_shape) if components is None else
                  Whitening(code_shape, components))
     gan = TOPS.get(top, top)(components or whitening.shape, seed=seed + 10)
-    return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20)
+    return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20, passes=passes)
 
 
 @checked(patches_divide, images=CLIPS, patch=multiple(8), top=TOP)
-def patch_ldf(images, patch=16, seed=0, top="local", **settings):
+def patch_ldf(images, patch=16, seed=0, top="local", passes=0, **settings):
     """Three levels on clips (n, t, h, w, c), as in Section 3.1, where an image is cut into patches
     of 16 x 16: ALI for all patches (``place_ali`` with ``settings``), ALI for all frames over the
     map of their patches' codes (``map_ali``), and a top over the whitened map of a clip's frames.
 
     ``images``: training clips, for their shape and the metric of their colours. ``patch``: the rows
-    and columns of a patch, a multiple of 8 that divides those of a frame. ``top``: see
+    and columns of a patch, a multiple of 8 that divides those of a frame. ``top``, ``passes``: see
     ``clip_ldf``.
     """
     _, frames, *sides, channels = images.shape
@@ -411,7 +413,8 @@ def patch_ldf(images, patch=16, seed=0, top="local", **settings):
     code = middle.encode(np.zeros((1, *shape), np.float32)).shape[1:]
     whitening = ChannelWhitening(nested.outer, (frames, *code))
     return LDF([Level(bottom, nested), Level(middle, Assembled(nested))],
-               TOPS.get(top, top)(whitening.shape, seed=seed + 10), whitening, seed=seed + 20)
+               TOPS.get(top, top)(whitening.shape, seed=seed + 10), whitening, seed=seed + 20,
+               passes=passes)
 
 
 def cifar_ali(images=None, seed=0, **settings):

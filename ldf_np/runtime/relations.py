@@ -174,6 +174,14 @@ def parts_fit(name, self, x, schedule, **others):
            f"a GAN on whitened codes {white.shape[1:]}", f"one on {made.shape[1:]}")
 
 
+def has_z(name, levels, passes=0, **others):
+    """Every level has a code z, through which samples pass."""
+    for level in levels if passes else ():
+        model = level.model
+        expect(hasattr(model, "_codes") and "z" in model._codes(), f"{name}: passes",
+               f"0, for a level's {type(model).__name__} has no code z", passes)
+
+
 def of_any_length(name, self, frames, **others):
     """The top of an LDF can make as many frames as are asked for."""
     expect(frames is None or self.any_length, f"{name}: frames",

@@ -30,6 +30,7 @@ gan = nets.mlp_gan(4, 4, 8)
 jg = baselines.joint_gan(3, 8, 3, 4, 8)
 clf = small_classifier(3, 8, 3, 4)
 vae = baselines.mlp_vae(4, 4, 8)
+autoencoder = Autoencoder(lin, nn.Linear(1, 2, rng=rng))
 
 # name: (call, error, a part of its message)
 CASES = {
@@ -298,6 +299,13 @@ CASES = {
                  TypeError, "levels: expected a list of at least one Level"),
     "LDF types": (lambda: LDF([3], gan, Whitening((4,), 4)), TypeError,
                   "levels[0]: expected a Level"),
+    "LDF passes": (lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), passes=-1),
+                   ValueError, "passes: expected at least 0, got -1"),
+    "LDF passes true": (lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), passes=True),
+                        TypeError, "passes: expected a whole number, got True"),
+    "LDF passes no z": (
+        lambda: LDF([Level(autoencoder, Frames(2))], gan, Whitening((2, 4), 4), passes=2),
+        ValueError, "passes: expected 0, for a level's Autoencoder has no code z, got 2"),
     "clip_ldf": (lambda: nets.clip_ldf(u8(2, 5, 32, 32, 3)),
                  ValueError, "images: expected at least 8 of them and no empty axis"),
     "clip_ldf nchw": (lambda: nets.clip_ldf(u8(8, 5, 3, 32, 32)),

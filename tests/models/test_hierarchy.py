@@ -211,6 +211,35 @@ def test_samples_vary_as_codes_do():
     np.testing.assert_allclose(sampled(0.0, 0.9)[0].std(0).mean(), 0.9 * 0.9, rtol=0.1)
 
 
+class Whole(Fading):
+    """Codes are the data; z moves them half of the way to whole numbers."""
+
+    def _codes(self):
+        return {"h": None, "z": None}
+
+    def encode(self, x, code):
+        return x + (np.rint(x) - x) / 2 if code == "z" else x
+
+    def decode(self, codes, code):
+        return codes
+
+
+def test_samples_pass_through_z(monkeypatch):
+    """Of a top that makes codes, whole numbers, and adds noise: each pass halves it."""
+    codes = np.random.default_rng(1).integers(-2, 3, (2000, 4, 5)).astype(np.float32)
+
+    def distance(passes):
+        whitening = Whitening((4, 5), 20, 0.5).fit(codes)
+        model = LDF([Level(Whole(), Frames(4))], top(20), whitening, passes=passes)
+        noise = np.random.default_rng(2).uniform(-0.4, 0.4, codes.shape).astype(np.float32)
+        monkeypatch.setattr(model.top, "sample", lambda n, rng: model.encode((codes + noise)[:n]))
+        made = model.sample(500)
+        return np.abs(made - np.rint(made)).mean()
+
+    no, one, two = (distance(passes) for passes in (0, 1, 2))
+    assert no > 0.15 and one < 0.6 * no and two < 0.7 * one
+
+
 SPLITS = {"frames": (Frames(4), (4, 2, 3, 5), (2, 3, 20)),
           "patches": (Patches(2, 3), (6, 2, 3, 5), (4, 9, 5)),
           "groups": (Groups(2, 8, (5,)), (4, 10), (1, 1, 40)),

@@ -20,7 +20,7 @@ NAMES = "pacman-ldf", "pacman-joint"
 def _ldf(card):
     kind, settings = card.get("top", ("local", {}))
     return nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None,
-                         top=partial(nets.TOPS[kind], **settings))
+                         top=partial(nets.TOPS[kind], **settings), passes=card.get("passes", 0))
 
 
 def _joint(card):
@@ -49,8 +49,8 @@ def load_pretrained(name):
 @checked(name=one_of(*NAMES))
 def card(name):
     """What is known of a model: {"model", "data", "command", "budget", "machine", "seed", "scores",
-    "licence"}; of LDF also its top ("top": its kind in ``nets.TOPS`` and its settings), and of the
-    joint GAN how wide it is ("hidden")."""
+    "licence"}; of LDF also its top ("top": its kind in ``nets.TOPS`` and its settings) and how
+    often samples pass through z ("passes"), and of the joint GAN how wide it is ("hidden")."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
