@@ -118,7 +118,7 @@ def draw_pretrained(options, names):
               f"({about['budget']})")
         made[title] = to_uint8(load_pretrained(name).sample(64, Generator(options.seeds[0])))
         rows[title] = about["scores"]
-    shown, scores = write_samples(options.out, made), list(next(iter(rows.values())))
+    shown, scores = write_samples(options.out, made), in_all(rows.values())
     conclude(options, title="Ms. Pac-Man: the models that come with the package", claims=[],
              tables={"Scores beside held-out clips, when they were trained": {
                  "columns": scores, "rows": {title: [found[score] for score in scores]
@@ -176,12 +176,18 @@ def reconstructions(model, held_out):
 # -------------------------------------------------------------------------- all models, all seeds
 
 
+def in_all(found):
+    """The names of the scores that each of some {name: score} has: a kept run, or a model of the
+    package, may be older than a score."""
+    first, *others = found
+    return [name for name in first if all(name in scores for scores in others)]
+
+
 def tables(runs, anchors):
     """Scores of models (intervals over seeds) and anchors; the same placed between the anchors;
     sizes and steps."""
-    kept = [run["scores"] for some in runs.values() for run in some.values()]
-    # a kept run may be older than a score
-    names = [k for k in anchors["real"] if all(k in scores for scores in kept)]
+    names = in_all([anchors["real"], *(run["scores"] for some in runs.values()
+                                       for run in some.values())])
     placed = [k for k in names if k.startswith(("KID clips", "KID differences", "motion W1",
                                                 "background"))]
     seeds = sorted({seed for some in runs.values() for seed in some})

@@ -1,8 +1,10 @@
 """Models of clips compared: verdicts follow the scores, tables hold every seed, copies are seen."""
 
+import json
+
 import numpy as np
 import pytest
-from helpers import verdicts
+from helpers import load_program, verdicts
 
 from ldf_np.experiments import clip_experiment as experiment
 
@@ -60,6 +62,19 @@ def test_a_kept_run_may_be_older_than_a_score():
     beside = experiment.tables(found, newer)["Scores beside held-out clips"]
     assert beside["columns"] == [*KEYS, "KID figures"]
     assert beside["rows"]["real clips, real"] == [0.0] * 5 + [3.0]
+
+
+def test_the_models_of_the_package_draw_a_page(tmp_path, monkeypatch):
+    """`pacman.py --pretrained`, also where one card is older than a score."""
+    pacman = load_program("demos/pacman.py")
+    older = experiment.card("pacman-joint")
+    del older["scores"]["KID figures"]
+    monkeypatch.setattr(experiment, "card", lambda name, card=experiment.card: (
+        older if name == "pacman-joint" else card(name)))
+    pacman.run(pacman.parse(["--pretrained", "--seeds", "0", "--out", str(tmp_path)]))
+    assert {"samples.gif", "samples.png", "index.html"} <= {p.name for p in tmp_path.iterdir()}
+    (table,) = json.loads((tmp_path / "results.json").read_text())["tables"].values()
+    assert table["columns"] == list(older["scores"]) and set(table["rows"]) == {"LDF", "joint GAN"}
 
 
 @pytest.mark.parametrize("budget, unit, last", [({"minutes": 2}, "seconds", 105.0),
