@@ -56,8 +56,7 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
                         help="train nothing: draw from the models that come with the package")
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
-    if options.steps is not None:
-        options.minutes = None
+    options.minutes = options.minutes if options.steps is None else None
     cli.expect_network(parser, "--top", options.top, nets.TOPS, MAP)
     options.top = " ".join(options.top)
     unit = "steps" if options.minutes is None else "minutes"
