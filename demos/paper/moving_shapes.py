@@ -19,9 +19,10 @@ motion), so three questions that Fig. 2 raises have answers that can be counted:
 
 Both models have equally many parameters (within 10%), batches of 32, Adam, the same kind of penalty
 and the same time. The task (how many shapes, how large) was chosen after about ten short trials of
-LDF with seed 0. Settings are those of Pac-Man but for a deeper generator and more passes of samples
-through z, which four longer trials with seed 0 chose. So seed 0 is not among the default seeds.
-"Roughly legal" was defined after the short trials.
+LDF with seed 0. Settings are those of Pac-Man but for the bottom's share, tried beside no other,
+and for a deeper generator and more passes of samples through z, which four longer trials with seed
+0 chose. So seed 0 is not among the default seeds. "Roughly legal" was defined after the short
+trials.
 """
 
 import os
@@ -45,7 +46,6 @@ from ldf_np.experiments.runs import by_level, cached_runs, count_parameters, fin
 from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models import baselines, nets
 
-# components of the codes: of what the frames share, and of how each departs from it
 BOTTOM_SHARE = 0.4          # of LDF's training time
 PASSES = 8                  # of LDF's samples through z, which a bottom of shapes learns to 0.0003
 DEPTH = 3                   # of its top's generator

@@ -10,8 +10,6 @@ card, pacman-ldf.json, with the scores of the run; and says what float16 changes
 import json
 import os
 
-import numpy as np
-
 import ldf_np as ldf
 from ldf_np.data import load_pacman, to_uint8
 from ldf_np.experiments import cli
@@ -56,8 +54,7 @@ def run(options):
     if options.model == "ldf":
         top = cli.network(chosen["top"].split(), nets.TOPS)
         about |= {"top": (chosen["top"].split()[0], top.keywords), "passes": chosen["passes"]}
-        model = nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None, top=top,
-                              passes=chosen["passes"])
+        model = pretrained.MAKE["LDF"](about)
     else:
         model, about["hidden"] = sized_joint(found["parameters"])
     model.load(os.path.join(options.run, f"{options.model}_seed{seed}.safetensors"))

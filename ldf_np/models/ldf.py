@@ -203,14 +203,13 @@ class LDF(Module):
         if self.whitening.strength == 0:        # which does not tell the codes' variances
             return white
 
-        def again(white):
-            return self.encode(self.decode(white))
+        def again(white, through=None):
+            return self.encode(self._expand(self.whitening.invert(white), through=through))
 
         def brought(white):
-            for _ in range(max(self.passes, 1)):
-                white = self.encode(self._expand(self.whitening.invert(white),
-                                                 through="z" if self.passes else None))
-            return white
+            for _ in range(self.passes):
+                white = again(white, "z")
+            return white if self.passes else again(white)
 
         some = again(brought(self.top.sample(CALIBRATED_BY, Generator(0))))
         std = some.reshape(-1, some.shape[-1]).std(axis=0)

@@ -362,6 +362,26 @@ def small_patches(seed=0):
         nets.local_gan(shape, latent_size=4, width=4, hidden=8, seed=seed))), x
 
 
+def test_samples_pass_through_z_of_each_level(tmp_path, monkeypatch):
+    """Of three: at both levels each sample, once a pass; and a model keeps its passes in its
+    file."""
+    x = small_patches()[1]
+    model = nets.patch_ldf(x, patch=8, latent_size=4, passes=2)
+    model.fit(x, steps=4, batch_size=8)
+    encode, passed = model.models[0].encode, []
+    monkeypatch.setattr(model.models[0], "encode",
+                        lambda x, code: passed.append(code) or encode(x, code))
+    made = model.sample(3, ldf.Generator(0))
+    # of the samples and of those they are calibrated by, which are encoded once more
+    assert passed.count("z") == 2 * 2 and passed.count("h") == 2 * 2 + 1
+    model.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(ldf.load(tmp_path / "m.safetensors").sample(3, ldf.Generator(0)),
+                                  made)
+    model.passes = 0                        # negative control
+    assert np.abs(model.sample(3, ldf.Generator(0)) - made).max() > 1e-3
+    assert passed.count("z") == 2 * 2
+
+
 @pytest.mark.parametrize("schedule", BUDGETS)
 def test_three_levels_of_images(schedule, tmp_path):
     model, x = small_patches()
