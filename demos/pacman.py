@@ -16,8 +16,6 @@ it and writes what it has learned; the same command goes on (with --steps to the
 import os
 from functools import partial
 
-import numpy as np
-
 import ldf_np as ldf
 from ldf_np.data import load_pacman, read_clips, to_uint8
 from ldf_np.experiments import cli, plots, report
@@ -26,7 +24,6 @@ from ldf_np.experiments.clip_scores import anchors
 from ldf_np.experiments.runs import by_level, cached_runs, count_parameters, without_arrays
 from ldf_np.models import baselines, nets
 from ldf_np.runtime.distributed import first_before_others, world
-from ldf_np.runtime.files import replacing
 
 BOTTOM_SHARE = {"minutes": 0.5, "steps": 0.25}       # of LDF's training, whose bottom is slower
 SAMPLES = 1000
@@ -47,6 +44,10 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
                         help=f"LDF's top, {', '.join(nets.TOPS)} (default local), and its settings")
     parser.add_argument("--passes", type=cli.integer_from(0), default=1, metavar="N",
                         help="of LDF's samples through z (default 1; 0 for less than four minutes)")
+    parser.add_argument("--refiner", nargs="+", metavar=("KIND", "NAME=VALUE"),
+                        help=f"of what the top makes, {', '.join(nets.REFINERS)} (default none)")
+    parser.add_argument("--refiner-share", type=cli.part, default=0.25, metavar="PART",
+                        help="of LDF's training, the refiner's (default 0.25)")
     parser.add_argument("--batch-size", type=cli.integer_from(2), default=32, metavar="N",
                         help="of frames, codes or clips in a step of any network (default 32)")
     parser.add_argument("--bottom-share", type=cli.part, metavar="PART",
@@ -57,10 +58,9 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
     options.minutes = options.minutes if options.steps is None else None
-    cli.expect_network(parser, "--top", options.top, nets.TOPS, MAP)
-    options.top = " ".join(options.top)
-    unit = "steps" if options.minutes is None else "minutes"
-    options.bottom_share = options.bottom_share or BOTTOM_SHARE[unit]
+    options.top = cli.expect_network(parser, "--top", options.top, nets.TOPS, MAP)
+    options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS, MAP)
+    options.bottom_share = options.bottom_share or BOTTOM_SHARE[next(iter(cli.budget(options)))]
     if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got "
                      f"{options.train_clips}")
@@ -69,8 +69,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
 
 def new_model(name, options, clips, seed):
     """LDF, or the joint GAN, which sees all five frames at once, with as many parameters."""
-    model = nets.clip_ldf(clips, seed=seed, top=cli.network(options.top.split(), nets.TOPS),
-                          passes=options.passes)
+    top, refiner = cli.network(options.top, nets.TOPS), cli.network(options.refiner, nets.REFINERS)
+    model = nets.clip_ldf(clips, seed=seed, top=top, passes=options.passes, refiner=refiner)
     return model if name == "LDF" else baselines.matched(
         lambda hidden: baselines.joint_gan(hidden=hidden, seed=seed), count_parameters(model))
 
@@ -85,7 +85,8 @@ def train(options, data, clips, scores, name, seed, checkpoints):
                     "batch_size": options.batch_size}
     if name == "LDF":           # its bottom level learns from the single frames of all clips
         frames = data.train.reshape(-1, *data.train.shape[2:])
-        how |= {"factors": frames, "bottom_share": options.bottom_share}
+        how |= {"factors": frames, "bottom_share": options.bottom_share,
+                "refiner_share": options.refiner_share}
     histories = by_level(model.fit(clips, **how), name)
     interrupted = any(h.interrupted for h in histories.values())
     if best is None:
@@ -130,8 +131,7 @@ def run(options):
 def conclude(options, runs, data, beside, budget, **more):
     """Write and print the results; ``beside``: the scores of sets of real clips."""
     for name, some in runs.items():
-        with replacing(os.path.join(options.out, f"samples_{FILES[name]}.npz")) as path:
-            np.savez_compressed(path, clips=next(iter(some.values()))["clips"])
+        experiment.save_samples(options.out, FILES[name], some)
     for seed, found in runs.get("LDF", {}).items():
         print(f"LDF, seed {seed}: mean squared error of held-out frames, through the shortcut "
               f"{found['mse']['h']:.4f}, through z {found['mse']['z']:.4f}")

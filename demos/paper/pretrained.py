@@ -33,6 +33,18 @@ def sized_joint(parameters):
     return model, model.discriminator.layers[-1].weight.shape[0]
 
 
+def of_ldf(chosen):
+    """Of the command of a run, what is LDF's alone."""
+    refined = f" --refiner {chosen['refiner']} --refiner-share {chosen['refiner_share']:g}"
+    return (refined if chosen["refiner"] else "") + (
+        f" --passes {chosen['passes']} --bottom-share {chosen['bottom_share']:g}")
+
+
+def kind_and_settings(text, known):
+    """(KIND, {NAME: VALUE}) of the words KIND NAME=VALUE ..."""
+    return text.split()[0], cli.network(text, known).keywords
+
+
 def run(options):
     seed, = options.seeds
     with open(os.path.join(options.run, "results.json"), encoding="utf-8") as file:
@@ -44,16 +56,16 @@ def run(options):
              "command": f"python demos/pacman.py --model {options.model} --seeds {seed} "
                         f"--{unit} {chosen[unit]:g} --batch-size {chosen['batch_size']} "
                         f"--clips {chosen['clips']} --top {chosen['top']}"
-                        + (f" --passes {chosen['passes']} --bottom-share "
-                           f"{chosen['bottom_share']:g}" if options.model == "ldf" else ""),
+                        + (of_ldf(chosen) if options.model == "ldf" else ""),
              "machine": options.machine, "seed": seed, "scores": found["scores"],
              "budget": ", ".join(f"{level}: {part['steps']:,} steps" for level, part in
                                  found["training"].items()),
              "licence": "MIT, as the package; the pictures it makes resemble Ms. Pac-Man, whose "
                         "rights are its owners'"}
     if options.model == "ldf":
-        top = cli.network(chosen["top"].split(), nets.TOPS)
-        about |= {"top": (chosen["top"].split()[0], top.keywords), "passes": chosen["passes"]}
+        about |= {"passes": chosen["passes"], "top": kind_and_settings(chosen["top"], nets.TOPS)}
+        if chosen["refiner"]:
+            about["refiner"] = kind_and_settings(chosen["refiner"], nets.REFINERS)
         model = pretrained.MAKE["LDF"](about)
     else:
         model, about["hidden"] = sized_joint(found["parameters"])

@@ -4,14 +4,15 @@ beside training clips.
     python demos/paper/trial.py                                    the recipe, 3600 + 11200 steps
     python demos/paper/trial.py --top local gamma=50 betas=0.5,0.99 --steps 12000
     python demos/paper/trial.py --bottom small penalty=roth gamma=0.5 --top mlp components=160
+    python demos/paper/trial.py --refiner local --refiner-steps 4000 --passes 1
     python demos/paper/trial.py --joint gamma=300 --steps 3000     the joint GAN
     python demos/paper/trial.py --batch-size 64 --bottom-steps 1600 --steps 6000   an older one
 
 Settings are arguments of the functions in ``ldf_np.models.nets`` (``place_ali``, ``small_ali``,
-``local_gan``, ``mlp_gan``) and ``baselines.joint_gan``. Scores are ``ClipScores`` of 1000 samples
-beside 1000 clips that were trained on, so that a choice made by them has not seen the held-out
-clips. A trained bottom is kept in OUT by its settings and used again. Each trial adds a line to
-OUT/trials.jsonl and prints it as a row of the table in docs/recipe.md.
+``local_gan``, ``mlp_gan``, ``map_denoiser``) and ``baselines.joint_gan``. Scores are ``ClipScores``
+of 1000 samples beside 1000 clips that were trained on, so that a choice made by them has not seen
+the held-out clips. A trained bottom is kept in OUT by its settings and used again. Each trial adds
+a line to OUT/trials.jsonl and prints it as a row of the table in docs/recipe.md.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ from ldf_np.nn.losses import colour_metric
 
 CLIPS = 1000        # on either side of a score
 JOINT = {"joint": baselines.joint_gan}
+MAP = 8, 8, 40      # of a clip's whitened codes
 SCORES = ("KID frames", "KID clips", "KID differences", "motion W1", "background drift")
 
 
@@ -37,6 +39,9 @@ def parse(arguments=None):
     parser = cli.parser(__doc__, out="out/trials", seeds=(0,))
     parser.add_argument("--bottom", nargs="+", default=["places"], metavar="KIND NAME=VALUE")
     parser.add_argument("--top", nargs="+", default=["local"], metavar="KIND NAME=VALUE")
+    parser.add_argument("--refiner", nargs="+", metavar="KIND NAME=VALUE", help="(default none)")
+    parser.add_argument("--refiner-steps", type=cli.integer_from(1), default=4000)
+    parser.add_argument("--passes", type=cli.integer_from(0), default=0, help="through z")
     parser.add_argument("--joint", nargs="*", metavar="NAME=VALUE", help="the joint GAN instead")
     parser.add_argument("--bottom-steps", type=cli.integer_from(1), default=3600)
     parser.add_argument("--steps", type=cli.integer_from(1), default=11200, help="of the top")
@@ -45,16 +50,18 @@ def parse(arguments=None):
     parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
     options = parser.parse_args(arguments)
     plain = [word for word in options.top if not word.startswith("components=")]
-    cli.expect_network(parser, "--bottom", options.bottom, nets.BOTTOMS)
-    cli.expect_network(parser, "--top", plain, nets.TOPS, (8, 8, 40))
-    if options.joint is not None:
-        cli.expect_network(parser, "--joint", ["joint", *options.joint], JOINT)
+    cli.expect_network(parser, "--top", plain, nets.TOPS, MAP)
+    options.top = " ".join(options.top)
+    options.bottom = cli.expect_network(parser, "--bottom", options.bottom, nets.BOTTOMS)
+    options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS, MAP)
+    joint = None if options.joint is None else ["joint", *options.joint]
+    options.joint = cli.expect_network(parser, "--joint", joint, JOINT)
     return options
 
 
 def trained_bottom(model, options, seed, frames):
     """The bottom, trained or read from OUT."""
-    about = json.dumps([options.bottom, options.bottom_steps, seed, options.clips,
+    about = json.dumps([options.bottom.split(), options.bottom_steps, seed, options.clips,
                         options.batch_size])
     name = f"bottom_{hashlib.sha256(about.encode()).hexdigest()[:12]}.safetensors"
     path = os.path.join(options.out, name)
@@ -74,16 +81,21 @@ def hierarchy(options, seed, clips):
     trained_bottom(bottom, options, seed, clips.reshape(-1, *clips.shape[2:]))
     top = cli.network(options.top, nets.TOPS)
     components = top.keywords.pop("components", None)
-    model = nets.frames_ldf(bottom, clips, seed=seed, components=components, top=top)
+    refiner = cli.network(options.refiner, nets.REFINERS)
+    model = nets.frames_ldf(bottom, clips, seed=seed, components=components, top=top,
+                            passes=options.passes, refiner=refiner)
     codes = model.codes(clips)
     white = model.whitening.fit(codes).apply(codes)
-    return model, finished(model.top.fit(
-        white, steps=options.steps, batch_size=options.batch_size, progress=True))
+    how = {"batch_size": options.batch_size, "progress": True}
+    history = finished(model.top.fit(white, steps=options.steps, **how))
+    if refiner:
+        finished(model.refiner.fit(white, steps=options.refiner_steps, **how))
+    return model, history
 
 
 def joint(options, seed, clips):
     """A joint GAN with these settings, trained, and its History."""
-    model = cli.network(["joint", *options.joint], JOINT)(seed=seed)
+    model = cli.network(options.joint, JOINT)(seed=seed)
     return model, finished(model.fit(
         clips, steps=options.steps, batch_size=options.batch_size, progress=True))
 
@@ -108,8 +120,9 @@ def run(options):
         make = hierarchy if options.joint is None else joint
         model, history = make(options, seed, clips)
         found = measured(model, history, clips)
-        what = (f"--bottom {' '.join(options.bottom)} --top {' '.join(options.top)}"
-                if options.joint is None else f"--joint {' '.join(options.joint)}")
+        refined = f" --refiner {options.refiner}" if options.refiner else ""
+        what = (f"--bottom {options.bottom} --top {options.top}{refined}" if options.joint is None
+                else f"--{options.joint}")
         os.makedirs(options.out, exist_ok=True)
         with open(os.path.join(options.out, "trials.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps({"trial": what, "seed": seed, "steps": options.steps,

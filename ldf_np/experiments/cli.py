@@ -98,10 +98,12 @@ def add_checkpoints(parser):
                              "rates")
 
 
-def network(words, known):
-    """``known[KIND]`` with the arguments that the words KIND NAME=VALUE ... give it: numbers,
-    tuples of numbers with commas, else text. ValueError where they are others."""
-    kind, *words = words
+def network(text, known):
+    """``known[KIND]`` with the arguments that a text, KIND NAME=VALUE ..., gives it: numbers,
+    tuples of numbers with commas, else text; None for None. ValueError where it says others."""
+    if text is None:
+        return None
+    kind, *words = text.split()
     if kind not in known:
         raise ValueError(f"expected one of {', '.join(known)} first, got {kind}")
     arguments = {}
@@ -118,9 +120,13 @@ def network(words, known):
 
 
 def expect_network(parser, option, words, known, *data):
-    """End the program where ``network(words, known)`` makes nothing of ``data``, saying why."""
+    """The words as one text, for ``network``, None for None. Ends the program where that makes
+    nothing of ``data``, saying why."""
+    if words is None:
+        return None
     try:
-        network(words, known)(*data)
+        network(text := " ".join(words), known)(*data)
+        return text
     except (TypeError, ValueError) as error:
         parser.error(f"{option}: {error}")
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..data.clips import to_float, to_uint8
 from ..models.ldf import LDF
 from ..models.pretrained import card, load_pretrained
+from ..runtime.files import replacing
 from ..runtime.random import Generator
 from ..training.best_weights import BestWeights
 from . import metrics, plots
@@ -124,6 +125,13 @@ def draw_pretrained(options, names):
                  "columns": scores, "rows": {title: [found[score] for score in scores]
                                              for title, found in rows.items()}}},
              figures=shown, seconds=time.perf_counter() - seconds)
+
+
+def save_samples(out, name, runs):
+    """Write the clips of the first of a model's runs {seed: run} as OUT/samples_NAME.npz, key
+    ``clips``."""
+    with replacing(os.path.join(out, f"samples_{name}.npz")) as path:
+        np.savez_compressed(path, clips=next(iter(runs.values()))["clips"])
 
 
 def write_samples(out, clips):

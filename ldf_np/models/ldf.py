@@ -54,7 +54,7 @@ class Level(Described):
         return self.split.merge(factors.reshape(*codes.shape[:2], *factors.shape[1:]))
 
 
-@checked(relations.parts_fit)
+@checked(relations.shares_fit, relations.parts_fit)
 class LDF(Module):
     """A hierarchy of levels and the GAN at its top.
 
@@ -69,17 +69,21 @@ class LDF(Module):
     passes : int
         How often what the top makes passes through z of the levels before it is a sample
         (``sample``). Worth it where a bottom has learned z well, after some minutes of training.
+    refiner : Denoiser, optional
+        Of whitened codes, trained after the top: before each pass it refines a sample, all its
+        factors together (``sample``).
     """
 
-    @checked(relations.has_z, passes=integer(0))
-    def __init__(self, levels, top, whitening, seed=0, passes=0):
-        self.levels, self.top = list(levels), top
+    @checked(relations.has_z, relations.refiner_fits, passes=integer(0))
+    def __init__(self, levels, top, whitening, seed=0, passes=0, refiner=None):
+        self.levels, self.top, self.refiner = list(levels), top, refiner
         self.models = [level.model for level in levels]
         self.whitening, self.passes = whitening, passes
         self.rng = Generator(seed)
 
     def fit(self, x, *, factors=None, schedule="bottom-first", steps=None, minutes=None,
-            bottom_share=0.5, batch_size=32, progress=False, callback=None, checkpoints=None):
+            bottom_share=0.5, batch_size=32, progress=False, callback=None, checkpoints=None,
+            refiner_share=0.25):
         """Train all levels.
 
         Parameters
@@ -93,7 +97,8 @@ class LDF(Module):
             "bottom-first" trains each level, freezes it, encodes the data once and goes on to the
             next. "together" takes one step of every level in turn (Fig. 3, "no pretraining").
         steps, minutes : the budget of all levels together
-            In "bottom-first" the levels below the top have ``bottom_share`` of it, in equal parts.
+            In "bottom-first" the levels below the top have ``bottom_share`` of it, in equal parts,
+            and a refiner has ``refiner_share``.
         callback : callable, optional
             ``callback(history)`` after each step.
         checkpoints : checkpoint.Checkpoints, optional
@@ -118,8 +123,10 @@ class LDF(Module):
         run.once("whitening", lambda: self.whitening.fit_once_for_all(x),
                  whitening=self.whitening)
         white = run.timed(self.whitening.apply, x)
-        run.fit("top", self.top, white, 1 - bottom_share, last=True,
-                batch_size=min(batch_size, len(white)))
+        few, share = min(batch_size, len(white)), refiner_share if self.refiner else 0
+        run.fit("top", self.top, white, 1 - bottom_share - share, last=not share, batch_size=few)
+        if self.refiner and not run.interrupted:
+            run.fit("refiner", self.refiner, white, share, last=True, batch_size=few)
         return run.histories
 
     def _fit_together(self, x, factors, batch_size, checkpoints, **training):
@@ -127,7 +134,8 @@ class LDF(Module):
         self.levels[0].model.expect_range(x)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
         level_steps = [level.model.compiled_step() for level in self.levels]
-        top_step, own = self.top.compiled_step(), shard(batch_size)
+        tops = {"top": self.top} | ({"refiner": self.refiner} if self.refiner else {})
+        top_steps, own = [top.compiled_step() for top in tops.values()], shard(batch_size)
 
         def step(done):
             losses = {}
@@ -142,9 +150,12 @@ class LDF(Module):
                 few = self.rng.permutation(len(x))[:self.whitening.few]
                 codes = over_ranks(self.codes, x[few])
                 self.whitening.fit_once_for_all(codes)
-                self.top.adapt(self.whitening.apply(codes))
-            white = self.whitening.apply(data)
-            return losses | _named("top", top_step, as_batch(white[own]), done)
+                for top in tops.values():
+                    top.adapt(self.whitening.apply(codes))
+            white = as_batch(self.whitening.apply(data)[own])
+            for name, top_step in zip(tops, top_steps):
+                losses |= _named(name, top_step, white, done)
+            return losses
 
         inside = checkpoints and checkpoints.inside("together")
         state = {"model": self, "objects": objects, "factors": local}
@@ -183,38 +194,43 @@ class LDF(Module):
     def sample(self, n, rng=None, frames=None):
         """n objects, top-down: a NumPy array (n, ...). Raises ValueError before ``fit``.
 
-        What the top makes is decoded and encoded again, with ``passes`` so often by way of z, which
-        brings it to what codes can be, and calibrated: each component so that samples, encoded once
-        more, vary as much as the codes that the whitening has learned from (docs/recipe.md).
+        What the top makes is refined, where there is a refiner, and decoded and encoded again, both
+        of it ``passes`` times and then by way of z, which brings it to what codes can be; and
+        calibrated: each component so that samples, encoded once more, vary as much as the codes
+        that the whitening has learned from (docs/recipe.md).
 
         ``frames``: how many frames of a clip (of a text: segments) each has, any number where the
         top is a ``SequenceGAN``; by default as many as it was trained on.
         """
         if frames is None:
-            return self.decode(self._as_codes(self.top.sample(n, rng)))
+            return self.decode(self._as_codes(self.top.sample(n, rng), rng))
         return np.concatenate([*self.stream(n, frames, rng)], axis=1)
 
-    def _as_codes(self, white):
-        """What the top has made, brought to what codes can be: E(G(.)), which moves anything
-        towards the codes of data (Alain and Bengio 2014), the more the fewer numbers it leaves: z
-        has fewer than h. What a GAN makes of small and rare components, such as what moves, is in
-        part no code, and goes; so each component is then multiplied by what brings the variance of
-        samples, encoded again, to that of the codes."""
+    def _as_codes(self, white, rng):
+        """What the top has made, brought to what codes can be: refined, where there is a refiner,
+        and encoded again, E(G(.)), which moves anything towards the codes of data (Alain and Bengio
+        2014), the more the fewer numbers it leaves: z has fewer than h. What a GAN makes of small
+        and rare components, such as what moves, is in part no code, and goes; so each component is
+        then multiplied by what brings the variance of samples, encoded again, to that of the
+        codes."""
         if self.whitening.strength == 0:        # which does not tell the codes' variances
             return white
 
         def again(white, through=None):
             return self.encode(self._expand(self.whitening.invert(white), through=through))
 
-        def brought(white):
-            for _ in range(self.passes):
-                white = again(white, "z")
-            return white if self.passes else again(white)
+        def brought(white, rng):
+            for _ in range(max(1, self.passes)):
+                if self.refiner and self.refiner.ready:
+                    white = self.refiner.refine(white, rng)
+                white = again(white, "z" if self.passes else None)
+            return white
 
-        some = again(brought(self.top.sample(CALIBRATED_BY, Generator(0))))
+        own = Generator(0)
+        some = again(brought(self.top.sample(CALIBRATED_BY, own), own))
         std = some.reshape(-1, some.shape[-1]).std(axis=0)
         ratio = np.sqrt(self.whitening.variances) / np.maximum(std, 1e-9)
-        return brought(white) * np.clip(ratio, 0.5, 2)
+        return brought(white, rng) * np.clip(ratio, 0.5, 2)
 
     @checked(relations.of_any_length, relations.is_ready)
     def stream(self, n, frames, rng=None):

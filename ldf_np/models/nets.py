@@ -14,6 +14,7 @@ from ..runtime.random import Generator
 from ..runtime.relations import clips_fit, patches_divide
 from ..runtime.rules import CLIPS, checked, function_or, map_shape, one_or_several
 from .ali import ALI, Decoder, Discriminator, Encoder
+from .denoiser import FREQUENCIES, Denoiser, ResidualBlock, UNet
 from .factors import Assembled, Frames, Nested, Patches
 from .gan import GAN
 from .ldf import LDF, Level
@@ -22,6 +23,7 @@ from .whitening import ChannelWhitening, Whitening
 CODE = (4, 4, 32)       # h of ``small_ali``: 512 numbers a frame
 PLACES = (8, 8, 8)      # h of ``place_ali``: as many, and twice the places either way
 SLOPE = 0.1
+SMALL = nn.normal(0.003)    # so that residual blocks begin as nearly nothing
 LEAST_ENERGY = 0.05     # of a channel's mean square; that of whitened codes is about 1
 
 SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
@@ -324,6 +326,34 @@ def local_ali_top(shape, latent_size=128, width=48, hidden=256, stochastic=False
                **LOCAL_GAN | ALI_TOP | settings)
 
 
+@checked()
+def map_denoiser(shape, width=48, hidden=96, seed=0, **settings):
+    """A Denoiser of maps (n, *shape), shape (h, w, c), such as whitened codes: residual blocks of
+    small convolutions, one at full size before and after three at half the size, where both sides
+    divide by two. ``hidden``: the features of the noise's level."""
+    rng, (start, near) = Generator(seed), coarse(shape)
+    halved = start != shape[:2]
+    wide = 2 * width if halved else width
+
+    def same(c_in, c_out, init):
+        return nn.Conv2d(c_in, c_out, *near, init=init, rng=rng)
+
+    def blocks(count, width):
+        return [ResidualBlock(same(width, width, nn.he(SLOPE)), same(width, width, SMALL),
+                              nn.Linear(hidden, width, init=nn.normal(0.02), rng=rng),
+                              nn.LeakyReLU(SLOPE)) for _ in range(count)]
+
+    def resized(kind, c_in, c_out):
+        return kind(c_in, c_out, *((4, 2, 1) if halved else near), init=nn.glorot(), rng=rng)
+
+    network = UNet(
+        nn.Sequential(*dense(2 * len(FREQUENCIES), hidden, rng), *dense(hidden, hidden, rng)),
+        same(shape[2], width, nn.glorot()), blocks(1, width), resized(nn.Conv2d, width, wide),
+        blocks(3, wide), resized(nn.ConvTranspose2d, wide, width), blocks(1, width),
+        nn.Sequential(nn.LeakyReLU(SLOPE), same(width, shape[2], SMALL)))
+    return Denoiser(network, shape, seed=seed + 1, **settings)
+
+
 @checked(shape=map_shape, maps=integer())
 def map_ali(shape, latent_size=128, maps=PLACES[2], seed=0, **settings):
     """ALI on maps of codes (n, *shape), shape (h, w, c), h and w multiples of 4: a level between
@@ -353,12 +383,15 @@ def map_ali(shape, latent_size=128, maps=PLACES[2], seed=0, **settings):
 
 BOTTOMS = {"places": place_ali, "small": small_ali}
 TOPS = {"local": local_gan, "mlp": mlp_gan, "local-ali": local_ali_top, "mlp-ali": mlp_ali_top}
+REFINERS = {"local": map_denoiser}
 TOP = function_or(*TOPS)        # a rule: a top by its name, or a function that makes one
+REFINER = optional(function_or(*REFINERS))
 
 
-@checked(clips_fit, images=CLIPS, components=integer(), bottom=one_of(*BOTTOMS), top=TOP)
+@checked(clips_fit, images=CLIPS, components=integer(), bottom=one_of(*BOTTOMS), top=TOP,
+         refiner=REFINER)
 def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", components=None,
-             passes=0, **settings):
+             passes=0, refiner=None, **settings):
     """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
     the map of their whitened codes.
 
@@ -368,40 +401,50 @@ def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", c
     (shape of a whitened code or its length, seed=). ``components``: None whitens by channel and
     cuts nothing off; a number keeps so many principal components of all codes of a clip (at most
     N / 4). ``passes``: of samples through z, see ``LDF``; one is better from about four minutes of
-    training on, and worse before.
+    training on, and worse before. ``refiner``: of what the top makes, see ``LDF``: None, "local"
+    (``map_denoiser``), or a function that makes one from (shape, seed=).
     """
     settings = {"colour_metric": colour_metric(images[:200])} | settings
     return frames_ldf(BOTTOMS[bottom](seed=seed, **settings), images, code, seed, top, components,
-                      passes)
+                      passes, refiner)
 
 
-def frames_ldf(model, clips, code="h", seed=0, top="local", components=None, passes=0):
-    """LDF on clips (N, t, h, w, c) over any ``model`` of their frames, with the whitening and the
-    top of ``clip_ldf``."""
+def frames_ldf(model, clips, code="h", seed=0, top="local", components=None, passes=0,
+               refiner=None):
+    """LDF on clips (N, t, h, w, c) over any ``model`` of their frames, with the whitening, the top
+    and the refiner of ``clip_ldf``."""
     shape = clips.shape[1], *model.encode(clips[:1, 0], code).shape[1:]
     few = components and min(components, len(clips) // 4, math.prod(shape))
-    return split_ldf(model, Frames(clips.shape[1]), shape, code, seed, top, few, passes)
+    return split_ldf(model, Frames(clips.shape[1]), shape, code, seed, top, few, passes,
+                     refiner)
 
 
-@checked(top=TOP)
-def split_ldf(model, split, code_shape, code="h", seed=0, top="local", components=None, passes=0):
+@checked(top=TOP, refiner=REFINER)
+def split_ldf(model, split, code_shape, code="h", seed=0, top="local", components=None, passes=0,
+              refiner=None):
     """LDF over a ``model`` of the factors that ``split`` makes, whose codes are ``code_shape``,
     (count, ...); the rest as in ``clip_ldf``."""
     whitening = (ChannelWhitening(split, code_shape) if components is None else
                  Whitening(code_shape, components))
     gan = TOPS.get(top, top)(components or whitening.shape, seed=seed + 10)
-    return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20, passes=passes)
+    return LDF([Level(model, split, code)], gan, whitening, seed=seed + 20, passes=passes,
+               refiner=new_refiner(refiner, whitening, seed))
 
 
-@checked(patches_divide, images=CLIPS, patch=multiple(8), top=TOP)
-def patch_ldf(images, patch=16, seed=0, top="local", passes=0, **settings):
+def new_refiner(refiner, whitening, seed):
+    """The refiner of an LDF by its name, or by the function that makes it; None for None."""
+    return refiner and REFINERS.get(refiner, refiner)(whitening.shape, seed=seed + 30)
+
+
+@checked(patches_divide, images=CLIPS, patch=multiple(8), top=TOP, refiner=REFINER)
+def patch_ldf(images, patch=16, seed=0, top="local", passes=0, refiner=None, **settings):
     """Three levels on clips (n, t, h, w, c), as in Section 3.1, where an image is cut into patches
     of 16 x 16: ALI for all patches (``place_ali`` with ``settings``), ALI for all frames over the
     map of their patches' codes (``map_ali``), and a top over the whitened map of a clip's frames.
 
     ``images``: training clips, for their shape and the metric of their colours. ``patch``: the rows
-    and columns of a patch, a multiple of 8 that divides those of a frame. ``top``, ``passes``: see
-    ``clip_ldf``.
+    and columns of a patch, a multiple of 8 that divides those of a frame. ``top``, ``passes``,
+    ``refiner``: see ``clip_ldf``.
     """
     _, frames, *sides, channels = images.shape
     grid = [side // patch for side in sides]
@@ -414,7 +457,7 @@ def patch_ldf(images, patch=16, seed=0, top="local", passes=0, **settings):
     whitening = ChannelWhitening(nested.outer, (frames, *code))
     return LDF([Level(bottom, nested), Level(middle, Assembled(nested))],
                TOPS.get(top, top)(whitening.shape, seed=seed + 10), whitening, seed=seed + 20,
-               passes=passes)
+               passes=passes, refiner=new_refiner(refiner, whitening, seed))
 
 
 def cifar_ali(images=None, seed=0, **settings):

@@ -182,6 +182,22 @@ def has_z(name, levels, passes=0, **others):
                f"0, for a level's {type(model).__name__} has no code z", passes)
 
 
+def refiner_fits(name, refiner, whitening, **others):
+    """A refiner is for what the top of an LDF makes."""
+    if refiner is not None:
+        checks.having("a Denoiser", "refine", "shape")(f"{name}: refiner", refiner)
+        expect(refiner.shape == whitening.shape, f"{name}: refiner",
+               f"one of whitened codes {whitening.shape}", f"one of {refiner.shape}")
+
+
+def shares_fit(name, self, bottom_share, refiner_share, schedule, **others):
+    """Something of the budget is left for the top of an LDF."""
+    if self.refiner and schedule == "bottom-first":
+        expect(bottom_share + refiner_share < 1, f"{name}: bottom_share, refiner_share",
+               "parts that leave some of the budget for the top",
+               f"{bottom_share:g} and {refiner_share:g}")
+
+
 def of_any_length(name, self, frames, **others):
     """The top of an LDF can make as many frames as are asked for."""
     expect(frames is None or self.any_length, f"{name}: frames",
@@ -265,6 +281,8 @@ def sides(name, logits, real, **others):
 def ranks_fit(name, model, steps, top_steps, rounds, top_ranks, **others):
     """An asynchronous training has whole rounds, and ranks for each level and for the top."""
     levels, ranks = len(model.levels), world().size
+    expect(model.refiner is None, f"{name}: model", "an LDF without a refiner (train that "
+           "afterwards, refiner.fit(model.encode(x), ...))", "one with a refiner")
     expect(ranks > levels, f"{name}: processes", f"one for each of the {levels + 1} parts, levels "
            f"and top (mpirun -n {levels + 1})", ranks)
     each = list(steps) if isinstance(steps, (list, tuple)) else [steps] * levels

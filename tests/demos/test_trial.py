@@ -22,14 +22,16 @@ def small(monkeypatch):
 
 
 def test_settings_from_words():
-    made = trial.cli.network(["some", "gamma=50", "betas=0.0,0.99", "loss=relativistic", "lr=1e-3"],
-                             {"some": dict})
+    known = {"some": dict}
+    made = trial.cli.network("some gamma=50 betas=0.0,0.99 loss=relativistic lr=1e-3", known)
+    assert trial.cli.network(None, known) is None
     assert made(shape=3) == {"gamma": 50, "betas": (0.0, 0.99), "loss": "relativistic", "lr": 1e-3,
                              "shape": 3}
 
 
 @pytest.mark.parametrize("words, penalty", [
-    (["--bottom", "places", "latent_size=4", "--top", "local", "width=4", "hidden=8"], 150.0),
+    (["--bottom", "places", "latent_size=4", "--top", "local", "width=4", "hidden=8", "--refiner",
+      "local", "width=4", "--refiner-steps", "2", "--passes", "1"], 150.0),
     (["--bottom", "small", "--top", "mlp", "components=6", "gamma=7"], 7)])
 def test_a_trial_of_the_hierarchy(small, tmp_path, capsys, words, penalty):
     options = trial.parse([*words, "--bottom-steps", "2", "--steps", "3", "--device", "cpu",
@@ -42,6 +44,8 @@ def test_a_trial_of_the_hierarchy(small, tmp_path, capsys, words, penalty):
     assert f"| `--bottom {words[1]}" in capsys.readouterr().out
     model, _ = trial.hierarchy(options, 0, trial.load_pacman().train)
     assert model.top.gamma == penalty
+    assert model.refiner is None if words[1] == "small" else model.refiner.ready and model.passes
+    assert ("--refiner local width=4" in first["trial"]) == (words[1] != "small")
 
 
 def test_a_trial_of_the_joint_gan(small, tmp_path):
@@ -53,6 +57,7 @@ def test_a_trial_of_the_joint_gan(small, tmp_path):
 
 @pytest.mark.parametrize("words, message", [
     (["--top", "wide"], "--top: expected one of local, mlp, local-ali, mlp-ali first, got wide"),
+    (["--refiner", "local", "width=0"], "--refiner: map_denoiser: width: expected"),
     (["--bottom", "gamma=3"], "--bottom: expected one of places, small first, got gamma=3"),
     (["--top", "local", "gamma"], "--top: expected settings NAME=VALUE, got gamma"),
     (["--top", "local", "wdth=3"], "--top: Game.__init__() got an unexpected keyword argument"),

@@ -16,6 +16,7 @@ from ldf_np.models.classifier import (
     small_classifier,
     softmax_cross_entropy,
 )
+from ldf_np.models.denoiser import Denoiser
 from ldf_np.models.factors import Assembled, Frames, Groups, Nested, Patches
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.ldf_async import fit_async
@@ -306,6 +307,42 @@ CASES = {
     "LDF passes no z": (
         lambda: LDF([Level(autoencoder, Frames(2))], gan, Whitening((2, 4), 4), passes=2),
         ValueError, "passes: expected 0, for a level's Autoencoder has no code z, got 2"),
+    "LDF refiner": (lambda: LDF([Level(autoencoder, Frames(2))], gan, Whitening((2, 4), 4),
+                                refiner=gan),
+                    TypeError, "refiner: expected a Denoiser, got GAN"),
+    "LDF refiner shape": (
+        lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3),
+                              refiner=lambda shape, seed: nets.map_denoiser((8, 8, 4), 4, 4)),
+        ValueError, "refiner: expected one of whitened codes (8, 8, 40), got one of (8, 8, 4)"),
+    "LDF refiner name": (lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), refiner="mlp"),
+                         ValueError, 'refiner: expected "local", got'),
+    "LDF refiner components": (
+        lambda: nets.clip_ldf(u8(16, 5, 32, 32, 3), top="mlp", components=4,
+                              refiner="local"),
+        TypeError, "shape: expected a list of at least 3 whole numbers (h, w, c), got (4,)"),
+    "LDF shares": (
+        lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), refiner="local").fit(
+            u8(8, 5, 32, 32, 3), steps=8, batch_size=4, bottom_share=0.6, refiner_share=0.4),
+        ValueError, "bottom_share, refiner_share: expected parts that leave some of the budget for "
+        "the top, got 0.6 and 0.4"),
+    "LDF refiner_share": (
+        lambda: nets.clip_ldf(u8(8, 5, 32, 32, 3), refiner="local").fit(
+            u8(8, 5, 32, 32, 3), steps=8, refiner_share=1.0),
+        ValueError, "refiner_share: expected a number in (0, 1)"),
+    "map_denoiser width": (lambda: nets.map_denoiser((4, 4, 2), width=0),
+                           ValueError, "width: expected at least 1"),
+    "Denoiser noise": (lambda: nets.map_denoiser((4, 4, 2), noise=-1.0),
+                       ValueError, "noise: expected a positive number"),
+    "Denoiser steps": (lambda: nets.map_denoiser((4, 4, 2), steps=0),
+                       ValueError, "steps: expected at least 1"),
+    "Denoiser ema": (lambda: nets.map_denoiser((4, 4, 2), ema=1.0),
+                     ValueError, "ema: expected a number in [0, 1)"),
+    "Denoiser network": (lambda: Denoiser(3, (4, 4, 2)),
+                         TypeError, "network: expected a Module, got int"),
+    "Denoiser fit": (lambda: nets.map_denoiser((4, 4, 2)).fit(f(8, 4, 4, 3), steps=2, batch_size=4),
+                     ValueError, "x: expected (n, 4, 4, 2), got shape (8, 4, 4, 3)"),
+    "Denoiser refine": (lambda: nets.map_denoiser((4, 4, 2)).refine(f(4, 4, 2)),
+                        ValueError, "x: expected (n, 4, 4, 2), got shape (4, 4, 2)"),
     "clip_ldf": (lambda: nets.clip_ldf(u8(2, 5, 32, 32, 3)),
                  ValueError, "images: expected at least 8 of them and no empty axis"),
     "clip_ldf nchw": (lambda: nets.clip_ldf(u8(8, 5, 3, 32, 32)),
@@ -348,6 +385,10 @@ CASES = {
                       ValueError, "images: expected at least 8 of them"),
     "patch_ldf top": (lambda: nets.patch_ldf(u8(8, 5, 32, 32, 3), top="wide"),
                       ValueError, "top: expected one of local, mlp, local-ali, mlp-ali"),
+    "fit_async refiner": (
+        lambda: fit_async(nets.patch_ldf(u8(8, 2, 16, 16, 3), patch=8, refiner="local"),
+                          u8(8, 2, 16, 16, 3), steps=8, top_steps=8),
+        ValueError, "model: expected an LDF without a refiner (train that afterwards, "),
     "fit_async alone": (
         lambda: fit_async(nets.patch_ldf(u8(8, 2, 16, 16, 3), patch=8), u8(8, 2, 16, 16, 3),
                           steps=8, top_steps=8),

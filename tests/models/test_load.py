@@ -50,6 +50,7 @@ MODELS = {
     "joint GAN, frames": (lambda: baselines.framed_joint_gan(2, 8, hidden=8), [CLIPS]),
     "LDF": (clip_ldf, [CLIPS]),
     "LDF, components": (lambda: clip_ldf(bottom="small", top="mlp", components=4), [CLIPS]),
+    "LDF, refined": (lambda: clip_ldf(refiner="local", passes=1), [CLIPS]),
     "LDF, two levels": (two_levels, [VECTORS.repeat(2, axis=1).reshape(16, 4, 2)]),
     "LDF of others": (over_an_autoencoder, [CLIPS]),
     "VAE": (lambda: baselines.mlp_vae(4, 2, 8, noisy=True), [VECTORS]),

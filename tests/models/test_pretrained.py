@@ -1,5 +1,7 @@
 """Models that come with the package: their cards, what they make, how such files are written."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,11 @@ def test_the_files_of_all_models_stay_small():
 
 @pytest.mark.parametrize("make, about", [
     (lambda: nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None, seed=5), {}),
-    (lambda: baselines.joint_gan(hidden=24, seed=5), {"hidden": 24})], ids=["LDF", "joint"])
+    (lambda: nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None, seed=5,
+                           passes=1, refiner=partial(nets.map_denoiser, width=8)),
+     {"passes": 1, "refiner": ["local", {"width": 8}]}),
+    (lambda: baselines.joint_gan(hidden=24, seed=5), {"hidden": 24})],
+    ids=["LDF", "refined", "joint"])
 def test_written_and_read_a_model_makes_the_same(make, about, tmp_path, monkeypatch):
     clips = np.random.default_rng(0).integers(0, 256, (16, 5, 32, 32, 3), dtype=np.uint8)
     model, untrained = make(), make()
@@ -43,6 +49,9 @@ def test_written_and_read_a_model_makes_the_same(make, about, tmp_path, monkeypa
     gan = getattr(again, "top", again)          # whose last weights are not in the file
     np.testing.assert_array_equal(gan.generator.flat(),
                                   gan.ema.average.data[:gan.generator.flat().size])
+    if "refiner" in about:
+        np.testing.assert_array_equal(again.refiner.network.flat(), again.refiner.ema.average.data)
+        assert again.refiner.ready
     # negative control: before its training it made others
     untrained.fit(clips, steps=1, batch_size=8)
     assert np.abs(untrained.sample(3, ldf.Generator(1)) - made).max() > 0.05

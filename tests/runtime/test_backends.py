@@ -181,12 +181,28 @@ def test_the_gans(device, make):
             close(one, other, 2e-4)
 
 
+def test_the_denoiser(device):
+    x = values(12, 4, 4, 3, dtype=np.float32)
+
+    def fit():
+        model = nets.map_denoiser((4, 4, 3), 8, 8)
+        history = model.fit(x, steps=4, batch_size=6)
+        return (weights(model), model.refine(x, ldf.Generator(3)),
+                np.array(history.losses["denoising"]))
+
+    expected = fit()
+    with device.active():
+        for one, other in zip(fit(), expected, strict=True):
+            close(one, other, 2e-4)
+
+
 # --------------------------------------------------------------------------------------- one graph
 
 @pytest.mark.parametrize("make, shape", [
     (image_ali, (12, 8, 8, 3)), (lambda: nets.mlp_gan(4, 3, hidden=8), (12, 4)),
-    (lambda: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16), (12, 2, 8, 8, 3))],
-    ids=["ALI", "top", "joint"])
+    (lambda: baselines.joint_gan(frames=2, size=8, latent_size=4, hidden=16), (12, 2, 8, 8, 3)),
+    (lambda: nets.map_denoiser((4, 4, 3), 8, 8), (12, 4, 4, 3))],
+    ids=["ALI", "top", "joint", "denoiser"])
 def test_a_recorded_step_is_the_step(device, make, shape):
     """Trained by replays and trained without: the same weights, losses and noise to the last bit,
     over epochs (whose order the host draws from the same stream)."""

@@ -73,6 +73,11 @@ def vae(folder):
     return results(model, model.fit(values(40, 6, dtype=np.float32), steps=6, batch_size=16))
 
 
+def denoiser(folder):
+    model = nets.map_denoiser((2, 2, 3), 8, 8)
+    return results(model, model.fit(values(40, 2, 2, 3, dtype=np.float32), steps=6, batch_size=16))
+
+
 def played(folder):
     """Twelve steps, most of them played; the same where rank 1 cannot trust its recording, so that
     none plays; and taken one by one: how many were played, and what differs."""

@@ -46,6 +46,7 @@ MODELS = {
     "local": (lambda: nets.local_gan((4, 4, 6), 8, 12, 16), (4, 4, 6)),
     "small": (lambda: nets.small_ali(size=8, latent_size=4, stochastic=True), (8, 8, 3)),
     "places": (lambda: nets.place_ali(8), (8, 8, 3)),
+    "denoiser": (lambda: nets.map_denoiser((4, 4, 6), 8, 8), (4, 4, 6)),
     "inference": (lambda: nets.mlp_ali_top((2, 2, 3), 4, 16), (2, 2, 3)),
     "joint": (lambda: baselines.framed_joint_gan(frames=2, size=8, hidden=16), (8, 8, 9)),
     "vae": (lambda: baselines.mlp_vae(12, 4, 16), (12,)),

@@ -19,8 +19,11 @@ NAMES = "pacman-ldf", "pacman-joint"
 
 def _ldf(card):
     kind, settings = card.get("top", ("local", {}))
+    refiner = card.get("refiner") and partial(nets.REFINERS[card["refiner"][0]],
+                                              **card["refiner"][1])
     return nets.clip_ldf(np.zeros((8, 5, 32, 32, 3), np.uint8), colour_metric=None,
-                         top=partial(nets.TOPS[kind], **settings), passes=card.get("passes", 0))
+                         top=partial(nets.TOPS[kind], **settings), passes=card.get("passes", 0),
+                         refiner=refiner)
 
 
 def _joint(card):
@@ -49,8 +52,9 @@ def load_pretrained(name):
 @checked(name=one_of(*NAMES))
 def card(name):
     """What is known of a model: {"model", "data", "command", "budget", "machine", "seed", "scores",
-    "licence"}; of LDF also its top ("top": its kind in ``nets.TOPS`` and its settings) and how
-    often samples pass through z ("passes"), and of the joint GAN how wide it is ("hidden")."""
+    "licence"}; of LDF also its top and refiner ("top", "refiner": the kind in ``nets.TOPS`` or
+    ``REFINERS``, and its settings) and how often samples pass through z ("passes"), and of the
+    joint GAN how wide it is ("hidden")."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -66,5 +70,5 @@ def save_pretrained(model, path, **about):
 
 
 def _left_out(name):
-    """Discriminators, and generators, of which there are averages."""
-    return "discriminator" in name or "generator" in name.split(".")
+    """Discriminators; and generators and a refiner's network, of which there are averages."""
+    return "discriminator" in name or not {"generator", "network"}.isdisjoint(name.split("."))
