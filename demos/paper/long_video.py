@@ -14,7 +14,7 @@ are of seed 0, those here of seed 1. --minutes or --steps are for each top.
     local, p = 0    the same without neighbours: frames that are independent given the film's draw
     long clips      p = 4, trained on the game's clips of ``--clip-frames`` frames with two
                     discriminators, of windows of 5 frames and of WIDE
-    stitched        clips of five frames of the package's LDF (108,000 steps), one after the other
+    stitched        clips of five frames of the package's LDF, one after the other
 
 Scores are read beside held-out clips of the game. "KID" of windows of five frames at the
 beginning, in the middle and at the end of the films, in whole clips and in differences of frames,

@@ -109,7 +109,8 @@ class LDF(Module):
         -------
         dict
             {name of the level: History}. Ctrl-C ends the level being trained; those above it still
-            get two seconds each, so that the model can be sampled (of which no checkpoint is kept).
+            get two seconds each, so that the model can be sampled (of which no checkpoint is kept),
+            and a refiner nothing: until it has learned it is left out.
         """
         if schedule == "together":
             return self._fit_together(x, factors, batch_size, checkpoints, steps=steps,
