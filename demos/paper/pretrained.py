@@ -35,9 +35,10 @@ def sized_joint(parameters):
 
 def of_ldf(chosen):
     """Of the command of a run, what is LDF's alone."""
-    refined = f" --refiner {chosen['refiner']} --refiner-share {chosen['refiner_share']:g}"
-    return (refined if chosen["refiner"] else "") + (
-        f" --passes {chosen['passes']} --bottom-share {chosen['bottom_share']:g}")
+    passed = f" --passes {chosen['passes']} --bottom-share {chosen['bottom_share']:g}"
+    if chosen["refiner"] is None:
+        return passed
+    return f" --refiner {chosen['refiner']} --refiner-share {chosen['refiner_share']:g}{passed}"
 
 
 def kind_and_settings(text, known):

@@ -120,9 +120,10 @@ def run(options):
         make = hierarchy if options.joint is None else joint
         model, history = make(options, seed, clips)
         found = measured(model, history, clips)
-        refined = f" --refiner {options.refiner}" if options.refiner else ""
-        what = (f"--bottom {options.bottom} --top {options.top}{refined}" if options.joint is None
-                else f"--{options.joint}")
+        refined = (f" --refiner {options.refiner} --refiner-steps {options.refiner_steps}"
+                   if options.refiner else "")
+        what = (f"--bottom {options.bottom} --top {options.top}{refined} --passes {options.passes}"
+                if options.joint is None else f"--{options.joint}")
         os.makedirs(options.out, exist_ok=True)
         with open(os.path.join(options.out, "trials.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps({"trial": what, "seed": seed, "steps": options.steps,

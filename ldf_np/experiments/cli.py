@@ -103,11 +103,11 @@ def network(text, known):
     tuples of numbers with commas, else text; None for None. ValueError where it says others."""
     if text is None:
         return None
-    kind, *words = text.split()
+    kind, _, rest = text.partition(" ")
     if kind not in known:
         raise ValueError(f"expected one of {', '.join(known)} first, got {kind}")
     arguments = {}
-    for word in words:
+    for word in rest.split():
         name, equals, text = word.partition("=")
         if not equals or "=" in text:
             raise ValueError(f"expected settings NAME=VALUE, got {word}")

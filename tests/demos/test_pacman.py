@@ -184,6 +184,7 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
      "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
     (["--top", "wide"], "--top: expected one of local, mlp, local-ali, mlp-ali first, got wide"),
     (["--top", "local", "width=0"], "--top: local_gan: width: expected"),
+    (["--top", ""], "--top: expected one of local, mlp, local-ali, mlp-ali first, got"),
     (["--refiner", "mlp"], "--refiner: expected one of local first, got mlp"),
     (["--refiner", "local", "noise=0"], "--refiner: Denoiser: noise: expected"),
     (["--refiner-share", "1"], "--refiner-share: expected a number between 0 and 1, got 1"),

@@ -45,7 +45,8 @@ def test_a_trial_of_the_hierarchy(small, tmp_path, capsys, words, penalty):
     model, _ = trial.hierarchy(options, 0, trial.load_pacman().train)
     assert model.top.gamma == penalty
     assert model.refiner is None if words[1] == "small" else model.refiner.ready and model.passes
-    assert ("--refiner local width=4" in first["trial"]) == (words[1] != "small")
+    refined = "--refiner local width=4 --refiner-steps 2 --passes 1"
+    assert (refined in first["trial"]) == (words[1] != "small")
 
 
 def test_a_trial_of_the_joint_gan(small, tmp_path):
