@@ -13,12 +13,14 @@ et al. 2019), as in adversarial latent autoencoders (Pidhorskyi et al. 2020). Th
 normal distribution, and G makes nothing of what lies between its codes.
 """
 
+from contextlib import contextmanager
+
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, immutable
 from ..kernels.conv import batch_innermost
-from ..nn.layers import Sequential, generators, statistics_of
+from ..nn.layers import Sequential, exchanged, generators, statistics_of
 from ..nn.losses import ali_loss, check_metric, reconstruction_loss
-from ..nn.module import Module
+from ..nn.module import Buffer, Module
 from ..nn.penalty import Judged
 from ..runtime.distributed import World, rows, within
 from ..runtime.rules import checked
@@ -96,17 +98,25 @@ class ALI(Coder, Game):
         (``losses.colour_metric``).
     mapping : Module, optional
         F: u ~ N(0, I), (n, latent_size) -> z, as many numbers. By default z is u itself.
+    own_statistics : bool
+        Whether what enters G at h has running batch statistics of its own there. It varies
+        otherwise than what comes from z: means of both fit neither, and the error through h is
+        twice as large (docs/recipe.md).
     settings : of the game, see ``Game``
     """
 
     @checked()
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
-                 latent_weight=5.0, colour_metric=None, mapping=None, **settings):
+                 latent_weight=5.0, colour_metric=None, mapping=None, own_statistics=False,
+                 **settings):
         self.encoder, self.decoder, self.mapping = encoder, decoder, mapping
         makers = Sequential(encoder, decoder, *[] if mapping is None else [mapping])
         super().__init__(makers, discriminator, latent_size, **settings)
         self.shortcut_weight, self.latent_weight = shortcut_weight, latent_weight
         self.colour_metric = check_metric(colour_metric)
+        own = own_statistics and shortcut_weight and isinstance(decoder.body, Module)
+        self.of_h = [Buffer(buffer.data.copy())
+                     for _, buffer in (decoder.body.named_buffers() if own else ())]
 
     def _step(self, x, progress):
         """One pass of E, G and D: x -> h -> z^ and u -> z -> x~, D's logits of both pairs, and x
@@ -132,11 +142,16 @@ class ALI(Coder, Game):
         z = u if self.mapping is None else self.mapping(u)
         return z, self.decoder(z)
 
+    def _entered_at(self, code):
+        """A context in which G's body has the batch statistics of what enters there as a code."""
+        return exchanged(self.decoder.body, self.of_h if code == "h" else [])
+
     def _reconstruction_losses(self, x, h, z_hat):
         """{name: (loss, its weight)} of those that count."""
         losses = {}
         if self.shortcut_weight:
-            rebuilt = self.decoder.body(h)
+            with self._entered_at("h"):
+                rebuilt = self.decoder.body(h)
             losses["rec_h"] = (reconstruction_loss(x, rebuilt, self.colour_metric),
                                self.shortcut_weight)
         if self.latent_weight:
@@ -159,6 +174,20 @@ class ALI(Coder, Game):
         maker = self.decoder if self.mapping is None else Sequential(self.mapping, self.decoder)
         with within(World()), statistics_of(self._draws(4), maker):
             return self._apply(maker, u)
+
+    @contextmanager
+    def common_statistics(self):
+        """A context in which h, too, is decoded by the batch statistics of what comes from z."""
+        own, self.of_h = self.of_h, []
+        try:
+            yield
+        finally:
+            self.of_h = own
+
+    def decode(self, codes, code=None):
+        """x from codes: a NumPy array (n, ...)."""
+        with self._entered_at(code or self.code):       # around all batches, of which two threads
+            return super().decode(codes, code)          # decode one each
 
     def _codes(self):
         return {"h": (self.encoder.body, self.decoder.body),

@@ -9,6 +9,8 @@ the data of the next; the top is a GAN over all codes of an object, whitened. Sa
 chain from right to left.
 """
 
+from contextlib import ExitStack
+
 import numpy as np
 
 from ..nn.module import Module
@@ -22,6 +24,7 @@ from ..runtime.rules import checked
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
+from .ali import ALI
 from .sequence import SequenceGAN
 
 CALIBRATED_BY = 256         # samples
@@ -198,13 +201,19 @@ class LDF(Module):
         What the top makes is refined, where there is a refiner, and decoded and encoded again, both
         of it ``passes`` times and then by way of z, which brings it to what codes can be; and
         calibrated: each component so that samples, encoded once more, vary as much as the codes
-        that the whitening has learned from (docs/recipe.md).
+        that the whitening has learned from (docs/recipe.md). On that way ALI decodes h and z by
+        common batch statistics, with which what is faint does not fade.
 
         ``frames``: how many frames of a clip (of a text: segments) each has, any number where the
         top is a ``SequenceGAN``; by default as many as it was trained on.
         """
         if frames is None:
-            return self.decode(self._as_codes(self.top.sample(n, rng), rng))
+            with ExitStack() as common:
+                for model in self.models:
+                    if isinstance(model, ALI):
+                        common.enter_context(model.common_statistics())
+                white = self._as_codes(self.top.sample(n, rng), rng)
+            return self.decode(white)
         return np.concatenate([*self.stream(n, frames, rng)], axis=1)
 
     def _as_codes(self, white, rng):

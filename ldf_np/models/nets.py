@@ -28,7 +28,8 @@ LEAST_ENERGY = 0.05     # of a channel's mean square; that of whitened codes is 
 
 SMALL_ALI = {"shortcut_weight": 1000.0, "latent_weight": 100.0, "lr": 2e-3,
              "discriminator_lr": 4e-4, "final_lr": 0.1}
-PLACE_ALI = {"latent_weight": 250.0, "penalty": "unweighted", "gamma": 50.0, "final_gamma": 0.3}
+PLACE_ALI = {"latent_weight": 250.0, "penalty": "unweighted", "gamma": 50.0, "final_gamma": 0.3,
+             "own_statistics": True}
 SMALL_GAN = {"lr": 1e-3, "discriminator_lr": 1e-3, "penalty": "unweighted", "final_gamma": 0.1,
              "final_lr": 0.1}
 LOCAL_GAN = SMALL_GAN | {"lr": 2e-3, "discriminator_lr": 2e-3, "gamma": 150.0, "betas": (0.0, 0.99)}

@@ -18,7 +18,7 @@ from .module import Buffer, Module, Parameter, evaluation, restored, seen
 
 __all__ = ["BatchNorm", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "LayerNorm", "LeakyReLU",
            "Linear", "Maxout", "ReLU", "Reshape", "Sequential", "Sigmoid", "Softmax", "Tanh",
-           "generators", "statistics_of", "update_bn"]
+           "exchanged", "generators", "statistics_of", "update_bn"]
 
 
 class Sequential(Module):
@@ -183,6 +183,24 @@ def statistics_of(batches, network):
     with restored([buffer.data for _, buffer in network.named_buffers()]):
         update_bn(batches, network)
         yield
+
+
+@contextmanager
+def exchanged(network, others):
+    """A context in which a network has, and moves, ``others`` in place of its own batch statistics:
+    a Buffer for each of its own, or none where it keeps them."""
+    own = [buffer for _, buffer in network.named_buffers()] if others else []
+    pairs = list(zip(own, others, strict=True))
+
+    def exchange():
+        for a, b in pairs:
+            a.data, b.data = b.data, a.data
+
+    exchange()
+    try:
+        yield
+    finally:
+        exchange()
 
 
 class LayerNorm(Module):

@@ -155,6 +155,43 @@ def test_samples_have_the_batch_statistics_of_samples():
     assert own < 0.4 * running, (own, running)
 
 
+def test_what_enters_at_h_has_batch_statistics_of_its_own():
+    """What comes from z varies otherwise: running statistics of both fit neither."""
+    x = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 2), dtype=np.uint8)
+
+    def trained(own, **settings):
+        model = nets.place_ali(8, 2, latent_size=4, own_statistics=own, **settings)
+        model.fit(x, steps=40)
+        return model
+
+    def off(model):     # of a whole batch, between running statistics and its own
+        h = model.encode(x)
+        model.train()
+        return float(np.abs(model.decode(h) - model.decoder.body(Tensor(h)).data).mean())
+
+    apart, together = trained(True), trained(False)
+    np.testing.assert_equal({name: array for name, array in apart.state_dict().items()
+                             if "running" not in name and "of_h" not in name},
+                            {name: array for name, array in together.state_dict().items()
+                             if "running" not in name})             # the weights are the same
+    assert len(apart.of_h) == len(list(apart.decoder.body.named_buffers())) and not together.of_h
+    assert off(apart) < 0.5 * off(together), (off(apart), off(together))
+    assert not trained(True, shortcut_weight=0.0).of_h              # for nothing enters at h
+
+
+def test_statistics_of_what_enters_at_h_are_saved(tmp_path):
+    model = nets.place_ali(8, 2, latent_size=4)
+    x = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 2), dtype=np.uint8)
+    model.fit(x, steps=3)
+    model.save(tmp_path / "ali.safetensors")
+    again = ldf.load(tmp_path / "ali.safetensors").reconstruct(x)
+    np.testing.assert_array_equal(again, model.reconstruct(x))
+    h = np.repeat(model.encode(x), 20, axis=0)          # several batches, for two threads
+    np.testing.assert_allclose(model.decode(h)[::20], model.reconstruct(x), atol=1e-5)
+    model.of_h = []
+    assert np.abs(model.decode(h)[::20] - again).max() > 1e-3       # negative control
+
+
 def test_a_mapping_network_learns_what_codes_are_like():
     """z of a circle's points have nothing in the middle, where N(0, I) has most: with a mapping G
     is not asked to make circles of it."""

@@ -240,6 +240,24 @@ def test_samples_pass_through_z(monkeypatch):
     assert no > 0.15 and one < 0.6 * no and two < 0.7 * one
 
 
+def test_a_sample_is_decoded_by_statistics_of_its_own_only_at_last():
+    x = np.random.default_rng(0).integers(0, 256, (20, 2, 8, 8, 3), dtype=np.uint8)
+    model = nets.clip_ldf(x, frames=2, size=8, latent_size=4, passes=1)
+    model.fit(x, steps=9, batch_size=8)
+    bottom, made = model.models[0], model.sample(5, ldf.Generator(0))
+    white, of_h = [], bottom.of_h
+    for bottom.of_h in ([], of_h):
+        rng = ldf.Generator(0)
+        white.append(model._as_codes(model.top.sample(5, rng), rng))
+    np.testing.assert_array_equal(model.decode(white[0]), made)
+    assert np.abs(model.decode(white[1]) - made).max() > 1e-3       # negative control: all the way
+    way = []
+    with pytest.raises(KeyError), bottom.common_statistics():
+        way.append(bottom.of_h)
+        raise KeyError
+    assert way == [[]] and bottom.of_h is of_h
+
+
 SPLITS = {"frames": (Frames(4), (4, 2, 3, 5), (2, 3, 20)),
           "patches": (Patches(2, 3), (6, 2, 3, 5), (4, 9, 5)),
           "groups": (Groups(2, 8, (5,)), (4, 10), (1, 1, 40)),

@@ -187,6 +187,24 @@ def test_statistics_of_hold_inside_the_context_only():
     np.testing.assert_equal(network.state_dict(), before)
 
 
+def test_exchanged_statistics_move_in_place_of_the_networks_own():
+    network = nn.Sequential(nn.Linear(3, 4, rng=ldf.Generator(0)), nn.BatchNorm(4))
+    others = [nn.Buffer(buffer.data.copy()) for _, buffer in network.named_buffers()]
+    before, x = network.state_dict(), Tensor(values(8, 3) + 3)
+    with pytest.raises(KeyError), layers.exchanged(network, others):
+        network(x)
+        raise KeyError                          # put back whatever happens
+    np.testing.assert_equal(network.state_dict(), before)
+    mean = (x.data @ network[0].weight.data).mean(axis=0)
+    np.testing.assert_allclose(others[0].data, 0.1 * mean, rtol=1e-5)
+    assert np.abs(mean).max() > 0.1
+    with layers.exchanged(network, []):         # none: the network's own move
+        network(x)
+    np.testing.assert_array_equal(network[1].running_mean.data, others[0].data)
+    with pytest.raises(ValueError, match="zip"), layers.exchanged(network, others[:1]):
+        pass
+
+
 def test_what_batch_norm_refuses():
     with pytest.raises(ValueError, match=r"at least 2 values a channel.*got shape \(1, 3\)"):
         nn.BatchNorm(3)(Tensor(values(1, 3)))

@@ -96,21 +96,22 @@ def test_a_difference_is_noticed(device):
 
 def image_ali(dtype=np.float32, penalty="roth"):
     """ALI on images of 8 x 8 that uses every kernel a training step can: convolutions both ways,
-    normalisation with and without scale, dropout, tanh, leaky ReLU, stochastic codes."""
+    normalisation with and without scale, statistics for each way into the decoder, dropout, tanh,
+    leaky ReLU, stochastic codes."""
     rng = ldf.Generator(0)
     encoder = Encoder(nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False, rng=rng), nn.BatchNorm(4),
                                     nn.LeakyReLU(0.1)),
                       nn.Sequential(nn.Flatten(), nn.Linear(64, 6, rng=rng)), stochastic=True)
     decoder = Decoder(nn.Sequential(nn.Linear(3, 64, rng=rng), nn.Reshape(4, 4, 4),
                                     nn.BatchNorm(4, affine=False)),
-                      nn.Sequential(nn.Tanh(), nn.ConvTranspose2d(4, 3, 4, 2, 1, rng=rng),
-                                    nn.Sigmoid()))
+                      nn.Sequential(nn.Tanh(), nn.BatchNorm(4),
+                                    nn.ConvTranspose2d(4, 3, 4, 2, 1, rng=rng), nn.Sigmoid()))
     discriminator = Discriminator(
         nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, rng=rng), nn.LeakyReLU(0.1), nn.Flatten(),
                       nn.Dropout(0.2, rng=ldf.Generator(9))),
         nn.Sequential(nn.Linear(3, 8, rng=rng), nn.LeakyReLU(0.1)),
         nn.Sequential(nn.Linear(72, 80, rng=rng), nn.LeakyReLU(0.1), nn.Linear(80, 1, rng=rng)))
-    model = ALI(encoder, decoder, discriminator, 3, seed=1, penalty=penalty)
+    model = ALI(encoder, decoder, discriminator, 3, seed=1, penalty=penalty, own_statistics=True)
     for _, holder in [*model.named_parameters(), *model.named_buffers()]:
         holder.data = holder.data.astype(dtype)
     for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
