@@ -188,14 +188,17 @@ def statistics_of(batches, network):
 @contextmanager
 def exchanged(network, others):
     """A context in which a network has, and moves, ``others`` in place of its own batch statistics:
-    a Buffer for each of its own, or none where it keeps them."""
-    own = [buffer for _, buffer in network.named_buffers()] if others else []
-    pairs = list(zip(own, others, strict=True))
+    a list of a Buffer for each of its own, in order, or none where it keeps them."""
+    layers = [m for _, m in network.named_modules() if isinstance(m, BatchNorm)] if others else []
+    places = [(layer, name) for layer in layers for name in ("running_mean", "running_var")]
 
     def exchange():
-        for a, b in pairs:
-            a.data, b.data = b.data, a.data
+        for k, (layer, name) in enumerate(places):
+            own = getattr(layer, name)
+            setattr(layer, name, others[k])
+            others[k] = own
 
+    expect(len(others) == len(places), "exchanged: others", f"{len(places)} Buffers", len(others))
     exchange()
     try:
         yield

@@ -16,6 +16,7 @@ from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.kernels.norm import channel_sum
 from ldf_np.nn import layers
+from ldf_np.runtime.recording import Recorded, Recording
 
 
 def small_net(seed=0):
@@ -201,8 +202,22 @@ def test_exchanged_statistics_move_in_place_of_the_networks_own():
     with layers.exchanged(network, []):         # none: the network's own move
         network(x)
     np.testing.assert_array_equal(network[1].running_mean.data, others[0].data)
-    with pytest.raises(ValueError, match="zip"), layers.exchanged(network, others[:1]):
-        pass
+    with pytest.raises(ValueError, match="others: expected 2 Buffers, got 1"):
+        with layers.exchanged(network, others[:1]):
+            pass
+
+
+def test_exchanged_statistics_stay_so_around_what_a_played_step_calls_anew():
+    """A sum over ranks, say, for which a recording puts plain arrays in their places."""
+    network = nn.Sequential(nn.Linear(3, 4, rng=ldf.Generator(0)), nn.BatchNorm(4))
+    others = [nn.Buffer(buffer.data.copy()) for _, buffer in network.named_buffers()]
+    before, recording = network.state_dict(), Recording()
+    holders = [*network.parameters(), *(b for _, b in network.named_buffers()), *others]
+    with recording.of(holders), layers.exchanged(network, others):
+        recording.again(lambda: None, (), {})
+        network(Tensor(values(8, 3).view(Recorded)))
+    np.testing.assert_equal(network.state_dict(), before)
+    assert np.abs(others[0].data).max() > 1e-3
 
 
 def test_what_batch_norm_refuses():

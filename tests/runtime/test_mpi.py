@@ -38,7 +38,7 @@ pytestmark = [
 SETTINGS = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "PRTE_MCA_rmaps_default_mapping_policy":
             ":oversubscribe", "OMPI_MCA_mpi_yield_when_idle": "1"}
-TRAININGS = ["ali", "gan", "joint", "vae", "denoiser", "bottom_first", "together"]
+TRAININGS = ["ali", "places", "gan", "joint", "vae", "denoiser", "bottom_first", "together"]
 
 
 def mpirun(count, folder, *names, **environment):

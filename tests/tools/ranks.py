@@ -45,6 +45,13 @@ def ali(folder, steps=6):
     return results(model, model.fit(values(40, 6, dtype=np.float32), steps=steps, batch_size=16))
 
 
+def places(folder):
+    """Batch statistics of its own for what enters the decoder at h."""
+    model = nets.place_ali(8, 2, latent_size=4)
+    return results(model, model.fit(np.tanh(values(40, 8, 8, 2, dtype=np.float32)), steps=6,
+                                    batch_size=10))
+
+
 def gan(folder):
     model = nets.mlp_gan(7, latent_size=3, hidden=8, seed=10, penalty="wgan-gp")
     return results(model, model.fit(values(40, 7, dtype=np.float32), steps=6, batch_size=16))
