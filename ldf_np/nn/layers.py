@@ -189,14 +189,13 @@ def statistics_of(batches, network):
 def exchanged(network, others):
     """A context in which a network has, and moves, ``others`` in place of its own batch statistics:
     a list of a Buffer for each of its own, in order, or none where it keeps them."""
-    layers = [m for _, m in network.named_modules() if isinstance(m, BatchNorm)] if others else []
-    places = [(layer, name) for layer in layers for name in ("running_mean", "running_var")]
+    modules = [module for _, module in network.named_modules()] if others else []
+    places = [(vars(module), name) for module in modules for name, value in vars(module).items()
+              if isinstance(value, Buffer)]
 
     def exchange():
-        for k, (layer, name) in enumerate(places):
-            own = getattr(layer, name)
-            setattr(layer, name, others[k])
-            others[k] = own
+        for k, (held, name) in enumerate(places):
+            held[name], others[k] = others[k], held[name]
 
     expect(len(others) == len(places), "exchanged: others", f"{len(places)} Buffers", len(others))
     exchange()

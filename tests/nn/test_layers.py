@@ -207,6 +207,22 @@ def test_exchanged_statistics_move_in_place_of_the_networks_own():
             pass
 
 
+def test_statistics_of_a_users_own_layer_are_exchanged():
+    class Own(nn.Module):
+        def __init__(self):
+            self.count = nn.Buffer(np.zeros(1, np.float32))
+
+        def forward(self, x):
+            self.count.data += 1
+            return x
+
+    network = nn.Sequential(nn.BatchNorm(3), Own())
+    others = [nn.Buffer(buffer.data.copy()) for _, buffer in network.named_buffers()]
+    with layers.exchanged(network, others):
+        network(Tensor(values(8, 3)))
+    assert network[1].count.data == 0 and others[2].data == 1
+
+
 def test_exchanged_statistics_stay_so_around_what_a_played_step_calls_anew():
     """A sum over ranks, say, for which a recording puts plain arrays in their places."""
     network = nn.Sequential(nn.Linear(3, 4, rng=ldf.Generator(0)), nn.BatchNorm(4))
