@@ -8,7 +8,8 @@ from itertools import count
 
 from ..runtime.checks import checked, expect, full_name, instance
 from ..runtime.files import replacing
-from .engine import CUT, Tensor, tensors_before
+from .engine import Tensor, tensors_before
+from .messages import CUT
 
 PICTURES, TEXTS = ("svg", "png", "pdf"), ("txt", "dot", "gv")
 COLOURS = ("#9fd3f0", "#f5c75d", "#8fd6b5", "#eab3d0")      # told apart by the colour-blind, too

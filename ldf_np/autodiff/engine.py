@@ -18,15 +18,10 @@ from ..kernels.norm import channel_sum
 from ..runtime.checks import checked, expect, full_name, instance
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 from ..runtime.recording import Recorded
+from .messages import CUT, ELSEWHERE, named
 
 # Why nothing is recorded now, a key of CUT; None where operations record
 _frozen = ContextVar("frozen", default=None)
-# Why a Tensor has no history that it might have had, in words
-CUT = {
-    "grad": "a gradient on the way was taken without create_graph=True, so it has no history: "
-            "grad(..., create_graph=True) keeps one",
-    "no_grad": "a Tensor on the way was computed inside no_grad(), which keeps no history",
-    "detach": "a Tensor on the way was detached from its history by detach()"}
 
 
 class Tensor:
@@ -140,22 +135,6 @@ class Tensor:
         return f"Tensor({data}, {self.dtype}{made})"
 
 
-ELSEWHERE = {
-    "backward": "ldf_np.grad(loss, parameters) returns the gradients and stores none",
-    "grad": "ldf_np.grad(loss, parameters) returns the gradients and stores none",
-    **dict.fromkeys(("requires_grad", "requires_grad_"),
-                    "every Tensor can be differentiated with respect to; ldf_np.no_grad() and "
-                    "tensor.detach() leave the history out"),
-    **dict.fromkeys(("cpu", "cuda", "to"), "ldf_np.use(device) says where new arrays are made, and "
-                    "ldf_np.asarray(array) brings one there"),
-    **dict.fromkeys(("view", "flatten"), "tensor.reshape(shape)"),
-    "permute": "tensor.transpose(axes)", "unsqueeze": "tensor[:, None]",
-    **dict.fromkeys(("float", "double", "half", "astype", "type"),
-                    "ldf_np.autodiff.ops.astype(tensor, dtype=numpy.float64)"),
-    **dict.fromkeys(("copy", "clone"), "operations never change a Tensor, so none is needed"),
-}
-
-
 def _restored(kind, data, kept):
     tensor = kind(data)
     tensor.cache = {} if kept else None
@@ -267,7 +246,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         try:
             data = forward(*arrays, **params)
         except Exception:
-            with _named(forward, inputs):       # entered only here, because it takes time
+            with named(forward, inputs):       # entered only here, because it takes time
                 raise
         if isinstance(data, Tensor):
             raise TypeError(f"{forward.__name__}: its forward returned a Tensor, expected an array:"
@@ -342,36 +321,6 @@ def _changes_with(data, inputs):
     changeable = (i.data if isinstance(i, Tensor) else i for i in inputs
                   if (i.cache is None if isinstance(i, Tensor) else hasattr(i, "dtype")))
     return any(array_module(data).may_share_memory(data, array) for array in changeable)
-
-
-@contextmanager
-def _named(forward, inputs):
-    """A context whose errors name the operation and describe its inputs."""
-    try:
-        yield
-    except Exception as error:
-        call = f"{forward.__name__.lstrip('_')}({', '.join(map(_describe, inputs))})"
-        if isinstance(error, MemoryError):      # CuPy's is one too
-            raise MemoryError(f"{call}: out of memory ({error}): use a smaller batch, or free what "
-                              "other programs hold") from error
-        if any(isinstance(i, (list, tuple)) and any(isinstance(t, Tensor) for t in i)
-               for i in inputs):
-            raise TypeError(f"{call}: expected Tensors or arrays, got a list of Tensors: "
-                            "ldf_np.stack(list) makes one Tensor of them") from error
-        for kind in (ValueError, TypeError, IndexError):
-            if isinstance(error, kind):
-                raise kind(f"{call}: {error}") from error
-        if isinstance(error, OverflowError):
-            raise ValueError(f"{call}: expected sizes of 64 bits ({error})") from error
-        if isinstance(error, AttributeError) and not all(hasattr(i, "dtype") for i in inputs):
-            raise TypeError(f"{call}: expected Tensors or arrays") from error
-        raise
-
-
-def _describe(value):
-    if isinstance(value, Tensor) or hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
-    return f"{value!r:.80}"
 
 
 @checked(output=instance(Tensor))
