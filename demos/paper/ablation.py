@@ -11,7 +11,8 @@ levels at once; it shows no run without any of these.
     default                 codes h of 8x8 places, whitened by channel, under a locally connected
                             top; penalties that are not weighted; shortcut weight 1000; bottom first
     code z                  z in place of h is what the top level models
-    bottom 4x4x32           codes of as many numbers at half the resolution
+    bottom 4x4x32           codes of as many numbers at half the resolution, by the same game, but
+                            with no mapping network
     MLP top                 dense networks in place of the local ones
     160 components          the MLP top on the leading components of all codes of a clip
     roth, r1                another kind of penalty at both levels. Roth's weights are 1/4 where D
