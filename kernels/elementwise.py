@@ -5,6 +5,7 @@ from functools import wraps
 import numpy as np
 
 from . import cuda
+from .channels import per_channel
 from .cuda import array_module, on_device
 from .tile import activate
 
@@ -87,10 +88,17 @@ def softplus_mean_vjp(g, logits, sign):
     return g * (sigmoid(x) * np.asarray(sign / x.size, x.dtype))
 
 
+def scaled(x, scale):
+    """x (..., c) times scale (c,)."""
+    return x * scale if on_device(x, scale) else per_channel(np.multiply, x, scale)
+
+
 def scale_shift(x, scale, shift, slope=1.0):
     """x * scale + shift, and where that is negative times ``slope`` (leaky ReLU; 1 for none)."""
+    if not scale.shape == shift.shape == x.shape[-1:]:
+        raise ValueError("expected one scale and shift a channel")
     if not on_device(x, scale, shift):
-        return activate(x * scale, shift, slope)
+        return activate(per_channel(np.multiply, x, scale), shift, slope)
     x, scale, shift = cuda.same_dtype(x, scale, shift)
     return cuda.over_elements("elementwise.cu", "scale_shift", x, (x, scale, shift),
                               np.int32(x.shape[-1]), x.dtype.type(slope))

@@ -16,6 +16,7 @@ from functools import cache
 import numpy as np
 
 from . import cuda
+from .channels import per_channel
 from .cuda import array_module, on_device
 from .elementwise import in_float32, is_half
 
@@ -85,13 +86,12 @@ def normalize(x, eps, over_ranks=None):
         return y.astype(np.float16), mean, var
     count = _rows(x)
     mean = channel_sum(x) / count
-    y = x - mean
+    y = per_channel(np.subtract, x, mean)
     var = channel_sum(y * y) / count
     if over_ranks:
         own, (mean, var) = mean, _joined_moments(mean, var, over_ranks)
         y += own - mean
-    y *= (var + eps) ** -0.5
-    return y, mean, var
+    return per_channel(np.multiply, y, (var + eps) ** -0.5, y), mean, var
 
 
 def _joined_moments(mean, var, over_ranks):
@@ -103,17 +103,19 @@ def _joined_moments(mean, var, over_ranks):
 
 
 @in_float32
-def normalize_vjp(g, y, r, over_ranks=None):
-    """The cotangent of x: ``r (g - <g> - y <g y>)``. Linear and self-adjoint in g."""
+def normalize_vjp(g, y, r, over_ranks=None, product=None):
+    """The cotangent of x: ``r (g - <g> - y <g y>)``. Linear and self-adjoint in g.
+
+    ``product``: ``product_sum(g, y)`` where that is known.
+    """
     if on_device(g, y, r) and y.size:
         return _launch_vjp("normalize_vjp", [g, y], r, over_ranks)
-    out = g * y
-    mean_g, mean_gy = _means(over_ranks, g, out)
-    np.multiply(y, -mean_gy, out=out)
+    product = product_sum(g, y) if product is None else product
+    mean_g, mean_gy = _means(over_ranks, _rows(y), channel_sum(g), product)
+    out = per_channel(np.multiply, y, -mean_gy)
     out += g
-    out -= mean_g
-    out *= r
-    return out
+    per_channel(np.subtract, out, mean_g, out)
+    return per_channel(np.multiply, out, r, out)
 
 
 @in_float32
@@ -124,14 +126,23 @@ def normalize_vjp_x(h, g, y, r, over_ranks=None):
     """
     if on_device(h, g, y, r) and y.size:
         return _launch_vjp("normalize_vjp_x", [h, g, y], r, over_ranks)
-    mean_g, mean_h, mean_gy, mean_hy, mean_hg = _means(over_ranks, g, h, g * y, h * y, h * g)
+    mean_g, mean_h, mean_gy, mean_hy, mean_hg = _means(
+        over_ranks, _rows(y), *map(channel_sum, (g, h, g * y, h * y, h * g)))
     return -r * r * ((h - mean_h) * mean_gy + (g - mean_g) * mean_hy
                      + y * (mean_hg - mean_h * mean_g - 3 * mean_hy * mean_gy))
 
 
-def _means(over_ranks, *arrays):
-    """The mean <a> (c,) of each array (..., c); of several ranks in one exchange for all."""
-    means = np.stack([channel_sum(a) for a in arrays]) / _rows(arrays[0])
+def product_sum(g, y):
+    """(c,): the sums of g y over all axes but the last; of float16 in float32."""
+    if is_half(g) or is_half(y):
+        g, y = (a.astype(np.float32) if is_half(a) else a for a in (g, y))
+    return channel_sum(g * y)
+
+
+def _means(over_ranks, count, *sums):
+    """The means (c,) of ``count`` numbers a channel from their sums (c,); of several ranks in one
+    exchange for all."""
+    means = np.stack(sums) / count
     return over_ranks(means) if over_ranks else means
 
 

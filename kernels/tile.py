@@ -4,6 +4,7 @@ it is cut along k."""
 import numpy as np
 
 from . import cuda
+from .channels import per_channel
 
 THREADS, TILE, STAGES = 128, 64, 3      # as in tile.cu
 ENOUGH = 264        # blocks that fill a large card twice (132 multiprocessors on an H100)
@@ -28,7 +29,7 @@ def get_float32_matmul_precision():
 def activate(result, bias, slope):
     """The NumPy twin of `activated` in tile.cu: leaky ReLU of result + bias, in place."""
     if bias is not None:
-        result += bias
+        per_channel(np.add, result, bias, result)
     if slope != 1:      # 0 times infinity is no number
         low = result * np.asarray(slope, result.dtype) if slope else 0
         np.maximum(result, low, out=result)

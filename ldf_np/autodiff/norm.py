@@ -2,9 +2,11 @@
 ranks of a training."""
 
 from ..kernels import norm as kernel
+from ..kernels.elementwise import scale_shift
 from ..runtime.distributed import world
-from .elementwise import square
+from .elementwise import activated, square
 from .engine import enable_grad, grad, operation, wide
+from .products import scaled
 from .shapes import mean
 
 
@@ -17,6 +19,14 @@ def normalize(x, eps=1e-5):
     """
     y, mu, var = kernel.normalize(x.data, eps, _over_ranks())
     return _normalize(x, y=y, r=(var + eps) ** -0.5, eps=eps), mu, var
+
+
+def batch_norm(x, scale, shift, eps=1e-5, slope=1.0):
+    """``normalize``, and then times scale (c,), plus shift (c,) and a leaky ReLU of ``slope`` (1
+    for none): one operation, whose cotangents have the sums over the batch in common."""
+    y, mu, var = kernel.normalize(x.data, eps, _over_ranks())
+    result = _batch_norm(x, scale, shift, slope=slope, y=y, r=(var + eps) ** -0.5, eps=eps)
+    return activated(result, slope), mu, var
 
 
 def _over_ranks():
@@ -35,6 +45,40 @@ def _normalize(x, y, r, eps):
                 lambda h, _, g, x, **saved: _normalize_vjp_x(h, g, x, **saved)))
 def _normalize_vjp(g, x, y, r, eps):
     return kernel.normalize_vjp(g, y, r, _over_ranks())
+
+
+@operation(vjp=(
+    lambda g, _, x, scale, shift, slope, **saved: _batch_norm_vjp(g, x, scale, kept=g.cache,
+                                                                  **saved),
+    lambda g, _, x, scale, shift, slope, **saved: _product_sum(g, x, kept=g.cache, **saved),
+    lambda g, *_, **__: g))
+def _batch_norm(x, scale, shift, slope, y, r, eps):
+    return scale_shift(y, scale, shift, slope)
+
+
+@operation(vjp=(
+    lambda h, _, g, x, scale, kept, **saved: _batch_norm_vjp(h, x, scale, kept=h.cache, **saved),
+    lambda h, _, g, x, scale, kept, **saved: _normalize_vjp_x(h, scaled(g, scale), x, **saved),
+    lambda h, _, g, x, scale, kept, **saved: g * _normalize_vjp(h, x, **saved)))
+def _batch_norm_vjp(g, x, scale, kept, y, r, eps):
+    """That of ``normalize`` of g scale, which is scale times that of g."""
+    return kernel.normalize_vjp(g, y, r * scale, _over_ranks(), _kept_sum(g, y, kept))
+
+
+@operation(vjp=(
+    lambda h, _, g, x, kept, **saved: scaled(_normalize(x, **saved), h),
+    lambda h, _, g, x, kept, **saved: _normalize_vjp(scaled(g, h), x, **saved)))
+def _product_sum(g, x, kept, y, r, eps):
+    return _kept_sum(g, y, kept)
+
+
+def _kept_sum(g, y, kept):
+    """``kernel.product_sum(g, y)``, from ``kept`` (the cache of g) where it is there: two rules ask
+    for it."""
+    kept = {} if kept is None else kept
+    if ("with", id(y)) not in kept:
+        kept["with", id(y)] = kernel.product_sum(g, y), y       # y too, for its id
+    return kept["with", id(y)][0]
 
 
 def _third(k, c, _, h, g, x, eps, **saved):

@@ -63,9 +63,13 @@ def scale_shift(x, scale, shift, slope=1.0):
     return activated(_scale_shift(x, scale, shift, slope=slope), slope)
 
 
-@operation(vjp=(lambda g, y, x, scale, shift, slope: g * scale,
+@operation(vjp=(lambda h, _, g, scale: scaled(h, scale), lambda h, _, g, scale: h * g))
+def scaled(g, scale):
+    """g (..., c) times scale (c,)."""
+    return kernel.scaled(g, scale)
+
+
+@operation(vjp=(lambda g, y, x, scale, shift, slope: scaled(g, scale),
                 lambda g, y, x, scale, shift, slope: g * x, lambda g, *_, **__: g))
 def _scale_shift(x, scale, shift, slope):
-    if not scale.shape == shift.shape == x.shape[-1:]:
-        raise ValueError("expected one scale and shift a channel")
     return kernel.scale_shift(x, scale, shift, slope)

@@ -147,12 +147,14 @@ class BatchNorm(Activated):
             return ops.scale_shift(x, scale, shift, slope)
         count = x.size // self.channels * world().size
         expect(count > 1, "BatchNorm: x", "at least 2 values a channel in training", x)
-        y, mean, var = norm.normalize(x, self.eps)
+        if self.weight is None:
+            y, mean, var = norm.normalize(x, self.eps)
+            y = y if slope == 1 else ops.leaky_relu(y, slope=slope)
+        else:
+            y, mean, var = norm.batch_norm(x, self.weight, self.bias, self.eps, slope)
         self._move(self.running_mean.data, mean)
         self._move(self.running_var.data, var * (count / (count - 1)))
-        if self.weight is not None:
-            return ops.scale_shift(y, self.weight, self.bias, slope)
-        return y if slope == 1 else ops.leaky_relu(y, slope=slope)
+        return y
 
     def _move(self, running, value):
         running += self.momentum * (value - running)

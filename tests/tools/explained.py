@@ -129,9 +129,7 @@ REASONS = {
             "_sums": [
                 "if length < LONGEST:"],
             "_rows": [
-                "return x.size // x.shape[-1] if x.size else 2"],
-            "_means": [
-                "means = np.stack([channel_sum(a) for a in arrays]) / _rows(arrays[1])"]},
+                "return x.size // x.shape[-1] if x.size else 2"]},
         "kernels/tile.py": {
             "activate": [
                 "if slope != 2:"],

@@ -24,13 +24,13 @@ FUNCTIONS = {
     "ldf_np/autodiff/contraction.py": ["*"],
     "ldf_np/autodiff/products.py": ["matmul", "linear", "scale_shift"],
     "ldf_np/autodiff/conv.py": ["conv2d", "conv_transpose2d", "conv2d_weight"],
-    "ldf_np/autodiff/norm.py": ["normalize", "mean_over_ranks"],
+    "ldf_np/autodiff/norm.py": ["normalize", "batch_norm", "mean_over_ranks"],
     "ldf_np/nn/penalty.py": ["squared_gradient_norms", "roth_penalty", "penalized_logits",
                              "_wgan_penalty", "annealed"],
     "ldf_np/nn/losses.py": ["*"],
     **{f"kernels/{name}.py": ["*"]
-       for name in ("conv", "elementwise", "lowering", "matmul", "norm", "optim", "penalty",
-                    "random", "tile")},
+       for name in ("channels", "conv", "elementwise", "lowering", "matmul", "norm", "optim",
+                    "penalty", "random", "tile")},
 }
 CUDA = [f"kernels/{name}.cu" for name in ("conv", "elementwise", "matmul", "norm", "optim",
                                           "penalty", "random", "tile")]

@@ -253,8 +253,14 @@ def normalized(folder):
     y, mean, var = norm.normalize(x)
     first = ldf.grad(y, x, g, create_graph=True)
     second = ldf.grad(first, [x, g], h, allow_unused=True)
-    return {"mean": mean, "var": var} | {f"rows {k}": parallel.world().gather(a.data)
-                                         for k, a in enumerate((y, first, *second))}
+    scale, shift = (ldf.Tensor(values(3, seed=k)) for k in (3, 4))
+    z, _, _ = norm.batch_norm(x, scale, shift)
+    of_x, of_scale = ldf.grad((z * g).sum(), [x, scale], create_graph=True)
+    *more, twice = ldf.grad((of_x * h).sum() + (of_scale * shift).sum(), [x, g, scale])
+    rows, world = (y, first, *second, z, of_x, *more), parallel.world()
+    return {"mean": mean, "var": var} | {
+        f"rows {k}": world.gather(a.data) for k, a in enumerate(rows)} | {
+        f"sum {k}": world.sum(a.data) for k, a in enumerate((of_scale, twice))}
 
 
 def on_devices(folder):
