@@ -40,9 +40,9 @@ import ldf_np as ldf
 from ldf_np.models import baselines, nets
 from ldf_np.runtime.threads import blas
 
-MAP = (8, 8, 40)
-MODELS = {"bottom": (nets.place_ali, (32, 32, 3)), "local": (lambda: nets.local_gan(MAP), MAP),
-          "mlp": (lambda: nets.mlp_gan(MAP, hidden=256), MAP),
+MODELS = {"bottom": (nets.place_ali, (32, 32, 3)),
+          "local": (lambda: nets.local_gan(nets.CLIP_MAP), nets.CLIP_MAP),
+          "mlp": (lambda: nets.mlp_gan(nets.CLIP_MAP, hidden=256), nets.CLIP_MAP),
           "joint": (baselines.joint_gan, (32, 32, 15))}
 # The name of each library: its package, and the file that has its step.
 OTHERS = {"PyTorch": ("torch", "pytorch"), "JAX": ("jax", "jax_steps")}

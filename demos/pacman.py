@@ -27,7 +27,6 @@ from ldf_np.runtime.distributed import first_before_others, world
 
 BOTTOM_SHARE = {"minutes": 0.5, "steps": 0.25}       # of LDF's training, whose bottom is slower
 SAMPLES = 1000
-MAP = 8, 8, 40              # of a clip's whitened codes
 FILES = {"LDF": "ldf", "joint GAN": "joint"}
 
 
@@ -58,8 +57,9 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
     options.minutes = options.minutes if options.steps is None else None
-    options.top = cli.expect_network(parser, "--top", options.top, nets.TOPS, MAP)
-    options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS, MAP)
+    options.top = cli.expect_network(parser, "--top", options.top, nets.TOPS, nets.CLIP_MAP)
+    options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS,
+                                         nets.CLIP_MAP)
     options.bottom_share = options.bottom_share or BOTTOM_SHARE[next(iter(cli.budget(options)))]
     if options.train_clips is not None and options.train_clips > options.clips:
         parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got "

@@ -31,7 +31,6 @@ from ldf_np.nn.losses import colour_metric
 
 CLIPS = 1000        # on either side of a score
 JOINT = {"joint": baselines.joint_gan}
-MAP = 8, 8, 40      # of a clip's whitened codes
 SCORES = ("KID frames", "KID clips", "KID differences", "motion W1", "background drift")
 
 
@@ -50,10 +49,11 @@ def parse(arguments=None):
     parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
     options = parser.parse_args(arguments)
     plain = [word for word in options.top if not word.startswith("components=")]
-    cli.expect_network(parser, "--top", plain, nets.TOPS, MAP)
+    cli.expect_network(parser, "--top", plain, nets.TOPS, nets.CLIP_MAP)
     options.top = " ".join(options.top)
     options.bottom = cli.expect_network(parser, "--bottom", options.bottom, nets.BOTTOMS)
-    options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS, MAP)
+    options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS,
+                                         nets.CLIP_MAP)
     joint = None if options.joint is None else ["joint", *options.joint]
     options.joint = cli.expect_network(parser, "--joint", joint, JOINT)
     return options

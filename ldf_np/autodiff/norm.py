@@ -57,7 +57,7 @@ def _batch_norm(x, scale, shift, slope, y, r, eps):
 
 
 @operation(vjp=(
-    lambda h, _, g, x, scale, kept, **saved: _batch_norm_vjp(h, x, scale, kept=h.cache, **saved),
+    lambda h, _, g, x, scale, kept, **saved: _batch_norm_vjp(h, x, scale, kept=None, **saved),
     lambda h, _, g, x, scale, kept, **saved: _normalize_vjp_x(h, scaled(g, scale), x, **saved),
     lambda h, _, g, x, scale, kept, **saved: g * _normalize_vjp(h, x, **saved)))
 def _batch_norm_vjp(g, x, scale, kept, y, r, eps):

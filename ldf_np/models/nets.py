@@ -22,6 +22,7 @@ from .whitening import ChannelWhitening, Whitening
 
 CODE = (4, 4, 32)       # h of ``small_ali``: 512 numbers a frame
 PLACES = (8, 8, 8)      # h of ``place_ali``: as many, and twice the places either way
+CLIP_MAP = (8, 8, 40)   # whitened codes of a clip of five frames
 SLOPE = 0.1
 SMALL = nn.normal(0.003)    # so that residual blocks begin as nearly nothing
 LEAST_ENERGY = 0.05     # of a channel's mean square; that of whitened codes is about 1
