@@ -134,8 +134,7 @@ def normalize_vjp_x(h, g, y, r, over_ranks=None):
 
 def product_sum(g, y):
     """(c,): the sums of g y over all axes but the last; of float16 in float32."""
-    if is_half(g) or is_half(y):
-        g, y = (a.astype(np.float32) if is_half(a) else a for a in (g, y))
+    g, y = (a.astype(np.float32) if is_half(a) else a for a in (g, y))
     return channel_sum(g * y)
 
 

@@ -25,7 +25,10 @@ REASONS = {
             "_normalize_vjp_x": [
                 "return kernel.normalize_vjp_x(g, h, y, r, _over_ranks())"],
             "_normalize_vjp": [
-                "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved)"]},
+                "lambda h, _, g, x, **saved: _normalize_vjp_x(g, h, x, **saved)"],
+            "_batch_norm_vjp": [
+                "lambda h, _, g, x, scale, kept, **saved: _normalize_vjp_x(scaled(g, scale), h, "
+                "x, **saved)"]},
         "ldf_np/nn/penalty.py": {
             "_wgan_penalty": [
                 "return mean(square(1.0 - sqrt(norms + 1e-12)))"],
@@ -129,7 +132,26 @@ REASONS = {
             "_sums": [
                 "if length < LONGEST:"],
             "_rows": [
-                "return x.size // x.shape[-1] if x.size else 2"]},
+                "return x.size // x.shape[-1] if x.size else 2"],
+            "normalize": [
+                "return (per_channel(np.multiply, (var + eps) ** (-0.5), y, y), mean, var)"],
+            "normalize_vjp": [
+                "out = per_channel(np.multiply, -mean_gy, y)",
+                "return per_channel(np.multiply, r, out, out)"]},
+        "kernels/channels.py": {
+            "per_channel": [
+                "if x.size <= MANY * LONG:",
+                "if x.size < MANY / LONG:",
+                *(f"repeats = next((k for k in {where} if before % k == 0), 0)" for where in (
+                    "range(least, min(4 * least, before // MANY) + 1)[:-1]",
+                    "range(least, min(4 * least, before // MANY) - 1)",
+                    "range(least, min(4 * least, before // MANY) + 2)",
+                    "range(least, min(4 * least, before * MANY) + 1)",
+                    "range(least, min(5 * least, before // MANY) + 1)")),
+                "repeats = next((k for k in range(least, min(4 * least, before // MANY) + 1) if "
+                "before % k == 0), 1)",
+                "if not repeats or not dense.flags.c_contiguous or behind > LONG or (out is not "
+                "None and out.strides != x.strides):"]},
         "kernels/tile.py": {
             "activate": [
                 "if slope != 2:"],
@@ -190,6 +212,9 @@ REASONS = {
                 "cuda.blocks(channels, CHANNELS))",
                 "grid = (min(CHUNKS, cuda.blocks(rows, 4 * LANES)) or 2, "
                 "cuda.blocks(channels, CHANNELS))"],
+            "_joined": [
+                "cuda.launch('norm.cu', 'join_sums', (256,), (cuda.blocks(size, 256),), (parts, "
+                "out, *map(np.int32, (len(parts), size, count))), REAL=cuda.real(parts))"],
             "_launch_normalize": [
                 "parts, x = _over_rows('moments', [x], 4)",
                 "cuda.launch('norm.cu', 'join_moments', (256,), (cuda.blocks(channels, "
@@ -334,6 +359,14 @@ REASONS = {
                 "return _sums(sums.reshape(-2, x.shape[-1]), 0) if before else sums.reshape(-1)"],
             "_sums": [
                 "chunks = chunks.reshape(*x.shape[:axis], -2, LONGEST, *x.shape[axis + 1:])"]},
+        "kernels/channels.py": {
+            "per_channel": [
+                "ufunc(dense.reshape(-2, long.size), long.reshape(-1), "
+                "out=out.transpose(order).reshape(-1, long.size))",
+                "ufunc(dense.reshape(-1, long.size), long.reshape(-2), "
+                "out=out.transpose(order).reshape(-1, long.size))",
+                "ufunc(dense.reshape(-1, long.size), long.reshape(-1), "
+                "out=out.transpose(order).reshape(-2, long.size))"]},
         "kernels/penalty.py": {
             "scale_rows": [
                 "return x * s.reshape(-2, *[1] * (x.ndim - 1))"]},

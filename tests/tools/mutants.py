@@ -48,7 +48,8 @@ WHERE = {"on_device", "array_module", "xp_of"}
 CHECK = ("_check", "expect")
 # Functions in which an exchange of arguments is no slip that anybody makes.
 SYMMETRIC = {"zip", "isinstance", "hasattr", "getattr", "max", "min", "maximum", "minimum",
-             "row_dots", "result_type", "add", "multiply", "clip"}
+             "row_dots", "result_type", "promote_types", "add", "multiply", "clip", "scaled",
+             "product_sum"}
 
 
 class Mutant(NamedTuple):
