@@ -8,6 +8,13 @@ LONG = 6144         # so many numbers in a row make what it takes to begin one s
 MANY = 8            # rows for which it pays to write one out
 
 
+def in_memory(x):
+    """The axes of x as they lie in memory, the outermost first, and where among them its last one,
+    the channels', is."""
+    order = sorted(range(x.ndim), key=lambda k: -x.strides[k])
+    return order, order.index(x.ndim - 1)
+
+
 def per_channel(ufunc, x, values, out=None):
     """``ufunc`` of x (..., c) and values (c,), into ``out`` or an array that lies as x does.
 
@@ -17,9 +24,8 @@ def per_channel(ufunc, x, values, out=None):
     """
     if x.size < MANY * LONG:
         return ufunc(x, values, out=out)
-    order = sorted(range(x.ndim), key=lambda k: -x.strides[k])
+    order, at = in_memory(x)
     dense = x.transpose(order)
-    at = order.index(x.ndim - 1)
     before, behind = math.prod(dense.shape[:at]), math.prod(dense.shape[at + 1:])
     least = -(-LONG // (values.size * behind))
     repeats = next((k for k in range(least, min(4 * least, before // MANY) + 1) if before % k == 0),

@@ -11,12 +11,13 @@ A batch may lie on several processes. Whoever has a part of it passes ``over_ran
 array of means of its own rows into that of all rows.
 """
 
+import math
 from functools import cache
 
 import numpy as np
 
 from . import cuda
-from .channels import per_channel
+from .channels import in_memory, per_channel
 from .cuda import array_module, on_device
 from .elementwise import in_float32, is_half
 
@@ -39,12 +40,9 @@ def channel_sum(x):
         return _joined(parts, x.shape[-1], 1)
     if x.dtype.char == "e":
         return channel_sum(x.astype(np.float32)).astype(np.float16)
-    channel = x.ndim - 1
-    order = sorted(range(x.ndim), key=lambda k: -x.strides[k])
-    before, after = order[:order.index(channel)], order[order.index(channel) + 1:]
-    inner = 1
-    for k in after:
-        inner *= x.shape[k]
+    order, at = in_memory(x)
+    before, after = order[:at], order[at + 1:]
+    inner = math.prod(x.shape[k] for k in after)
     sums = x.transpose(order).reshape(-1, inner)                        # (a * c, b)
     sums = _sums(sums, 1) if after else sums
     return _sums(sums.reshape(-1, x.shape[-1]), 0) if before else sums.reshape(-1)

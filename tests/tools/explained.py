@@ -127,8 +127,6 @@ REASONS = {
                 "if not array.flags.c_contiguous and array.swapaxes(-2, "
                 "-2).flags.c_contiguous:"]},
         "kernels/norm.py": {
-            "channel_sum": [
-                "order = sorted(range(x.ndim), key=lambda k: x.strides[k])"],
             "_sums": [
                 "if length < LONGEST:"],
             "_rows": [
