@@ -52,12 +52,13 @@ def _parsed(subscripts, shapes):
     for k, (term, shape, n) in enumerate(zip(terms, shapes, rest)):
         expect(n >= 0 if "..." in term else n == 0, f"einsum: operand {k}",
                f"axes as {term!r} says", f"shape {tuple(shape)}")
-        terms[k] = term.replace("...", _dots(n))
+        terms[k], own = term.replace("...", _dots(n)), {}
         for letter, length in zip(terms[k], shape):
-            known = sizes.get(letter, 1)
-            expect(1 in (known, length) or known == length, f"einsum: operand {k}",
+            known, again = own.get(letter, sizes.get(letter, 1)), letter in own
+            expect(known == length or not again and 1 in (known, length), f"einsum: operand {k}",
                    f"length {known} for {letter!r} in {subscripts!r}", f"shape {tuple(shape)}")
-            sizes[letter] = length if known == 1 else known
+            if not again:
+                own[letter], sizes[letter] = length, length if known == 1 else known
     if not arrow:
         letters = "".join(terms)
         output = "..." + "".join(sorted(a for a in set(letters) - set(_dots(most))
@@ -74,7 +75,7 @@ def _dots(n):
 
 def _diagonal(x, letters, sizes):
     """``x`` with each of its letters once, and none whose axis of length 1 is to be repeated."""
-    keep = tuple(0 if n < sizes[a] else slice(None) for n, a in zip(x.shape, letters))
+    keep = tuple(0 if n != sizes[a] else slice(None) for n, a in zip(x.shape, letters))
     x = getitem(x, index=keep)
     letters = "".join(a for a, k in zip(letters, keep) if k != 0)
     for a in dict.fromkeys(letters):

@@ -9,7 +9,7 @@ dropped.
 
 import functools
 import inspect
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from contextvars import ContextVar
 
 import numpy as np
@@ -185,14 +185,18 @@ class Node:
         self.operation, self.inputs, self.params = operation, inputs, params
 
 
-@contextmanager
-def _frozen_by(reason):
-    """A context in which nothing is recorded for this reason, a key of CUT; or, for None, again."""
-    before = _frozen.set(reason)
-    try:
-        yield
-    finally:
-        _frozen.reset(before)
+class _frozen_by(ContextDecorator):
+    """A context, or a decorator, in which nothing is recorded for this reason, a key of CUT; or,
+    for None, again."""
+
+    def __init__(self, reason):
+        self.reason, self._before = reason, []
+
+    def __enter__(self):
+        self._before.append(_frozen.set(self.reason))
+
+    def __exit__(self, *error):
+        _frozen.reset(self._before.pop())
 
 
 def no_grad():
@@ -238,8 +242,8 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         if len(inputs) < len(operands):     # as rules take their arguments by place
             inputs = [*inputs, *_rest(operands[len(inputs):], params)]
         differentiable = any(isinstance(i, Tensor) for i in inputs)
-        inputs = [i if isinstance(i, (Tensor, np.ndarray)) else _operand(forward, i, differentiable)
-                  for i in inputs]
+        inputs = [i if isinstance(i, (Tensor, np.ndarray)) and (type(i) is not np.ndarray or i.ndim)
+                  else _operand(forward, i, differentiable) for i in inputs]
         if differentiable:
             params = {name: _parameter(forward, name, value) for name, value in params.items()}
         arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
@@ -299,8 +303,8 @@ def _parameter(forward, name, value):
 
 
 def _operand(forward, value, beside_tensor):
-    """An argument that is no Tensor and no array of NumPy's, which must not be another library's.
-    Beside a Tensor NumPy's numbers are numbers like Python's: they never promote."""
+    """An argument that is no Tensor and no array with axes of NumPy's, which must not be another
+    library's. Beside a Tensor NumPy's numbers are numbers like Python's: they never promote."""
     name, foreign = forward.__name__.lstrip("_"), hasattr(value, "__dlpack__")
     if foreign and full_name(type(value)).partition(".")[0] not in ("numpy", "cupy"):
         raise TypeError(f"{name}: expected Tensors, arrays of NumPy or CuPy, or numbers, got "
@@ -309,7 +313,8 @@ def _operand(forward, value, beside_tensor):
 
 
 def _number(value):
-    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "fiu" else value
+    number = isinstance(value, np.generic) or type(value) is np.ndarray and not value.ndim
+    return value.item() if number and value.dtype.kind in "fiu" else value
 
 
 def _changes_with(data, inputs):
@@ -445,6 +450,10 @@ def _accumulate(order, reaching, keep, cotangents):
                 raise TypeError(f"{tensor.node.operation.__name__.lstrip('_')}: the rule (vjp) of "
                                 f"argument {k} gave {full_name(type(part))}, expected a Tensor: "
                                 "rules are written with the functions of ldf_np")
+            if not _broadcasts(argument.shape, part.shape):
+                raise ValueError(f"{tensor.node.operation.__name__.lstrip('_')}: the rule (vjp) of "
+                                 f"argument {k} gave shape {part.shape}, expected "
+                                 f"{argument.shape}, or what that is broadcast to")
             part = _fit(part, argument)
             known = cotangents.get(id(argument))
             if known is None:
@@ -454,6 +463,12 @@ def _accumulate(order, reaching, keep, cotangents):
             else:                               # what a rule gave may be an array of another's
                 cotangents[id(argument)] = add(known, part)
                 sums.add(id(argument))
+
+
+def _broadcasts(shape, to):
+    """Whether an array of ``shape`` can be broadcast to the shape ``to``."""
+    return shape == to or len(shape) <= len(to) and all(
+        n in (1, length) for n, length in zip(reversed(shape), reversed(to)))
 
 
 def _fit(g, like):
@@ -475,6 +490,7 @@ def add(a, b):
 @operation(vjp=lambda g, y, x, shape: broadcast_to(g, shape=x.shape))
 def sum_to(x, shape):
     """Sum ``x`` over the axes along which an array of ``shape`` was broadcast to it."""
+    expect(_broadcasts(shape, x.shape), "shape", f"one that is broadcast to {x.shape}", shape)
     extra = x.ndim - len(shape)
     if len(shape) == 1 and x.ndim > 1 and x.shape[-1] == shape[0] and x.size:
         return channel_sum(x)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..runtime.checks import checked, finite_array, function, instance, integer, real, several
 from . import ops
-from .engine import Tensor, grad
+from .engine import Tensor, enable_grad, grad
 
 
 def _array(name, argument):
@@ -45,7 +45,8 @@ def check_grads(f, args, order=2, eps=1e-6, rtol=1e-5, atol=1e-7, seed=0):
     """
     arrays = [_array("args", a).astype(np.float64) for a in args]
     names = [f"argument {k}" for k in range(len(arrays))]
-    _compare(f, arrays, names, 1, order, eps, rtol, atol, np.random.default_rng(seed))
+    with enable_grad():
+        _compare(f, arrays, names, 1, order, eps, rtol, atol, np.random.default_rng(seed))
 
 
 def _compare(f, arrays, names, level, order, eps, rtol, atol, rng):

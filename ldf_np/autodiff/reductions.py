@@ -11,8 +11,8 @@ import numpy as np
 from ..kernels.elementwise import in_float32, is_half
 from ..runtime.checks import expect, real
 from .elementwise import exp, sqrt, xp_of
-from .engine import operation
-from .shapes import _axes, _kept, mean, reshape, sum
+from .engine import astype, operation, wide
+from .shapes import _axes, _kept, mean, reshape, shape_of, sum
 
 __all__ = ["log_softmax", "logsumexp", "softmax", "std", "var"]
 
@@ -39,7 +39,9 @@ def var(x, axis=None, ddof=0, keepdims=False):
 
 def std(x, axis=None, ddof=0, keepdims=False):
     """The standard deviation, the root of ``var``; no derivative where all elements are equal."""
-    return sqrt(var(x, axis=axis, ddof=ddof, keepdims=keepdims))
+    shape_of("std", x)
+    y = sqrt(var(wide(x), axis=axis, ddof=ddof, keepdims=keepdims))
+    return y if y.dtype == x.dtype else astype(y, dtype=x.dtype)
 
 
 @operation(vjp=lambda g, y, x, axis=None, keepdims=False: reshape(g, _kept(x.shape, axis))

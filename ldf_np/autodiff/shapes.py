@@ -200,6 +200,7 @@ def split(x, sections, axis=0):
     numpy.split)."""
     shape = shape_of("split", x)
     length = shape[_axis(axis, len(shape), "split: axis")]
+    sections = sections.tolist() if isinstance(sections, np.ndarray) else sections
     if is_whole(sections):
         expect(sections > 0 and length % sections == 0, f"split: axis {axis} of length {length}",
                "sections of equal lengths", sections)

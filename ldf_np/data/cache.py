@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..runtime.checks import path_like
 from ..runtime.files import replacing
 
 FORMAT = 1
@@ -28,6 +29,11 @@ def cache_folder():
     except (RuntimeError, KeyError):
         return None
     return path if path.is_absolute() and "~" not in path.parts else None
+
+
+def in_folder(name, cache):
+    """A rule: the folder of a cache, or False for none."""
+    return cache is False or path_like(name, cache)
 
 
 def cached(cache, file, names, facts, check, most, make):

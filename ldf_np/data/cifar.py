@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..runtime.checks import checked, path_like
 from .images import CLASSES, SIZE, Images
 from .pickles import PickledArray, read_pickle, shown
 
@@ -24,6 +25,7 @@ EXPECTED = ("expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the f
             "packed in one of them")
 
 
+@checked(path=path_like)
 def load_cifar10(path):
     """CIFAR-10 (Krizhevsky 2009), the python or the binary version: 50,000 images and 10,000 held
     out.

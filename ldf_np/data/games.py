@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from ..runtime.checks import checked
-from .cache import cached, check_rows
+from .cache import cached, check_rows, in_folder
 from .clips import at_least, evenly, fit_memory, open_progress
 from .images import CLASSES, SHAPE, SIZE, Images
 from .pacman import STEPS_PER_FRAME, open_game
@@ -25,7 +25,8 @@ TRIES = 10  # places looked at per image wanted before a game is called empty
 ARRAYS = ("train", "train_labels", "test", "test_labels")
 
 
-@checked(fit_memory(SHAPE, "train", "test"), train=at_least(1), test=at_least(0), seed=at_least(0))
+@checked(fit_memory(SHAPE, "train", "test"), train=at_least(1), test=at_least(0), seed=at_least(0),
+         cache=in_folder)
 def load_games(train=10000, test=2000, seed=0, cache=None, progress=False):
     """Real images of ten classes: screens of ten Atari 2600 games, from the cache or from the
     games.

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ..runtime.checks import checked, instance
-from .cache import cached, check_rows
+from .cache import cached, check_rows, in_folder
 from .clips import (
     FRAMES,
     ROWS,
@@ -32,7 +32,8 @@ PLACES = ("train_place", "test_place")
 
 @checked(fit_memory(None, "clips", "test_clips"),
          clips=at_least(1), test_clips=at_least(0), seed=at_least(0),
-         frames=at_least(2, MOST_FRAMES // 10), size=at_least(8, 160), places=instance(bool))
+         frames=at_least(2, MOST_FRAMES // 10), size=at_least(8, 160), places=instance(bool),
+         cache=in_folder)
 def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False, frames=FRAMES,
                 size=SIZE, places=False):
     """Clips of Ms. Pac-Man (Atari 2600), from the cache or from the game.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runtime.checks import checked
+from ..runtime.checks import checked, path_like
 from .clips import (
     FRAMES,
     MIN_MOTION,
@@ -36,7 +36,7 @@ LAYOUTS = (
 )
 
 
-@checked(fit_memory(SHAPE, "clips", "test_clips"), clips=at_least(1),
+@checked(fit_memory(SHAPE, "clips", "test_clips"), folder=path_like, clips=at_least(1),
          test_clips=at_least(0), seed=at_least(0))
 def read_clips(folder, clips=None, test_clips=None, seed=0, progress=False):
     """Read a folder in one of the two layouts of the paper's original collection. Which one is seen

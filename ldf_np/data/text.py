@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..runtime.checks import between, checked, expect, instance, integer, real_array
+from ..runtime.checks import (
+    between,
+    checked,
+    expect,
+    instance,
+    integer,
+    path_like,
+    real_array,
+)
 
 LETTERS = string.ascii_lowercase
 PROSE = frozenset(LETTERS + string.digits + " .,;:'\"()-?!")
@@ -31,7 +39,7 @@ class Texts:
     source: str
 
 
-@checked(held_out=between(0, 1), seed=integer(0))
+@checked(folder=path_like, held_out=between(0, 1), seed=integer(0))
 def load_text(folder=None, held_out=0.2, seed=0):
     """Texts: the prose in Python's own help pages (``pydoc_data.topics``), or every .txt file in
     and below ``folder``.

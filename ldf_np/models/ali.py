@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from ..autodiff import ops
 from ..autodiff.engine import Tensor, immutable
 from ..kernels.conv import batch_innermost
-from ..nn.layers import Sequential, exchanged, generators, statistics_of
+from ..nn.layers import Sequential, exchanged, statistics_of
 from ..nn.losses import ali_loss, check_metric, reconstruction_loss
 from ..nn.module import Buffer, Module
 from ..nn.penalty import Judged
@@ -123,7 +123,7 @@ class ALI(Coder, Game):
         again from h and from z^."""
         x = immutable(batch_innermost(x))
         u = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size), x.dtype))
-        ordered = bool(generators(self))
+        ordered = self._ordered
         (h, z_hat), (z, made) = side_by_side(lambda: self._encoded(x), lambda: self._made(u),
                                              ordered)
         judged, rebuilt = side_by_side(

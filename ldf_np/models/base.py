@@ -3,6 +3,7 @@
 from ..autodiff.engine import Tensor
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
+from ..runtime.checks import expect
 from ..runtime.device import concatenate
 from ..runtime.random import Generator
 from ..runtime.rules import checked, in_range
@@ -18,6 +19,8 @@ class Model(Module):
     ``_step(x, progress)`` takes it on the batch x, an array (n, ...), and returns {name: loss}.
     ``progress``, the part of the training that is done, anneals penalties and learning rates.
     """
+
+    _more = 0       # how many arrays ``fit`` takes beside x
 
     def fit(self, x, *more, steps=None, minutes=None, batch_size=32, progress=False, callback=None,
             checkpoints=None):
@@ -40,6 +43,8 @@ class Model(Module):
         FloatingPointError
             Naming the step, the loss and the layer where something is not finite.
         """
+        expect(len(more) <= self._more, "fit", "the data, and the rest by name (steps=100, say)",
+               f"{1 + len(more)} arguments without a name")
         batches = self._batches(batch_size, x, *more)
         self.expect_range(x)
         step = self.compiled_step()
@@ -64,10 +69,10 @@ class Model(Module):
         """{name: Batches}. A step takes one array: several go into it as further channels."""
         return {"batches": Batches(x, batch_size, self.rng)}
 
-    def expect_range(self, x):
+    def expect_range(self, x, name="x"):
         """ValueError where what makes x, by its last layer, can never make such values."""
         network = getattr(self, "generator", None) or getattr(self, "decoder", None)
-        in_range(f"{type(self).__name__}: x", x, network)
+        in_range(f"{type(self).__name__}: {name}", x, network)
 
     @one_blas_thread()
     def step(self, x, progress=0.0):
@@ -76,9 +81,15 @@ class Model(Module):
 
     def compiled_step(self):
         """A ``CompiledStep``, which records such steps, on a CUDA device as a graph."""
-        return CompiledStep(self._step, [self.rng, *generators(self)], self)
+        return CompiledStep(self._step, [self.rng], self)
 
     stepper = compiled_step         # its name in version 0.1
+
+    @property
+    def _ordered(self):
+        """Whether networks draw by themselves: then nothing is done side by side, for noise has to
+        come in order."""
+        return bool(generators(*(module for _, module in self.children())))
 
     def _apply(self, function, x):
         """``function`` over the rows of x in evaluation mode: a NumPy array (n, ...)."""

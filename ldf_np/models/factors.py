@@ -8,7 +8,7 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 from ..runtime import relations
 from ..runtime.architecture import Described
 from ..runtime.checks import shaped
-from ..runtime.rules import IMAGES, checked, placed_codes
+from ..runtime.rules import IMAGES, checked, counted, placed_codes
 
 
 @checked(relations.CODES, codes=placed_codes)
@@ -132,6 +132,7 @@ class Nested(Split):
     The codes of ``inner`` factors lie in maps as ``inner`` has them, and these as ``outer`` does.
     """
 
+    @checked(outer=counted, inner=counted)
     def __init__(self, outer, inner):
         self.outer, self.inner, self.count = outer, inner, outer.count * inner.count
 

@@ -6,7 +6,7 @@ from operator import add
 
 from ..autodiff import ops
 from ..autodiff.engine import Tensor
-from ..nn.layers import Sequential, generators
+from ..nn.layers import Sequential
 from ..nn.losses import generator_loss
 from ..nn.optim import EMA, Adam
 from ..nn.penalty import Judged
@@ -60,7 +60,7 @@ class GAN(Game):
 
     def _step(self, x, progress):
         z = Tensor(rows(self.rng.standard_normal, (len(x), self.latent_size)))
-        ordered = bool(generators(self))
+        ordered = self._ordered
         made, on_real, on_made = self._judged(x, z, ordered)
         return self._play(lambda: self._discriminator_losses(on_real, on_made, progress),
                           lambda: self._generator_losses(made, on_made, on_real),
@@ -145,6 +145,8 @@ class JointGAN(GAN):
             self.discriminator_optimizer = Adam(Sequential(discriminator, frame_discriminator),
                                                 first.lr, first.betas)
 
+    _more = 1
+
     @checked(frames_fit, frames=real_array())
     def fit(self, x, frames=None, **training):
         """Train on clips x (N, t, h, w, c), and a frame discriminator on ``frames`` (M, h, w, c),
@@ -157,6 +159,7 @@ class JointGAN(GAN):
         if self.frame_discriminator is not None:
             singles = x.reshape(-1, *x.shape[2:]) if frames is None else frames
             batches["frames"] = Batches(singles, batch_size, self.rng)
+            self.expect_range(singles, "frames")
         if self.whitening is not None and not self.whitening.fitted:
             self.whitening.fit_once_for_all(to_numpy(as_batch(x[:WHITENED_FROM])))
         return batches

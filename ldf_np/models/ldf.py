@@ -135,7 +135,9 @@ class LDF(Module):
 
     def _fit_together(self, x, factors, batch_size, checkpoints, **training):
         objects = Batches(x, batch_size, self.rng)
-        self.levels[0].model.expect_range(x)
+        for name, some in (("x", x), ("factors", factors)):
+            if some is not None:
+                self.levels[0].model.expect_range(some, name)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
         level_steps = [level.model.compiled_step() for level in self.levels]
         tops = {"top": self.top} | ({"refiner": self.refiner} if self.refiner else {})

@@ -11,14 +11,14 @@ from ..runtime.architecture import (
     rebuild,
     restore_generators,
 )
-from ..runtime.checks import checked, several
+from ..runtime.checks import checked, path_like, several
 from ..runtime.files import load_tensors
 
 # here, so that their classes are known
 from . import ali, baselines, classifier, gan, image_nets, ldf, vae, whitening  # noqa: F401
 
 
-@checked(classes=several(described_class, 0, "classes"))
+@checked(path=path_like, classes=several(described_class, 0, "classes"))
 def load(path, classes=()):
     """The model that ``model.save(path)`` wrote: it samples, encodes and goes on training as the
     saved one would (its optimisers begin anew).
@@ -49,6 +49,7 @@ def load(path, classes=()):
         restore_generators(dict(model.named_generators()), made["generators"])
         for name, module in model.named_modules():
             module.training = name not in made["evaluating"]
+        model.restore_counts(made)
     except Exception as error:      # whatever a file can do to a constructor
         said = error.args[0] if type(error) is KeyError else error
         raise ValueError(f"{where}: no model can be made of this file: {said!s:.400}") from error

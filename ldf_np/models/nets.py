@@ -213,10 +213,16 @@ def mlp_ali(size=2, latent_size=2, hidden=64, seed=0, **settings):
     return ALI(encoder, decoder, discriminator, latent_size, seed=seed + 1, **settings)
 
 
+def lengths_of(size):
+    """The shape of vectors, by their length, or of arrays, by a tuple or list."""
+    return tuple(size) if isinstance(size, (tuple, list)) else (size,)
+
+
+@checked(size=one_or_several)
 def mlp_gan(size, latent_size=128, hidden=512, seed=0, **settings):
     """A GAN of dense networks on vectors (n, size), or on arrays (n, *size): the paper's top level
     over whitened codes."""
-    rng, shape = Generator(seed), size if isinstance(size, tuple) else (size,)
+    rng, shape = Generator(seed), lengths_of(size)
     generator = mlp(latent_size, hidden, math.prod(shape), rng, normalized=True)
     discriminator = mlp(math.prod(shape), hidden, 1, rng)
     if len(shape) > 1:
@@ -253,12 +259,13 @@ class WithEnergies(nn.Module):
 
 def map_discriminator(shape, width, hidden, rng):
     """The discriminator of whitened maps (h, w, c)."""
+    h, w, c = shape
     (i, j), near = coarse(shape)
     places = nn.Sequential(
-        *conv(nn.Conv2d, shape[2], width, 1, rng=rng, normalized=False),
-        *conv(nn.Conv2d, width, 2 * width, *((4, 2, 1) if (i, j) != shape[:2] else near), rng=rng,
+        *conv(nn.Conv2d, c, width, 1, rng=rng, normalized=False),
+        *conv(nn.Conv2d, width, 2 * width, *((4, 2, 1) if (i, j) != (h, w) else near), rng=rng,
               normalized=False), nn.Flatten())
-    return nn.Sequential(WithEnergies(places), *dense(i * j * 2 * width + shape[2], hidden, rng),
+    return nn.Sequential(WithEnergies(places), *dense(i * j * 2 * width + c, hidden, rng),
                          *output(hidden, 1, rng))
 
 
@@ -290,7 +297,7 @@ def local_gan(shape, latent_size=128, width=48, hidden=256, seed=0, depth=1, **s
 def mlp_ali_top(size, latent_size=128, hidden=512, stochastic=False, seed=0, **settings):
     """ALI of dense networks on vectors (n, size), or on arrays (n, *size): the top level over
     whitened codes, as wide as ``mlp_gan``, with inference of the topmost z."""
-    rng, shape = Generator(seed), size if isinstance(size, tuple) else (size,)
+    rng, shape = Generator(seed), lengths_of(size)
     flat = math.prod(shape)
     layered = [nn.Reshape(*shape)] * (len(shape) > 1)
     z = ([nn.Linear(hidden, 2 * latent_size, init=nn.normal(0.01), rng=rng)] if stochastic else
@@ -333,8 +340,8 @@ def map_denoiser(shape, width=48, hidden=96, seed=0, **settings):
     """A Denoiser of maps (n, *shape), shape (h, w, c), such as whitened codes: residual blocks of
     small convolutions, one at full size before and after three at half the size, where both sides
     divide by two. ``hidden``: the features of the noise's level."""
-    rng, (start, near) = Generator(seed), coarse(shape)
-    halved = start != shape[:2]
+    rng, (h, w, c), (start, near) = Generator(seed), shape, coarse(shape)
+    halved = start != (h, w)
     wide = 2 * width if halved else width
 
     def same(c_in, c_out, init):
@@ -350,9 +357,9 @@ def map_denoiser(shape, width=48, hidden=96, seed=0, **settings):
 
     network = UNet(
         nn.Sequential(*dense(2 * len(FREQUENCIES), hidden, rng), *dense(hidden, hidden, rng)),
-        same(shape[2], width, nn.glorot()), blocks(1, width), resized(nn.Conv2d, width, wide),
+        same(c, width, nn.glorot()), blocks(1, width), resized(nn.Conv2d, width, wide),
         blocks(3, wide), resized(nn.ConvTranspose2d, wide, width), blocks(1, width),
-        nn.Sequential(nn.LeakyReLU(SLOPE), same(width, shape[2], SMALL)))
+        nn.Sequential(nn.LeakyReLU(SLOPE), same(width, c, SMALL)))
     return Denoiser(network, shape, seed=seed + 1, **settings)
 
 
@@ -416,7 +423,7 @@ def frames_ldf(model, clips, code="h", seed=0, top="local", components=None, pas
     """LDF on clips (N, t, h, w, c) over any ``model`` of their frames, with the whitening, the top
     and the refiner of ``clip_ldf``."""
     shape = clips.shape[1], *model.encode(clips[:1, 0], code).shape[1:]
-    few = components and min(components, len(clips) // 4, math.prod(shape))
+    few = components and max(1, min(components, len(clips) // 4, math.prod(shape)))
     return split_ldf(model, Frames(clips.shape[1]), shape, code, seed, top, few, passes,
                      refiner)
 

@@ -11,6 +11,8 @@ from ..runtime.distributed import world
 from ..runtime.relations import RAW, WHITE, components_fit
 from ..runtime.rules import checked, counted_shape, counted_split
 
+FLAT = 1e-8         # of the mean variance: a component that varies less counts as if it did so much
+
 
 @checked(RAW, WHITE, components_fit)
 class Whitening(Module):
@@ -55,7 +57,8 @@ class Whitening(Module):
         size = len(mean)
         expect(np.trace(covariance) > 0, "codes", "codes that vary", f"{len(codes)} equal ones")
         values, basis = eigh(covariance, subset_by_index=[size - self.components, size - 1])
-        values, basis = np.maximum(values[::-1], 1e-8), basis[:, ::-1]
+        least = FLAT * np.trace(covariance) / size
+        values, basis = np.maximum(values[::-1], least), basis[:, ::-1]
         flipped = (basis * self.basis.data).sum(axis=0) < 0     # a sign is free: keep the old one
         scale = values ** (self.strength / 2)
         self.mean.data[...] = mean
@@ -72,7 +75,8 @@ class Whitening(Module):
     @property
     def variances(self):
         """Of the components of the codes that it has learned from, by their scale: their mean is
-        one. Of strength 0 the scale does not tell them."""
+        one. Raises ValueError for strength 0, whose scale does not tell them."""
+        expect(self.strength > 0, "variances", "a strength above 0", self.strength)
         powers = self.scale.data ** (2 / self.strength - 2)
         return powers / powers.mean()
 

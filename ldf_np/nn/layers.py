@@ -32,7 +32,7 @@ class Sequential(Module):
     def forward(self, x):
         pairs = iter(zip(self.layers, [*self.layers[1:], None]))
         for layer, after in pairs:
-            if isinstance(layer, Activated) and isinstance(after, LeakyReLU):
+            if _as_it_is(layer, Activated) and _as_it_is(after, LeakyReLU):
                 x = layer(x, after.slope)
                 seen(after, x)
                 next(pairs)         # done already, in the pass of the layer before
@@ -45,6 +45,11 @@ class Sequential(Module):
 
     def __len__(self):
         return len(self.layers)
+
+
+def _as_it_is(layer, kind):
+    """Whether it is a layer of this kind and does what those here do: a subclass may do more."""
+    return isinstance(layer, kind) and type(layer).forward.__module__ == __name__
 
 
 class Activated(Module):
@@ -173,6 +178,8 @@ def update_bn(batches, network):
             for k, batch in enumerate(batches if norms else ()):
                 for norm in norms:
                     norm.training, norm.momentum = True, 1 / (k + 1)
+                    for running in (norm.running_mean, norm.running_var):
+                        running.data *= k > 0       # nothing is left of those before, no last bit
                 network(batch)
     finally:
         for norm, momentum in zip(norms, momenta):
@@ -293,10 +300,9 @@ class Dropout(Module):
 
 
 def generators(*modules):
-    """The Generators that modules draw from when they are called: those of their Dropouts, each
-    once."""
-    below = (m for module in modules for _, m in module.named_modules())
-    return list(dict.fromkeys(m.rng for m in below if isinstance(m, Dropout)))
+    """The Generators that modules hold, and may draw from when they are called, each once."""
+    return list(dict.fromkeys(
+        rng for module in modules for _, rng in module.named_generators()))
 
 
 class Reshape(Module):

@@ -38,7 +38,7 @@ def _mean_square(x):
     return mean(square(wide(x)))
 
 
-@checked()
+@checked(real_where_needed)
 def discriminator_loss(real, fake, kind="non-saturating"):
     """The discriminator's loss from the logits of both batches.
 

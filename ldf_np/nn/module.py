@@ -16,12 +16,12 @@ import numpy as np
 
 from ..autodiff.engine import Tensor, gradients_or_none, no_grad, why_cut
 from ..runtime.architecture import Described, describe
-from ..runtime.checks import checked, expect, instance, several
+from ..runtime.checks import checked, expect, instance, path_like, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
 from ..runtime.random import Generator
 from ..runtime.recording import plain
-from ..runtime.relations import depends_on_all, in_order, names_differ, state_fits
+from ..runtime.relations import depends_on_all, in_order, names_differ, one_dtype, state_fits
 
 # _watch.look: what is told of each output and gradient on this thread, or None
 _watch = threading.local()
@@ -41,9 +41,13 @@ class Buffer:
 
 
 class Module(Described):
-    """Something with parameters that maps Tensors to a Tensor. Subclasses define ``forward``."""
+    """Something with parameters that maps Tensors to a Tensor. Subclasses define ``forward``.
+
+    It is one thread's at a time: evaluation, samples and training change its state for a while.
+    """
 
     training = True
+    saved_counts = ()       # whole numbers that its file keeps beside the state_dict
 
     def forward(self, *inputs):
         raise TypeError(f"{type(self).__name__} defines no forward")
@@ -109,6 +113,7 @@ class Module(Described):
         parameters = self.parameters()
         expect(parameters, type(self).__name__, "parameters to lay out", "none")
         arrays = [plain(p.data) for p in parameters]
+        one_dtype(type(self).__name__, self.named_parameters())
         ends = [0, *accumulate(p.size for p in parameters)]
         base, first = arrays[0].base, _address(arrays[0])
         if _is_flat(base, type(arrays[0])) and all(
@@ -151,26 +156,42 @@ class Module(Described):
         for name, own in self._state().items():
             array = np.asarray(state[name])
             own.data[...] = array_module(own.data).asarray(array, dtype=own.data.dtype)
+        for _, module in self.named_modules():
+            module.after_loading()
 
+    def after_loading(self):
+        """What a module does once its arrays were loaded: here nothing."""
+
+    @checked(path=path_like)
     def save(self, path):
         """Write the state_dict as a safetensors file (to a temporary name, then renamed), and with
         it what ``ldf.load`` makes the module of: the arguments that it and its parts were made
         with, and where its Generators stand."""
         made = {"objects": describe(self),
                 "generators": {name: rng.state for name, rng in self.named_generators()},
+                "counts": {name: [*m.saved_counts] for name, m in self.named_modules()
+                           if m.saved_counts},
                 "evaluating": [name for name, m in self.named_modules() if not m.training]}
         save_tensors(path, self.state_dict(), {"architecture": json.dumps(made)})
+
+    def restore_counts(self, made):
+        """Take over the ``saved_counts`` of what ``save`` wrote as the architecture."""
+        for name, module in self.named_modules():
+            if name in made.get("counts", {}):
+                module.saved_counts = made["counts"][name]
 
     def named_generators(self):
         """(name, Generator) of all that the module and those below it draw from, each once."""
         return self._named(Generator)
 
+    @checked(path=path_like)
     def load(self, path):
         """Read the weights that ``save`` wrote; returns self (``ldf.load`` makes the module, too).
         Raises ValueError naming the file and what is wrong."""
-        state, _ = load_tensors(path)
+        state, metadata = load_tensors(path)
         try:
             self.load_state_dict(state)
+            self.restore_counts(json.loads(metadata.get("architecture", "{}")))
         except (KeyError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: not the weights of this {type(self).__name__}: "
                              f"{error}") from error

@@ -11,7 +11,7 @@ from ..runtime.checks import between, instance, number_or_array, real
 from ..runtime.device import array_module, concatenate, on_device, to_numpy
 from ..runtime.distributed import world
 from ..runtime.recording import again
-from ..runtime.relations import as_many_numbers, gradients_fit
+from ..runtime.relations import as_many_numbers, gradients_fit, same_arrays
 from ..runtime.rules import checked, two_decays, whole_network
 from .layers import update_bn
 from .module import Buffer, Module, restored, seen
@@ -28,9 +28,9 @@ class Stateful:
 
     @state.setter
     def state(self, state):
-        for name in self.kept:
-            array = getattr(self, name)
-            # in place: a captured step reads this array
+        own = {name: getattr(self, name) for name in self.kept}
+        same_arrays(f"{type(self).__name__}: state", own, state)
+        for name, array in own.items():         # in place: a captured step reads this array
             array[...] = array_module(array).asarray(state[name])
 
 
@@ -157,6 +157,9 @@ def falling(progress, final):
     return 1 - (1 - final) * maximum(0.0, 2 * progress - 1)
 
 
+MATURE = 100_000        # updates: their average forgets no faster for being young
+
+
 class _NoChild:
     """Holds a module whose parameters belong to another: it is no child of the one that holds
     this."""
@@ -184,6 +187,21 @@ class EMA(Stateful, Module):
         xp = array_module(live[0])
         self.average = Buffer(xp.concatenate([data.reshape(-1) for data in live]))
         self.steps, self._settled = xp.zeros(1, np.int32), xp.zeros(1, np.int32)
+
+    @property
+    def saved_counts(self):
+        """How many updates there were, and after how many of them its batch statistics were found;
+        assign them to go on from there."""
+        return int(self.steps[0]), int(self._settled[0])
+
+    @saved_counts.setter
+    def saved_counts(self, counts):
+        self.steps[...], self._settled[...] = counts
+
+    def after_loading(self):
+        """An average that was loaded is that of many updates, whose batch statistics are to be
+        found."""
+        self.saved_counts = max(self.saved_counts[0], MATURE), -1
 
     def _live(self):
         network = self._network.module

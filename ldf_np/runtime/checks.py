@@ -13,6 +13,7 @@ import functools
 import inspect
 import math
 import operator
+import os
 
 import numpy as np
 
@@ -172,6 +173,13 @@ def function(name, value):
     return value
 
 
+def path_like(name, value):
+    """The path of a file or folder."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name}: expected a path, got {value!r:.80}")
+    return value
+
+
 def instance(*kinds):
     """Of one of these classes."""
     def rule(name, value):
@@ -225,6 +233,9 @@ def real_array(axes=None, least=0):
     ``least`` rows."""
     def rule(name, x):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"{name}: expected an array without a mask, got a masked array, whose "
+                            "mask would be lost: use array.filled(value)")
         if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
             array = hasattr(x, "dtype") and not hasattr(x, "detach")
             came = f"dtype {x.dtype}" if array else full_name(type(x))

@@ -78,10 +78,12 @@ def square_images(name, self, x):
            f"square images (n, h, w, c) of at least {self.size} rows", x)
 
 
-def real_where_needed(name, kind, real, **others):
-    """A relativistic loss has the logits of real samples."""
+def real_where_needed(name, fake, kind, real, **others):
+    """A relativistic loss has the logits of real samples, one for each generated one."""
     expect(real is not None or kind != "relativistic", f"{name}: real",
            'the logits of real samples, for "relativistic"', "None")
+    if kind == "relativistic":
+        same_shape("real", "fake")(name, real=real, fake=fake)
 
 
 def gradients_fit(name, self, grads, **others):
@@ -97,14 +99,7 @@ def state_fits(name, self, state):
     """A state_dict has the names, shapes and kinds of numbers of a module's parameters and
     buffers."""
     checks.instance(dict)(f"{name}: state", state)
-    held = self._state()
-    if held.keys() != state.keys():
-        raise KeyError(f"state: missing {sorted(held.keys() - state.keys()) or 'nothing'}, "
-                       f"unexpected {sorted(state.keys() - held.keys()) or 'nothing'}")
-    for key, own in held.items():
-        array, shape = np.asarray(state[key]), own.data.shape
-        expect(array.dtype.kind in "fiub" and array.shape == shape, f"state: {key}",
-               f"real numbers of shape {shape}", f"{array.dtype} of shape {array.shape}")
+    same_arrays("state", {key: held.data for key, held in self._state().items()}, state)
 
 
 def reconstruction_fits(name, x, reconstruction, **others):
@@ -166,6 +161,8 @@ def frames_fit(name, self, x, frames, **others):
 
 def parts_fit(name, self, x, schedule, **others):
     """The parts of an LDF fit the data and one another, seen before time is spent."""
+    expect(schedule == "bottom-first" or hasattr(self.top, "_step"), f"{name}: schedule",
+           f'"bottom-first", for a {type(self.top).__name__} takes no steps', f'"{schedule}"')
     white = self.whitening.apply(self.codes(x[:2]))
     if self.any_length:
         return self.top.expect_its_kind(white)
@@ -274,6 +271,8 @@ def sides(name, logits, real, **others):
     """``real`` is a boolean for all logits, or one for each."""
     dtype = real.dtype if hasattr(real, "dtype") else np.asarray(real).dtype
     shape = np.shape(real)
+    expect(logits.size == math.prod(logits.shape[:1]), f"{name}: logits",
+           "one a sample, (n,) or (n, 1)", logits)
     expect(dtype.kind == "b" and shape in ((), (logits.size,)), f"{name}: real",
            f"one boolean, or one a sample {(logits.size,)}", f"{dtype} of shape {shape}")
 
@@ -299,6 +298,25 @@ def depends_on_all(name, unused, why):
     """A loss depends on all parameters, so that none is unused; ``why``: why it does not, or ""."""
     expect(not unused, name, "a loss that depends on all parameters",
            f"one that does not on {', '.join(unused)}{f' ({why})' if why else ''}")
+
+
+def same_arrays(name, own, given):
+    """A dict of arrays has the names and shapes of another, and real numbers."""
+    if own.keys() != given.keys():
+        raise KeyError(f"{name}: missing {sorted(own.keys() - given.keys()) or 'nothing'}, "
+                       f"unexpected {sorted(given.keys() - own.keys()) or 'nothing'}")
+    for key, array in own.items():
+        new = np.asarray(given[key])
+        expect(new.dtype.kind in "fiub" and new.shape == array.shape, f"{name}: {key}",
+               f"real numbers of shape {array.shape}", f"{new.dtype} of shape {new.shape}")
+
+
+def one_dtype(name, named):
+    """The parameters of a network, (name, Parameter), have one dtype."""
+    (first, one), *rest = named
+    other = next(((key, p) for key, p in rest if p.dtype != one.dtype), None)
+    expect(other is None, f"{name}: parameters", f"one dtype, {one.dtype} as that of {first}",
+           other and f"{other[1].dtype} for {other[0]}")
 
 
 def names_differ(name, named):
@@ -349,9 +367,35 @@ def still_kept(number, first):
            "anew")
 
 
+def same_losses(name, losses, before):
+    """A step has returned the losses that those before it did, if any."""
+    expect(not before or losses.keys() == before.keys(), name,
+           f"the losses {', '.join(before)} at each step", ", ".join(losses))
+
+
 # Sentences about checkpoints; ``where``: the file.
 
 ANEW = "remove the folder, or use another, to begin anew"
+
+
+def has_state(name, parts):
+    """There is something to keep in a thing that belongs to a training."""
+    if not parts:
+        raise TypeError(f"{name}: expected something with a state (a property of its class), a "
+                        "model, or a list or dict of such, got nothing that has one")
+
+
+def names_of_its_own(name, also, own):
+    """What belongs to a training besides has other names than what the training keeps itself."""
+    wrong = [key for key in also if key in own or "/" in key]
+    expect(not wrong, name, f"names without a slash, none of {', '.join(own)}", ", ".join(wrong))
+
+
+def all_kept(where, kept, needed):
+    """A checkpoint has the state of everything that goes on from it."""
+    missing = sorted(needed - kept)
+    expect(not missing, f"{where}: a checkpoint of another training", "the state of "
+           f"{', '.join(missing)}", f"none; {ANEW}")
 
 
 def unaltered(where, checksum, wanted):

@@ -32,6 +32,12 @@ def samples(name, x):
            "float32, or uint8 images", str(x.dtype))
 
 
+def model_input(name, x):
+    """What enters a model: finite floats, or uint8 images."""
+    dtype = checks.finite_array(least=1)(name, x).dtype
+    expect(dtype.kind == "f" or dtype == np.uint8, name, "floats, or uint8 images", str(dtype))
+
+
 def fractions(name, x):
     """Floating-point numbers from 0 to 1."""
     low, high = (a := checks.finite_array(least=1)(name, x)).min(), a.max()
@@ -182,10 +188,16 @@ def covariance_size(name, n):
 SPLIT = "Frames, Patches, Groups or the like"
 
 
+def counted(name, split):
+    """A split into a certain number of factors."""
+    checks.having(SPLIT, "split", "merge", "count")(name, split)
+    expect(split.count is not None, name, "one of a certain number of factors", "any number")
+
+
 def counted_split(name, split):
     """A split that lays the codes of a certain number of factors in maps."""
     checks.having(SPLIT, "to_maps", "from_maps")(name, split)
-    expect(split.count is not None, name, "one of a certain number of factors", "any number")
+    counted(name, split)
 
 
 CLIPS, IMAGES = channels_last_array("n, t, h, w, c", 8), channels_last_array("n, h, w, c")

@@ -26,7 +26,7 @@ def cores():
 
 _count = min(2, cores())
 _pool = _blas = None        # made when they are first needed
-_inside = contextvars.ContextVar("inside", default=False)   # whether this is one of two already
+_inside = contextvars.ContextVar("inside", default=False)   # whether both threads are in use
 
 
 def _forget_pool():
@@ -73,12 +73,11 @@ def one_blas_thread():
 @contextmanager
 def in_turn():
     """A context in which ``side_by_side`` computes one after the other, on the caller's thread."""
-    global _count
-    count, _count = _count, 1
+    before = _inside.set(True)
     try:
         yield
     finally:
-        _count = count
+        _inside.reset(before)
 
 
 def side_by_side(first, second, ordered=False):

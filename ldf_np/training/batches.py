@@ -4,11 +4,11 @@ import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
 from ..data.clips import to_float
-from ..runtime.checks import checked, finite_array
+from ..runtime.checks import checked, expect
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
 from ..runtime.relations import batch_fits
-from ..runtime.rules import GENERATOR, samples
+from ..runtime.rules import GENERATOR, model_input, samples
 from ..runtime.threads import one_blas_thread, side_by_side
 
 
@@ -64,6 +64,8 @@ class Batches:
 
     @state.setter
     def state(self, state):
+        expect(np.shape(state["order"]) == self.order.shape, "Batches: state: order",
+               f"the numbers of {len(self.order)} rows", state["order"])
         self.order, self.at, self.taken = state["order"], state["at"], state["taken"]
 
 
@@ -80,7 +82,7 @@ def as_batch(rows):
     return asarray(to_float(rows) if rows.dtype == np.uint8 else rows, dtype=np.float32)
 
 
-@checked(x=finite_array(least=1))
+@checked(x=model_input)
 @one_blas_thread()
 def apply_batched(function, x, size=256):
     """``function`` (a Tensor to a Tensor), recording nothing, over the rows of x, ``size`` at a

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
+from ..runtime.checks import one_of
 from ..runtime.device import to_numpy
+from ..runtime.rules import checked
 
 
 class BestWeights:
@@ -27,6 +29,7 @@ class BestWeights:
         How far the training is when to look, in ``unit``, "seconds" or "steps".
     """
 
+    @checked(unit=one_of("seconds", "steps"))
     def __init__(self, model, score, times, unit="seconds"):
         self.model, self.score, self.times, self.unit = model, score, sorted(times), unit
         self.curve, self.best, self._weights, self._before = [], math.inf, None, -1

@@ -17,6 +17,7 @@ import math
 import os
 import re
 import warnings
+from collections import deque
 
 import numpy as np
 
@@ -24,7 +25,16 @@ from ..nn.module import Module
 from ..nn.optim import Optimizer
 from ..runtime.distributed import world
 from ..runtime.files import checksum, load_tensors, replacing, save_tensors
-from ..runtime.relations import not_all_damaged, of_format, same_data, same_run, unaltered
+from ..runtime.relations import (
+    all_kept,
+    has_state,
+    names_of_its_own,
+    not_all_damaged,
+    of_format,
+    same_data,
+    same_run,
+    unaltered,
+)
 from ..runtime.rules import checked
 from .batches import Batches
 from .log import NAME, Records
@@ -35,7 +45,8 @@ OLD_OPTIMIZERS = {"_maker": "generator_optimizer", "_autoencoder": "generator_op
                   "_critic": "discriminator_optimizer", "_adam": "optimizer"}
 KEPT = 2            # checkpoints in a folder
 HALVINGS = 5        # of the learning rates, before a training that backs off gives up
-_OURS = ("step-", ".step-")         # a file being written begins with a dot
+# a checkpoint, and what is left of one that was being written
+_OURS = re.compile(r"(\.)?step-[0-9]{9}\.(json|safetensors)(?(1)-.*)")
 _FILE = re.compile(r"step-([0-9]{9})\.json")
 
 
@@ -67,6 +78,8 @@ class Checkpoints:
     def __init__(self, folder, *, every=60.0, each=None, on_nan="stop", settings=None, also=None):
         self.folder, self.every, self.each, self.on_nan = os.fspath(folder), every, each, on_nan
         self.settings, self.also = _plain(settings or {}), dict(also or {})
+        for name, thing in self.also.items():
+            has_state(f"Checkpoints: also: {name}", _parts({name: thing})[0])
 
     def inside(self, name, after=(), each=None, **settings):
         """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds
@@ -83,7 +96,9 @@ class Checkpoints:
         Raises ValueError where a checkpoint is of something else or none is whole, OSError where
         none can be written.
         """
-        writer = CheckpointWriter(self, {"history": history} | state | self.also, history)
+        state = {"history": history} | state
+        names_of_its_own("Checkpoints: also", self.also, state)
+        writer = CheckpointWriter(self, state | self.also, history)
         try:
             if not writer.restore():
                 writer.write(first=True)
@@ -102,14 +117,19 @@ class Checkpoints:
             writer.write(first=True)
 
     def discard(self):
-        """Remove all checkpoints, those of the parts too. The logs of losses stay."""
+        """Remove all checkpoints, those of the parts too, and the folders that are empty then. The
+        logs of losses stay."""
         world().barrier()
-        for folder, _, names in os.walk(self.folder, topdown=False) if world().rank == 0 else ():
-            for name in names:
-                if name.startswith(_OURS):
-                    os.unlink(os.path.join(folder, name))
-            if not os.listdir(folder):
+        gone = set()
+        walk = os.walk(self.folder, topdown=False) if world().rank == 0 else ()
+        for folder, below, names in walk:
+            ours = [os.path.join(folder, name) for name in names if _OURS.fullmatch(name)]
+            for path in ours:
+                os.unlink(path)
+            emptied = ours or not gone.isdisjoint(os.path.join(folder, name) for name in below)
+            if emptied and not os.listdir(folder):
                 os.rmdir(folder)
+                gone.add(folder)
 
 
 class CheckpointWriter:
@@ -173,7 +193,7 @@ class CheckpointWriter:
                 for step in [s for s in self._steps() if s <= self._step][:KEPT]
                 for end in ("json", "safetensors")}
         for name in os.listdir(self._of.folder):
-            if name.startswith(_OURS) and name not in stay:     # older, damaged, or half-written
+            if _OURS.fullmatch(name) and name not in stay:      # older, damaged, or half-written
                 os.unlink(os.path.join(self._of.folder, name))
 
     def restore(self):
@@ -197,10 +217,10 @@ class CheckpointWriter:
         for step in self._steps():
             try:
                 found, arrays = self._read(step)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 damaged.append((step, error))
                 continue
-            self._check(step, found)
+            self._check(step, found, arrays)
             if damaged:
                 newest, error = damaged[0]
                 warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and "
@@ -242,7 +262,7 @@ class CheckpointWriter:
                     arrays[f"{name}/{key}"] = value
                 else:
                     plain.setdefault(name, {})[key] = value
-        return arrays, plain
+        return arrays, {name: _plain(some, f"the state of {name}") for name, some in plain.items()}
 
     def _description(self, arrays):
         """{name: class, or dtype and shape} of all modules and of the arrays in them and their
@@ -263,26 +283,30 @@ class CheckpointWriter:
         arrays = load_tensors(f"{self._path(step)}.safetensors", found["tensors"])[0]
         return (found, arrays) if found["format"] == FORMAT else _from_format_1(found, arrays)
 
-    def _check(self, step, found):
+    def _check(self, step, found, arrays):
         """Raise ValueError where a whole checkpoint is of another format, training or model."""
         where = f"{self._path(step)}.json"
         of_format(where, found["format"], FORMAT)
         same_run(where, "training", found["settings"], self._settings)
-        same_run(where, "model", found["model"], self._description(self._state()[0]))
+        own, plain = self._state()
+        same_run(where, "model", found["model"], self._description(own))
+        names = [{*some, *(key.partition("/")[0] for key in tensors)}
+                 for some, tensors in ((found["plain"], arrays), (plain, own))]
+        all_kept(where, *names)
         for name, part in self._batches():
             new = part.sample()
             old = found.get("data", {}).get(name) or new        # version 0.1 kept no sample
             same_data(f"{where}: {name}", old, new)
 
 
-def _plain(settings):
+def _plain(settings, what="settings"):
     """The settings as JSON gives them back, NumPy's numbers and arrays as Python's."""
     found = {}
     for key, value in settings.items():
         try:
             found[str(key)] = json.loads(json.dumps(value, default=lambda v: v.tolist()))
         except (AttributeError, TypeError, ValueError) as error:
-            raise TypeError(f"Checkpoints: settings: {key}: expected plain values (numbers, texts, "
+            raise TypeError(f"Checkpoints: {what}: {key}: expected plain values (numbers, texts, "
                             f"lists, dicts), got {value!r:.80}") from error
     return found
 
@@ -326,7 +350,8 @@ def _parts(state):
             models[name], found[name] = thing, _Weights(thing)
         if hasattr(type(thing), "state"):
             found[name if name not in found else f"{name}.own"] = thing
-        below = dict(enumerate(thing)) if isinstance(thing, (list, tuple)) else (
+        below = dict(enumerate(thing)) if isinstance(thing, (list, tuple, deque)) else (
+            thing if isinstance(thing, dict) else
             vars(thing) if isinstance(thing, (Module, Optimizer, Batches)) else {})
         for key, value in below.items():
             visit(f"{name}.{key}", value, in_module or isinstance(thing, Module))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..runtime.distributed import world
 from ..runtime.progress import note, progress_bar
-from ..runtime.relations import budget
+from ..runtime.relations import budget, same_losses
 from ..runtime.rules import checked, numbers
 from ..runtime.threads import one_blas_thread
 from .log import say_once
@@ -119,6 +119,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                         history.interrupted = True
                         break
                     numbers("step", losses)
+                    same_losses("step", losses, history.losses)
                     if wrong := not_finite(losses):
                         raise FloatingPointError(wrong)
                 except FloatingPointError as error:

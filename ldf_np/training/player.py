@@ -5,6 +5,8 @@ waits. So what a step does with arrays is written down (``runtime/recording.py``
 to the bit, in memory that is used again.
 """
 
+from collections import deque
+
 import numpy as np
 
 from ..autodiff.engine import Tensor
@@ -29,6 +31,22 @@ def _everywhere(flag):
     return not world().any(not flag)
 
 
+def _containers(value):
+    """A list, tuple or dict and all that are in it: where settings may change."""
+    if isinstance(value, (list, tuple, dict, deque)):
+        yield value
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _containers(part)
+
+
+def _changed(now, before):
+    """Whether a list, tuple or dict holds other things than ``before``, {index or key: thing}."""
+    try:
+        return len(now) != len(before) or any(now[k] is not part for k, part in before.items())
+    except KeyError:
+        return True
+
+
 class Player:
     """The ``step`` of a ``model`` on batches like ``x``. Call it with a batch and the progress of
     the training; it returns {name: Tensor}, its losses.
@@ -45,7 +63,8 @@ class Player:
         for part in parts:
             if isinstance(part, Optimizer):
                 part.network.flat()         # from here on the weights stay where they are
-        self._settings = [(vars(module), dict(vars(module))) for module in modules]
+        self._settings = [(some, dict(some if isinstance(some, dict) else enumerate(some)))
+                          for module in modules for some in _containers(vars(module))]
         self._holders = [held for _, held in (*model.named_parameters(), *model.named_buffers())]
         self._arrays, self._threads = [h.data for h in self._holders], num_threads()
         self._kept = self._arrays + [getattr(part, name) for part in parts for name in part.kept]
@@ -60,8 +79,7 @@ class Player:
         """Whether a setting has changed since, or where weights lie."""
         return (self._threads, self._world) != (num_threads(), world()) or any(
             holder.data is not array for holder, array in zip(self._holders, self._arrays)) or any(
-            len(now) != len(before) or any(now[name] is not value for name, value in before.items())
-            for now, before in self._settings)
+            _changed(now, before) for now, before in self._settings)
 
     def __call__(self, x, progress):
         if self._recording is None:

@@ -15,11 +15,11 @@ import numpy as np
 from ..kernels import cuda
 from ..nn.module import watching
 from ..nn.optim import Optimizer
-from ..runtime.checks import finite_array
 from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
 from ..runtime.distributed import alone, world
-from ..runtime.rules import checked, part_of_one, scalars
+from ..runtime.rules import checked, model_input, part_of_one, scalars
 from ..runtime.threads import in_turn
+from .batches import as_batch
 from .player import Player, playable
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
@@ -36,7 +36,7 @@ class CompiledStep:
         ``step(x, progress)`` takes the step and returns {name: Tensor with one element}.
         ``progress`` is a float, or an array (1,) on the device.
     generators : sequence of Generator
-        Those that ``step`` draws from.
+        Those that ``step`` draws from, beside those that ``model`` holds.
     model : Module, optional
         Whose step it is: it gives the layers their names where one has to be blamed.
 
@@ -47,14 +47,20 @@ class CompiledStep:
     """
 
     def __init__(self, step, generators, model=None):
-        self._step, self._generators, self._model = step, list(generators), model
+        self._step, self._given, self._model = step, list(generators), model
+        self._generators = self._all_generators()
         self._taken, self._graph, self._failed = 0, None, False
         self._player, self._recordings = None, 0 if playable(model, step) else math.inf
 
-    @checked(x=finite_array(least=1), progress=part_of_one)
+    @checked(x=model_input, progress=part_of_one)
     def eager_step(self, x, progress=0.0):
-        """The step as it is: no graph, and no search for what is not finite."""
-        return self._eager(x, progress)
+        """The step as it is: no graph, and no search for what is not finite. uint8 images become
+        -1 to 1."""
+        return self._eager(as_batch(x) if x.dtype == np.uint8 else x, progress)
+
+    def _all_generators(self):
+        held = [] if self._model is None else [g for _, g in self._model.named_generators()]
+        return list(dict.fromkeys(self._given + held))
 
     def _eager(self, x, progress):
         return _values(self._step(x, _on_device(progress)))
@@ -131,7 +137,7 @@ class CompiledStep:
             with in_turn():     # a second thread would keep the memory for what it does only now
                 return self._eager(x, progress)
         if self._player is None or self._player.outdated():
-            self._recordings += 1
+            self._recordings, self._generators = self._recordings + 1, self._all_generators()
             self._player = Player(self._step, self._model, self._generators, x)
         return _values(self._player(x, progress))
 

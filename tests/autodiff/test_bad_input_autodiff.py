@@ -227,7 +227,7 @@ CASES = {
     "var ddof -": (lambda: ldf.var(T(f(3)), ddof=-1), ValueError, "ddof: expected"),
     "var empty": (lambda: ldf.var(f(0, 3), axis=0), ValueError, "expected more than ddof = 0"),
     "std axis": (lambda: ldf.std(T(f(2, 2)), axis=2), ValueError, "axis: expected -2 to 1, got 2"),
-    "std list": (lambda: ldf.std([1.0, 2.0]), TypeError, "expected Tensors or arrays"),
+    "std list": (lambda: ldf.std([1.0, 2.0]), TypeError, "expected a Tensor or an array"),
     "softmax axis": (lambda: ldf.softmax(T(f(2, 2)), axis=2), ValueError, "softmax("),
     "softmax empty": (lambda: ldf.softmax(f(2, 0)), ValueError, "softmax("),
     "logsumexp empty": (lambda: ldf.logsumexp(f(0)), ValueError, "logsumexp("),

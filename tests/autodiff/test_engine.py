@@ -527,3 +527,59 @@ def test_operations_that_are_not_whole():
 
         with pytest.raises(TypeError, match=rf"half: the rule \(vjp\) of argument 0 gave {came}"):
             grad(half(x).sum(), x)
+
+
+# ----------------------------------------------------------------- what a rule and a context may do
+
+def test_a_rule_of_another_shape_is_refused_whatever_its_size():
+    @operation(vjp=lambda g, y, a: g)           # a transpose is missing
+    def turned(a):
+        return a.T * 1
+
+    a = Tensor(values(2, 3))
+    with pytest.raises(ValueError, match=r"turned: the rule \(vjp\) of argument 0 gave shape "
+                                         r"\(3, 2\), expected \(2, 3\)"):
+        grad(turned(a).sum(), a)
+    with pytest.raises(ValueError, match="sum_to.*shape: expected one that is broadcast to"):
+        ops.sum_to(a, shape=(3, 2))
+    assert ops.sum_to(a, shape=(1, 3)).shape == (1, 3)         # control: what was broadcast
+
+
+def test_one_context_may_be_entered_again_and_within_itself():
+    x, frozen = Tensor(values(2)), ldf.no_grad()
+    for _ in range(2):
+        with frozen:
+            with frozen:
+                assert (x * 2).node is None
+            assert (x * 2).node is None
+        assert (x * 2).node is not None
+
+    @ldf.no_grad()
+    def doubled(x):
+        return x * 2
+
+    assert doubled(x).node is None and (x * 2).node is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_array_without_axes_is_a_number_on_either_side(dtype):
+    x, two = Tensor(values(3).astype(np.float32)), np.array(2, dtype)
+    for y in (x * two, two * x, x - two, two - x, ldf.maximum(x, two)):
+        assert y.dtype == np.float32
+    assert (x * np.full(1, 2, np.float64)).dtype == np.float64          # control: one with an axis
+
+
+def test_the_slope_of_a_number_to_a_power_is_that_of_an_array():
+    x = Tensor(np.array([2.0, 3.0]))
+    for base in (0.0, -2.0, 1.5):
+        with np.errstate(all="ignore"):
+            number = grad((base ** x).sum(), x)
+            array = grad((np.full(2, base) ** x).sum(), x)
+        np.testing.assert_array_equal(number.data, array.data)
+
+
+def test_the_check_of_gradients_records_whatever_is_around_it():
+    with ldf.no_grad():
+        ldf.check_grads(lambda x: x * x, [values(3)])
+        with pytest.raises(AssertionError):
+            ldf.check_grads(lambda x: x * x.detach(), [values(3)])      # a control

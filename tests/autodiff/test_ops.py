@@ -447,3 +447,27 @@ def test_operations_on_plain_arrays_and_scalars():
     for y in (ops.exp(values(3)), ops.add(values(3), 1.0), ops.exp(1.0),
               ops.matmul(values(2, 3), values(3, 2)), ops.sum(values(3))):
         assert isinstance(y, Tensor) and y.node is None
+
+
+def test_std_of_float16_is_computed_in_float32():
+    for scale in (1, 300, 6e-5):
+        x = (np.array([1, -1, 1, -1]) * scale).astype(np.float16)
+        y = ldf.std(Tensor(x))
+        assert y.dtype == np.float16 and y.data == x.astype(np.float32).std().astype(np.float16)
+
+
+def test_einsum_of_no_elements_and_of_lengths_that_differ_in_one_operand():
+    x, y = np.ones((1, 3)), np.ones((0, 3))
+    np.testing.assert_array_equal(ldf.einsum("ij,ij->ij", Tensor(x), Tensor(y)).data,
+                                  np.einsum("ij,ij->ij", x, y))
+    for wrong in ((1, 3), (3, 1)):
+        with pytest.raises(ValueError, match="einsum: operand 0: expected length"):
+            ldf.einsum("ii->i", Tensor(np.ones(wrong)))
+
+
+def test_split_takes_an_array_as_numpy_does():
+    x = values(4, 6)
+    for sections in (np.array(3), np.array([1, 4])):
+        for part, wanted in zip(ldf.split(Tensor(x), sections, 1), np.split(x, sections, 1),
+                                strict=True):
+            np.testing.assert_array_equal(part.data, wanted)

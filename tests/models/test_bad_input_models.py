@@ -439,6 +439,21 @@ CASES = {
                   TypeError, "images: expected an array of real numbers"),
     "image_ldf nchw": (lambda: image_nets.image_ldf(u8(8, 3, 32, 32)),
                        ValueError, "images: expected channels in the last axis"),
+    "encode integers": (lambda: ali.encode(np.ones((2, 8, 8, 3), np.int64)), ValueError,
+                        "x: expected floats, or uint8 images, got int64"),
+    "factors range": (lambda: nets.split_ldf(ali, Frames(2), (2, 1, 1, 32)).fit(
+        u8(8, 2, 8, 8, 3), factors=9 * f(8, 8, 8, 3), schedule="together", steps=1, batch_size=4),
+        ValueError, "factors: expected values from -1 to 1"),
+    "frames range": (lambda: baselines.framed_joint_gan(frames=2, size=8, hidden=8).fit(
+        u8(8, 2, 8, 8, 3), 9 * f(8, 8, 8, 3), steps=1, batch_size=4), ValueError,
+        "frames: expected values from -1 to 1"),
+    "nested any": (lambda: Nested(Frames(), Patches(2, 2)), ValueError,
+                   "Nested: outer: expected one of a certain number of factors"),
+    "together Gaussian": (lambda: LDF([Level(ali, Frames(2))], GaussianTop(4), Whitening(
+        (2, 1, 1, 32), 4)).fit(u8(8, 2, 8, 8, 3), schedule="together", steps=1), ValueError,
+        'schedule: expected "bottom-first", for a GaussianTop takes no steps, got "together"'),
+    "variances": (lambda: Whitening((2, 3), 6, strength=0).variances, ValueError,
+                  "variances: expected a strength above 0"),
 }
 # Where an integer is meant, True is none: Python would take it as 1.
 INTEGERS = {

@@ -178,3 +178,46 @@ def test_the_joint_gan_is_of_ldfs_size():
     assert not 0.9 < parameters(baselines.joint_gan(hidden=256)) / ours < 1.1
 
 
+
+
+def test_in_the_middle_of_a_training_the_saved_one_samples_and_goes_on_as_it_does(tmp_path):
+    model, x = small(), plane(64)
+    for _ in range(5):
+        model.step(x)
+    model.save(tmp_path / "gan.safetensors")
+    loaded, given = ldf.load(tmp_path / "gan.safetensors"), small(seed=7)
+    given.load_state_dict(model.state_dict())
+    made = model.sample(8, ldf.Generator(1))
+    for other in (loaded, given):
+        np.testing.assert_array_equal(other.sample(8, ldf.Generator(1)), made)
+    # the average moves as the saved one's does: by 4/14 after five steps
+    assert loaded.ema.steps[0] == model.ema.steps[0] == 5
+    for one in (model, loaded):
+        one.step(x)
+    for (_, average), (_, other) in zip(model.ema._pairs(), loaded.ema._pairs(), strict=True):
+        np.testing.assert_allclose(average, other, atol=0.1)
+
+
+class Noise(nn.Module):
+    """A layer of somebody else's that draws."""
+
+    def __init__(self, *, rng):
+        self.rng = rng
+
+    def forward(self, x):
+        return x + self.rng.standard_normal(x.shape) * np.float32(0.1)
+
+
+def test_layers_that_draw_make_no_two_trainings():
+    def trained(noise):
+        rng = ldf.Generator(3)
+        base = nets.mlp_ali(4, 4, 32)
+        if noise:
+            base.encoder.body.layers.insert(1, noise(rng=rng))
+            base.decoder.head.layers.insert(1, noise(rng=rng))
+        assert base._ordered is bool(noise)
+        base.fit(np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32), steps=12)
+        return weights(base).tobytes()
+
+    assert len({trained(Noise) for _ in range(4)}) == 1
+    assert trained(None) != trained(Noise)      # control

@@ -670,3 +670,14 @@ def test_a_callback_does_not_eat_the_budget(monkeypatch):
                                  callback=slow)
     for history in histories.values():
         assert history.seconds[-1] == pytest.approx(1.5, abs=0.2) and history.steps > 20
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e4])
+@pytest.mark.parametrize("make", [lambda: Whitening((2, 3), 6),
+                                  lambda: ChannelWhitening(Frames(2), (2, 3))])
+def test_whitening_knows_no_scale(make, scale):
+    codes = np.random.default_rng(0).standard_normal((500, 2, 3)) * [1, 0.3, 0.1] * scale
+    whitening = make().fit(codes.astype(np.float32))
+    white = whitening.apply(codes.astype(np.float32))
+    np.testing.assert_allclose([(white ** 2).mean(), whitening.explained.data[0]], 1, rtol=1e-3)
+    np.testing.assert_allclose(whitening.invert(white), codes, atol=1e-5 * scale)

@@ -337,4 +337,4 @@ def test_the_file_says_what_it_holds():
     assert json.loads(metadata["architecture"]) == {
         "objects": [{"class": "Linear", "arguments": {
             "n_in": 2, "n_out": 3, "rng": {"generator": 0}}}],
-        "generators": {}, "evaluating": []}
+        "generators": {}, "counts": {}, "evaluating": []}

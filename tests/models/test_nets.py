@@ -3,7 +3,7 @@ step of each game against the same step with a pass of its own for either side."
 
 import numpy as np
 import pytest
-from helpers import doubled, values
+from helpers import doubled, values, weights
 
 import ldf_np as ldf
 from ldf_np.autodiff.engine import Tensor, grad
@@ -174,3 +174,13 @@ def test_the_step_with_a_discriminator_of_single_frames():
     compare(ours, wanted, model.generator)
     with pytest.raises(AssertionError):     # negative control: without the single frames
         compare(ours, generator_loss(model.discriminator(made)), model.generator)
+
+
+@pytest.mark.parametrize("make", [nets.mlp_gan, nets.mlp_ali_top, nets.local_gan,
+                                  nets.local_ali_top, nets.map_denoiser])
+def test_a_shape_may_be_a_list(make):
+    x = values(8, 5, 5, 4, dtype=np.float32)
+    of_list, of_tuple = make([5, 5, 4]), make((5, 5, 4))
+    for model in (of_list, of_tuple):
+        model.fit(x, steps=2, batch_size=8)
+    assert weights(of_list).tobytes() == weights(of_tuple).tobytes()

@@ -300,6 +300,14 @@ CASES = {
                      ValueError, "Adam: eps: expected a positive number"),
     "roth number": (lambda: penalty.roth_penalty(lin(T(f(2, 2))), T(f(2, 2)), 5),
                     ValueError, "real: expected one boolean"),
+    "relativistic D": (lambda: losses.discriminator_loss(T(f(8, 1)), T(f(8)), "relativistic"),
+                       ValueError, "real, fake: expected one shape, got (8, 1) and (8,)"),
+    "relativistic G": (lambda: losses.generator_loss(T(f(8, 1)), "relativistic", T(f(8))),
+                       ValueError, "real, fake: expected one shape"),
+    "roth columns": (lambda: penalty.roth_penalty(T(f(3, 2)), T(f(3, 2)), True),
+                     ValueError, "logits: expected one a sample, (n,) or (n, 1), got shape (3, 2)"),
+    "save None": (lambda: lin.save(None), TypeError, "save: path: expected a path, got None"),
+    "load 3": (lambda: lin.load(3), TypeError, "load: path: expected a path, got 3"),
 }
 # Where an integer is meant, True is none: Python would take it as 1.
 INTEGERS = {

@@ -596,3 +596,57 @@ def test_softmax_makes_probabilities():
     ldf.check_grads(nn.Softmax(), [values(3, 5)])
     ldf.check_grads(lambda x: ldf.square(nn.Softmax()(x * 3)), [values(2, 4)], order=3)
     assert not np.allclose(y.sum(axis=0), 1)        # control: not over other axes
+
+
+class Capped(nn.ReLU):
+    def forward(self, x):
+        return ldf.minimum(super().forward(x), 6.0)
+
+
+class Twice(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+def test_what_a_subclass_does_is_done_in_a_sequential():
+    linear, x = nn.Linear(2, 2, bias=False, rng=ldf.Generator(0)), Tensor(values(4, 2) * 9)
+    for first in (linear, Twice(2, 2, rng=ldf.Generator(0))):
+        for second in (Capped(), nn.ReLU()):
+            np.testing.assert_array_equal(nn.Sequential(first, second)(x).data,
+                                          second(first(x)).data)
+
+
+def test_all_generators_that_a_network_holds_are_found():
+    class Noise(nn.Module):
+        def __init__(self, *, rng):
+            self.rng = rng
+
+    one, other = ldf.Generator(1), ldf.Generator(2)
+    network = nn.Sequential(Noise(rng=one), nn.Dropout(rng=other), nn.Dropout(rng=one))
+    assert layers.generators(network, network) == [one, other]
+    assert layers.generators(nn.Tanh()) == []
+
+
+def test_parameters_of_two_dtypes_are_not_laid_out_in_one():
+    class Two(nn.Module):
+        def __init__(self):
+            self.a, self.b = nn.Linear(2, 2, rng=ldf.Generator(0)), nn.Parameter(np.ones(2))
+
+    with pytest.raises(ValueError, match="Two: parameters: expected one dtype, float64 as that of "
+                                         "b, got float32 for a.weight"):
+        nn.Adam(Two())
+
+
+def test_statistics_that_are_found_again_are_the_same():
+    network = nn.Sequential(nn.BatchNorm(3))
+    batches = [Tensor(values(8, 3, seed=k).astype(np.float32)) for k in range(3)]
+    found = []
+    for start in (0.0, 1e3, -7.0):
+        for _, buffer in network.named_buffers():
+            buffer.data[...] = start
+        nn.update_bn(batches, network)
+        found.append(network.state_dict())
+    for other in found[1:]:
+        assert all((other[name] == found[0][name]).all() for name in other)
+    nn.update_bn([], network)           # control: without batches they stay
+    assert all((found[0][name] == array).all() for name, array in network.state_dict().items())

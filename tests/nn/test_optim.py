@@ -291,3 +291,33 @@ def test_what_is_ready_has_been_looked_at_and_nothing_has_changed():
     Adam(twin).step(gradients(twin, 0))
     # negative control: it was the step after all
     assert numbers(one.parameters()) == numbers(twin.parameters()) != before[:len(before) // 2]
+
+
+def test_a_state_is_taken_over_whole_or_not_at_all():
+    network = nn.Linear(2, 2, rng=ldf.Generator(0))
+    adam = Adam(network)
+    before = adam.state
+    for name, wrong in (("v", np.ones(5)), ("v", np.float32(3)), ("steps", np.array(["a"]))):
+        state = {key: array + 1 for key, array in before.items()} | {name: wrong}
+        with pytest.raises(ValueError, match=f"Adam: state: {name}: expected real numbers"):
+            adam.state = state
+    with pytest.raises(KeyError, match=r"Adam: state: missing \['v'\]"):
+        adam.state = {key: array + 1 for key, array in before.items() if key != "v"}
+    assert all((adam.state[key] == array).all() for key, array in before.items())
+    adam.state = {key: array + 1 for key, array in before.items()}      # control
+    assert (adam.m == 1).all()
+
+
+def test_an_average_that_was_loaded_is_not_young():
+    one, other = (EMA(net(np.float32, seed)) for seed in (0, 1))
+    for _ in range(3):
+        one.update()
+    other.load_state_dict(one.state_dict())
+    assert other.steps[0] > 1000
+    other.update()          # of weights far away: it forgets no more than its decay says
+    moved = np.abs(other.average.data - one.average.data).max()
+    assert 0 < moved < 0.01
+    young = EMA(net(np.float32, 1))         # control
+    young.average.data[...] = one.average.data
+    young.update()
+    assert np.abs(young.average.data - one.average.data).max() > 10 * moved

@@ -8,7 +8,10 @@ from bad_input import f, refused, refuses_true
 from ldf_np.autodiff.engine import Tensor
 from ldf_np.models import nets
 from ldf_np.models.factors import Frames
+from ldf_np.runtime.random import Generator
 from ldf_np.training.batches import Batches
+from ldf_np.training.best_weights import BestWeights
+from ldf_np.training.checkpoint import Checkpoints
 from ldf_np.training.log import read_records
 from ldf_np.training.loop import train
 from ldf_np.training.step import CompiledStep
@@ -62,6 +65,26 @@ CASES = {
                     "Batches: rng: expected a Generator, got numpy.random.Generator"),
     "records int": (lambda: read_records(1),
                     TypeError, "expected str, bytes or os.PathLike object, not int"),
+    "step of integers": (lambda: mali.step(np.ones((8, 2), np.int64)), ValueError,
+                         "x: expected floats, or uint8 images, got int64"),
+    "masked": (lambda: mali.fit(np.ma.masked_array(f(8, 2)), steps=1), TypeError,
+               "data: expected an array without a mask, got a masked array"),
+    "fit 100": (lambda: mali.fit(f(8, 2), 100), ValueError,
+                "fit: expected the data, and the rest by name (steps=100, say), got 2 arguments"),
+    "losses differ": (lambda: train(lambda t: {"a": 1.0} if t == 0 else {"b": 1.0}, steps=2),
+                      ValueError, "step: expected the losses a at each step, got b"),
+    "best unit": (lambda: BestWeights(mali, len, [1], unit="minutes"), ValueError,
+                  'unit: expected "seconds" or "steps", got \'minutes\''),
+    "also without state": (lambda: Checkpoints("c", also={"z": 5}), TypeError,
+                           "Checkpoints: also: z: expected something with a state"),
+    "also model": (lambda: mali.fit(f(8, 2), steps=1, batch_size=4, checkpoints=Checkpoints(
+        "c", also={"model": BestWeights(mali, len, [1])})), ValueError,
+        "Checkpoints: also: expected names without a slash, none of history, model, batches, got"),
+    "also slash": (lambda: mali.fit(f(8, 2), steps=1, batch_size=4, checkpoints=Checkpoints(
+        "c", also={"a/b": BestWeights(mali, len, [1])})), ValueError, "names without a slash"),
+    "order": (lambda: setattr(Batches(f(8, 2), 4, Generator(0)), "state",
+                              {"order": np.arange(3), "at": 0, "taken": 0}), ValueError,
+              "Batches: state: order: expected the numbers of 8 rows, got shape (3,)"),
 }
 # Where an integer is meant, True is none: Python would take it as 1.
 INTEGERS = {

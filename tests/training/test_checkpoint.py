@@ -19,6 +19,7 @@ from ldf_np.experiments import plots
 from ldf_np.models import baselines, nets
 from ldf_np.models.classifier import Classifier
 from ldf_np.models.factors import Frames
+from ldf_np.models.gan import GAN
 from ldf_np.models.ldf import LDF, Level
 from ldf_np.models.vae import GaussianTop
 from ldf_np.models.whitening import Whitening
@@ -635,3 +636,88 @@ def test_plots_read_the_log_while_it_is_written(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty: expected a folder with logs of losses"):
         plots.save_metrics(tmp_path / "curves.png", tmp_path / "empty")
+
+
+# ----------------------------------------------------------------------- what is kept, and what not
+
+class Blocks(nn.Module):
+    """A discriminator whose layers lie in a dict."""
+
+    def __init__(self):
+        rng = ldf.Generator(3)
+        self.blocks = {"a": nn.Linear(4, 8, rng=rng), "drop": nn.Dropout(0.5, rng=rng),
+                       "b": nn.Linear(8, 1, rng=rng)}
+
+    def forward(self, x):
+        return self.blocks["b"](self.blocks["drop"](self.blocks["a"](x)))
+
+
+def test_what_lies_in_a_dict_is_kept(tmp_path):
+    def with_blocks():
+        whole = nets.mlp_gan(4, latent_size=2, hidden=8)
+        return GAN(whole.generator, Blocks(), 2)
+
+    def stop(history):
+        if history.steps == 10:
+            raise Stop
+
+    whole = everything(*fit(model=with_blocks()))
+    with pytest.raises(Stop):
+        fit(tmp_path, with_blocks(), stop)
+    check_same(everything(*fit(tmp_path, with_blocks())), whole)
+
+
+class Count:
+    """A callback with a state of plain numbers."""
+
+    def __init__(self, least=0):
+        self.state = {"seen": np.int64(least)}
+
+    state = property(lambda self: self._state, lambda self, state: setattr(self, "_state", state))
+
+    def __call__(self, history):
+        self.state = {"seen": self.state["seen"] + 1}
+
+
+def test_numpy_s_numbers_are_kept_and_those_in_a_dict(tmp_path):
+    count = Count()
+    fit(tmp_path, callback=count, also={"of": {"inner": count}})
+    again = Count(100)
+    fit(tmp_path, callback=again, also={"of": {"inner": again}})
+    assert again.state == {"seen": 20}
+
+
+def test_a_checkpoint_that_lacks_something_is_refused_before_anything_changes(tmp_path):
+    fit(tmp_path)
+    other, count = tiny_ali(seed=7), Count(5)
+    before = weights(other).copy()
+    with pytest.raises(ValueError, match="a checkpoint of another training: expected the state of "
+                                         "count, got none; remove the folder"):
+        fit(tmp_path, other, also={"count": count})
+    assert (weights(other) == before).all() and count.state == {"seen": 5}
+    check_same(everything(*fit(tmp_path, other)), everything(*fit()))
+
+
+def test_files_of_others_stay(tmp_path):
+    others = ["step-notes.txt", "step-000000005-keep.json", "step-5.json", ".step-x", "a/step.md"]
+    for name in [*others, "below/mine/x"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "step-old").mkdir()
+    (tmp_path / "empty").mkdir()
+    left = tmp_path / ".step-000000003.json-abc.json"
+    left.write_text("half")
+    kept = Checkpoints(tmp_path, each=5)
+    tiny_ali().fit(data(), steps=20, batch_size=8, checkpoints=kept)
+    assert not left.exists()
+    kept.discard()
+    assert all((tmp_path / name).read_text() == "mine" for name in [*others, "below/mine/x"])
+    assert (tmp_path / "step-old").is_dir() and (tmp_path / "empty").is_dir()
+    assert not [*tmp_path.glob("step-0000000*.safetensors")]
+
+
+def test_a_checkpoint_of_nothing_is_damaged(tmp_path):
+    fit(tmp_path)
+    (tmp_path / "step-000000020.json").write_text("null")
+    with pytest.warns(RuntimeWarning, match="goes on from step 19"):
+        fit(tmp_path)

@@ -238,3 +238,18 @@ def test_a_player_needs_a_second_look_before_it_plays():
         player(next(batches((12,))), 0.0)
     assert player.works and player._play
     assert player.fits(np.zeros((4, 12), np.float32)) and not player.fits(np.zeros((3, 12)))
+
+
+@pytest.mark.parametrize("change", [
+    lambda m: m.generator.layers.__setitem__(2, nn.Tanh()),
+    lambda m: m.discriminator.layers.__setitem__(1, nn.LeakyReLU(0.5)),
+    lambda m: setattr(m, "rng", ldf.Generator(5)),
+    lambda m: m.generator.layers.append(nn.Tanh())])
+def test_a_layer_or_a_generator_in_another_s_place_is_seen(change):
+    def between(k, model):
+        if k == 10:
+            change(model)
+
+    step = compare("dense", between)
+    assert step._recordings == 2 and step._player.works
+    assert compare("dense", lambda k, model: None)._recordings == 1        # control

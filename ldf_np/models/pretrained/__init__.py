@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...nn.optim import EMA
+from ...nn.optim import EMA, MATURE
 from ...runtime.checks import one_of
 from ...runtime.files import load_tensors, replacing, save_tensors
 from ...runtime.rules import checked
@@ -46,6 +46,7 @@ def load_pretrained(name):
     for _, module in model.named_modules():
         if isinstance(module, EMA):
             module.copy_to_network()
+            module.saved_counts = MATURE, MATURE      # with batch statistics that were found
     return model
 
 
