@@ -24,7 +24,7 @@ help:
 	@echo "             JOBS=2: two models at a time, each on its part of the cores)"
 	@echo "make docs    lessons, pages and the API as a site to read without the network: out/docs/index.html"
 	@echo "make setup   only the virtual environment in .venv that both use"
-	@echo "make clean   removes .venv, out/ and everything else that these commands made"
+	@echo "make clean   removes .venv, out/ and what else these commands made here (not the cache of data)"
 	@echo "PYTHON=...   the interpreter to use, 3.10 or newer (default python3): make PYTHON=python3.12 test"
 
 demo: $(STAMP)

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ldf_np.experiments import cli
 from ldf_np.experiments.report import conclude
 from ldf_np.gaussian import BlockModel, all_estimates, experiments, networks, pictures, tables
 
@@ -52,18 +53,24 @@ def parse(arguments=None):
 
 def read_models(options):
     """{setting: model}, one for each dependence; ValueError names a bad parameter."""
+    repeats = 2 if options.repeats is None else options.repeats
     for name, value, least in (("n-joint", min(options.n_joint), 2), ("frames", options.frames, 2),
-                               ("repeats", options.repeats or 2, 2), ("seed", options.seed, 0)):
+                               ("repeats", repeats, 2), ("seed", options.seed, 0)):
         if value < least:
             raise ValueError(f"{name}: expected at least {least}, got {value}")
     common = {name: getattr(options, name) for name in ("k", "d", "r", "theta", "sigma", "seed")}
     common["shared"] = not options.unshared
     if not options.R:
         return {f"rho = {rho:g}": BlockModel(rho=rho, **common) for rho in options.rho}
-    if options.R.endswith(".npy"):
-        R = np.load(options.R, allow_pickle=False)
-    else:
-        R = np.loadtxt(options.R, delimiter="," if options.R.endswith(".csv") else None, ndmin=2)
+    try:
+        if options.R.endswith(".npy"):
+            R = np.load(options.R, allow_pickle=False)
+        else:
+            R = np.loadtxt(options.R, delimiter="," if options.R.endswith(".csv") else None,
+                           ndmin=2)
+    except Exception as error:      # whatever readers say to a file that is none
+        raise ValueError(f"--R: {options.R}: expected a matrix as .npy, .csv or text: "
+                         f"{error}") from error
     return {"R as given": BlockModel(R=R, **common)}
 
 
@@ -85,15 +92,10 @@ def work(jobs, beside):
             {name: seconds for name, (_, seconds) in done.items()})
 
 
-def main(arguments=None):
-    options, start = parse(arguments), time.perf_counter()
-    try:
-        models = read_models(options)
-    except (ValueError, OSError) as error:
-        print(f"gaussian_blocks.py: {error}", file=sys.stderr)
-        return 2
+def run(options):
+    start, models = time.perf_counter(), read_models(options)
     effort = experiments.QUICK if options.quick else experiments.FULL
-    options.repeats = options.repeats or effort.repeats
+    options.repeats = effort.repeats if options.repeats is None else options.repeats
     effort = replace(effort, repeats=options.repeats)
     setting, model = experiments.strongest(models)
     ns, frames, seed = sorted(set(options.n_joint)), options.frames, options.seed
@@ -134,8 +136,7 @@ def main(arguments=None):
                                 "agreement": fit, "transition": found["transition"],
                                 "cases": cases, "crossing": found["crossing"],
                                 "trained": {setting: trained}}))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.main(run, parse())

@@ -1,7 +1,7 @@
 """ALI alone on its authors' toy, 25 Gaussians on a grid: how many modes do 10,000 samples hit?
 (Theirs: 13.4 +- 5.8.)
 
-    python demos/gaussians25.py                     three seeds, about 20 seconds each
+    python demos/gaussians25.py                     three seeds, some seconds each
     python demos/gaussians25.py --penalty none      without Roth's regularizer
     python demos/gaussians25.py --latent-weight 0   without the reconstruction, as its authors' ALI
 

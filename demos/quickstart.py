@@ -6,18 +6,23 @@ page.
 """
 
 import argparse
+import os
 
 import ldf_np as ldf
 from ldf_np.data import load_pacman, to_uint8
+from ldf_np.experiments.cli import integer_from, positive_float
 from ldf_np.experiments.plots import save_clips
 from ldf_np.models import nets
 
 parser = argparse.ArgumentParser(description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("minutes", type=float, nargs="?", default=2, help="of training (default 2)")
-parser.add_argument("--clips", type=int, default=5000, help="to train on (default 5000)")
+parser.add_argument("minutes", type=positive_float, nargs="?", default=2,
+                    help="of training (default 2)")
+parser.add_argument("--clips", type=integer_from(64), default=5000,
+                    help="to train on (default 5000)")
 parser.add_argument("--out", default="out/quickstart", help="folder (default out/quickstart)")
 options = parser.parse_args()
+os.makedirs(options.out, exist_ok=True)
 
 data = load_pacman(options.clips, progress=True)    # data.train: uint8 (n, 5, 32, 32, 3)
 

@@ -364,8 +364,7 @@ def curves(path, chains, at, chance):
         for j, kind in enumerate(kind for kind in chains[0] if kind.startswith(level)):
             found = np.array([over(chains, kind, score, step) for step in range(1, len(at))],
                              np.float64)
-            axes.plot(at[1:], found[:, 0], **plots.style(j), markersize=4, label=kind,
-                      linestyle="-" if j < len(plots.COLOURS) else "--")
+            axes.plot(at[1:], found[:, 0], **plots.style(j), markersize=4, label=kind)
             axes.fill_between(at[1:], found[:, 1], found[:, 2], color=plots.style(j)["color"],
                               alpha=0.12, linewidth=0)
         axes.set(title=f"{level}: {score}", xscale="log", xlabel="steps of the chain")

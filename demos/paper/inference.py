@@ -35,7 +35,7 @@ from ldf_np.data.clips import motion
 from ldf_np.experiments import cli, metrics, plots, report
 from ldf_np.experiments.clip_experiment import KID_MARGIN, clip_features
 from ldf_np.experiments.runs import cached_runs, count_parameters, finished
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.models import nets, pretrained
 
 BOTTOM = "pacman-ldf"
@@ -210,7 +210,8 @@ def whitened(clips):
 
 def over(runs, *keys):
     """The interval over seeds of one number of each run."""
-    return over_seeds([functools.reduce(lambda found, key: found[key], keys, run) for run in runs])
+    return over_seeds([functools.reduce(lambda found, key: found[key], keys, run) for run in runs],
+                      within=limits(keys[-1]))
 
 
 def table(runs, group):

@@ -28,7 +28,7 @@ number of parameters to 10% and a gradient penalty, of the strength that suits L
 on all clips; the discriminator of frames takes the joint GAN's and joint ALI the bottom's, neither
 of which was tuned for it. The autoencoder and the VAEs are LDF's networks less the discriminators,
 and so smaller. A bottom level on all frames does not depend on N: it is trained once for each seed,
-and its time counts in full for every arm that stands on it (30% of --minutes; under the Gaussian
+and its time counts in full for every arm that stands on it (half of --minutes; under the Gaussian
 90%, for that is no work). With N all clips, LDF is also "LDF, bottom on N clips".
 """
 

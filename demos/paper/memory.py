@@ -246,7 +246,8 @@ def run(options):
                  "bottom should stay level while the joint GAN rises.",
                  "Three plots against the number of frames: the joint GAN, LDF's bottom and LDF's "
                  "top")],
-             seconds=cached.seconds, frames=lengths, device=ldf.device())
+             seconds=cached.seconds, frames=lengths, device=ldf.device(),
+             trains=False)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ldf_np.data import load_pacman, to_uint8
 from ldf_np.experiments import cli
 from ldf_np.experiments.clip_scores import ClipScores
 from ldf_np.models import baselines, nets, pretrained
+from ldf_np.runtime.checks import expect
 
 NAMES = {"ldf": "LDF", "joint": "joint GAN"}
 
@@ -24,7 +25,10 @@ def parse(arguments=None):
     parser.add_argument("run", help="the folder of the finished run")
     parser.add_argument("--model", choices=NAMES, default="ldf")
     parser.add_argument("--machine", required=True, help="on which it was trained")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if len(options.seeds) > 1:
+        parser.error("--seeds: expected one, that of the model")
+    return options
 
 
 def sized_joint(parameters):
@@ -46,11 +50,25 @@ def kind_and_settings(text, known):
     return text.split()[0], cli.network(text, known).keywords
 
 
-def run(options):
-    seed, = options.seeds
+def finished_run(options, seed):
+    """What the run found of the model, and the options that it had. ValueError where it has no such
+    model, or one that its card would be wrong about."""
     with open(os.path.join(options.run, "results.json"), encoding="utf-8") as file:
         results = json.load(file)
-    found, chosen = results["models"][NAMES[options.model]][str(seed)], results["options"]
+    found = results.get("models", {}).get(NAMES[options.model], {}).get(str(seed))
+    expect(found, options.run, f"a run of demos/pacman.py with {NAMES[options.model]}, seed {seed}",
+           "one without")
+    chosen = results["options"]
+    expect((chosen["data"], chosen["train_clips"]) == ("ale", None), f"{options.run}: data",
+           "all clips of the game", f"--data {chosen['data']} --train-clips "
+           f"{chosen['train_clips']}")
+    return found, chosen
+
+
+def run(options):
+    ldf.use(options.device)
+    seed, = options.seeds
+    found, chosen = finished_run(options, seed)
     unit = "steps" if chosen["steps"] else "minutes"
     about = {"data": f"{chosen['clips']:,} clips of Ms. Pac-Man, five frames of 32 x 32, made with "
                      "ale-py",
@@ -74,7 +92,8 @@ def run(options):
     name = f"pacman-{options.model}"
     pretrained.save_pretrained(model, os.path.join(options.out, name), **about)
     scores = ClipScores(load_pacman(chosen["clips"]).test[:1000])
-    for what, some in (("float32", model), ("float16", pretrained.load_pretrained(name))):
+    written = pretrained.load_pretrained(name, options.out)
+    for what, some in (("float32", model), ("float16", written)):
         made = to_uint8(some.sample(1000, ldf.Generator(seed + 100)))
         print(what, {score: round(value, 4) for score, value in scores(made).items()})
 

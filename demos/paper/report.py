@@ -25,7 +25,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ldf_np.experiments.cli import integer_from, positive_float
+from ldf_np.experiments.cli import integer_from, main, positive_float
 from ldf_np.experiments.page import counted, embedded, write_report
 from ldf_np.experiments.report import DESCRIBED, cell, save_json
 from ldf_np.runtime.progress import progress_bar
@@ -78,7 +78,7 @@ SEEDS = 3
 # trainings with each seed, so that a budget can be told beforehand
 TRAININGS = {"moving_shapes": 2, "images": 5, "equal_time": 2, "gibbs": 7, "ablation": 11,
              "inference": 1, "three_levels": 3, "long_video": 3, "text": 2,
-             "limited_data": {"short": 12, "hours": 12, "full": 35}}
+             "limited_data": {"short": 8, "hours": 8, "full": 23.8}}    # bottoms are shared
 
 
 def parse(arguments=None):
@@ -189,19 +189,22 @@ def run_experiments(options):
     return wrong
 
 
-def collect(folder):
+def collect(folder, wrong):
     """The results.json of each experiment that is there, by name, with its figures as data
-    addresses."""
+    addresses. ``wrong`` {name: sentence} gets those that cannot be read."""
     found = {}
     for name in SHORT:
         path = Path(folder, name, "results.json")
         if not path.exists():
             continue
-        results = json.loads(path.read_text(encoding="utf-8"))
-        for figure in results["figures"]:
-            figure |= embedded(path.parent / figure["file"]) | {
-                "link": f"{name}/{figure['file']}"}
-        found[name] = results
+        try:
+            results = json.loads(path.read_text(encoding="utf-8"))
+            for figure in results["figures"]:
+                figure |= embedded(path.parent / figure["file"]) | {
+                    "link": f"{name}/{figure['file']}"}
+            found[name] = results
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            wrong[name] = f"{path}: these results cannot be used: {error}"
     return found
 
 
@@ -268,8 +271,9 @@ def section(name, run, claims):
              f"Python {versions['python']}, NumPy {versions['numpy']}"
              + f"{', ' * ('blas' in machine)}{machine.get('blas', '')}.", ""]
     for c in claims:
+        said = c["paper"] if c["paper"].startswith('"') else f'"{c["paper"]}"'
         lines += [f"- **{c['verdict'].capitalize()}**: {c['claim']}. *{c['quantity']}*: "
-                  f"{interval(c)}. The paper: \"{c['paper']}\""]
+                  f"{interval(c)}. The paper: {said}"]
     if run["described"]:
         lines += ["", "Also measured, without a verdict:", ""]
         lines += [f"- {text}. *{quantity}*: {cell(value)}"
@@ -304,10 +308,13 @@ def publish(results, folder, docs):
     (docs / "results.md").write_text(markdown(results), encoding="utf-8")
 
 
-def main():
-    options = parse()
+def run(options):
     if options.publish:
-        publish(summary(collect(options.out)), options.out, HERE.parents[1] / "docs")
+        found = collect(options.out, wrong := {})
+        if wrong or not found:
+            raise ValueError("; ".join(wrong.values()) or "--out: expected the folder of a report, "
+                             f"got {options.out}, where no experiment has results")
+        publish(summary(found), options.out, HERE.parents[1] / "docs")
         return
     start, planned = time.perf_counter(), estimate(options)
     if options.budget != "short":
@@ -319,7 +326,7 @@ def main():
         wrong = run_experiments(options)
     except KeyboardInterrupt:
         sys.exit("report.py: interrupted; what is finished is kept, and the same command goes on")
-    found = collect(options.out)
+    found = collect(options.out, wrong)
     taken = (time.perf_counter() - start) / 60
     save_json(os.path.join(options.out, "results.json"), summary(found))
     page = os.path.join(options.out, "index.html")
@@ -334,4 +341,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(run, parse())

@@ -3,7 +3,7 @@
     python demos/paper/text.py                    4 minutes for each model, then 20 samples
     python demos/paper/text.py --quick            in two minutes, to see that it runs
     python demos/paper/text.py --data FOLDER      your own .txt files in place of Python's help
-    python demos/paper/text.py --length 400       longer texts, of the same model
+    python demos/paper/text.py --length 400       longer texts
 
 The bottom is one ALI for all windows, over one-hot characters: its decoder gives probabilities, and
 its discriminator sees those and the one-hots of real text, as in the language model of WGAN-GP
@@ -25,7 +25,7 @@ import ldf_np as ldf
 from ldf_np.data.text import load_text, one_hot, to_strings
 from ldf_np.experiments import cli, plots, report
 from ldf_np.experiments.runs import by_level, cached_runs, count_parameters, finished
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import limits, over_seeds
 from ldf_np.experiments.text_scores import MarkovChain, known_words, ngram_divergence
 from ldf_np.models import baselines, sequence_nets
 
@@ -49,11 +49,11 @@ def parse(arguments=None):
                         help="characters of LDF's long texts (default 320)")
     parser.add_argument("--samples", type=cli.integer_from(PRINTED), default=1200,
                         help="texts of 32 characters that are scored (default 1200)")
-    parser.add_argument("--quick", action="store_true", help="300 steps")
+    parser.add_argument("--quick", action="store_true", help="at most 300 steps")
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
-    if options.quick and options.steps is None:
-        options.steps = 300
+    if options.quick:
+        options.steps = min(300, options.steps or 300)
     if options.steps is not None:
         options.minutes = None
     if options.length % WINDOW:
@@ -220,10 +220,11 @@ def run(options):
               for name, some in runs.items()}
     tables = {
         "text": {"columns": SCORES, "rows": {
-            name: [over_seeds([s[key] for s in some]) for key in SCORES]
+            name: [over_seeds([s[key] for s in some], within=limits(key)) for key in SCORES]
             for name, some in found.items()}},
         f"LDF, {options.length} characters": {"columns": list(places), "rows": {
-            SCORES[3]: [over_seeds(values) for values in places.values()]}},
+            SCORES[3]: [over_seeds(values, within=limits(SCORES[3]))
+                        for values in places.values()]}},
         "models": {"columns": ["parameters", "steps"], "rows": models}}
     report.conclude(
         options, title="Text of any length (Section 1)", claims=claims(found, places),

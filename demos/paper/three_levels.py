@@ -28,7 +28,7 @@ from ldf_np.experiments import cli, plots, report
 from ldf_np.experiments.clip_experiment import KID_MARGIN
 from ldf_np.experiments.clip_scores import ClipScores
 from ldf_np.experiments.runs import by_level, cached_runs, count_parameters, finished, scores_of
-from ldf_np.experiments.statistics import over_seeds
+from ldf_np.experiments.statistics import POSITIVE, limits, over_seeds
 from ldf_np.models import baselines, nets
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -134,12 +134,12 @@ def steps_of(size):
             "two levels: top": top(two), "joint GAN": whole}
 
 
-def measured(sizes, checkpoints):
-    """{level: {"step_mb": [a number a size], "seconds": [...]}}."""
+def measured(sizes, seed, checkpoints):
+    """{level: {"step_mb": [a number a size], "seconds": [...]}} of models of this seed."""
     found = {}
     for size in sizes:
         for name, make in steps_of(size).items():
-            one = measure(make, 5, BATCH, 3, 0)
+            one = measure(make, 5, BATCH, 3, seed)
             for key in ("step_mb", "seconds"):
                 found.setdefault(name, {}).setdefault(key, []).append(one[key])
     return found
@@ -154,6 +154,7 @@ def largest(steps, model, key="step_mb"):
 
 
 def claims(runs, steps, sizes):
+    """``steps``: what was ``measured``, with each seed."""
     found, last = [], f"at {sizes[-1]} pixels"
     for other in ("two levels", "joint GAN"):
         for key in ("KID clips", "KID frames", "motion W1"):
@@ -170,25 +171,26 @@ def claims(runs, steps, sizes):
     found.append(report.described(
         "What comes back from the codes below the top", "squared error of held-out clips, three "
         "levels minus two, paired seeds", over_seeds(gap)))
-    ratios = {other: float(largest(steps, other)[-1] / largest(steps, "three levels")[-1])
-              for other in ("two levels", "joint GAN")}
+    ratios = {other: over_seeds([largest(some, other)[-1] / largest(some, "three levels")[-1]
+                                 for some in steps]) for other in ("two levels", "joint GAN")}
     found.append(report.claim(
         f"The largest step of three levels takes less memory than that of two {last}", MEMORY,
-        "memory of a step, two levels over three", [ratios["two levels"]] * 3, "above", 1.0, 0.1))
-    patches = steps["three levels: patches"]["step_mb"]
-    slope, = slopes([sizes[0], sizes[-1]], [patches[0], patches[-1]])
+        "memory of a step, two levels over three", ratios["two levels"], "above", 1.0, 0.1))
+    patches = [some["three levels: patches"]["step_mb"] for some in steps]
+    growth = [slopes([sizes[0], sizes[-1]], [mb[0], mb[-1]])[0] for mb in patches]
     return [*found,
             report.described(f"The same beside the joint GAN {last}", "memory of a step, joint GAN "
-                             "over three levels", [ratios["joint GAN"]] * 3),
+                             "over three levels", ratios["joint GAN"]),
             report.described("The bottom of three levels, whatever the frame", "slope of "
                              "log(memory of a step) over log(pixels), "
-                             f"{sizes[0]} to {sizes[-1]} pixels", [slope] * 3)]
+                             f"{sizes[0]} to {sizes[-1]} pixels", over_seeds(growth))]
 
 
 def tables(runs, anchors, steps, sizes):
     names = list(runs["three levels"][0]["scores"])
-    rows = {name: [over_seeds([run["scores"][k] for run in some]) if k in some[0]["scores"] else
-                   None for k in names] for name, some in runs.items()}
+    rows = {name: [over_seeds([run["scores"][k] for run in some], within=limits(k))
+                   if k in some[0]["scores"] else None for k in names]
+            for name, some in runs.items()}
     rows |= {f"real clips, {kind}": [scores.get(k) for k in names]
              for kind, scores in anchors.items()}
     work = {name: [some[0]["parameters"], report.steps_text([run["steps"] for run in some])]
@@ -197,7 +199,8 @@ def tables(runs, anchors, steps, sizes):
              "Training": {"columns": ["parameters", "steps, one number a seed"], "rows": work}}
     for key, title in (("step_mb", "A step's memory (MB)"), ("seconds", "A step (s)")):
         found[title] = {"columns": [f"{size} pixels" for size in sizes],
-                        "rows": {name: some[key] for name, some in steps.items()}}
+                        "rows": {name: [over_seeds(values, within=POSITIVE) for values in zip(
+                            *(some[name][key] for some in steps))] for name in steps[0]}}
     return found
 
 
@@ -211,8 +214,9 @@ def pictures(out, runs, steps, sizes, real):
     figure, panels = plots.subplots(1, 2, (10, 4))
     for axes, (key, label) in zip(panels, {"step_mb": "memory of a step (MB)",
                                            "seconds": "time of a step (s)"}.items(), strict=True):
-        for name, some in steps.items():
-            axes.loglog(sizes, some[key], "o--" if name.startswith("two") else "o-", label=name)
+        for name in steps[0]:
+            axes.loglog(sizes, np.mean([some[name][key] for some in steps], axis=0),
+                        "o--" if name.startswith("two") else "o-", label=name)
         axes.set(xlabel="rows and columns of a frame", title=label)
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.set_xticks([], minor=True)
@@ -238,9 +242,10 @@ def run(options):
                        progress=True)
     score = ClipScores(data.test[:SAMPLES])
     cached = cached_runs(options, cli.settings(options),
-                         2 + len(options.seeds) * len(MODELS))
+                         1 + len(options.seeds) * (len(MODELS) + 1))
     runs = cached.by_seed(MODELS, options.seeds, partial(train, options, data, score))
-    steps = cached("steps", partial(measured, sizes))
+    steps = [*cached.each({f"steps seed {seed}": partial(measured, sizes, seed)
+                           for seed in options.seeds}).values()]
     anchors = cached("anchors", lambda _: {"others": score(data.test[SAMPLES:2 * SAMPLES])})
     cached.close()
     report.conclude(options, title="Three levels beside two and one (Section 3.1)",

@@ -18,6 +18,7 @@ a line to OUT/trials.jsonl and prints it as a row of the table in docs/recipe.md
 import hashlib
 import json
 import os
+import re
 
 import numpy as np
 
@@ -49,13 +50,22 @@ def parse(arguments=None):
     parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
     options = parser.parse_args(arguments)
     plain = [word for word in options.top if not word.startswith("components=")]
+    components = [word for word in options.top if word not in plain]
     cli.expect_network(parser, "--top", plain, nets.TOPS, nets.CLIP_MAP)
-    options.top = " ".join(options.top)
+    if components and (not re.fullmatch("components=[1-9][0-9]*", components[-1])
+                       or plain[0] not in ("mlp", "mlp-ali") or options.refiner):
+        parser.error("--top: components: expected a whole number of at least 1, for a dense top "
+                     f"(mlp, mlp-ali) without a refiner, got {' '.join(options.top)}")
+    options.top = " ".join(plain + components[-1:])
     options.bottom = cli.expect_network(parser, "--bottom", options.bottom, nets.BOTTOMS)
     options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS,
                                          nets.CLIP_MAP)
     joint = None if options.joint is None else ["joint", *options.joint]
     options.joint = cli.expect_network(parser, "--joint", joint, JOINT)
+    own = [name for name, default in (("bottom", "places"), ("top", "local"), ("refiner", None))
+           if getattr(options, name) != default]
+    if options.joint and own:
+        parser.error(f"--joint: expected none of LDF's own options, got --{' --'.join(own)}")
     return options
 
 

@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 
+from ..runtime.checks import expect
 from ..runtime.distributed import start, world
 from ..runtime.threads import one_blas_thread
 from .runs import FOLDERS
@@ -138,6 +140,15 @@ def settings(options, *less):
             if k not in ("out", "seeds", "resume", "on_nan", *less)}
 
 
+def expect_folder(option, path):
+    """ValueError where no folder can be made of this path: before work is done for it."""
+    there = Path(path).absolute()
+    while not there.exists():
+        there = there.parent
+    expect(path and there.is_dir(), option, "the path of a folder",
+           f"{path!r}" + (f", and {there} is a file" if path else ""))
+
+
 def main(run, options, ranks=False):
     """``run(options)``, with one sentence in place of a traceback for every error that a user can
     cause. SIGTERM is taken as Ctrl-C.
@@ -146,11 +157,11 @@ def main(run, options, ranks=False):
     all.
     """
     name, seeds = os.path.basename(sys.argv[0]), getattr(options, "seeds", [])
+    begun = [os.path.join(options.out, folder) for folder in FOLDERS]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if len(set(seeds)) < len(seeds):
         sys.exit(f"{name}: --seeds: expected different seeds, got {' '.join(map(str, seeds))}")
-    if getattr(options, "resume", None) and not any(
-            os.path.isdir(os.path.join(options.out, folder)) for folder in FOLDERS):
+    if getattr(options, "resume", None) and not any(map(os.path.isdir, begun)):
         sys.exit(f"{name}: --resume: nothing was begun in {options.out}")
     end = sys.exit
     try:
@@ -158,11 +169,13 @@ def main(run, options, ranks=False):
             end = world().abort
             if not ranks:
                 raise ValueError("this experiment runs in one process: start it without mpirun")
+        expect_folder("--out", options.out)
         with one_blas_thread():
             run(options)
     except KeyboardInterrupt:
-        end(f"{name}: interrupted; what there is so far is kept in {options.out}, and the same "
-            "command goes on from there")
+        kept = any(map(os.path.isdir, begun))
+        end(f"{name}: interrupted; " + (f"what there is so far is kept in {options.out}, and the "
+            "same command goes on from there" if kept else "what was not finished begins anew"))
     except (ValueError, OSError, ImportError, RuntimeError, FloatingPointError,
             MemoryError) as error:
         end(f"{name}: {error}")

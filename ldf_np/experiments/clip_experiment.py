@@ -224,10 +224,11 @@ def between_anchors(runs, anchors, key):
 
 
 def claims(runs, anchors, budget):
-    """What is claimed of LDF beside the joint GAN, at equal ``budget``, as far as they were
-    trained."""
+    """What is claimed of LDF beside the joint GAN, at equal ``budget``, of the trainings that came
+    to their end."""
     found, ((unit, amount),) = [], budget.items()
-    own, joint = runs.get("LDF", {}), runs.get("joint GAN", {})
+    own, joint = ({seed: run for seed, run in runs.get(name, {}).items()
+                   if not run.get("interrupted")} for name in ("LDF", "joint GAN"))
     both = [seed for seed in own if seed in joint]
     for key in ("KID clips", "KID frames", "motion W1") if both else ():
         gap = over_seeds([own[s]["scores"][key] - joint[s]["scores"][key] for s in both])

@@ -26,12 +26,14 @@ from .statistics import limits, over_seeds
 # without colours.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 MARKERS = "osD^vPX*"
+LINES = "-", "--", ":", "-."
 FONT = 11       # points; at the width of a page pictures are about two thirds of their size
 
 
 def style(k):
-    """{"color", "marker"} of the k-th line of a plot."""
-    return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+    """{"color", "marker", "linestyle"} of the k-th line of a plot."""
+    return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)],
+            "linestyle": LINES[k // len(COLOURS) % len(LINES)]}
 
 
 # ------------------------------------------------------------------------------------------- clips
@@ -39,11 +41,14 @@ def style(k):
 
 @checked(clips=channels_last_array(CLIPS), columns=integer(), scale=integer(), gap=integer(0))
 def clip_sheet(clips, columns=1, scale=3, gap=1):
-    """Clips (n, t, h, w, 3) uint8 as one picture: a row is a clip, its frames from left to right;
-    ``columns`` clips beside each other. A NumPy array (height, width, 3) uint8."""
+    """Clips (n, t, h, w, 3), or grey (n, t, h, w, 1), uint8, as one picture: a row is a clip, its
+    frames from left to right; ``columns`` clips beside each other. A NumPy array (height, width, 3)
+    uint8."""
     n, t, h, w, c = clips.shape
     if clips.dtype != np.uint8:
         raise ValueError(f"clips: expected uint8, got {clips.dtype}")
+    expect(c in (1, 3), "clips", "one channel, grey, or three", clips)
+    clips, c = np.broadcast_to(clips, (*clips.shape[:4], 3)), 3
     rows = -(-n // columns)
     shape = rows * (h + gap) + gap, columns * (t * (w + gap) + 3 * gap) - 2 * gap, c
     check_size("columns, scale, gap", (scale * shape[0], scale * shape[1], c), 1)
@@ -208,9 +213,11 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
     panels : {metric: {model: values over seeds}}
     marks : {metric: {name: value}}, dotted lines: real clips, say
     """
-    if not panels:
-        raise ValueError("panels: expected at least one metric, got none")
+    expect(panels, "panels", "at least one metric", "none")
     names, marks = list(next(iter(panels.values()))), marks or {}
+    for metric, models in panels.items():
+        expect({*models} == {*names}, f"panels: {metric}", f"the models {', '.join(names)}",
+               ", ".join(models))
     single = all(len(values) == 1 for models in panels.values() for values in models.values())
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
@@ -219,7 +226,7 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
     for axes in shown[len(panels):]:
         axes.set_axis_off()
     for axes, (metric, models) in zip(shown, panels.items()):
-        for row, values in enumerate(models.values()):
+        for row, values in enumerate(models[name] for name in names):
             middle, low, high = over_seeds(values, within=limits(metric))
             if single:
                 bar = axes.barh(row, middle, 0.6, color=COLOURS[0], alpha=0.6)
@@ -232,8 +239,8 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
             axes.plot(values, [row] * len(values), "o", color=COLOURS[0], markersize=4)
             axes.plot([middle], [row], "|", color="black", markersize=14, markeredgewidth=2)
         for k, (name, value) in enumerate(marks.get(metric, {}).items()):
-            axes.axvline(value, color=COLOURS[k + 1], linestyle=(":", "--", "-.")[k % 3],
-                         label=name)
+            axes.axvline(value, color=COLOURS[(k + 1) % len(COLOURS)],
+                         linestyle=(":", "--", "-.")[k % 3], label=name)
         axes.set(title=metric, yticks=range(len(names)), yticklabels=names,
                  ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="x", alpha=0.3)

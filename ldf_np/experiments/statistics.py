@@ -20,9 +20,10 @@ SHARE, POSITIVE = (0.0, 1.0), (0.0, math.inf)
 # What a score can be, by a part of its name; any number where none is here.
 LIMITS = {
     **dict.fromkeys(("precision", "recall", "1-NN", "two-sample", "accuracy", "retention",
-                     "halves", "recognisable", "one shape", "allowed", "legal", "shape from"),
+                     "halves", "recognisable", "one shape", "allowed", "legal", "shape from",
+                     "nearest", "JSD", "known words"),
                     SHARE),
-    **dict.fromkeys(("R2", "explained", "variance"), (-math.inf, 1.0)),
+    **dict.fromkeys(("R2", "explained", "variance", "log motion"), (-math.inf, 1.0)),
     **dict.fromkeys(("MSE", "motion", "drift", "memorisation", "moved", "spread", "error"),
                     POSITIVE),
     "Inception Score": (1.0, math.inf)}
@@ -72,7 +73,9 @@ def over_seeds(values, level=0.95, within=(-math.inf, math.inf)):
 def _interval(name, value):
     if not isinstance(value, (list, tuple)) or len(value) != 3:
         raise ValueError(f"{name}: expected [value, low, high], got {value!r:.80}")
-    _, low, high = value
+    middle, low, high = value
+    if middle is not None:
+        real()(name, middle)
     if low is not None and not real()(name, low) <= real()(name, high):
         raise ValueError(f"{name}: expected low <= high, got {value!r:.80}")
 
@@ -120,7 +123,7 @@ def interval(score, *samples, repeats=100, level=0.95, seed=0):
             raise ValueError("samples: expected at least 2 rows of each, got shape "
                              f"{np.shape(sample)}")
     value, rng = real()("the score", float(score(*samples))), Generator(seed)
-    halves = np.array([score(*(s[rng.permutation(len(s))[:len(s) // 2]] for s in samples))
-                       for _ in range(repeats)])
+    halves = np.array([real()("the score of a half", float(score(
+        *(s[rng.permutation(len(s))[:len(s) // 2]] for s in samples)))) for _ in range(repeats)])
     low, high = np.quantile(halves - halves.mean(), [(1 - level) / 2, (1 + level) / 2])
     return value, value + float(low), value + float(high)

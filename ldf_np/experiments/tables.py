@@ -7,7 +7,8 @@ WIDTH = 100         # columns of a terminal, at most, that tables and texts take
 
 def cell(value):
     """One cell of a table as text: a number, [value, low, high], a text, or None for nothing."""
-    triple = isinstance(value, (list, tuple)) and len(value) == 3
+    triple = isinstance(value, (list, tuple)) and len(value) == 3 and (
+        (value[1] is None) == (value[2] is None))
     if not triple and not isinstance(value, (str, int, float, type(None))):
         raise TypeError(
             f"value: expected a number, [value, low, high], a text or None, got {value!r:.80}")
@@ -21,7 +22,7 @@ def cell(value):
 
 
 def _number(x):
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
+    return f"{x:,.0f}" if abs(x) >= 999.5 else f"{x:.3g}"
 
 
 def text_table(table, title=""):

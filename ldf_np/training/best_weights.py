@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from ..runtime.checks import one_of
+from ..runtime.checks import checked, one_of
 from ..runtime.device import to_numpy
-from ..runtime.rules import checked
 
 
 class BestWeights:

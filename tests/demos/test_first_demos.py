@@ -41,11 +41,16 @@ def test_double_backprop():
     assert float(re.search(r"at most (\S+)", said)[1]) < 1e-12
 
 
+PRIVATE = re.compile(r"import .*\b_\w|\._\w")
+
+
 def test_they_are_short_and_import_only_public_names():
     for name, most in (("quickstart.py", 45), ("double_backprop.py", 35), ("pacman.py", 149)):
         text = (CHECKOUT / "demos" / name).read_text(encoding="utf-8")
         assert len(text.splitlines()) <= most, name
-        assert not re.search(r"import .*\b_\w|\._\w", text), name
+        assert not PRIVATE.search(text), name
+    for text in ("from ldf_np.nn import _size", "model._step(x, 0)"):       # controls
+        assert PRIVATE.search(text)
 
 
 def test_digits(tmp_path):

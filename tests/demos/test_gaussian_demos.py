@@ -4,10 +4,12 @@ import json
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from helpers import load_program
 
+from ldf_np.experiments import cli
 from ldf_np.gaussian import experiments, pictures
 from ldf_np.gaussian.curves import ESTIMATORS
 
@@ -41,7 +43,7 @@ SETTINGS = "--quick --k 2 --d 6 --n-joint 20 40 --frames 100 --repeats 3".split(
 
 def test_blocks_writes_what_it_says(blocks, few, tmp_path, capsys):
     out = tmp_path / "pictures"
-    assert blocks.main([*SETTINGS, "--rho", "0.5", "--out", str(out)]) == 0
+    blocks.run(blocks.parse([*SETTINGS, "--rho", "0.5", "--out", str(out)]))
     figures = {file for file, _, _ in pictures.FIGURES}
     assert len(figures) == 4
     assert {p.name for p in out.iterdir()} == figures | {"index.html", "results.json"}
@@ -59,7 +61,7 @@ def test_blocks_with_a_matrix_and_own_networks(blocks, few, tmp_path, capsys):
     matrix = tmp_path / "R.csv"
     matrix.write_text("1,0.3\n0.3,1\n")
     out = tmp_path / "out"
-    assert blocks.main([*SETTINGS, "--R", str(matrix), "--unshared", "--out", str(out)]) == 0
+    blocks.run(blocks.parse([*SETTINGS, "--R", str(matrix), "--unshared", "--out", str(out)]))
     results = json.loads((out / "results.json").read_text())
     assert results["trained"] == {"R as given": []}
     assert results["transition"]["setting"] == "R as given"
@@ -72,13 +74,18 @@ def test_blocks_with_a_matrix_and_own_networks(blocks, few, tmp_path, capsys):
     (["--n-joint", "1"], "n-joint"),
     (["--theta", "-1"], "theta"),
     (["--R", "missing.npy"], "missing.npy"),
+    (["--R", "empty.npy"], "--R: empty.npy: expected a matrix"),
+    (["--R", "bytes.csv"], "--R: bytes.csv: expected a matrix"),
     (["--repeats", "1"], "repeats"),
+    (["--repeats", "0"], "repeats: expected at least 2, got 0"),
     (["--seed", "-1"], "seed"),
 ])
-def test_blocks_names_bad_options_in_one_line(blocks, tmp_path, capsys, arguments, name):
-    assert blocks.main([*arguments, "--out", str(tmp_path / "out")]) == 2
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1 and name in message
+def test_blocks_names_bad_options_in_one_line(blocks, tmp_path, arguments, name):
+    Path("empty.npy").touch()
+    Path("bytes.csv").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(blocks.run, blocks.parse([*arguments, "--out", str(tmp_path / "out")]))
+    assert "\n" not in str(ended.value) and name in str(ended.value)
     assert not (tmp_path / "out").exists()
 
 

@@ -36,8 +36,9 @@ def test_the_program(small, tmp_path, capsys):
                "--device", "cpu", "--out", str(tmp_path)]
     program.run(program.parse(options))
     results = json.loads((tmp_path / "results.json").read_text())
-    assert [c["verdict"] for c in results["claims"]][1:] == ["one seed"] * 2
-    assert results["claims"][0]["low"] is not None      # whose interval comes from the films
+    assert [c["verdict"] for c in results["claims"]] == ["one seed"] * 3
+    described = results["tables"][program.report.DESCRIBED]["rows"]
+    assert None not in described["The same over films, of the first seed"][1]
     assert list(results["tables"]["windows"]["rows"]) == [*program.ARMS, "stitched", "the game"]
     assert abs(results["claims"][2]["value"]) < 0.1     # the memory is flat already
     for figure in results["figures"]:

@@ -42,7 +42,7 @@ def folder(tmp_path):
 
 
 def write(folder, wrong, budget="short"):
-    found = report.collect(folder)
+    found = report.collect(folder, {})
     report.write_report(folder / "index.html", found, report.summary(found)["claims"], wrong, 30,
                         budget)
 
@@ -115,7 +115,7 @@ def test_control_a_faulty_page_is_noticed(folder, planted, complaint):
 
 
 def test_the_numbers(folder):
-    found = report.summary(report.collect(folder))
+    found = report.summary(report.collect(folder, {}))
     (entry,) = found["claims"]
     assert {"claim", "value", "low", "high", "verdict", "command",
             "seconds"} <= set(entry) and entry["experiment"] == "memory"
@@ -168,8 +168,10 @@ def test_the_estimate_counts_the_trainings():
     assert report.TRAININGS["gibbs"] == len(gibbs.BOTTOMS) + len(gibbs.TOPS)
     assert report.TRAININGS["ablation"] == len(ablation.VARIANTS)
     for budget, counts in (("short", 1), ("hours", 1), ("full", 4)):     # numbers of whole clips
-        per_seed = len(limited.BOTTOMS) + len(limited.TRAINED) * counts - (budget == "full")
-        assert report.TRAININGS["limited_data"][budget] == per_seed
+        parts = {kind: part for kind, (_, part) in limited.BOTTOMS.items()}
+        tops = sum(1 - parts.get(limited.STANDS_ON.get(arm), 0) for arm in limited.TRAINED)
+        assert report.TRAININGS["limited_data"][budget] == pytest.approx(
+            sum(parts.values()) + tops * counts - (budget == "full"))
     options = report.parse(["--budget", "full", "--only", "gibbs", "memory", "--times", "2"])
     assert report.estimate(options) == {"gibbs": 3 * 15 * 2 * 7} and options.out == (
         "out/report-full")
@@ -232,3 +234,36 @@ def test_the_page_of_results_shows_the_committed_ones():
     altered = copy.deepcopy(results)        # negative control
     altered["claims"][0]["value"] += 1
     assert report.markdown(altered) != page
+
+
+def test_results_that_cannot_be_used_cost_only_themselves(folder):
+    (folder / "images").mkdir()
+    (folder / "images" / "results.json").write_text("{")
+    (folder / "memory" / "a.gif").unlink()
+    found = report.collect(folder, wrong := {})
+    assert not found and set(wrong) == {"images", "memory"}
+    assert all("these results cannot be used" in said for said in wrong.values())
+    report.write_report(folder / "index.html", found, [], wrong, 0)
+    page = (folder / "index.html").read_text()
+    assert "images ended with an error" in page and not complaints(folder, page)
+
+
+@pytest.mark.parametrize("plant", [lambda out: None, lambda out: out.mkdir()])
+def test_nothing_is_published_of_nothing(tmp_path, monkeypatch, plant):
+    plant(tmp_path / "out")
+    monkeypatch.setattr(report, "HERE", tmp_path / "demos" / "paper")
+    with pytest.raises(ValueError, match="--out: expected the folder of a report"):
+        report.run(report.parse(["--publish", "--out", str(tmp_path / "out")]))
+    assert not (tmp_path / "docs").exists()
+
+
+def test_what_was_interrupted_and_what_trains_nothing_is_said(folder):
+    path = folder / "memory" / "results.json"
+    results = json.loads(path.read_text())
+    results["options"]["minutes"] = 30
+    for more, expected in (({}, "<td>30</td>"), ({"trains": False}, "<td>-</td>")):
+        path.write_text(json.dumps(results | more | {"interrupted": bool(more)}))
+        write(folder, {})
+        page = (folder / "index.html").read_text()
+        assert expected in page and ("interrupted." in page) == bool(more)
+        assert not complaints(folder, page)

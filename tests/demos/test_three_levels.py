@@ -45,10 +45,12 @@ def test_verdicts_follow_the_numbers():
         ("three levels: patches", [4, 4]), ("three levels: top", [2, 5]),
         ("two levels: frames", [4, 16]), ("joint GAN", [9, 36]))}
     found = {"three levels": runs(1), "two levels": runs(5), "joint GAN": runs(9)}
-    assert verdicts(three_levels.claims(found, steps, (32, 64))) == ["held"] * 3
+    assert verdicts(three_levels.claims(found, [steps] * 3, (32, 64))) == ["held"] * 3
+    one = {name: some[:1] for name, some in found.items()}
+    assert verdicts(three_levels.claims(one, [steps], (32, 64))) == ["one seed"] * 3
     found["three levels"], found["joint GAN"] = found["joint GAN"], found["three levels"]
     steps["three levels: patches"]["step_mb"] = [4, 40]
-    assert verdicts(three_levels.claims(found, steps, (32, 64))) == ["failed"] * 3
+    assert verdicts(three_levels.claims(found, [steps] * 3, (32, 64))) == ["failed"] * 3
 
 
 def test_a_run(tmp_path, monkeypatch, capsys):

@@ -70,3 +70,21 @@ def test_what_is_refused(capsys, words, message):
     with pytest.raises(SystemExit):
         trial.parse(words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [
+    ["--top", "local", "components=160"], ["--top", "mlp", "components=abc"],
+    ["--top", "mlp", "components="], ["--top", "mlp", "components=0"],
+    ["--top", "mlp", "components=160", "--refiner", "local"]])
+def test_components_are_looked_at_before_anything_is_trained(words, capsys):
+    with pytest.raises(SystemExit):
+        trial.parse(words)
+    assert "--top: components: expected a whole number of at least 1" in capsys.readouterr().err
+    assert trial.parse(["--top", "components=160", "mlp"]).top == "mlp components=160"  # control
+
+
+def test_the_joint_gan_takes_none_of_ldf_s_options(capsys):
+    with pytest.raises(SystemExit):
+        trial.parse(["--joint", "gamma=3", "--bottom", "small", "--refiner", "local"])
+    assert "--joint: expected none of LDF's own options, got --bottom --refiner" in (
+        capsys.readouterr().err)

@@ -35,6 +35,14 @@ def test_verdicts_follow_the_scores():
     assert experiment.claims({"joint GAN": {0: run(1.0, 0)}}, ANCHORS, {"minutes": 2}) == []
 
 
+def test_what_was_interrupted_counts_in_no_claim():
+    whole, found = runs(0.5, 5.0), runs(0.5, 5.0, seeds=(0, 1, 2, 3))
+    found["joint GAN"][3] |= {"interrupted": True, "scores": dict.fromkeys(KEYS, 1e6)}
+    found["LDF"][3]["interrupted"] = True
+    assert experiment.claims(found, ANCHORS, {"steps": 9}) == experiment.claims(
+        whole, ANCHORS, {"steps": 9})
+
+
 def test_only_seeds_of_both_models_are_paired():
     found = runs(0.5, 5.0)
     del found["joint GAN"][0]

@@ -15,7 +15,7 @@ from PIL import Image
 
 import ldf_np as ldf
 from ldf_np.experiments import cli as experiment
-from ldf_np.experiments import report, runs
+from ldf_np.experiments import report, runs, statistics
 from ldf_np.experiments.runs import CachedRuns, finished
 from ldf_np.experiments.statistics import limits, over_seeds, verdict
 from ldf_np.models import nets
@@ -54,7 +54,14 @@ def test_what_was_interrupted_is_not_kept(tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}
 
 
+def less(path, key):
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != key}))
+
+
 @pytest.mark.parametrize("damage", [lambda p: p.with_suffix(".json").write_text("{"),
+                                    lambda p: p.with_suffix(".json").write_text("null"),
+                                    lambda p: less(p, "seconds"), lambda p: less(p, "numbers"),
+                                    lambda p: p.with_suffix(".npz").write_bytes(b""),
                                     lambda p: p.with_suffix(".npz").write_bytes(b"PK"),
                                     lambda p: p.with_suffix(".npz").unlink()])
 def test_a_damaged_run_is_made_anew(tmp_path, damage):
@@ -405,10 +412,54 @@ experiment.main(run, SimpleNamespace(out="there", seeds={}))
 
 @pytest.mark.parametrize("body, seeds, said", [
     ("raise ValueError('clips: expected more')", [0], "clips: expected more"),
-    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", [0],
+    ("import os, signal; os.makedirs('there/pieces'); os.kill(os.getpid(), signal.SIGTERM)", [0],
      "is kept in there, and the same command goes on"),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", [0],
+     "interrupted; what was not finished begins anew"),
     ("pass", [1, 1], "--seeds: expected different seeds, got 1 1")])
 def test_programs_end_with_a_sentence(body, seeds, said):
     ended = subprocess.run([sys.executable, "-c", PROGRAM.format(body, seeds)],
                            capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1 and said in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("out, said", [
+    ("file", "--out: expected the path of a folder, got 'file', and"),
+    ("file/below", "file is a file"), ("", "--out: expected the path of a folder, got ''")])
+def test_a_folder_that_cannot_be_is_named_before_anything_runs(out, said, capsys):
+    Path("file").touch()
+    with pytest.raises(SystemExit) as ended:
+        experiment.main(lambda options: print("ran"), SimpleNamespace(out=out))
+    assert said in str(ended.value) and not capsys.readouterr().out
+    experiment.main(lambda options: print("ran"), SimpleNamespace(out="new/folder"))    # control
+    assert capsys.readouterr().out == "ran\n" and not Path("new").exists()
+
+
+@pytest.mark.parametrize("values, said", [
+    ([np.nan, None, None], "interval: expected a finite number"), ([np.nan, 0.0, 1.0], "interval")])
+def test_a_verdict_on_what_is_no_number_is_refused(values, said):
+    with pytest.raises(ValueError, match=said):
+        statistics.verdict(values, "below")
+    assert statistics.verdict([None, None, None], "below") == "undecided"       # control
+
+
+def test_a_half_without_a_score_is_refused():
+    sample = np.arange(8.0)
+    with pytest.raises(ValueError, match="the score of a half: expected a finite number"):
+        statistics.interval(lambda x: np.nan if len(x) < 8 else 1.0, sample)
+
+
+def test_cells_at_the_edge_of_their_format():
+    assert report.cell(999.4) == "999" and report.cell(999.7) == "1,000" == report.cell(1000)
+    with pytest.raises(TypeError, match="value: expected a number"):
+        report.cell([1, 1, None])
+
+
+@pytest.mark.parametrize("score, values", [
+    ("JSD 4-grams", [0.9, 0.99, 0.7]), ("known words", [0.02, 0.4, 0.1]),
+    ("own is nearest", [0.99, 0.995, 1.0])])
+def test_intervals_of_scores_of_texts_and_inference_are_what_those_can_be(score, values):
+    _, low, high = statistics.over_seeds(values, within=statistics.limits(score))
+    _, least, most = statistics.over_seeds(values)
+    assert 0 <= low and high <= 1 and (least < 0 or most > 1)       # control: without limits
+    assert statistics.limits("log motion") == (-np.inf, 1.0)

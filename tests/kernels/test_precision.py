@@ -150,3 +150,12 @@ def test_convolutions_of_nothing(n, size, c, o, dtype):
     assert conv.conv_transpose2d(y + 1, w, 1, 2, size).shape == x.shape
     kernel = conv.conv2d_weight(x, y + 1, 3, 1, 2)
     assert kernel.shape == w.shape and not kernel.any()
+
+
+def test_control_what_is_added_in_float16_is_noticed():
+    ones = np.ones(3_000, HALF)
+    assert norm.channel_sum(ones[:, None]) == 3_000
+    with pytest.raises(AssertionError):         # one after the other ends at 2,048
+        is_half(np.add.accumulate(ones, dtype=HALF)[-1], 3_000)
+    with pytest.raises(AssertionError):
+        is_half(np.float32(1), 1)

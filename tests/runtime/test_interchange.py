@@ -30,6 +30,7 @@ def test_an_array_of_another_library_is_taken_without_a_copy():
     array = np.arange(6.0).reshape(2, 3)
     tensor = ldf.Tensor(Foreign(array))
     assert np.shares_memory(tensor.data, array) and tensor.dtype == np.float64
+    assert not np.shares_memory(ldf.Tensor(Foreign(array.copy())).data, array)      # a control
     assert ldf.Tensor(Foreign(np.arange(3))).dtype == np.float32         # integers, as elsewhere
     with pytest.raises(TypeError,
                        match="on the CPU or a CUDA device, got Foreign on DLPack device 8"):

@@ -64,3 +64,12 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r'needs tensorboardX .* pip install -e "\.\[tensorboard'):
         TensorBoard(tmp_path)
     assert ldf.training.tensorboard.TensorBoard is TensorBoard
+
+
+def test_control_a_loss_that_is_left_out_is_noticed(tmp_path):
+    pytest.importorskip("tensorboardX")
+    whole, shorter = (train(lambda t: {"D": 1.0}, steps=steps) for steps in (5, 4))
+    board = TensorBoard(tmp_path)
+    board(shorter)
+    del board
+    assert len(events(tmp_path)["D"]) == 4 != len(whole.losses["D"])

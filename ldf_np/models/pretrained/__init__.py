@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...nn.optim import EMA, MATURE
-from ...runtime.checks import one_of
+from ...runtime.checks import one_of, path_like
 from ...runtime.files import load_tensors, replacing, save_tensors
 from ...runtime.rules import checked
 from .. import baselines, nets
@@ -33,15 +33,16 @@ def _joint(card):
 MAKE = {"LDF": _ldf, "JointGAN": _joint}
 
 
-def load_pretrained(name):
+def load_pretrained(name, folder=FOLDER):
     """A trained model, ready to sample and, LDF, to encode: "pacman-ldf" or "pacman-joint".
 
     Its discriminators are new, and have to learn before it can be trained further; its generator
-    has the averaged weights. ``card(name)`` says how it was made. Raises ValueError for another
-    name.
+    has the averaged weights. ``card(name)`` says how it was made. ``folder``: that of files that
+    ``save_pretrained`` wrote, by default the package's. Raises ValueError for another name.
     """
-    model = MAKE[card(name)["model"]](card(name))
-    state, _ = load_tensors(FOLDER / f"{name}.safetensors")
+    about = card(name, folder)
+    model = MAKE[about["model"]](about)
+    state, _ = load_tensors(Path(folder, f"{name}.safetensors"))
     model.load_state_dict({k: a for k, a in model.state_dict().items() if _left_out(k)} | state)
     for _, module in model.named_modules():
         if isinstance(module, EMA):
@@ -50,13 +51,13 @@ def load_pretrained(name):
     return model
 
 
-@checked(name=one_of(*NAMES))
-def card(name):
+@checked(name=one_of(*NAMES), folder=path_like)
+def card(name, folder=FOLDER):
     """What is known of a model: {"model", "data", "command", "budget", "machine", "seed", "scores",
     "licence"}; of LDF also its top and refiner ("top", "refiner": the kind in ``nets.TOPS`` or
     ``REFINERS``, and its settings) and how often samples pass through z ("passes"), and of the
     joint GAN how wide it is ("hidden")."""
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(Path(folder, f"{name}.json").read_text(encoding="utf-8"))
 
 
 @checked()
