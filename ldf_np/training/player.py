@@ -32,15 +32,16 @@ def _everywhere(flag):
 
 
 def _containers(value):
-    """A list, tuple or dict and all that are in it: where settings may change."""
+    """A list or dict and all that are in it: where settings may change."""
     if isinstance(value, (list, tuple, dict, deque)):
-        yield value
+        if not isinstance(value, tuple):
+            yield value
         for part in value.values() if isinstance(value, dict) else value:
             yield from _containers(part)
 
 
 def _changed(now, before):
-    """Whether a list, tuple or dict holds other things than ``before``, {index or key: thing}."""
+    """Whether a list or dict holds other things than ``before``, {index or key: thing}."""
     try:
         return len(now) != len(before) or any(now[k] is not part for k, part in before.items())
     except KeyError:
