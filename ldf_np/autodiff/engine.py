@@ -192,6 +192,9 @@ class _frozen_by(ContextDecorator):
     def __init__(self, reason):
         self.reason, self._before = reason, []
 
+    def _recreate_cm(self):         # of a decorator: one for each call
+        return type(self)(self.reason)
+
     def __enter__(self):
         self._before.append(_frozen.set(self.reason))
 
@@ -235,15 +238,16 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         return functools.partial(operation, vjp=vjp, vjp_all=vjp_all)
 
     arguments = list(inspect.signature(forward).parameters.values())
-    operands = []       # the arguments that have a rule each
+    operands, constants = [], set()     # the arguments that have a rule each; those whose is None
 
     @functools.wraps(forward)
     def apply(*inputs, **params):
         if len(inputs) < len(operands):     # as rules take their arguments by place
             inputs = [*inputs, *_rest(operands[len(inputs):], params)]
         differentiable = any(isinstance(i, Tensor) for i in inputs)
-        inputs = [i if isinstance(i, (Tensor, np.ndarray)) and (type(i) is not np.ndarray or i.ndim)
-                  else _operand(forward, i, differentiable) for i in inputs]
+        inputs = [i if isinstance(i, (Tensor, Recorded)) else
+                  _operand(forward, i, differentiable, k not in constants)
+                  for k, i in enumerate(inputs)]
         if differentiable:
             params = {name: _parameter(forward, name, value) for name, value in params.items()}
         arrays = [i.data if isinstance(i, Tensor) else i for i in inputs]
@@ -272,6 +276,8 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
             return rules[k](*args, **params)
 
         operands[:], apply.vjp = arguments[:len(rules)], vjp
+        constants.clear()
+        constants.update(k for k, rule in enumerate(rules) if rule is None)
 
     def defvjp_all(rule):
         apply.vjp = rule
@@ -302,9 +308,12 @@ def _parameter(forward, name, value):
     return _number(value)
 
 
-def _operand(forward, value, beside_tensor):
-    """An argument that is no Tensor and no array with axes of NumPy's, which must not be another
-    library's. Beside a Tensor NumPy's numbers are numbers like Python's: they never promote."""
+def _operand(forward, value, beside_tensor, has_rule):
+    """An argument that is no Tensor, and must not be another library's. Arrays of integers and
+    booleans become float32, as in a Tensor, where a rule says that they are numbers. Beside a
+    Tensor NumPy's numbers are numbers like Python's: they never promote."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value.astype(np.float32) if has_rule and value.dtype.kind in "iub" else value
     name, foreign = forward.__name__.lstrip("_"), hasattr(value, "__dlpack__")
     if foreign and full_name(type(value)).partition(".")[0] not in ("numpy", "cupy"):
         raise TypeError(f"{name}: expected Tensors, arrays of NumPy or CuPy, or numbers, got "

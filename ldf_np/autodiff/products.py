@@ -20,6 +20,9 @@ def _matmul(a, b, *bias, slope=1.0):
     """dT/dg"""
     if a.ndim < 2 or b.ndim < 2 or bias and bias[0].shape != b.shape[-1:]:
         raise ValueError("expected (..., i, j), (..., j, k) and, if any, a bias (k,)")
+    if a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"expected (..., i, j) and (..., j, k), got j = {a.shape[-1]} and j = "
+                         f"{b.shape[-2]}")
     return product.matmul(a, b, bias[0] if bias else None, slope)
 
 

@@ -41,7 +41,7 @@ def std(x, axis=None, ddof=0, keepdims=False):
     """The standard deviation, the root of ``var``; no derivative where all elements are equal."""
     shape_of("std", x)
     y = sqrt(var(wide(x), axis=axis, ddof=ddof, keepdims=keepdims))
-    return y if y.dtype == x.dtype else astype(y, dtype=x.dtype)
+    return astype(y, dtype=x.dtype) if is_half(x) else y
 
 
 @operation(vjp=lambda g, y, x, axis=None, keepdims=False: reshape(g, _kept(x.shape, axis))

@@ -92,6 +92,9 @@ def _files(folder):
     paths = []
     for where, _, names in os.walk(folder, onerror=_fail):
         paths += [os.path.join(where, name) for name in names if name.lower().endswith(".txt")]
+    # each once, whatever leads to it
+    paths = [*{os.path.realpath(path): path for path in sorted(paths, reverse=True)
+               if os.path.isfile(path)}.values()]
     expect(paths, f"{os.fspath(folder)}", "a folder with .txt files", "none in it")
     return [_read(path) for path in sorted(paths)]
 
@@ -111,7 +114,7 @@ def _read(path):
     expect(text, path, "text", "an empty file" if not raw else "only white space")
     if not CHARACTERS.issuperset(text):
         others = [c for c in dict.fromkeys(text) if c not in CHARACTERS]
-        line = next(k for k, line in enumerate(raw.decode("utf-8").splitlines(), 1)
+        line = next(k for k, line in enumerate(raw.decode("utf-8").split("\n"), 1)
                     if others[0] in plain(line))
         raise ValueError(f"{path}: expected characters of printable ASCII, got {others[0]!r} in "
                          f"line {line}" + (f" and {len(others) - 1} others" * (len(others) > 1)))

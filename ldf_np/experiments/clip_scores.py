@@ -14,6 +14,7 @@ from ..runtime.checks import (
     between,
     channels_last_array,
     checked,
+    expect,
     function,
     integer,
     real,
@@ -128,8 +129,14 @@ class ClipScores:
     def __init__(self, real, features=features, views=VIEWS):
         self.features, self.views, self._motion = features, views, motion(real)
         self.real = {name: features(view(real)) for name, view in views.items()}
+        self.shape = real.shape[1:]
 
     def __call__(self, clips):
+        expect(clips.shape[1:] == self.shape, "clips", f"clips like the real ones, (n, "
+               f"{', '.join(map(str, self.shape))})", clips)
+        if clips.dtype != np.uint8 and np.abs(clips).max(initial=0) > 1 + 1e-3:
+            raise ValueError("clips: expected uint8, or floats from -1 to 1, got up to "
+                             f"{np.abs(clips).max():g}")
         found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name])
                  for name, view in self.views.items()}
         return found | {"motion W1": _wasserstein(self._motion, motion(clips)),

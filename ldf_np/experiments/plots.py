@@ -1,6 +1,7 @@
 """Pictures of images, clips, scores and losses. Nothing here is needed for training; matplotlib is
 loaded on first use."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,8 @@ def titled(pictures, size=16):
     font = ImageFont.load_default(size)
     blocks = []
     for title, picture in pictures.items():
-        strip = Image.new("RGB", (picture.shape[1] + size, 2 * size), "white")
+        wide = max(picture.shape[1], math.ceil(font.getlength(title)))
+        strip = Image.new("RGB", (wide + size, 2 * size), "white")
         ImageDraw.Draw(strip).text((2, size // 3), title, "black", font)
         block = np.full((max(p.shape[0] for p in pictures.values()), strip.width, 3), 255, np.uint8)
         block[:picture.shape[0], :picture.shape[1]] = picture
@@ -164,6 +166,8 @@ def save_rows(path, rows, labels=None):
     """Write a PNG of {name: clips (n, t, h, w, 3)}, as many of each: a row for each name, which
     stands on its left, with its clips beside each other; ``labels`` stand below the t frames of
     every clip."""
+    shapes = {some.shape for some in rows.values()}
+    expect(len(shapes) == 1, "rows", "clips of one shape, as many of each", shapes or "none")
     clips = np.concatenate(list(rows.values()))
     n, t, h, w = len(clips) // len(rows), *clips.shape[1:4]
     sheet = clip_sheet(clips, columns=n, scale=2)
@@ -201,6 +205,7 @@ def save_figure(path, figure, dpi=110):
 
     for text in figure.findobj(Text):
         text.set_usetex(False)
+        text.set_parse_math(False)
     with rc_context({"text.usetex": False}), replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")
 

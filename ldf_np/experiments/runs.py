@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ..runtime.checks import instance, real
+from ..runtime.checks import expect, instance, real
 from ..runtime.distributed import world
 from ..runtime.files import replacing
 from ..runtime.progress import progress_bar
@@ -111,7 +111,7 @@ class CachedRuns:
         checkpoints = self._checkpoints and self._checkpoints.inside(name)
         found = world().from_first(lambda: self._find(name))
         if found is None:
-            if self._anew:
+            if self._anew and checkpoints is not None:
                 checkpoints.discard()
             begin = time.perf_counter()
             made = make(checkpoints)
@@ -126,13 +126,27 @@ class CachedRuns:
 
     def _keep(self, name, made, seconds):
         arrays = {k: v for k, v in made.items() if isinstance(v, np.ndarray)}
+        numbers = {key: self._plain(name, key, value) for key, value in made.items()
+                   if key not in arrays}
+        wrong = [key for key, array in arrays.items() if array.dtype.kind == "O" or key == "file"]
+        expect(not wrong, f"run {name}", "arrays of numbers, none of them called file",
+               ", ".join(wrong))
         if arrays:
             with replacing(self._path(name, "npz")) as temporary:
                 np.savez_compressed(temporary, **arrays)
         save_json(self._path(name, "json"),         # last: with it the run is there
                   {"settings": self.settings, "seconds": seconds, "arrays": sorted(arrays),
-                   "numbers": without_arrays(made)})
+                   "numbers": numbers})
         return self._find(name)
+
+    @staticmethod
+    def _plain(name, key, value):
+        """As JSON gives it back, NumPy's numbers as Python's."""
+        try:
+            return json.loads(json.dumps(value, default=lambda x: np.generic.item(x)))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"run {name}: {key}: expected numbers, texts, lists and dicts, and "
+                            f"arrays only beside it, got {value!r:.80} ({error})") from error
 
     def _path(self, name, suffix):
         return os.path.join(self.folder, f"{name}.{suffix}")

@@ -17,7 +17,8 @@ def ngrams(texts, n, places=None):
     there."""
     found = Counter()
     for text in texts:
-        begin = range(len(text) - n + 1) if places is None else places
+        whole = range(len(text) - n + 1)
+        begin = whole if places is None else [k for k in places if k in whole]
         found.update(text[k:k + n] for k in begin)
     return found
 

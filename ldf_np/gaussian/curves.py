@@ -247,14 +247,14 @@ def _predict_blocks(model, n_joint, n_frames, reused, deflate, draws):
         par = dict.fromkeys(METRICS, float("nan"))
         return {"H0": independent, "H-full": full, "H-par": par}
     strong = np.sum(used**2) / np.sum(used)  # theta c^2, where it matters
-    rho, sd = rho_limit(R, strong, n_joint, r)  # rho^ is about normal on Fisher's scale, atanh(rho)
+    rho, sd = rho_limit(R, strong, n_joint, r)  # rho^ is about normal, and in [-1, 1]
     # latent axes turned back
     back = np.swapaxes(along, 1, 2) / np.maximum(np.sqrt(1 - away**2), 1e-12)[..., None]
     along, leak = along @ back, leak @ back
     strength = used.mean(axis=1)[:, None, None]
     node, weight = np.polynomial.hermite_e.hermegauss(7)
     found = []
-    for at in np.tanh(np.arctanh(rho) + node * sd / (1 - rho**2)):
+    for at in np.clip(rho + node * sd, -1, 1):
         core = strength * np.kron(autoregressive(at, k), np.eye(r)) + eye
         found.append(_mean_errors(_turned(along, leak, core), truth))
     par = {m: float(np.dot(weight, [f[m] for f in found]) / weight.sum()) for m in METRICS}

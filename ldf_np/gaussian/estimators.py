@@ -23,9 +23,9 @@ def _spectrum(x):
     if n < p:  # the n x n Gram matrix has the same eigenvalues
         value, left = np.linalg.eigh(x @ x.T / n)
         value, left = value[::-1], left[:, ::-1]
-        return x.T @ left / np.sqrt(np.maximum(value, 1e-300) * n), value
+        return x.T @ left / np.sqrt(np.maximum(value, 1e-300) * n), np.maximum(value, 0)
     value, vector = np.linalg.eigh(x.T @ x / n)
-    return vector[:, ::-1], value[::-1]
+    return vector[:, ::-1], np.maximum(value[::-1], 0)     # 0 but for rounding
 
 
 def joint_estimates(x, sigma):
@@ -62,6 +62,7 @@ def learn_blocks(frames, r, sigma):
     n, d = frames.shape[1:]
     S = frames.transpose(0, 2, 1) @ frames / n
     value, vector = np.linalg.eigh(S)
+    value = np.maximum(value, 0)        # but for rounding
     value, vector = value[:, : -r - 1 : -1], vector[:, :, : -r - 1 : -1]
     return vector, sigma**2 * shrunk_strength(value / sigma**2, d / n), value
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..runtime.checks import between, checked, integer, positive, real
+from ..runtime.checks import between, checked, instance, integer, positive, real
 from ..runtime.random import numpy_generator
 
 METRICS = ("frobenius", "operator", "kl_forward", "kl_reverse")
@@ -141,7 +141,10 @@ def autoregressive_slope(rho, k):
 
 def _correlation_matrix(R, k):
     """R as floats; ValueError unless it is a (k, k) correlation matrix."""
-    R = np.array(R)
+    try:
+        R = np.array(R)
+    except ValueError as error:
+        raise ValueError(f"BlockModel: R: expected a matrix, got {R!r:.80} ({error})") from error
     if R.shape != (k, k) or R.dtype.kind not in "fiu":
         raise ValueError(f"BlockModel: R: expected real numbers of shape (k, k) = ({k}, {k}), "
                          f"got {R.dtype} of shape {R.shape}")
@@ -158,7 +161,7 @@ def _correlation_matrix(R, k):
 
 
 _RULES = {"k": integer(2), "d": integer(), "r": integer(), "theta": positive, "sigma": positive,
-          "seed": integer(0)}
+          "shared": instance(bool, np.bool_), "seed": integer(0)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from ..nn.layers import Sequential, exchanged, statistics_of
 from ..nn.losses import ali_loss, check_metric, reconstruction_loss
 from ..nn.module import Buffer, Module
 from ..nn.penalty import Judged
+from ..runtime.checks import having
 from ..runtime.distributed import World, rows, within
 from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
@@ -105,7 +106,8 @@ class ALI(Coder, Game):
     settings : of the game, see ``Game``
     """
 
-    @checked()
+    @checked(encoder=having("an Encoder", "body", "head", "infer"),
+             decoder=having("a Decoder", "body", "head"))
     def __init__(self, encoder, decoder, discriminator, latent_size, *, shortcut_weight=100.0,
                  latent_weight=5.0, colour_metric=None, mapping=None, own_statistics=False,
                  **settings):

@@ -1,5 +1,7 @@
 """What all models share: one ``fit``, and encoding and decoding batch by batch."""
 
+import inspect
+
 from ..autodiff.engine import Tensor
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
@@ -19,8 +21,6 @@ class Model(Module):
     ``_step(x, progress)`` takes it on the batch x, an array (n, ...), and returns {name: loss}.
     ``progress``, the part of the training that is done, anneals penalties and learning rates.
     """
-
-    _more = 0       # how many arrays ``fit`` takes beside x
 
     def fit(self, x, *more, steps=None, minutes=None, batch_size=32, progress=False, callback=None,
             checkpoints=None):
@@ -43,7 +43,8 @@ class Model(Module):
         FloatingPointError
             Naming the step, the loss and the layer where something is not finite.
         """
-        expect(len(more) <= self._more, "fit", "the data, and the rest by name (steps=100, say)",
+        _, _, *others = inspect.signature(self._batches).parameters
+        expect(len(more) <= len(others), "fit", "the data, and the rest by name (steps=100, say)",
                f"{1 + len(more)} arguments without a name")
         batches = self._batches(batch_size, x, *more)
         self.expect_range(x)

@@ -83,8 +83,6 @@ class Classifier(Model):
     def forward(self, x):
         return self.network(x)
 
-    _more = 1
-
     def fit(self, images, labels, **training):
         """Train on images (N, h, w, c) with integer labels (N,); ``training``: see Model.fit."""
         return super().fit(images, labels, **training)

@@ -57,7 +57,7 @@ class Level(Described):
         return self.split.merge(factors.reshape(*codes.shape[:2], *factors.shape[1:]))
 
 
-@checked(relations.shares_fit, relations.parts_fit)
+@checked(relations.shares_fit, relations.factors_fit, relations.parts_fit)
 class LDF(Module):
     """A hierarchy of levels and the GAN at its top.
 

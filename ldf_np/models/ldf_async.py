@@ -92,6 +92,7 @@ def fit_async(model, x, *, steps, top_steps, rounds=8, codes=2048, batch_size=32
     for part, root in (*zip(model.models, firsts.tolist()), (model.whitening, last),
                        (model.top, last)):
         part.load_state_dict(ranks.from_rank(root, part.state_dict, "weights"))
+        part.restore_counts(ranks.from_rank(root, part.all_counts, "counts"))
     roots = [*firsts[:-1].tolist(), last]
     histories = {name: ranks.from_rank(root, lambda: history, "histories")
                  for name, root in zip(names, roots)}

@@ -49,7 +49,7 @@ def load(path, classes=()):
         restore_generators(dict(model.named_generators()), made["generators"])
         for name, module in model.named_modules():
             module.training = name not in made["evaluating"]
-        model.restore_counts(made)
+        model.restore_counts(made.get("counts"))
     except Exception as error:      # whatever a file can do to a constructor
         said = error.args[0] if type(error) is KeyError else error
         raise ValueError(f"{where}: no model can be made of this file: {said!s:.400}") from error

@@ -178,8 +178,8 @@ def update_bn(batches, network):
             for k, batch in enumerate(batches if norms else ()):
                 for norm in norms:
                     norm.training, norm.momentum = True, 1 / (k + 1)
-                    for running in (norm.running_mean, norm.running_var):
-                        running.data *= k > 0       # nothing is left of those before, no last bit
+                    for running in (norm.running_mean, norm.running_var) if k == 0 else ():
+                        running.data[...] = 0       # nothing is left of those before, no last bit
                 network(batch)
     finally:
         for norm, momentum in zip(norms, momenta):

@@ -47,7 +47,8 @@ class Module(Described):
     """
 
     training = True
-    saved_counts = ()       # whole numbers that its file keeps beside the state_dict
+    # whole numbers that its file keeps beside the state_dict, and what they are where it has none
+    saved_counts = unknown_counts = ()
 
     def forward(self, *inputs):
         raise TypeError(f"{type(self).__name__} defines no forward")
@@ -169,16 +170,19 @@ class Module(Described):
         with, and where its Generators stand."""
         made = {"objects": describe(self),
                 "generators": {name: rng.state for name, rng in self.named_generators()},
-                "counts": {name: [*m.saved_counts] for name, m in self.named_modules()
-                           if m.saved_counts},
+                "counts": self.all_counts(),
                 "evaluating": [name for name, m in self.named_modules() if not m.training]}
         save_tensors(path, self.state_dict(), {"architecture": json.dumps(made)})
 
-    def restore_counts(self, made):
-        """Take over the ``saved_counts`` of what ``save`` wrote as the architecture."""
+    def all_counts(self):
+        """{name: saved_counts} of this module and all below it."""
+        return {name: [*m.saved_counts] for name, m in self.named_modules() if m.saved_counts}
+
+    def restore_counts(self, counts):
+        """Take over ``all_counts``; None where they are not known."""
         for name, module in self.named_modules():
-            if name in made.get("counts", {}):
-                module.saved_counts = made["counts"][name]
+            if module.saved_counts:
+                module.saved_counts = (counts or {}).get(name, module.unknown_counts)
 
     def named_generators(self):
         """(name, Generator) of all that the module and those below it draw from, each once."""
@@ -191,7 +195,7 @@ class Module(Described):
         state, metadata = load_tensors(path)
         try:
             self.load_state_dict(state)
-            self.restore_counts(json.loads(metadata.get("architecture", "{}")))
+            self.restore_counts(_counts_in(metadata))
         except (KeyError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: not the weights of this {type(self).__name__}: "
                              f"{error}") from error
@@ -225,6 +229,15 @@ class Module(Described):
         name, kind, shape, count = (max(map(len, column)) for column in zip(*rows))
         return "\n".join(f"{a:<{name}}  {b:<{kind}}  {c:<{shape}}  {d:>{count}}"
                          for a, b, c, d in rows)
+
+
+def _counts_in(metadata):
+    """The counts in the metadata of a file; None where another program, or an older version, wrote
+    it."""
+    try:
+        return json.loads(metadata["architecture"])["counts"]
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _tree(module, name, memo):

@@ -178,6 +178,7 @@ class EMA(Stateful, Module):
     """
 
     kept = ("steps",)       # beside ``average``, a Buffer
+    unknown_counts = MATURE, -1
 
     @checked(network=whole_network)
     def __init__(self, network, decay=0.998):
@@ -199,9 +200,8 @@ class EMA(Stateful, Module):
         self.steps[...], self._settled[...] = counts
 
     def after_loading(self):
-        """An average that was loaded is that of many updates, whose batch statistics are to be
-        found."""
-        self.saved_counts = max(self.saved_counts[0], MATURE), -1
+        """The batch statistics of an average that was loaded are to be found."""
+        self._settled[...] = -1
 
     def _live(self):
         network = self._network.module

@@ -19,22 +19,22 @@ def replacing(path):
 
     What was written is on the disk before it is renamed, and so is the new name afterwards:
     whatever stops the program or the machine, ``path`` is the whole old file or the whole new one.
-    (A program that is killed leaves the temporary file, whose name begins with a dot and the name
-    of ``path``.)
+    (A program that is killed leaves the temporary file, whose name begins with a dot and the
+    beginning of the name of ``path``.)
     """
-    path = os.fspath(path)
+    path = os.path.realpath(path)       # where it is a link, what that leads to
     folder, name = os.path.split(path)
-    folder = folder or "."
     os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}-",
-                                         suffix=os.path.splitext(path)[1])
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:60]}-",
+                                         suffix=os.path.splitext(path)[1][:20])
     os.close(handle)
     try:
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
+        mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~mask
         with _where_there_is_one():
-            os.chmod(temporary, 0o666 & ~mask)      # mkstemp makes private files
+            os.chmod(temporary, mode)               # mkstemp makes private files
         with open(temporary, "r+b") as file, _where_there_is_one():
             os.fsync(file.fileno())
         os.replace(temporary, path)

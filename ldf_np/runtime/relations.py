@@ -150,6 +150,14 @@ def made_alike(name, self, x):
            f"{', '.join(map(str, made))})", x)
 
 
+def factors_fit(name, self, x, factors, **others):
+    """More local factors are like those of the objects."""
+    if factors is not None:
+        own = self.levels[0].factors(x[:1]).shape[1:]
+        expect(np.shape(factors)[1:] == own, f"{name}: factors", "local factors like those of x, "
+               f"(n, {', '.join(map(str, own))})", factors)
+
+
 def frames_fit(name, self, x, frames, **others):
     """Single frames are like those of the clips, and there is a discriminator of them."""
     if frames is not None:
@@ -367,20 +375,14 @@ def still_kept(number, first):
            "anew")
 
 
-def same_losses(name, losses, before):
-    """A step has returned the losses that those before it did, if any."""
-    expect(not before or losses.keys() == before.keys(), name,
-           f"the losses {', '.join(before)} at each step", ", ".join(losses))
-
-
 # Sentences about checkpoints; ``where``: the file.
 
 ANEW = "remove the folder, or use another, to begin anew"
 
 
-def has_state(name, parts):
-    """There is something to keep in a thing that belongs to a training."""
-    if not parts:
+def has_state(name, thing, parts):
+    """There is something to keep in a thing that belongs to a training, or it is an empty list."""
+    if not parts and not (isinstance(thing, (list, tuple, dict)) and not thing):
         raise TypeError(f"{name}: expected something with a state (a property of its class), a "
                         "model, or a list or dict of such, got nothing that has one")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..autodiff.engine import Tensor, no_grad
 from ..data.clips import to_float
-from ..runtime.checks import checked, expect
+from ..runtime.checks import checked, expect, instance
 from ..runtime.device import asarray, to_numpy
 from ..runtime.distributed import shard
 from ..runtime.relations import batch_fits
@@ -82,6 +82,9 @@ def as_batch(rows):
     return asarray(to_float(rows) if rows.dtype == np.uint8 else rows, dtype=np.float32)
 
 
+result = instance(Tensor)      # a rule
+
+
 @checked(x=model_input)
 @one_blas_thread()
 def apply_batched(function, x, size=256):
@@ -89,7 +92,8 @@ def apply_batched(function, x, size=256):
     time: a NumPy array."""
     def over(starts):
         with no_grad():
-            return [to_numpy(function(Tensor(as_batch(x[k:k + size]))).data) for k in starts]
+            made = (function(Tensor(as_batch(x[k:k + size]))) for k in starts)
+            return [to_numpy(result("the result of a network", y).data) for y in made]
 
     starts = range(0, len(x), size)
     half = len(starts) // 2

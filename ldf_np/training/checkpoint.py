@@ -79,7 +79,7 @@ class Checkpoints:
         self.folder, self.every, self.each, self.on_nan = os.fspath(folder), every, each, on_nan
         self.settings, self.also = _plain(settings or {}), dict(also or {})
         for name, thing in self.also.items():
-            has_state(f"Checkpoints: also: {name}", _parts({name: thing})[0])
+            has_state(f"Checkpoints: also: {name}", thing, _parts({name: thing})[0])
 
     def inside(self, name, after=(), each=None, **settings):
         """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds

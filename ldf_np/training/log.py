@@ -2,6 +2,7 @@
 meanwhile."""
 
 import json
+import math
 import os
 import warnings
 from types import SimpleNamespace
@@ -59,8 +60,9 @@ class Records:
                           f"{error.strerror or error}", RuntimeWarning, stacklevel=3)
 
     def _line(self, step):
-        losses = {name: float(np.mean(values[step - EVERY:step]))
-                  for name, values in self._history.losses.items()}
+        parts = {name: [x for x in values[step - EVERY:step] if not math.isnan(x)]
+                 for name, values in self._history.losses.items()}
+        losses = {name: float(np.mean(values)) for name, values in parts.items() if values}
         return json.dumps({"step": step, "seconds": round(self._history.seconds[step - 1], 3),
                            "losses": losses}) + "\n"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..runtime.distributed import world
 from ..runtime.progress import note, progress_bar
-from ..runtime.relations import budget, same_losses
+from ..runtime.relations import budget
 from ..runtime.rules import checked, numbers
 from ..runtime.threads import one_blas_thread
 from .log import say_once
@@ -20,9 +20,9 @@ from .step import not_finite
 class History:
     """What a training did.
 
-    ``losses`` {name: one number a step}; ``seconds`` since its start, at each step; whether it was
-    ``interrupted``; and {"seconds", "steps"} of the same model's training ``before`` it (that of
-    the levels below, say).
+    ``losses`` {name: one number a step, NaN where a step had none}; ``seconds`` since its start, at
+    each step; whether it was ``interrupted``; and {"seconds", "steps"} of the same model's training
+    ``before`` it (that of the levels below, say).
     """
 
     def __init__(self):
@@ -59,8 +59,8 @@ class History:
                        for name, values in state.items() if name != "seconds"}
 
     def append(self, losses, seconds):
-        for name, value in losses.items():
-            self.losses.setdefault(name, []).append(value)
+        for name in dict.fromkeys([*self.losses, *losses]):
+            self.losses.setdefault(name, [math.nan] * self.steps).append(losses.get(name, math.nan))
         self.seconds.append(seconds)
 
 
@@ -119,7 +119,6 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
                         history.interrupted = True
                         break
                     numbers("step", losses)
-                    same_losses("step", losses, history.losses)
                     if wrong := not_finite(losses):
                         raise FloatingPointError(wrong)
                 except FloatingPointError as error:

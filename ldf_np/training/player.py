@@ -10,9 +10,11 @@ from collections import deque
 import numpy as np
 
 from ..autodiff.engine import Tensor
+from ..nn.module import Buffer, Module, Parameter
 from ..nn.optim import Optimizer, Stateful
 from ..runtime.device import release_freed_memory
 from ..runtime.distributed import world
+from ..runtime.random import Generator
 from ..runtime.recording import Progress, Recorded, Recording
 from ..runtime.threads import in_turn, num_threads
 
@@ -32,12 +34,17 @@ def _everywhere(flag):
 
 
 def _containers(value):
-    """A list or dict and all that are in it: where settings may change."""
-    if isinstance(value, (list, tuple, dict, deque)):
-        if not isinstance(value, tuple):
-            yield value
-        for part in value.values() if isinstance(value, dict) else value:
+    """A list or dict, and those in it, that hold modules, parameters, buffers or generators: where
+    what a step is made of may change."""
+    inside = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (list, dict, deque)) and any(isinstance(part, PARTS) for part in inside):
+        yield value
+    for part in inside:
+        if isinstance(part, (list, tuple, dict, deque)):
             yield from _containers(part)
+
+
+PARTS = Module, Parameter, Buffer, Generator
 
 
 def _changed(now, before):
@@ -65,7 +72,8 @@ class Player:
             if isinstance(part, Optimizer):
                 part.network.flat()         # from here on the weights stay where they are
         self._settings = [(some, dict(some if isinstance(some, dict) else enumerate(some)))
-                          for module in modules for some in _containers(vars(module))]
+                          for module in modules
+                          for some in (vars(module), *_containers((*vars(module).values(),)))]
         self._holders = [held for _, held in (*model.named_parameters(), *model.named_buffers())]
         self._arrays, self._threads = [h.data for h in self._holders], num_threads()
         self._kept = self._arrays + [getattr(part, name) for part in parts for name in part.kept]

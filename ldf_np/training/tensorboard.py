@@ -1,5 +1,6 @@
 """The losses of a training for TensorBoard, through tensorboardX (the extra "tensorboard")."""
 
+import math
 import time
 from weakref import WeakKeyDictionary, finalize
 
@@ -32,6 +33,8 @@ class TensorBoard:
         start = time.time() - history.spent
         for step in range(self._written.get(history, 0), history.steps):
             for name, values in history.losses.items():
+                if math.isnan(values[step]):        # there was none at this step
+                    continue
                 self._writer.add_scalar(name, values[step], history.before["steps"] + step + 1,
                                         start + history.seconds[step])
         self._written[history] = history.steps

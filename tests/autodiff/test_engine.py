@@ -3,6 +3,7 @@ reference counting alone."""
 
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -583,3 +584,34 @@ def test_the_check_of_gradients_records_whatever_is_around_it():
         ldf.check_grads(lambda x: x * x, [values(3)])
         with pytest.raises(AssertionError):
             ldf.check_grads(lambda x: x * x.detach(), [values(3)])      # a control
+
+
+def test_a_decorated_function_may_run_on_several_threads():
+    met = threading.Barrier(3)
+
+    @ldf.no_grad()
+    def frozen(x):
+        met.wait(10)
+        return (x * 2).node is None
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(frozen, [Tensor(values(2))] * 6))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+@pytest.mark.parametrize("name", ["mean", "var", "std", "softmax", "logsumexp", "exp", "sigmoid",
+                                  "softplus", "sum", "max", "sqrt", "tanh"])
+def test_integers_are_numbers_to_every_operation(name, dtype):
+    x, operation = np.array([[1, 0], [4, 2]]).astype(dtype), getattr(ops, name)
+    y, expected = operation(x), operation(x.astype(np.float32))
+    assert y.dtype == np.float32 and (y.data == expected.data).all()
+
+
+def test_integers_beside_a_tensor_do_not_promote_it():
+    x, whole = Tensor(values(2, 2).astype(np.float32)), np.array([[1, 2], [3, 4]])
+    for y in (x * whole, whole * x, x / whole, x @ whole, ldf.maximum(x, whole),
+              ldf.concatenate([x, whole]), ldf.where(whole > 1, x, whole)):
+        assert y.dtype == np.float32
+    assert (x * whole.astype(float)).dtype == np.float64       # control: what is no integer does
+    with pytest.raises(TypeError, match="condition: expected a boolean array"):
+        ldf.where(whole, x, x)

@@ -1,5 +1,7 @@
 """Text: the English that Python carries, folders of files and what is wrong with them, one-hots."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,19 @@ def test_bad_input(call, message):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert message in str(caught.value)
+
+
+def test_a_text_that_two_names_lead_to_is_read_once(tmp_path):
+    for name in "acde":
+        (tmp_path / f"{name}.txt").write_text(f"{name}{name} text " * 300)
+    (tmp_path / "b.txt").symlink_to(tmp_path / "a.txt")
+    os.mkfifo(tmp_path / "pipe.txt")            # which nobody writes into
+    found = load_text(tmp_path, held_out=0.5)
+    words = [set(some.split()) - {"text"} for some in (found.train, found.test)]
+    assert not words[0] & words[1] and words[0] | words[1] == {"aa", "cc", "dd", "ee"}
+
+
+def test_lines_are_counted_as_editors_count_them(tmp_path):
+    (tmp_path / "a.txt").write_text("one\x0btwo\u2028three\nfour \u00e9")
+    with pytest.raises(ValueError, match="in line 2"):
+        load_text(tmp_path)

@@ -463,3 +463,23 @@ def test_intervals_of_scores_of_texts_and_inference_are_what_those_can_be(score,
     _, least, most = statistics.over_seeds(values)
     assert 0 <= low and high <= 1 and (least < 0 or most > 1)       # control: without limits
     assert statistics.limits("log motion") == (-np.inf, 1.0)
+
+
+def test_what_a_run_finds_is_kept_or_named(tmp_path):
+    kept = CachedRuns(tmp_path, {}, anew=True)
+    found = kept("a", lambda _: {"score": np.float32(1.5), "many": [np.int64(2)], "x": np.ones(2)})
+    assert found["score"] == 1.5 and found["many"] == [2] and found["x"].tolist() == [1, 1]
+    for wrong in ({"deep": {"x": np.ones(2)}}, {"x": [np.ones(2)]}, {"thing": object()}):
+        with pytest.raises(TypeError, match=f"run b: {[*wrong][0]}: expected numbers, texts"):
+            kept("b", lambda _, wrong=wrong: wrong)
+    for wrong in ({"file": np.ones(2)}, {"x": np.array([{}])}):
+        with pytest.raises(ValueError, match="run b: expected arrays of numbers, none of them"):
+            kept("b", lambda _, wrong=wrong: wrong)
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_an_interval_over_halves_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = [low <= 0 <= high for _, low, high in (statistics.interval(
+        lambda x: x.mean(), rng.standard_normal(200), seed=k) for k in range(400))]
+    assert 0.925 < np.mean(covered) < 0.98

@@ -290,3 +290,21 @@ def test_kid_of_figures_tells_them_from_stains():
     scores = AllClipScores(clips_with(0, False), clips_with(1, False))
     alike, stained = (scores(clips_with(2, stains))["KID figures"] for stains in (False, True))
     assert stained > 5 * abs(alike)
+
+
+def test_what_cannot_be_told_apart_is_a_guess():
+    same = np.zeros((10, 3))
+    assert metrics.classifier_two_sample(same, same) == pytest.approx(0.5)
+    apart = np.r_[same - 1, same + 1]
+    assert metrics.classifier_two_sample(apart[:10], apart[10:]) == 1.0         # control
+
+
+def test_clips_of_another_kind_are_not_scored():
+    clips = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 16, 3), dtype=np.uint8)
+    scores = clip_scores.ClipScores(clips[:8])
+    for wrong in (clips[8:, :2], clips[8:, ..., :1], clips[8:].repeat(2, 2).repeat(2, 3)):
+        with pytest.raises(ValueError, match=r"clips: expected clips like the real ones, \(n, 3"):
+            scores(wrong)
+    with pytest.raises(ValueError, match="clips: expected uint8, or floats from -1 to 1"):
+        scores(clips[8:].astype(np.float32))
+    assert np.isfinite([*scores(clips[8:] / np.float32(127.5) - 1).values()]).all()     # control

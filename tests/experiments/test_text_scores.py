@@ -66,3 +66,10 @@ def test_bad_input(call, message):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert message in str(caught.value)
+
+
+def test_ngrams_that_the_end_cuts_do_not_count():
+    assert ngrams(["abcdef"], 3, [2, 3, 4, 5, 6, -1]) == {"cde": 1, "def": 1}
+    assert ngrams(["abcdef"], 3) == {"abc": 1, "bcd": 1, "cde": 1, "def": 1}       # control
+    with pytest.raises(ValueError, match="texts: expected texts of at least 3 characters"):
+        ngram_divergence(["abcdef"], ["abcdef"], 3, places=[4])

@@ -658,3 +658,16 @@ def test_trained_ldf_comes_near_its_formula_and_joint_does_not_beat_its_own():
     Q = np.linalg.qr(G.T)[0]
     drawn = (h @ G + noise - noise @ Q @ Q.T).reshape(40_000, 60)
     np.testing.assert_allclose(np.cov(drawn.T), learned.dense(), atol=0.06)
+
+
+@pytest.mark.parametrize("rho", [0.9, 0.98, 0.999])
+def test_the_model_of_one_parameter_is_predicted_where_the_dependence_is_strong(rho):
+    model = BlockModel(k=5, d=60, rho=rho)
+    predicted = curves.predict(model, 30, 4000)["H-par"]["frobenius"]
+    measured = estimators.measure(model, [30], 4000, 20, np.random.default_rng(0), joint=False)
+    assert predicted == pytest.approx(measured[30]["H-par"]["frobenius"].mean(), rel=0.2)
+
+
+def test_rounding_below_zero_is_zero():
+    estimates = estimators.all_estimates(BlockModel(sigma=1e-9), 30, 500, np.random.default_rng(0))
+    assert {"J0", "J1", "LW"} <= set(estimates)

@@ -9,7 +9,7 @@ import ldf_np as ldf
 from ldf_np import Tensor as T
 from ldf_np import nn
 from ldf_np.models import baselines, image_nets, nets
-from ldf_np.models.ali import Decoder, Discriminator, Encoder
+from ldf_np.models.ali import ALI, Decoder, Discriminator, Encoder
 from ldf_np.models.classifier import (
     Classifier,
     cross_entropy,
@@ -32,6 +32,17 @@ jg = baselines.joint_gan(3, 8, 3, 4, 8)
 clf = small_classifier(3, 8, 3, 4)
 vae = baselines.mlp_vae(4, 4, 8)
 autoencoder = Autoencoder(lin, nn.Linear(1, 2, rng=rng))
+
+
+class NoTensor(Autoencoder):
+    """A model whose encoder returns an array."""
+
+    def __init__(self):
+        super().__init__(lin, lin)
+
+    def _codes(self):
+        return {"h": (lambda x: x.data, self.decoder)}
+
 
 # name: (call, error, a part of its message)
 CASES = {
@@ -92,9 +103,9 @@ CASES = {
                    ValueError, "latent_size: expected at least 1"),
     "ALI latent mis": (lambda: ldf.ALI(mali.encoder, mali.decoder, mali.discriminator, 5).sample(2),
                        ValueError, "matmul("),
-    "ALI none": (lambda: ldf.ALI(None, None, None, 2), TypeError, "encoder: expected a Module"),
-    "ALI swap": (lambda: ldf.ALI(mali.decoder, mali.encoder, mali.discriminator, 2).step(f(4, 2)),
-                 ValueError, "matmul("),
+    "ALI none": (lambda: ldf.ALI(None, None, None, 2), TypeError, "encoder: expected an Encoder"),
+    "ALI swap": (lambda: ldf.ALI(mali.decoder, mali.encoder, mali.discriminator, 2),
+                 TypeError, "encoder: expected an Encoder"),
     "ALI w": (
         lambda: ldf.ALI(mali.encoder, mali.decoder, mali.discriminator, 2, shortcut_weight=-1),
         ValueError, "shortcut_weight: expected a finite number of at least 0"),
@@ -454,6 +465,13 @@ CASES = {
         'schedule: expected "bottom-first", for a GaussianTop takes no steps, got "together"'),
     "variances": (lambda: Whitening((2, 3), 6, strength=0).variances, ValueError,
                   "variances: expected a strength above 0"),
+    "factors other": (lambda: nets.split_ldf(ali, Frames(2), (2, 1, 1, 32)).fit(
+        u8(8, 2, 8, 8, 3), factors=u8(8, 16, 16, 3), steps=1, batch_size=4), ValueError,
+        "LDF.fit: factors: expected local factors like those of x, (n, 8, 8, 3), got"),
+    "ali parts": (lambda: ALI(nn.Sequential(lin), mali.decoder, mali.discriminator, 2), TypeError,
+                  "ALI: encoder: expected an Encoder, got"),
+    "no Tensor": (lambda: NoTensor().encode(f(4, 2)), TypeError,
+                  "the result of a network: expected a Tensor, got numpy.ndarray"),
 }
 # Where an integer is meant, True is none: Python would take it as 1.
 INTEGERS = {

@@ -5,11 +5,13 @@ import math
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor, grad
 from ldf_np.kernels import optim as kernel
+from ldf_np.nn import optim
 from ldf_np.nn.optim import EMA, SGD, Adam, falling
 
 
@@ -308,16 +310,20 @@ def test_a_state_is_taken_over_whole_or_not_at_all():
     assert (adam.m == 1).all()
 
 
-def test_an_average_that_was_loaded_is_not_young():
-    one, other = (EMA(net(np.float32, seed)) for seed in (0, 1))
+def test_an_average_of_a_file_that_tells_no_counts_is_not_young(tmp_path):
+    class Whole(nn.Module):
+        def __init__(self, seed):
+            self.net = net(np.float32, seed)
+            self.ema = EMA(self.net)
+
+    one, other, same = Whole(0), Whole(1), Whole(1)
     for _ in range(3):
-        one.update()
-    other.load_state_dict(one.state_dict())
-    assert other.steps[0] > 1000
-    other.update()          # of weights far away: it forgets no more than its decay says
-    moved = np.abs(other.average.data - one.average.data).max()
-    assert 0 < moved < 0.01
-    young = EMA(net(np.float32, 1))         # control
-    young.average.data[...] = one.average.data
-    young.update()
-    assert np.abs(young.average.data - one.average.data).max() > 10 * moved
+        one.ema.update()
+    save_file(one.state_dict(), tmp_path / "old.safetensors")       # of another program
+    save_file(one.state_dict(), tmp_path / "odd.safetensors", {"architecture": "resnet50"})
+    one.save(tmp_path / "new.safetensors")
+    for name, steps in (("old", optim.MATURE), ("odd", optim.MATURE), ("new", 3)):
+        other.load(tmp_path / f"{name}.safetensors")
+        assert other.ema.saved_counts == (steps, -1 if steps > 3 else 0), name
+    same.load_state_dict(one.state_dict())          # which tells nothing of how it came to be
+    assert same.ema.saved_counts == (0, -1)

@@ -5,6 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from ldf_np import nn
+from ldf_np.runtime import files
 from ldf_np.runtime.files import load_tensors, save_tensors
 from ldf_np.runtime.random import Generator
 
@@ -49,3 +50,24 @@ def test_control_bytes_as_they_lie_are_seen():
     """Negative control: the bytes of a transposed array are not its elements row by row."""
     flat = np.frombuffer(np.asfortranarray(A[0]).tobytes("A"), np.float32)
     assert flat.reshape(3, 4).tolist() != A[0].tolist()
+
+
+def test_a_name_as_long_as_the_system_takes_is_written(tmp_path):
+    for name in ("x" * 240 + ".json", "字" * 80 + ".json"):
+        with files.replacing(tmp_path / name) as temporary, open(temporary, "w") as file:
+            file.write(name)
+        assert (tmp_path / name).read_text() == name
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_what_a_link_leads_to_is_written_and_keeps_its_mode(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "file", tmp_path / "link"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    with files.replacing(link) as temporary, open(temporary, "w") as file:
+        file.write("new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir() if p != target.parent] == ["link"]

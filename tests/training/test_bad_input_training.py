@@ -71,8 +71,6 @@ CASES = {
                "data: expected an array without a mask, got a masked array"),
     "fit 100": (lambda: mali.fit(f(8, 2), 100), ValueError,
                 "fit: expected the data, and the rest by name (steps=100, say), got 2 arguments"),
-    "losses differ": (lambda: train(lambda t: {"a": 1.0} if t == 0 else {"b": 1.0}, steps=2),
-                      ValueError, "step: expected the losses a at each step, got b"),
     "best unit": (lambda: BestWeights(mali, len, [1], unit="minutes"), ValueError,
                   'unit: expected "seconds" or "steps", got \'minutes\''),
     "also without state": (lambda: Checkpoints("c", also={"z": 5}), TypeError,

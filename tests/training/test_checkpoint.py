@@ -29,7 +29,7 @@ from ldf_np.training import log as records
 from ldf_np.training.best_weights import BestWeights
 from ldf_np.training.checkpoint import Checkpoints
 from ldf_np.training.log import read_records
-from ldf_np.training.loop import History
+from ldf_np.training.loop import History, train
 
 TWO = [f"step-0000000{n}.{end}" for n in (19, 20) for end in ("json", "safetensors")]
 STEPS = {"bottom-first": 24, "together": 9}
@@ -721,3 +721,32 @@ def test_a_checkpoint_of_nothing_is_damaged(tmp_path):
     (tmp_path / "step-000000020.json").write_text("null")
     with pytest.warns(RuntimeWarning, match="goes on from step 19"):
         fit(tmp_path)
+
+
+def test_an_average_is_kept_wherever_it_stands_among_the_parts(tmp_path):
+    class Held(nn.Module):
+        def __init__(self):
+            self.net = nn.Sequential(nn.Linear(2, 2, rng=ldf.Generator(0)))
+            self.ema = nn.EMA(self.net)
+
+    def trained(folder, steps):
+        held = Held()
+
+        def step(progress):
+            held.net.flat()[...] += 0.1
+            held.ema.update()
+            return {"loss": 1.0}
+
+        train(step, steps=steps, checkpoints=Checkpoints(folder), state={"ema": held.ema,
+                                                                         "model": held})
+        return held.ema
+
+    whole = trained(tmp_path / "whole", 10)
+    trained(tmp_path / "cut", 5)
+    again = trained(tmp_path / "cut", 10)
+    assert again.steps[0] == whole.steps[0] == 10
+    np.testing.assert_array_equal(again.average.data, whole.average.data)
+
+
+def test_an_empty_list_belongs_to_any_training(tmp_path):
+    fit(tmp_path, also={"callbacks": []})

@@ -253,3 +253,16 @@ def test_a_layer_or_a_generator_in_another_s_place_is_seen(change):
     step = compare("dense", between)
     assert step._recordings == 2 and step._player.works
     assert compare("dense", lambda k, model: None)._recordings == 1        # control
+
+
+def test_what_a_step_is_not_made_of_may_change():
+    model, x = gan(), next(batches((12,)))
+    model.curve, model.names = [], {k: k for k in range(1000)}
+    step = model.compiled_step()
+    for k in range(12):
+        step(x, 0.0)
+        model.curve.append(k)
+    assert step._recordings == 1
+    model.extra = [nn.Linear(2, 2, rng=ldf.Generator(0))]       # control
+    step(x, 0.0)
+    assert step._recordings == 2

@@ -1,6 +1,7 @@
 """The training loop: batches that visit every row, budgets that are kept, and ends that lose
 nothing."""
 
+import json
 import math
 import time
 
@@ -8,7 +9,11 @@ import numpy as np
 import pytest
 
 import ldf_np as ldf
+from ldf_np import nn
+from ldf_np.autodiff.engine import Tensor
+from ldf_np.models.base import Model
 from ldf_np.training.batches import Batches, apply_batched, as_batch
+from ldf_np.training.checkpoint import Checkpoints
 from ldf_np.training.loop import History, train
 
 
@@ -218,3 +223,36 @@ def test_a_history_says_what_it_is():
     assert repr(history) == "History(1 steps in 0.2 s; D, G)"
     history.interrupted = True
     assert "0.2 s, interrupted; D" in repr(history)
+
+
+def test_a_loss_that_is_not_of_each_step(tmp_path):
+    steps = iter(range(100))
+
+    def lazy(progress):
+        k = next(steps)
+        return {"D": float(k)} | ({"r1": 2.0 * k} if k % 4 == 3 else {})
+
+    history = train(lazy, steps=22, checkpoints=Checkpoints(tmp_path))
+    assert history.losses["D"] == list(range(22))
+    assert [k for k, value in enumerate(history.losses["r1"]) if value == 2 * k] == [
+        3, 7, 11, 15, 19] and len(history.losses["r1"]) == 22
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [record["losses"] for record in records] == [{"D": 4.5, "r1": 10.0},
+                                                        {"D": 14.5, "r1": 30.0}]
+
+
+def test_a_model_of_one_s_own_may_train_on_several_arrays():
+    class Beside(Model):
+        def __init__(self):
+            self.net, self.rng = nn.Linear(3, 1, rng=ldf.Generator(0)), ldf.Generator(1)
+
+        def _batches(self, batch_size, x, y):
+            return {"batches": Batches(np.concatenate([x, y], 1), batch_size, self.rng)}
+
+        def _step(self, x, progress):
+            return {"loss": self.net(Tensor(x)).mean()}
+
+    x, y = np.ones((8, 2), np.float32), np.ones((8, 1), np.float32)
+    assert Beside().fit(x, y, steps=2, batch_size=4).steps == 2
+    with pytest.raises(ValueError, match="fit: expected the data, and the rest by name"):
+        Beside().fit(x, y, 2)
