@@ -205,7 +205,6 @@ def save_figure(path, figure, dpi=110):
 
     for text in figure.findobj(Text):
         text.set_usetex(False)
-        text.set_parse_math(False)
     with rc_context({"text.usetex": False}), replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")
 
