@@ -29,9 +29,9 @@ median.
 H-par, derivation.  The model is theta c^2 R(rho^) in the directions W^, so d Sigma^/d rho = theta
 c^2 R' there: the delta method gives theta^2 c^4 r ||R'||^2 Var(rho^), and Var -> 1/I.  Asymptotic
 in n_joint too: `predict`, which averages over a normal rho^, cut off at -1 and 1, to have all four
-errors, is somewhat low for few joint samples and weak dependence.  With own W the blocks' axes must be found again
-(`align_codes`), which is not predicted: for r > 1 it always costs something, for r = 1 only where a
-sign may be mistaken.
+errors, is somewhat low for few joint samples and weak dependence.  With own W the blocks' axes must
+be found again (`align_codes`), which is not predicted: for r > 1 it always costs something, for r =
+1 only where a sign may be mistaken.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ import inspect
 from ..autodiff.engine import Tensor
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
-from ..runtime.checks import expect
+from ..runtime.checks import expect, of_shape
 from ..runtime.device import concatenate
 from ..runtime.random import Generator
 from ..runtime.rules import checked, in_range
@@ -52,7 +52,8 @@ class Model(Module):
 
         def next_step(progress):
             parts = [next(some) for some in batches.values()]
-            return step(parts[0] if len(parts) == 1 else concatenate(parts, axis=-1), progress)
+            with of_shape(f"{type(self).__name__}.fit: x", x):
+                return step(parts[0] if len(parts) == 1 else concatenate(parts, axis=-1), progress)
 
         history = train(next_step, steps=steps, minutes=minutes, progress=progress,
                         label=type(self).__name__, callback=callback, checkpoints=checkpoints,
@@ -94,7 +95,7 @@ class Model(Module):
 
     def _apply(self, function, x):
         """``function`` over the rows of x in evaluation mode: a NumPy array (n, ...)."""
-        with evaluation(self):
+        with evaluation(self), of_shape(f"{type(self).__name__}: input", x):
             return apply_batched(function, x)
 
 

@@ -14,6 +14,7 @@ import inspect
 import math
 import operator
 import os
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -330,6 +331,16 @@ def expect(condition, name, wanted, got):
     if not condition:
         got = f"shape {tuple(got.shape)}" if hasattr(got, "shape") else got
         raise ValueError(f"{name}: expected {wanted}, got {got!s:.300}")
+
+
+@contextmanager
+def of_shape(name, x):
+    """A context whose ValueErrors say of which shape x was: where networks and data do not fit, an
+    operation within them is the first to notice."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name} of shape {np.shape(x)}: {error}") from error
 
 
 def multiple(of):

@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 
 from . import checks
-from .checks import expect, integer, multiple, real_array, same_shape, shaped
+from .checks import expect, integer, multiple, of_shape, real_array, same_shape, shaped
 from .distributed import world
 from .random import Generator
 from .rules import TENSOR
@@ -171,7 +171,14 @@ def parts_fit(name, self, x, schedule, **others):
     """The parts of an LDF fit the data and one another, seen before time is spent."""
     expect(schedule == "bottom-first" or hasattr(self.top, "_step"), f"{name}: schedule",
            f'"bottom-first", for a {type(self.top).__name__} takes no steps', f'"{schedule}"')
-    white = self.whitening.apply(self.codes(x[:2]))
+    with of_shape(f"{name}: x", x):
+        codes = self.codes(x[:2])
+    wanted = self.whitening.code_shape
+    expect(len(wanted) == codes.ndim - 1 and all(
+        n in (None, length) for n, length in zip(wanted, codes.shape[1:])), f"{name}: x",
+        f"objects whose codes are {wanted}", f"shape {np.shape(x)}, whose codes are "
+        f"{codes.shape[1:]}")
+    white = self.whitening.apply(codes)
     if self.any_length:
         return self.top.expect_its_kind(white)
     made = self.top.sample(2, Generator(0))

@@ -472,6 +472,15 @@ CASES = {
                   "ALI: encoder: expected an Encoder, got"),
     "no Tensor": (lambda: NoTensor().encode(f(4, 2)), TypeError,
                   "the result of a network: expected a Tensor, got numpy.ndarray"),
+    "ali size": (lambda: nets.place_ali(8).fit(u8(8, 16, 16, 3), steps=1, batch_size=4), ValueError,
+                 "ALI.fit: x of shape (8, 16, 16, 3): matmul("),
+    "ali decode": (lambda: ali.decode(f(2, 7), "z"), ValueError,
+                   "ALI: input of shape (2, 7): matmul("),
+    "ldf frames": (lambda: nets.split_ldf(ali, Frames(2), (2, 1, 1, 32)).fit(
+        u8(40, 3, 8, 8, 3), steps=3), ValueError, "LDF.fit: x of shape (40, 3, 8, 8, 3): Frames."),
+    "ldf size": (lambda: nets.split_ldf(ali, Frames(2), (2, 1, 1, 8)).fit(
+        u8(40, 2, 8, 8, 3), steps=3), ValueError,
+        "x: expected objects whose codes are (2, 1, 1, 8), got shape (40, 2, 8, 8, 3), whose"),
 }
 # Where an integer is meant, True is none: Python would take it as 1.
 INTEGERS = {
