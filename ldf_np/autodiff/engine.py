@@ -15,7 +15,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from ..kernels.norm import channel_sum
-from ..runtime.checks import checked, expect, full_name, instance
+from ..runtime.checks import checked, expect, full_name, instance, unmasked
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 from ..runtime.recording import Recorded
 from .messages import CUT, ELSEWHERE, named
@@ -145,9 +145,7 @@ def _as_float_array(data):
     if isinstance(data, Tensor):
         raise TypeError("data: expected an array, got a Tensor; use tensor.detach() for a copy "
                         "without history")
-    if isinstance(data, np.ma.MaskedArray):
-        raise TypeError("data: expected an array without a mask, got a masked array, whose mask "
-                        "would be lost: use array.filled(value)")
+    unmasked("data", data)
     try:
         array_module(data)
     except TypeError:

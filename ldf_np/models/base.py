@@ -83,7 +83,7 @@ class Model(Module):
 
     def compiled_step(self):
         """A ``CompiledStep``, which records such steps, on a CUDA device as a graph."""
-        return CompiledStep(self._step, [self.rng], self)
+        return CompiledStep(self._step, [], self)
 
     stepper = compiled_step         # its name in version 0.1
 

@@ -229,14 +229,20 @@ def several(rule, least=1, what=""):
     return every
 
 
+def unmasked(name, x):
+    """No masked array of NumPy's."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected an array without a mask, got a masked array, whose mask "
+                        "would be lost: use array.filled(value)")
+    return x
+
+
 def real_array(axes=None, least=0):
     """An array of real numbers (and no Tensor) with these axes ("n, h, w, c", say) and at least
     ``least`` rows."""
     def rule(name, x):
         kind = getattr(getattr(x, "dtype", None), "kind", None)
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"{name}: expected an array without a mask, got a masked array, whose "
-                            "mask would be lost: use array.filled(value)")
+        unmasked(name, x)
         if kind not in ("f", "i", "u", "b") or not hasattr(x, "shape") or hasattr(x, "detach"):
             array = hasattr(x, "dtype") and not hasattr(x, "detach")
             came = f"dtype {x.dtype}" if array else full_name(type(x))

@@ -172,13 +172,7 @@ def parts_fit(name, self, x, schedule, **others):
     expect(schedule == "bottom-first" or hasattr(self.top, "_step"), f"{name}: schedule",
            f'"bottom-first", for a {type(self.top).__name__} takes no steps', f'"{schedule}"')
     with of_shape(f"{name}: x", x):
-        codes = self.codes(x[:2])
-    wanted = self.whitening.code_shape
-    expect(len(wanted) == codes.ndim - 1 and all(
-        n in (None, length) for n, length in zip(wanted, codes.shape[1:])), f"{name}: x",
-        f"objects whose codes are {wanted}", f"shape {np.shape(x)}, whose codes are "
-        f"{codes.shape[1:]}")
-    white = self.whitening.apply(codes)
+        white = self.whitening.apply(self.codes(x[:2]))
     if self.any_length:
         return self.top.expect_its_kind(white)
     made = self.top.sample(2, Generator(0))

@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 
 from ..kernels import cuda
+from ..nn.layers import generators
 from ..nn.module import watching
 from ..nn.optim import Optimizer
 from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
@@ -59,7 +60,7 @@ class CompiledStep:
         return self._eager(as_batch(x) if x.dtype == np.uint8 else x, progress)
 
     def _all_generators(self):
-        held = [] if self._model is None else [g for _, g in self._model.named_generators()]
+        held = [] if self._model is None else generators(self._model)
         return list(dict.fromkeys(self._given + held))
 
     def _eager(self, x, progress):

@@ -480,7 +480,7 @@ CASES = {
         u8(40, 3, 8, 8, 3), steps=3), ValueError, "LDF.fit: x of shape (40, 3, 8, 8, 3): Frames."),
     "ldf size": (lambda: nets.split_ldf(ali, Frames(2), (2, 1, 1, 8)).fit(
         u8(40, 2, 8, 8, 3), steps=3), ValueError,
-        "x: expected objects whose codes are (2, 1, 1, 8), got shape (40, 2, 8, 8, 3), whose"),
+        "LDF.fit: x of shape (40, 2, 8, 8, 3): Whitening.apply: codes: expected (n, 2, 1, 1, 8)"),
 }
 # Where an integer is meant, True is none: Python would take it as 1.
 INTEGERS = {

@@ -464,8 +464,8 @@ def test_parts_that_do_not_fit_are_refused_before_any_training():
     bottom = Level(tiny_ali(6, hidden=5), Frames(4))
     before = weights(bottom.model)
     with pytest.raises(ValueError,
-                       match=r"x: expected objects whose codes are \(4, 6\), got shape "
-                             r"\(40, 4, 6\), whose codes are \(4, 5\)"):
+                       match=r"LDF.fit: x of shape \(40, 4, 6\): Whitening.apply: codes: expected "
+                             r"\(n, 4, 6\), got shape \(2, 4, 5\)"):
         LDF([bottom], top(7), Whitening((4, 6), 7)).fit(clips(), steps=4)
     with pytest.raises(ValueError,
                        match=r"top: expected a GAN on whitened codes \(7,\), got one on \(9,\)"):
