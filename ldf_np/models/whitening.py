@@ -53,7 +53,8 @@ class Whitening(Module):
         vectors = self._vectors(codes)
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         centred = vectors - mean
-        covariance = (centred.T @ centred) / len(vectors)
+        # of float64, for LAPACK's float32 eigenvectors are orthonormal to some 1e-6 alone
+        covariance = (centred.T @ centred).astype(np.float64) / len(vectors)
         size = len(mean)
         expect(np.trace(covariance) > 0, "codes", "codes that vary", f"{len(codes)} equal ones")
         values, basis = eigh(covariance, subset_by_index=[size - self.components, size - 1])
