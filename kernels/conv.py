@@ -24,7 +24,7 @@ from functools import cache
 import numpy as np
 
 from . import tile
-from .cuda import array_module, on_device, same_dtype
+from .cuda import array_module, empty, on_device, same_dtype
 from .elementwise import is_half
 from .lowering import lowerings
 from .size import check_size, is_whole
@@ -246,6 +246,8 @@ def _launch_conv2d(x, w, bias, slope, size, weight_shape, stride, padding):
 
 def _launch_conv_transpose2d(y, w, bias, slope, size, weight_shape, stride, padding):
     n, (_, _, c, o) = len(y), weight_shape
+    if 0 in (n, *size, c):
+        return empty((n, *size, c), y)
     tables = _tables("conv_transpose2d", array_module(y), n, size, weight_shape, stride, padding)
     y, w, bias = same_dtype(y, w, bias)
     return tile.launch(

@@ -18,6 +18,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 _emulator = None        # a driver that runs kernels on NumPy arrays, while emulated() lasts
+OLDEST = 80         # compute capability: cp.async of tile.cu
 _TILED = ("conv.cu", "matmul.cu")       # the files built on tile.cu
 
 
@@ -76,12 +77,18 @@ def load_cupy():
         count = runtime.getDeviceCount()
         if count:
             runtime.setDevice(local_rank() % count)
-            cupy.zeros(1)       # the first array shows whether CuPy and the driver fit each other
+            # what is computed shows whether CuPy, the driver and the compiler fit each other
+            (cupy.zeros(1) + 1).get()
+            capability = cupy.cuda.Device().compute_capability
     except Exception as error:  # CuPy raises errors of many types here
         raise RuntimeError(_what_is_wrong(runtime, error)) from error
     if count == 0:
         raise RuntimeError("CuPy found no CUDA device: check that nvidia-smi lists one, or use the "
                            "CPU")
+    if int(capability) < OLDEST:
+        raise RuntimeError(
+            f"the CUDA kernels are for cards of compute capability {OLDEST / 10} and above "
+            f"(Ampere, 2020), this one has {int(capability) / 10}: use the CPU")
     return cupy
 
 
@@ -109,8 +116,9 @@ def _what_is_wrong(runtime, error):
         return (f"the NVIDIA driver knows CUDA {driver}, but this CuPy is for CUDA {built} "
                 f"({error}): update the driver, or take the other CuPy, in the checkout, by "
                 f'pip install -e ".[cuda{driver}]"')
-    return (f"CuPy found no usable CUDA device ({error}): check that nvidia-smi lists one, or use "
-            "the CPU")
+    return (f"CuPy found no usable CUDA device ({error}): check that nvidia-smi lists one, and "
+            f'that its compiler is there, in the checkout by pip install -e ".[cuda{built}]"; or '
+            "use the CPU")
 
 
 def from_dlpack(data):

@@ -72,7 +72,7 @@ def softplus_mean(logits, sign):
                     (logits, out, np.int32(logits.size), logits.dtype.type(sign)),
                     256 * logits.dtype.itemsize, REAL=cuda.real(logits))
         return out
-    x = logits * np.asarray(sign, logits.dtype)
+    x = logits * logits.dtype.type(sign)
     terms = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
     return (terms.sum(keepdims=True) / x.size).reshape(())
 
@@ -84,8 +84,8 @@ def softplus_mean_vjp(g, logits, sign):
         g, logits = cuda.same_dtype(g, logits)
         return cuda.over_elements("elementwise.cu", "softplus_mean_vjp", logits, (g, logits),
                                   logits.dtype.type(sign))
-    x = logits * np.asarray(sign, logits.dtype)
-    return g * (sigmoid(x) * np.asarray(sign / x.size, x.dtype))
+    x = logits * logits.dtype.type(sign)
+    return g * (sigmoid(x) * x.dtype.type(sign / x.size))
 
 
 def scaled(x, scale):

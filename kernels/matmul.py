@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import tile
-from .cuda import array_module, on_device
+from .cuda import array_module, empty, on_device
 
 FEW = 64        # rows
 
@@ -55,6 +55,12 @@ def _launch(a, b, batch, bias, slope):
     if max(a.size, b.size, count * m * n) >= 2 ** 31:
         raise ValueError(
             "the matrices are too large for the CUDA kernels, which count elements in 32 bits")
+    if count > tile.MOST:
+        out = empty((count, m, n), a)
+        for part in (slice(start, start + tile.MOST) for start in range(0, count, tile.MOST)):
+            some = [x[part] if x.ndim == 3 else x for x in (a, b)]
+            out[part] = _launch(*some, (len(out[part]),), bias, slope)
+        return out.reshape(*batch, m, n)
     pitches = (k if a_plain else m), (n if b_plain else k)
     strides = (m * k if a.ndim == 3 else 0), (k * n if b.ndim == 3 else 0)
     bias = None if bias is None else array_module(a).ascontiguousarray(bias, dtype)

@@ -7,6 +7,7 @@ from . import cuda
 from .channels import per_channel
 
 THREADS, TILE, STAGES = 128, 64, 3      # as in tile.cu
+MOST = 65535        # blocks along the third axis of a grid
 ENOUGH = 264        # blocks that fill a large card twice (132 multiprocessors on an H100)
 _precision = "highest"
 

@@ -19,6 +19,8 @@ from watch_files import Watch
 
 import ldf_np as ldf
 
+ldf.use("cpu")        # what the files of tests make when they are read, too
+
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50,
                                      database=None)
 hypothesis.settings.load_profile("tests")

@@ -2,7 +2,7 @@
 (``make figures``).
 
     python demos/paper/report.py                        all in about half an hour on two cores
-    python demos/paper/report.py --budget hours         models of minutes: some five hours of a core
+    python demos/paper/report.py --budget hours         models of up to three minutes, five hours
     python demos/paper/report.py --budget full          at budgets that decide: days, told first
     python demos/paper/report.py --budget full --jobs 2 a model on each of two cores: half as long
     python demos/paper/report.py --only memory gibbs    these; the page holds whatever is there
@@ -86,7 +86,8 @@ def parse(arguments=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", choices=BUDGETS, default="short",
                         help='"short": half an hour, to demonstrate (default); "hours": models of '
-                             'minutes; "full": days, to decide; both say beforehand how long')
+                             'up to three minutes; "full": days, to decide; both say beforehand '
+                             'how long')
     parser.add_argument("--times", type=positive_float, default=1.0, metavar="X",
                         help="so many times the minutes of the budget (default 1)")
     parser.add_argument("--only", nargs="+", choices=SHORT, default=list(SHORT), metavar="NAME",
@@ -234,8 +235,8 @@ def markdown(results):
         "is *equal* where it lies within the margin that makes no difference, and *undecided*",
         "otherwise. Quantities and margins stand in the programs, chosen before they ran. Minutes",
         "are those of one training; verdicts speak of that budget only.", "",
-        "Made by `python demos/paper/report.py --publish` from the results of the commands below;",
-        "[results.json](results.json) has the same numbers."]
+        "Made by `python demos/paper/report.py --budget hours --publish` from the results of the",
+        "commands below; [results.json](results.json) has the same numbers."]
     if missing := [name for name in SHORT if name not in results["experiments"]]:
         lines += ["", f"Not among them: {', '.join(missing)}."]
     for title, names in (("The paper's claims", [n for n in SHORT if n not in BEYOND]),

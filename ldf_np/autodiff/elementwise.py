@@ -164,7 +164,13 @@ def softplus(x):
 @operation(vjp=lambda h, y, g, mask: select(h, mask=mask))
 def select(g, mask):
     """g where the boolean array ``mask`` holds, 0 elsewhere."""
-    return xp_of(g).where(mask, g, 0)
+    return xp_of(g).where(_beside(mask, g), g, 0)
+
+
+def _beside(mask, *arrays):
+    """A boolean array where the ``arrays`` lie, which may be on the device."""
+    module = xp_of(*arrays)
+    return mask if module is array_module(mask) else module.asarray(mask)
 
 
 @operation(vjp=lambda g, y, x: select(g * xp_of(x.data).sign(x.data), mask=x.data != 0))
@@ -266,4 +272,5 @@ def where(condition, a, b):
     """a where the boolean array ``condition`` holds, b elsewhere."""
     if getattr(condition, "dtype", None) != np.bool_:
         raise TypeError("condition: expected a boolean array")
+    condition = _beside(condition, a, b) if hasattr(a, "ndim") or hasattr(b, "ndim") else condition
     return xp_of(condition, a, b).where(condition, a, b)

@@ -9,12 +9,13 @@ dropped.
 
 import functools
 import inspect
+import math
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 
 import numpy as np
 
-from ..kernels.norm import channel_sum
+from ..kernels.norm import LONGEST, channel_sum
 from ..runtime.checks import checked, expect, full_name, instance, unmasked
 from ..runtime.device import array_module, from_dlpack, to_numpy, xp
 from ..runtime.recording import Recorded
@@ -218,7 +219,8 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
             return a * b
 
     Arguments that have a rule may be Tensors, arrays or numbers, given by place or by name. The
-    others are never differentiated: a Tensor among them is an error.
+    others are never differentiated: a Tensor among them is an error, at the call where it is given
+    by name, in ``grad`` where by place.
 
     Parameters
     ----------
@@ -418,8 +420,8 @@ def tensors_before(output):
 
 
 def _between(output, wanted):
-    """The Tensors on a path from ``wanted`` to ``output`` (None: from anywhere), inputs before
-    results, and the set of their ids.
+    """The Tensors on a path to ``output`` from those whose ids are ``wanted`` (None: from
+    anywhere), inputs before results, and the set of their ids.
 
     A depth-first walk with its own stack: a recursive one would overflow on long chains, and a
     recursive closure is itself a reference cycle.
@@ -507,8 +509,19 @@ def sum_to(x, shape):
 
 
 def wide_sum(x, axes, keepdims):
-    """The sum of an array over axes; of float16 in float32, where 65,504 is not the end."""
-    return x.sum(axis=axes, keepdims=keepdims, dtype=np.float32 if x.dtype == np.float16 else None)
+    """The sum of an array over axes, in ``sum_dtype``."""
+    return x.sum(axis=axes, keepdims=keepdims, dtype=sum_dtype(x, axes))
+
+
+def sum_dtype(x, axes):
+    """In which dtype an array is summed over axes, None for its own. Of float16 in float32, where
+    65,504 is not the end. NumPy adds one row after the other along all axes but the innermost,
+    where float32 would lose digits."""
+    if x.dtype == np.float16:
+        return np.float32
+    rows = math.prod(x.shape[k] for k in axes if k != x.ndim - 1)
+    return (np.float64 if x.dtype == np.float32 and rows > LONGEST and len(axes) < x.ndim
+            and isinstance(x, np.ndarray) else None)
 
 
 @operation(vjp=lambda g, y, x, shape: g)        # the engine sums

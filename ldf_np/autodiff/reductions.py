@@ -11,7 +11,7 @@ import numpy as np
 from ..kernels.elementwise import in_float32, is_half
 from ..runtime.checks import expect, real
 from .elementwise import exp, sqrt, xp_of
-from .engine import astype, operation, wide
+from .engine import astype, operation, sum_dtype, wide
 from .shapes import _axes, _kept, mean, reshape, shape_of, sum
 
 __all__ = ["log_softmax", "logsumexp", "softmax", "std", "var"]
@@ -33,8 +33,8 @@ def var(x, axis=None, ddof=0, keepdims=False):
     more than ``ddof`` elements.
     """
     _degrees(x, axis, ddof)
-    return x.var(_axes(axis, x.ndim), np.float32 if is_half(x) else None, ddof=ddof,
-                 keepdims=keepdims).astype(x.dtype)
+    axes = _axes(axis, x.ndim)
+    return x.var(axes, sum_dtype(x, axes), ddof=ddof, keepdims=keepdims).astype(x.dtype)
 
 
 def std(x, axis=None, ddof=0, keepdims=False):

@@ -23,8 +23,8 @@ def modes_hit(samples, least=20, radius=3 * SIGMA):
     """How many of the 25 have at least ``least`` of the samples (n, 2) within ``radius`` of their
     mean, and the fraction of all samples that lie so near to one of them.
 
-    Of 10,000 samples of the mixture itself each gets about 400; of 10,000 spread evenly over its
-    square, about 9.
+    Of 10,000 samples of the mixture itself each gets about 400; of 10,000 spread evenly over
+    [-4, 4]^2, about 11, at its edges fewer.
     """
     if samples.shape[1] != 2:
         raise ValueError(f"samples: expected points of the plane (n, 2), got shape {samples.shape}")

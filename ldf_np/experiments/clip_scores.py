@@ -20,6 +20,7 @@ from ..runtime.checks import (
     real,
     real_array,
 )
+from ..runtime.device import to_numpy
 from ..runtime.random import Generator
 from .metrics import CLIPS, IMAGES, _floats, features, kid
 
@@ -57,8 +58,7 @@ def _steps(clips):
 
 @checked(clips=_at_least_two_frames)
 def motion(clips):
-    """The sum of squared frame differences of each clip, on values in [-1, 1] (by which the paper
-    chose its clips): (n,).
+    """The sum of squared frame differences of each clip, on values in [-1, 1]: (n,).
 
     Of floats or uint8, with differences rounded to float32, as generated clips are. The exact sum
     of uint8 clips, by which the data sets choose them, is ``data.motion``; the two differ by about
@@ -166,7 +166,7 @@ def anchors(real, train, seed=0):
     rng, n, t = Generator(seed), len(real) // 2, real.shape[1]
     base = real[n:2 * n]
     orders = np.stack([_another_order(rng, t) for _ in range(n)])
-    noise = 8 * np.asarray(rng.standard_normal(base.shape))
+    noise = 8 * to_numpy(rng.standard_normal(base.shape))
     return {
         "real": base,
         "independent": np.stack([base[rng.permutation(n), k] for k in range(t)], axis=1),

@@ -115,8 +115,8 @@ def hierarchical_estimates(x, blocks, sigma, reused=False, deflate=True):
     H0      blocks independent: the marginals alone.
     H-full  a free (k r) x (k r) code covariance, from the joint samples' codes: the paper's
             "trainable upper level".
-    H-par   code covariance theta c^2 R(rho) + sigma^2, rho by maximum likelihood: its "approximate
-            parametric model".
+    H-par   code covariance theta c^2 R(rho) + sigma^2, rho by maximum likelihood: its "parametric
+            model".
 
     `reused` says that the blocks were learned from x itself.  Then W^ has fitted their noise and
     the codes come out too large, variances and covariances alike, by (1 + gamma/theta)^2

@@ -128,8 +128,8 @@ def block_lags(k):
 
 @checked(rho=real(), k=integer())
 def autoregressive(rho, k):
-    """R_ij = rho^|i-j|, the paper's "dependencies described by a few parameters" with one
-    parameter."""
+    """R_ij = rho^|i-j|, the paper's dependencies that "can be described by a few parameters", with
+    one."""
     return float(rho) ** block_lags(k)
 
 

@@ -33,8 +33,8 @@ def _smooth(frames=1, scale=1.0):
 def joint_gan(frames=5, size=32, channels=3, latent_size=128, hidden=512, whitened=False, seed=0,
               **settings):
     """The joint baseline on clips (n, frames, size, size, channels): convolutions as wide as those
-    of LDF's frames, and dense layers of ``hidden`` units that bring its parameter count within 10%
-    of LDF's.
+    of LDF's frames, and dense layers of ``hidden`` units; ``matched`` finds the number with which
+    it is as large as a given LDF.
 
     From random filters it collapses: its clips differ from real ones in every pixel, the
     discriminator needs nothing else to win, and follows no gradient to less noise. So both networks
@@ -83,7 +83,7 @@ def matched(make, parameters, low=16, high=2048):
 
 @checked(size=multiple(8), seed=integer(0))
 def framed_joint_gan(frames=5, size=32, channels=3, hidden=512, seed=0, **settings):
-    """``joint_gan`` with a second discriminator, on single frames, of the size of LDF's."""
+    """``joint_gan`` with a second discriminator, on single frames, with LDF's convolutions."""
     rng = Generator(seed + 2)
     discriminator = nn.Sequential(*nets.trunk([channels, 24, 48, 96], size // 8, 256, rng),
                                   *nets.output(256, 1, rng))

@@ -54,9 +54,10 @@ class Game(LatentModel):
         return {"": self.discriminator}
 
     def _play(self, of_discriminator, of_generator, progress, ordered, after=lambda: None):
-        """Take one step of each side. Each is a function to (what it makes least, {name: loss});
-        ``ordered``: whether noise that both draw has to come in order; ``after``: what follows the
-        generator's step. Where Python takes the steps, its lock lets no two be side by side."""
+        """Take one step of each side. Each is a function that returns (the loss that this side
+        minimises, {name: loss} for the log); ``ordered``: whether noise that both draw has to come
+        in order; ``after``: what follows the generator's step. Where Python takes the steps, its
+        lock lets no two be side by side."""
         def side(optimizer, of_side):
             total, losses = of_side()
             return losses, optimizer.network.gradients(total)

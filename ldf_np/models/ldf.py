@@ -94,8 +94,8 @@ class LDF(Module):
         x : array (N, ...), float32 or uint8
             Whole objects: samples of the joint distribution.
         factors : array (M, ...), optional
-            More local factors for the bottom level, which need not come from whole objects (paper,
-            Section 3.2). By default those of ``x``.
+            The local factors that the bottom level learns from, in place of those of ``x``: they
+            need not come from whole objects (paper, Section 3.2).
         schedule : "bottom-first" or "together"
             "bottom-first" trains each level, freezes it, encodes the data once and goes on to the
             next. "together" takes one step of every level in turn (Fig. 3, "no pretraining").
@@ -111,9 +111,10 @@ class LDF(Module):
         Returns
         -------
         dict
-            {name of the level: History}. Ctrl-C ends the level being trained; those above it still
-            get two seconds each, so that the model can be sampled (of which no checkpoint is kept),
-            and a refiner nothing: until it has learned it is left out.
+            {"level 0": History, ..., "top": History}, and "refiner" where there is one; with
+            "together" {"together": History}. Ctrl-C ends the level being trained; those above it
+            still get two seconds each, so that the model can be sampled (of which no checkpoint is
+            kept), and a refiner nothing: until it has learned it is left out.
         """
         if schedule == "together":
             return self._fit_together(x, factors, batch_size, checkpoints, steps=steps,
@@ -204,7 +205,8 @@ class LDF(Module):
         of it ``passes`` times and then by way of z, which brings it to what codes can be; and
         calibrated: each component so that samples, encoded once more, vary as much as the codes
         that the whitening has learned from (docs/recipe.md). On that way ALI decodes h and z by
-        common batch statistics, with which what is faint does not fade.
+        common batch statistics, with which what is faint does not fade. With ``frames``, or where
+        the whitening's strength is 0 (``sequence_ldf``), it is decoded as it is.
 
         ``frames``: how many frames of a clip (of a text: segments) each has, any number where the
         top is a ``SequenceGAN``; by default as many as it was trained on.

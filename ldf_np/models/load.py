@@ -10,6 +10,7 @@ from ..runtime.architecture import (
     name_of,
     rebuild,
     restore_generators,
+    set_again,
 )
 from ..runtime.checks import checked, path_like, several
 from ..runtime.files import load_tensors
@@ -29,8 +30,8 @@ def load(path, classes=()):
     classes : list of classes
         Those of your own that the model is made of. A file names classes, but only those of this
         package and these are used: it decides nothing that is imported. An object is made by its
-        class from the arguments that it was made with; what was changed afterwards, other than its
-        weights, is not in the file. Arguments called ``init`` are initialisers, which are left out.
+        class from the arguments that it was made with, and then has the layers and settings that
+        were assigned. Arguments called ``init`` are initialisers, which are left out.
 
     Notes
     -----
@@ -45,6 +46,10 @@ def load(path, classes=()):
     try:
         made = json.loads(written)
         model = rebuild(made["objects"], known, sum(array.size for array in state.values()))
+        set_again(model, made.get("settings", {}))
+        for name, held in model.parts_of_state().items():
+            if name in state and held.data.dtype.kind == state[name].dtype.kind == "f":
+                held.data = held.data.astype(state[name].dtype, copy=False)
         model.load_state_dict(state)
         restore_generators(dict(model.named_generators()), made["generators"])
         for name, module in model.named_modules():

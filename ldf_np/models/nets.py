@@ -368,8 +368,9 @@ def map_ali(shape, latent_size=128, maps=PLACES[2], seed=0, **settings):
     """ALI on maps of codes (n, *shape), shape (h, w, c), h and w multiples of 4: a level between
     the bottom and the top.
 
-    Its h keep their places, too: (n, h', w', maps), each side halved until it is 8 or odd, at least
-    once. Codes have no bounds, so unlike colours they are made without tanh.
+    Its h keep their places, too: (n, h', w', maps), both sides halved once, and again while the
+    longer is above 8 and both are even. Codes have no bounds, so unlike colours they are made
+    without tanh.
     """
     rng, (h, w, c) = Generator(seed), shape
     halvings = 1
@@ -401,17 +402,19 @@ REFINER = optional(function_or(*REFINERS))
          refiner=REFINER)
 def clip_ldf(images, frames=5, code="h", seed=0, bottom="places", top="local", components=None,
              passes=0, refiner=None, **settings):
-    """LDF on clips (n, frames, 32, 32, 3): small ALI networks shared by all frames, and a GAN over
-    the map of their whitened codes.
+    """LDF on clips (n, frames, size, size, channels): small ALI networks shared by all frames, and
+    a GAN over the map of their whitened codes.
 
-    ``images``: training clips (N, ...), for the metric of their colours. ``bottom``: "places"
-    (``place_ali``) or "small" (``small_ali``), and its ``settings``. ``top``: "local"
-    (``local_gan``), "mlp" (``mlp_gan``, the paper's), or a function that makes the GAN from
-    (shape of a whitened code or its length, seed=). ``components``: None whitens by channel and
-    cuts nothing off; a number keeps so many principal components of all codes of a clip (at most
-    N / 4). ``passes``: of samples through z, see ``LDF``; one is better from about four minutes of
-    training on, and worse before. ``refiner``: of what the top makes, see ``LDF``: None, "local"
-    (``map_denoiser``), or a function that makes one from (shape, seed=).
+    ``images``: training clips (N, ...), for the metric of their colours. What is not 5 frames of
+    32 x 32 pixels in 3 channels is told: ``frames``, and ``size`` (a multiple of 8) and
+    ``channels`` among the ``settings``. ``bottom``: "places" (``place_ali``) or "small"
+    (``small_ali``), and its ``settings``. ``top``: "local" (``local_gan``), "mlp" (``mlp_gan``, the
+    paper's), or a function that makes the GAN from (shape of a whitened code or its length, seed=).
+    ``components``: None whitens by channel and cuts nothing off; a number keeps so many principal
+    components of all codes of a clip (at most N / 4). ``passes``: of samples through z, see
+    ``LDF``; one is better from about four minutes of training on, and worse before. ``refiner``: of
+    what the top makes, see ``LDF``: None, "local" (``map_denoiser``), or a function that makes one
+    from (shape, seed=).
     """
     settings = {"colour_metric": colour_metric(images[:200])} | settings
     return frames_ldf(BOTTOMS[bottom](seed=seed, **settings), images, code, seed, top, components,

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import nn
 from ..runtime.checks import integer
+from ..runtime.device import asarray
 from ..runtime.random import Generator
 from ..runtime.rules import checked, code_of_step
 from .ali import ALI, Decoder, Encoder
@@ -36,7 +37,7 @@ def bell(p):
         taps = np.hanning(2 * p + 3)[1:-1].astype(np.float32)
         taps /= np.linalg.norm(taps)
         column = rng.standard_normal((1, *shape[1:])) * np.float32(math.sqrt(1 / shape[2]))
-        return column * taps.reshape(-1, 1, 1, 1)
+        return column * asarray(taps.reshape(-1, 1, 1, 1))
 
     return init
 

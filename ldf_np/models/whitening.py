@@ -5,8 +5,11 @@ import math
 
 import numpy as np
 
+from ..autodiff.engine import Tensor
+from ..kernels.matmul import matmul
 from ..nn.module import Buffer, Module
 from ..runtime.checks import expect, finite_array
+from ..runtime.device import to_numpy, xp
 from ..runtime.distributed import world
 from ..runtime.relations import RAW, WHITE, components_fit
 from ..runtime.rules import checked, counted_shape, counted_split
@@ -32,10 +35,10 @@ class Whitening(Module):
         """Of vectors of ``size`` numbers, as many components as the last axis of ``shape``."""
         self.code_shape, self.shape, self.strength = tuple(code_shape), shape, strength
         self.components = shape[-1]
-        self.mean = Buffer(np.zeros(size, np.float32))
-        self.basis = Buffer(np.zeros((size, self.components), np.float32))
-        self.scale = Buffer(np.ones(self.components, np.float32))
-        self.explained = Buffer(np.zeros(1, np.float32))    # the part of the variance that is kept
+        self.mean = Buffer(xp().zeros(size, np.float32))
+        self.basis = Buffer(xp().zeros((size, self.components), np.float32))
+        self.scale = Buffer(xp().ones(self.components, np.float32))
+        self.explained = Buffer(xp().zeros(1, np.float32))  # the part of the variance that is kept
 
     def _vectors(self, codes):
         """What is whitened of codes (n, *code_shape): vectors (m, size)."""
@@ -60,12 +63,13 @@ class Whitening(Module):
         values, basis = eigh(covariance, subset_by_index=[size - self.components, size - 1])
         least = FLAT * np.trace(covariance) / size
         values, basis = np.maximum(values[::-1], least), basis[:, ::-1]
-        flipped = (basis * self.basis.data).sum(axis=0) < 0     # a sign is free: keep the old one
+        # a sign is free: keep the old one
+        flipped = (basis * to_numpy(self.basis.data)).sum(axis=0) < 0
         scale = values ** (self.strength / 2)
-        self.mean.data[...] = mean
-        self.basis.data[...] = np.where(flipped, -basis, basis)
-        self.scale.data[...] = scale * np.sqrt(np.mean(values / scale ** 2))
-        self.explained.data[...] = values.sum() / np.trace(covariance)
+        scale *= np.sqrt(np.mean(values / scale ** 2))
+        found = {"mean": mean, "basis": np.where(flipped, -basis, basis), "scale": scale,
+                 "explained": [values.sum() / np.trace(covariance)]}
+        self.load_state_dict({name: np.float32(value) for name, value in found.items()})
         return self
 
     @property
@@ -78,7 +82,7 @@ class Whitening(Module):
         """Of the components of the codes that it has learned from, by their scale: their mean is
         one. Raises ValueError for strength 0, whose scale does not tell them."""
         expect(self.strength > 0, "variances", "a strength above 0", self.strength)
-        powers = self.scale.data ** (2 / self.strength - 2)
+        powers = to_numpy(self.scale.data) ** (2 / self.strength - 2)
         return powers / powers.mean()
 
     @property
@@ -95,12 +99,19 @@ class Whitening(Module):
         self.load_state_dict(world().from_first(fitted))
 
     def forward(self, vectors):
-        """Vectors (m, size) -> components (m, components)."""
-        return (vectors - self.mean.data) @ self.basis.data / self.scale.data
+        """Vectors (m, size), an array or a Tensor -> components (m, components)."""
+        mean, basis, scale = self._beside(vectors)
+        return _times(vectors - mean, basis) / scale
 
     def inverse(self, components):
         """Components (m, components), an array or a Tensor -> vectors (m, size)."""
-        return (components * self.scale.data) @ self.basis.data.T + self.mean.data
+        mean, basis, scale = self._beside(components)
+        return _times(components * scale, basis.T) + mean
+
+    def _beside(self, array):
+        """mean, basis and scale where ``array`` lies: codes are NumPy's, also beside a device."""
+        held = self.mean.data, self.basis.data, self.scale.data
+        return [to_numpy(a) for a in held] if type(array) is np.ndarray else held
 
     def apply(self, codes):
         """(n, *code_shape) -> (n, *shape)."""
@@ -109,6 +120,11 @@ class Whitening(Module):
     def invert(self, white):
         """(n, *shape) -> (n, *code_shape)."""
         return self._codes(self.inverse(white.reshape(-1, self.components)), len(white))
+
+
+def _times(a, b):
+    """a @ b; on a device by a kernel of ours, for CuPy's own may not be recorded."""
+    return a @ b if isinstance(a, (np.ndarray, Tensor)) else matmul(a, b)
 
 
 def _lengths(shape):

@@ -8,6 +8,7 @@ that an optimiser, a moving average or a gradient reduction is one operation on 
 import json
 import os
 import threading
+import warnings
 from collections import deque
 from contextlib import contextmanager
 from itertools import accumulate
@@ -15,7 +16,7 @@ from itertools import accumulate
 import numpy as np
 
 from ..autodiff.engine import Tensor, gradients_or_none, no_grad, why_cut
-from ..runtime.architecture import Described, describe
+from ..runtime.architecture import Described, described
 from ..runtime.checks import checked, expect, instance, path_like, several
 from ..runtime.device import array_module, to_numpy, xp
 from ..runtime.files import load_tensors, save_tensors
@@ -137,7 +138,7 @@ class Module(Described):
         """Put this module and all below it in evaluation mode; returns self."""
         return self.train(False)
 
-    def _state(self):
+    def parts_of_state(self):
         """{name: Parameter or Buffer}, the parameters first."""
         named = [*self.named_parameters(), *self.named_buffers()]
         names_differ(type(self).__name__, named)
@@ -145,7 +146,7 @@ class Module(Described):
 
     def state_dict(self):
         """{name: NumPy array}, copies of all parameters and buffers, in order."""
-        return {name: np.array(to_numpy(held.data)) for name, held in self._state().items()}
+        return {name: np.array(to_numpy(held.data)) for name, held in self.parts_of_state().items()}
 
     @checked(state_fits)
     def load_state_dict(self, state):
@@ -154,7 +155,7 @@ class Module(Described):
 
         Raises KeyError for missing or unexpected names, ValueError for wrong shapes and dtypes.
         """
-        for name, own in self._state().items():
+        for name, own in self.parts_of_state().items():
             array = np.asarray(state[name])
             own.data[...] = array_module(own.data).asarray(array, dtype=own.data.dtype)
         for _, module in self.named_modules():
@@ -167,8 +168,14 @@ class Module(Described):
     def save(self, path):
         """Write the state_dict as a safetensors file (to a temporary name, then renamed), and with
         it what ``ldf.load`` makes the module of: the arguments that it and its parts were made
-        with, and where its Generators stand."""
-        made = {"objects": describe(self),
+        with, the settings that were assigned since, and where its Generators stand. Warns where the
+        weights are written, but no such module can be made of them (a parameter that two layers
+        hold, a function among the arguments): then ``load`` reads them into one."""
+        objects, settings, why = described(self)
+        if why:
+            warnings.warn(f"{os.fspath(path)} has the weights, but not how the model is made: "
+                          f"{why}", RuntimeWarning, stacklevel=3)
+        made = {"objects": objects, "settings": settings,
                 "generators": {name: rng.state for name, rng in self.named_generators()},
                 "counts": self.all_counts(),
                 "evaluating": [name for name, m in self.named_modules() if not m.training]}

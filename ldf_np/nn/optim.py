@@ -11,7 +11,7 @@ from ..runtime.checks import between, instance, number_or_array, real
 from ..runtime.device import array_module, concatenate, on_device, to_numpy
 from ..runtime.distributed import world
 from ..runtime.recording import again
-from ..runtime.relations import as_many_numbers, gradients_fit, same_arrays
+from ..runtime.relations import as_it_was, gradients_fit, same_arrays
 from ..runtime.rules import checked, two_decays, whole_network
 from .layers import update_bn
 from .module import Buffer, Module, restored, seen
@@ -184,7 +184,7 @@ class EMA(Stateful, Module):
     def __init__(self, network, decay=0.998):
         self.decay = float(decay)
         self._network = _NoChild(network)
-        live = self._live()
+        live, self._shapes = self._live(), self._shapes_now()
         xp = array_module(live[0])
         self.average = Buffer(xp.concatenate([data.reshape(-1) for data in live]))
         self.steps, self._settled = xp.zeros(1, np.int32), xp.zeros(1, np.int32)
@@ -207,12 +207,15 @@ class EMA(Stateful, Module):
         network = self._network.module
         return [network.flat(), *(b.data for _, b in network.named_buffers())]
 
+    def _shapes_now(self):
+        return [held.data.shape for held in self._network.module.parts_of_state().values()]
+
     def _pairs(self):
         """[(its average as a view of the same shape, the live array), ...] for the parameters and
         each buffer."""
         live, average = self._live(), self.average.data
         ends = [*accumulate(data.size for data in live)]
-        as_many_numbers(ends[-1], average.size)
+        as_it_was(self._shapes_now(), self._shapes)
         return [(average[end - data.size:end].reshape(data.shape), data)
                 for data, end in zip(live, ends)]
 

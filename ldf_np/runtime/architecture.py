@@ -11,6 +11,7 @@ classes.
 """
 
 import inspect
+import math
 
 import numpy as np
 
@@ -70,14 +71,16 @@ def _kept(value):
 
 
 def describe(thing):
-    """The description of a Described thing. One that is held twice is described once."""
-    objects, places, generators = [], {}, {}
+    """(the description of a Described thing, {name: class} of what is in it). One that is held
+    twice is described once."""
+    objects, places, generators, classes = [], {}, {}, {}
 
     def place(thing):
         if id(thing) not in places:
             arguments = {name: told(value) for name, value in _bound(thing).items()}
             places[id(thing)] = len(objects)
             objects.append({"class": name_of(type(thing)), "arguments": arguments})
+            classes[name_of(type(thing))] = type(thing)
         return places[id(thing)]
 
     def told(value):
@@ -97,7 +100,66 @@ def describe(thing):
         return value
 
     place(thing)
-    return objects
+    return objects, classes
+
+
+def described(module):
+    """(the description of a Module, {name of a module in it: {setting: value}} of what was assigned
+    since they were made, ""); where no such module can be made of that, whoever loads it is told,
+    and the last says why."""
+    objects, classes = describe(module)
+    try:
+        made = rebuild(objects, classes, math.inf)
+    except Exception as error:      # whatever a constructor has against it
+        return objects, {}, f"{error!s:.300}"
+    if why := _other(_parts(module), _parts(made)):
+        return {"unknown": why}, {}, why
+    theirs = dict(made.named_modules())
+    changed = {name: {key: value for key, value in _settings(one).items()
+                      if _settings(theirs[name]).get(key, value) != value}
+               for name, one in module.named_modules()}
+    return objects, {name: found for name, found in changed.items() if found}, ""
+
+
+def _parts(module):
+    """{name: the class of a module in it, or the shape of a parameter or buffer}."""
+    return {name or "itself": type(one).__name__ for name, one in module.named_modules()} | {
+        name: f"shape {held.data.shape}" for name, held in module.parts_of_state().items()}
+
+
+def _other(now, made):
+    """Where ``_parts`` differ from those of what was made anew, "" where they do not."""
+    name = next((name for name in [*now, *made] if now.get(name) != made.get(name)), None)
+    return name and (f"{name} is {now.get(name, 'absent')}, and {made.get(name, 'absent')} where "
+                     "it is made anew")
+
+
+def _settings(module):
+    """The plain values among the public attributes of a module."""
+    return {name: value for name, value in vars(module).items()
+            if name[0] != "_" and name != "training" and _plain(value)}
+
+
+def _plain(value):
+    return value is None or isinstance(value, (bool, int, float, str)) or (
+        type(value) is tuple and all(map(_plain, value)))
+
+
+def _tuples(value):
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def set_again(module, changed):
+    """Assign the settings, {name of a module in it: {setting: value}}, of a file that is not
+    trusted: plain values, of those that the module has."""
+    modules = dict(module.named_modules())
+    for name, values in changed.items():
+        for key, value in values.items():
+            value = _tuples(value)
+            expect(key in _settings(modules[name]) and _plain(value), f"{name}: settings",
+                   f"some of {', '.join(_settings(modules[name]))}", f"{key!r:.80}")
+            setattr(modules[name], key, value)
 
 
 def _signature(kind):
@@ -107,14 +169,24 @@ def _signature(kind):
 
 
 def _bound(thing):
-    """{argument: value} that a thing was made with, but for initialisers."""
+    """{argument: value} that a thing was made with, but for initialisers; of Described things those
+    that it has now."""
     try:
         made = thing._made_with
         found = _signature(type(thing)).bind(*made.args, **made.kwargs).arguments
-        return {name: value for name, value in found.items()
+        return {name: _now(vars(thing).get(name), value) for name, value in found.items()
                 if name != "init" or not isinstance(value, _Unknown)}
     except (AttributeError, TypeError):     # an unpickled one of an older version
         return {"arguments": _Unknown(thing)}
+
+
+def _now(held, value):
+    """``value``, an argument; where it is of Described things what is ``held`` under its name."""
+    if isinstance(value, Described) and isinstance(held, Described):
+        return held
+    both = isinstance(value, (list, tuple)) and isinstance(held, (list, tuple))
+    return (type(value)(held) if both and value and all(
+        isinstance(part, Described) for part in (*value, *held)) else value)
 
 
 def name_of(kind):
@@ -137,11 +209,13 @@ def rebuild(objects, classes, numbers):
     """The thing of a description that is not trusted, with parameters that are all zeros.
 
     classes : {name: class} that it may be made of
-    numbers : int
+    numbers : int or inf
         How many numbers its parameters and buffers may have.
 
     Raises an error of any kind where that is not possible.
     """
+    expect(not isinstance(objects, dict), "architecture", "one that a file can hold (make it as "
+           "before, and call its load)", isinstance(objects, dict) and objects.get("unknown"))
     expect(isinstance(objects, list) and 0 < len(objects) <= LIMIT, "architecture",
            f"a list of 1 to {LIMIT:,} objects", f"{objects!r:.80}")
     made, generators, left = [], {}, numbers

@@ -8,6 +8,7 @@ Nothing of the rooms above is imported: their objects are known here by their at
 import json
 import math
 from collections import Counter
+from itertools import zip_longest
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def state_fits(name, self, state):
     """A state_dict has the names, shapes and kinds of numbers of a module's parameters and
     buffers."""
     checks.instance(dict)(f"{name}: state", state)
-    same_arrays("state", {key: held.data for key, held in self._state().items()}, state)
+    same_arrays("state", {key: held.data for key, held in self.parts_of_state().items()}, state)
 
 
 def reconstruction_fits(name, x, reconstruction, **others):
@@ -318,6 +319,11 @@ def same_arrays(name, own, given):
         new = np.asarray(given[key])
         expect(new.dtype.kind in "fiub" and new.shape == array.shape, f"{name}: {key}",
                f"real numbers of shape {array.shape}", f"{new.dtype} of shape {new.shape}")
+        with np.errstate(invalid="ignore"):
+            expect(array.dtype.kind == "f" or np.array_equal(new.astype(array.dtype), new),
+                   f"{name}: {key}", f"numbers that {array.dtype} has", str(new.dtype))
+        expect(getattr(array.flags, "writeable", True), f"{name}: {key}",
+               "an array to write into", "a read-only one")
 
 
 def one_dtype(name, named):
@@ -357,10 +363,12 @@ def differentiable(logits, gradients, why):
                          f"got logits that do not ({why()})".removesuffix(" ()"))
 
 
-def as_many_numbers(size, had):
-    """A network has as many numbers as it had when its average was begun."""
-    expect(size == had, "EMA: network", "the parameters and buffers that it had when this was "
-           f"made, {had} numbers", size)
+def as_it_was(shapes, had):
+    """A network's parameters and buffers have the shapes that they had when its average was
+    begun."""
+    for k, (before, now) in enumerate(zip_longest(had, shapes, fillvalue="none")):
+        expect(before == now, "EMA: network", "the parameters and buffers that it had when this "
+               f"was made, as number {k} shape {before}", str(now))
 
 
 def within_a_tenth(found, parameters, width):

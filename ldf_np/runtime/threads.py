@@ -2,7 +2,7 @@
 products.
 
 BLAS's own threads gain little on matrices as small as these nets' and would fight with these two:
-``one_blas_thread`` keeps BLAS to one, inside ``fit``, ``step`` and ``apply``.
+``one_blas_thread`` keeps BLAS to one, inside ``train``, ``step`` and ``apply_batched``.
 """
 
 import contextvars

@@ -97,7 +97,7 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     Raises
     ------
     ValueError
-        For a missing or negative budget.
+        For a missing budget, or one that is not positive.
     FloatingPointError
         Naming the step and the loss that is not finite.
     """

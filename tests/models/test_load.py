@@ -2,6 +2,7 @@
 sentence that names it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -195,7 +196,9 @@ def test_classes_of_ones_own_are_handed_in():
     ids=range(6))
 def test_what_no_file_can_hold_is_told_when_it_is_read(argument, what):
     net = Net(5, init=nn.he(), extra=argument)
-    net.save("net.safetensors")
+    with pytest.warns(RuntimeWarning, match="net.safetensors has the weights, but not how the "
+                                            "model is made: Net: more: expected what a file can"):
+        net.save("net.safetensors")
     with pytest.raises(ValueError, match=r"net.safetensors: .*Net: more: expected what a file can "
                                          r"hold") as error:
         ldf.load("net.safetensors", classes=[Net])
@@ -204,6 +207,106 @@ def test_what_no_file_can_hold_is_told_when_it_is_read(argument, what):
     other.first.weight.data[...] = 7
     other.load("net.safetensors")       # its weights are there
     np.testing.assert_array_equal(other.first.weight.data, net.first.weight.data)
+
+
+def changed_gan():
+    model = nets.mlp_gan(2, 4, 8)
+    model.gamma, model.generator.layers[1].momentum = 7.0, 0.3
+    model.generator.layers.insert(2, nn.Tanh())
+    return model
+
+
+CHANGED = {     # a model, and what changes it
+    "a layer in another's place": (lambda: nn.Sequential(nn.Linear(2, 2, rng=ldf.Generator(0)),
+                                                         nn.LeakyReLU(0.1)),
+                                   lambda m: m.layers.__setitem__(1, nn.Tanh())),
+    "one more": (lambda: nn.Sequential(nn.Linear(2, 2, rng=ldf.Generator(0))),
+                 lambda m: m.layers.append(nn.Linear(2, 3, rng=ldf.Generator(1)))),
+    "a slope": (lambda: nn.Sequential(nn.Linear(2, 2, rng=ldf.Generator(0)), nn.LeakyReLU(0.1)),
+                lambda m: setattr(m.layers[1], "slope", 0.7)),
+    "a stride": (lambda: nn.Sequential(nn.Conv2d(1, 2, 2, rng=ldf.Generator(0)), nn.Flatten()),
+                 lambda m: setattr(m.layers[0], "stride", (1, 2))),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_was_assigned_is_in_the_file(name):
+    make, change = CHANGED[name]
+    model, shape = make(), (3, 4, 4, 1) if name == "a stride" else (3, 2)
+    x = ldf.Tensor(np.random.default_rng(0).standard_normal(shape))
+    before = model(x).numpy()
+    change(model)
+    model.save("m.safetensors")
+    np.testing.assert_array_equal(ldf.load("m.safetensors")(x).numpy(), model(x).numpy())
+    assert not np.array_equal(model(x).numpy(), before)         # else this could not fail
+
+
+def test_what_was_assigned_to_a_gan_is_in_the_file():
+    model = changed_gan()
+    model.save("gan.safetensors")
+    loaded = ldf.load("gan.safetensors")
+    assert loaded.gamma == 7.0 != nets.mlp_gan(2, 4, 8).gamma
+    assert loaded.generator.layers[1].momentum == 0.3
+    assert type(loaded.generator.layers[2]) is nn.Tanh
+
+
+def _tied():
+    model = nn.Sequential(nn.Linear(4, 4, rng=ldf.Generator(0)), nn.Linear(4, 4,
+                                                                           rng=ldf.Generator(1)))
+    model.layers[1].weight = model.layers[0].weight
+    return model
+
+
+def _without_bias():
+    model = nn.Linear(4, 4, rng=ldf.Generator(0))
+    model.bias = None
+    return model
+
+
+@pytest.mark.parametrize("make, what", [(_tied, "layers.1.weight is absent"),
+                                        (_without_bias, "bias is absent, and shape (4,) where")])
+def test_a_model_that_no_file_makes_is_told_when_it_is_saved(make, what):
+    model = make()
+    with pytest.warns(RuntimeWarning, match=re.escape(f"m.safetensors has the weights, but not how "
+                                                      f"the model is made: {what}")):
+        model.save("m.safetensors")
+    with pytest.raises(ValueError, match=re.escape(what)):
+        ldf.load("m.safetensors")
+    other = make()
+    other.parameters()[0].data[...] = 7
+    other.load("m.safetensors")
+    np.testing.assert_array_equal(other.parameters()[0].data, model.parameters()[0].data)
+
+
+def test_float64_weights_stay_what_they_are():
+    model = nn.Sequential(nn.Linear(4, 4, rng=ldf.Generator(0)), nn.BatchNorm(4))
+    for p in model.parameters():
+        p.data = p.data.astype(np.float64) + 1 / 3
+    model.save("m.safetensors")
+    for one, other in zip(model.parameters(), ldf.load("m.safetensors").parameters()):
+        np.testing.assert_array_equal(one.data, other.data)
+        assert other.dtype == np.float64
+
+
+def test_settings_of_a_file_are_used():
+    with_settings({"layers.1": {"slope": 0.25}})
+    assert ldf.load("m.safetensors").layers[1].slope == 0.25
+
+
+@pytest.mark.parametrize("settings", [
+    {"layers.1": {"forward": 1}}, {"layers.1": {"_made_with": 1}}, {"layers.1": {"slope": {}}},
+    {"layers.2": {"slope": 1}}, {"layers.1": 3}, 3])
+def test_settings_of_a_file_are_not_trusted(settings):
+    with_settings(settings)
+    with pytest.raises(ValueError, match="m.safetensors: no model can be made of this file"):
+        ldf.load("m.safetensors")
+
+
+def with_settings(settings):
+    nn.Sequential(nn.Linear(1, 1, rng=ldf.Generator(0)), nn.LeakyReLU(0.1)).save("m.safetensors")
+    state, metadata = load_tensors("m.safetensors")
+    made = json.loads(metadata["architecture"]) | {"settings": settings}
+    save_tensors("m.safetensors", state, {"architecture": json.dumps(made)})
 
 
 def test_samples_before_fit_are_refused():
@@ -337,4 +440,4 @@ def test_the_file_says_what_it_holds():
     assert json.loads(metadata["architecture"]) == {
         "objects": [{"class": "Linear", "arguments": {
             "n_in": 2, "n_out": 3, "rng": {"generator": 0}}}],
-        "generators": {}, "counts": {}, "evaluating": []}
+        "settings": {}, "generators": {}, "counts": {}, "evaluating": []}

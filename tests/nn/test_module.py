@@ -235,11 +235,20 @@ def test_a_layer_that_comes_after_the_average():
     average = EMA(network)
     network.layers.append(nn.BatchNorm(2))
     with pytest.raises(ValueError, match="EMA: network: expected the parameters and buffers that "
-                                         "it had when this was made, 8 numbers, got 16"):
+                                         "it had when this was made, as number 2 shape none, got"):
         average.update()
     with pytest.raises(ValueError, match="EMA: network"), average.applied():
         pass
     assert average.state["steps"] == 0
+
+
+def test_layers_that_change_places_under_the_average():
+    network = nn.Sequential(nn.Linear(2, 3, rng=ldf.Generator(0)),
+                            nn.Linear(3, 2, rng=ldf.Generator(0)))
+    average = EMA(network)
+    network.layers.reverse()            # as many numbers as before
+    with pytest.raises(ValueError, match=r"EMA: network: .* as number 0 shape \(2, 3\), got \(3"):
+        average.update()
 
 
 # --------------------------------------------------------------------------------------- gradients

@@ -63,7 +63,12 @@ class RuntimeFault(RuntimeError):
     pass
 
 
-def fake_cupy(devices=0, driver=13000, built=13000, fault=None, use_fault=None):
+class Array(np.ndarray):
+    def get(self):
+        return self
+
+
+def fake_cupy(devices=0, driver=13000, built=13000, fault=None, use_fault=None, capability="90"):
     """A CuPy whose first calls fail as the real one's do."""
     def count():
         if fault:
@@ -73,11 +78,14 @@ def fake_cupy(devices=0, driver=13000, built=13000, fault=None, use_fault=None):
     def zeros(*_):
         if use_fault:
             raise RuntimeFault(use_fault)
+        return np.zeros(1).view(Array)
 
     runtime = types.SimpleNamespace(getDeviceCount=count, setDevice=lambda number: None,
                                     driverGetVersion=lambda: driver,
                                     runtimeGetVersion=lambda: built)
-    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime), zeros=zeros)
+    device = types.SimpleNamespace(compute_capability=capability)
+    return types.SimpleNamespace(zeros=zeros, cuda=types.SimpleNamespace(
+        runtime=runtime, Device=lambda: device))
 
 
 FAULTS = {
@@ -90,6 +98,11 @@ FAULTS = {
                       r'or take the other CuPy, in the checkout, by pip install -e "\.\[cuda12\]"'),
     "a broken device": (fake_cupy(devices=1, use_fault="cudaErrorUnknown"),
                         "no usable CUDA device .*cudaErrorUnknown.*nvidia-smi"),
+    "no compiler": (fake_cupy(devices=1, use_fault="libnvrtc.so.12 not found"),
+                    r'libnvrtc.*its compiler is there, in the checkout by pip install -e '
+                    r'"\.\[cuda13\]"'),
+    "an old card": (fake_cupy(devices=1, capability="75"),
+                    r"capability 8\.0 and above \(Ampere, 2020\), this one has 7\.5: use the CPU"),
 }
 
 

@@ -37,9 +37,9 @@ REASONS = {
                 "return c * norms * (1 - sigma) * (2 / signs)"]},
         "kernels/elementwise.py": {
             "softplus_mean": [
-                "x = logits / np.asarray(sign, logits.dtype)"],
+                "x = logits / logits.dtype.type(sign)"],
             "softplus_mean_vjp": [
-                "x = logits / np.asarray(sign, logits.dtype)"]},
+                "x = logits / logits.dtype.type(sign)"]},
         "kernels/penalty.py": {
             "row_dots": [
                 "return _launch_row_dots(a, b, signs, logits, before)",
