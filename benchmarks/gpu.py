@@ -6,15 +6,15 @@ the demo, memory.
 
 Needs CuPy; what PyTorch is needed for is left out where it is missing. Every kernel is checked
 against NumPy in float64 on fresh random data before it is timed, and the program stops where it is
-wrong. Candidates take turns within one run, each timed by events on the device, and the ratios of
-their medians are what counts.
+wrong. Candidates take turns within one run, kernels twenty calls at a time as one CUDA graph, and
+the ratios of their medians are what counts.
 
     faces   each face at the shapes of ALI's CIFAR-10 nets (batch 100) and of the small networks
             (batch 64), TF32 against TF32 and float32 against float32, with PyTorch's cuDNN in
             channels_last
     penalty the per-sample weighted squared norm against a copy of the same array
     steps   a whole bottom and top step: ours as one CUDA graph, PyTorch's eager, compiled with
-            reduce-overhead, and as a CUDA graph made by hand; and the most memory each holds
+            reduce-overhead, and as a CUDA graph made by hand; and the memory of the device
     demo    steps a second of demos/pacman.py --device cuda
 """
 
@@ -52,8 +52,27 @@ RESULTS = Path(__file__).parent / "results"
 class Events:
     """Times work on the device by its own events."""
 
+    calls = 20
+
+    def ready(self, function, torch=None):
+        """A function that makes so many ``calls``, ours or PyTorch's, as one CUDA graph: one call
+        would be timed with what Python takes to launch it."""
+        function()              # compiles, and makes what is kept
+        if torch:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                for _ in range(self.calls):
+                    function()
+            return graph.replay
+        import cupy
+
+        graph = cuda.new_graph()
+        with graph.here():
+            graph.capture(lambda: [function() for _ in range(self.calls)])
+        return lambda: graph.replay(cupy.cuda.get_current_stream())
+
     def time(self, function):
-        """Milliseconds of one call."""
+        """Milliseconds of what is ``ready``."""
         import cupy
 
         first, last = cupy.cuda.Event(), cupy.cuda.Event()
@@ -69,6 +88,12 @@ class Events:
 class Clock:
     """Times work that is done when the call returns."""
 
+    calls = 1
+
+    def ready(self, function, torch=None):
+        """The function."""
+        return function
+
     def time(self, function):
         """Milliseconds of one call."""
         start = time.perf_counter()
@@ -77,14 +102,14 @@ class Clock:
 
 
 def medians(candidates, repeats, timer, warm_up=3):
-    """{name: median milliseconds}, the candidates taking turns."""
+    """{name: median milliseconds of one call}, the candidates, which are ready, taking turns."""
     times = {name: [] for name in candidates}
     for k in range(warm_up + repeats):
         for name, function in candidates.items():
             taken = timer.time(function)
             if k >= warm_up:
                 times[name].append(taken)
-    return {name: statistics.median(record) for name, record in times.items()}
+    return {name: statistics.median(record) / timer.calls for name, record in times.items()}
 
 
 def check(name, actual, exact, bound):
@@ -123,9 +148,9 @@ def faces(repeats, timer, torch=None, batches=None, layers=None):
                     name = f"{network} {size}x{size}x{c} {kernel}/{stride} {o} {face} {precision}"
                     double = (ldf.to_numpy(a).astype(np.float64) for a in (x, w, y))
                     error = check(name, function(x, w, y), function(*double), bound)
-                    candidates = {"ours": lambda: function(x, w, y)}
+                    candidates = {"ours": timer.ready(lambda: function(x, w, y))}
                     if theirs:
-                        candidates["PyTorch"] = theirs[face]
+                        candidates["PyTorch"] = timer.ready(theirs[face], torch)
                     took = medians(candidates, repeats, timer)
                     rate = took["PyTorch"] / took["ours"] if theirs else None
                     record = {"name": name, "error": error, "gflops": flop / took["ours"] / 1e6,
@@ -166,8 +191,8 @@ def penalty_sums(repeats, timer, rows=1024, columns=15360):
     def copy():
         target[...] = g
 
-    took = medians({"ours": lambda: penalty.row_dots(g, g, logits, signs), "copy": copy}, repeats,
-                   timer)
+    took = medians({"ours": timer.ready(lambda: penalty.row_dots(g, g, logits, signs)),
+                    "copy": timer.ready(copy)}, repeats, timer)
     bandwidth = {"ours": g.nbytes / took["ours"] / 1e6, "copy": 2 * g.nbytes / took["copy"] / 1e6}
     record = {"name": f"penalty {rows}x{columns}", "error": error, "GB/s": bandwidth,
               "share of copy bandwidth": bandwidth["ours"] / bandwidth["copy"], "ms": took}
@@ -189,6 +214,7 @@ def torch_steps(torch, make, batch):
     eager, compiled = make().take, torch.compile(make().take, mode="reduce-overhead")
     by_hand, graph = make(capturable=True).take, torch.cuda.CUDAGraph()
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
             by_hand(x)
@@ -214,7 +240,8 @@ def steps(repeats, torch=None, batch=64):
         ldf.set_float32_matmul_precision(precision)
         for name, make, x in (("bottom", nets.small_ali, images),
                               ("top", lambda: nets.mlp_gan(160), codes)):
-            candidates = {"ours": our_step(make(), x)}
+            ours, held = with_memory(lambda: our_step(make(), x))
+            candidates = {"ours": ours}
             if torch:
                 from pytorch import Step
 
@@ -224,7 +251,9 @@ def steps(repeats, torch=None, batch=64):
                 candidates |= torch_steps(torch, lambda **s: Step(make(), "cuda", **s), x)
             took = medians(candidates, repeats, Clock(), warm_up=6)
             record = {"name": f"{name} step, batch {batch}, {precision}", "ms": took,
-                      "peak memory MB": peak_memory(torch),
+                      "memory MB": held | ({"PyTorch, its three together":
+                                            torch.cuda.max_memory_allocated() / 1e6}
+                                           if torch else {}),
                       "ratios": {n: took[n] / took["ours"] for n in took if n != "ours"}}
             records.append(record)
             print_record(record)
@@ -232,28 +261,29 @@ def steps(repeats, torch=None, batch=64):
     return records
 
 
-def peak_memory(torch):
-    """Megabytes held by CuPy's default pool now, and the most by PyTorch (all its candidates
-    together)."""
-    held = {}
-    if ldf.device() == "cuda":
-        import cupy
+def with_memory(make):
+    """(a step of ours, the megabytes of the device that it takes once it is recorded)."""
+    if ldf.device() != "cuda":
+        return make(), {}
+    import cupy
 
-        free, total = cupy.cuda.runtime.memGetInfo()
-        held |= {"ours, default pool": cupy.get_default_memory_pool().total_bytes() / 1e6,
-                 "device": (total - free) / 1e6}
-    if torch:
-        held["PyTorch"] = torch.cuda.max_memory_allocated() / 1e6
-    return held
+    cupy.get_default_memory_pool().free_all_blocks()
+    before = cupy.cuda.runtime.memGetInfo()[0]
+    step = make()
+    for _ in range(6):
+        step()
+    return step, {"ours": (before - cupy.cuda.runtime.memGetInfo()[0]) / 1e6}
 
 
 def demo(minutes):
     """Steps a second of the demo at both levels."""
-    with tempfile.TemporaryDirectory() as out:
-        program = Path(__file__).parents[1] / "demos" / "pacman.py"
-        subprocess.run([sys.executable, program, "--device", ldf.device(), "--model", "ldf",
-                        "--minutes", str(minutes), "--seeds", "0", "--out", out], check=True)
-        results = json.loads((Path(out) / "results.json").read_text())
+    program = Path(__file__).parents[1] / "demos" / "pacman.py"
+    for part in (0.1, 1):           # the first fills the cache of compiled kernels
+        with tempfile.TemporaryDirectory() as out:
+            subprocess.run([sys.executable, program, "--device", ldf.device(), "--model", "ldf",
+                            "--minutes", str(part * minutes), "--seeds", "0", "--out", out],
+                           check=True)
+            results = json.loads((Path(out) / "results.json").read_text())
     rates = {name: part["steps"] / part["seconds"]
              for name, part in results["models"]["LDF"]["0"]["training"].items()}
     record = {"name": f"demos/pacman.py, {minutes} minutes", "steps a second": rates}

@@ -275,9 +275,9 @@ class Graph:
         self._graph = self.stream.end_capture()
         return result
 
-    def replay(self):
-        """Run the recorded work."""
-        self._graph.launch(self.stream)
+    def replay(self, stream=None):
+        """Run the recorded work on its own stream, or another."""
+        self._graph.launch(stream or self.stream)
 
 
 def new_graph():

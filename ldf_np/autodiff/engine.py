@@ -35,6 +35,11 @@ class Tensor:
         libraries that support DLPack (PyTorch's tensors, say). Arrays of integers and booleans,
         lists and Python numbers become float32.
 
+    Notes
+    -----
+    Operations copy nothing: an array that one has read, an index or a mask too, is not to change
+    before its gradient is taken.
+
     Raises
     ------
     TypeError
@@ -356,7 +361,8 @@ def grad(output, inputs, grad_output=None, create_graph=False, allow_unused=Fals
     Returns
     -------
     list of Tensor
-        Each with its input's shape and dtype (one Tensor where ``inputs`` is one).
+        Each with its input's shape and dtype (one Tensor where ``inputs`` is one). Two may be one
+        array, or ``grad_output`` itself: copy one that is to be changed.
 
     Raises
     ------

@@ -16,6 +16,7 @@ from ..runtime.checks import (
     channels_last_array,
     check_size,
     checked,
+    expect,
     finite_array,
     function,
     integer,
@@ -147,9 +148,13 @@ def kid(x, y):
     def kernel(a, b):
         return (a @ b.T / d + 1) ** 3
 
-    xx, yy = kernel(x, x), kernel(y, y)
-    return float((xx.sum() - np.trace(xx)) / (n * (n - 1))
-                 + (yy.sum() - np.trace(yy)) / (m * (m - 1)) - 2 * kernel(x, y).mean())
+    with np.errstate(over="ignore", invalid="ignore"):
+        xx, yy = kernel(x, x), kernel(y, y)
+        found = float((xx.sum() - np.trace(xx)) / (n * (n - 1))
+                      + (yy.sum() - np.trace(yy)) / (m * (m - 1)) - 2 * kernel(x, y).mean())
+    expect(math.isfinite(found), "kid: x, y", "features whose sixth powers are finite",
+           f"up to {max(np.abs(x).max(), np.abs(y).max()):.3g}")
+    return found
 
 
 @checked(_samples("x", "y"))

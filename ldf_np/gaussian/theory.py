@@ -42,6 +42,13 @@ def _not_negative(name, value):
         raise ValueError(f"{name}: expected finite numbers of at least 0, got {value!r:.80}")
 
 
+def _positive(name, value):
+    """A rule: a finite number above 0, or an array of them."""
+    _not_negative(name, value)
+    if np.any(np.equal(value, 0)):
+        raise ValueError(f"{name}: expected numbers above 0, got {value!r:.80}")
+
+
 # --------------------------------------------------- one spike: where it goes, and how far it turns
 
 
@@ -81,6 +88,7 @@ def spike_cosine2(theta, gamma):
     return np.where(seen, (1 - gamma / safe**2) / (1 + gamma / safe), 0.0)
 
 
+@checked(theta=_positive, gamma=_not_negative, n=_positive)
 def spike_spread(theta, gamma, n):
     """Standard deviation of a simple spike's sample eigenvalue: l sqrt(2 (1 - gamma/theta^2) / n).
     Asymptotic."""
@@ -180,6 +188,7 @@ def detection_power(theta, n, p, level=0.05):
     return np.where(seen, np.maximum(level, norm.cdf(z)), level)
 
 
+@checked(k=_positive, frames=_positive, n_joint=_positive)
 def crossover_strength(k, frames, n_joint):
     """The mu_1 (largest eigenvalue of R) above which the joint threshold is the lower one:
     sqrt(k frames / n_joint).
@@ -193,6 +202,7 @@ def crossover_strength(k, frames, n_joint):
 # ---------------------------------------------------------------------------- exact Wishart moments
 
 
+@checked(n=_positive)
 def wishart_frobenius(cov, n):
     """E||S - cov||_F^2 = (tr cov^2 + (tr cov)^2) / n for n zero-mean Gaussian samples.  Exact.
 
@@ -225,6 +235,7 @@ def wishart_kl(n, p):
 # ------------------------------------------------------------- linear shrinkage: J0 and Ledoit-Wolf
 
 
+@checked(n=_positive)
 def linear_shrinkage_weight(eigenvalues, n):
     """(b, loss) of the best (1-b) S + b m I, m = tr Sigma / p: b = beta^2 / (alpha^2 + beta^2)
     [LW].  Exact.
@@ -238,6 +249,7 @@ def linear_shrinkage_weight(eigenvalues, n):
     return beta2 / (alpha2 + beta2), alpha2 * beta2 / (alpha2 + beta2)
 
 
+@checked(n=_positive)
 def ledoit_wolf_weight(eigenvalues, n):
     """(b, loss) of Ledoit-Wolf itself, whose estimate of beta^2 has the mean (1 - 1/n) beta^2.
 
@@ -251,6 +263,7 @@ def ledoit_wolf_weight(eigenvalues, n):
     return best * (1 - 1 / n), loss + (best * beta2 / n) / n
 
 
+@checked(thetas=_not_negative, gamma=_not_negative)
 def linear_shrinkage_operator(thetas, gamma, b, m):
     """Limit of ||(1-b) S + b m I - Sigma||_op for spikes 1 + theta on unit noise (b = 0: the sample
     covariance).
@@ -277,6 +290,7 @@ def linear_shrinkage_operator(thetas, gamma, b, m):
     return float(np.max(np.abs(candidates)))
 
 
+@checked(n=_positive)
 def linear_shrinkage_kl(eigenvalues, n, b, m):
     """(E KL(Sigma || .), E KL(. || Sigma)) for (1-b) S + b m I, 0 < b < 1, by deterministic
     equivalents.  Asymptotic.

@@ -145,7 +145,8 @@ class JointGAN(GAN):
             self.discriminator_optimizer = Adam(Sequential(discriminator, frame_discriminator),
                                                 first.lr, first.betas)
 
-    @checked(frames_fit, frames=real_array())
+    @checked(frames_fit, shaped("x", "n", "frames", "h", "w", "c", what="clips"),
+             x=channels_last_array(), frames=real_array())
     def fit(self, x, frames=None, **training):
         """Train on clips x (N, t, h, w, c), and a frame discriminator on ``frames`` (M, h, w, c),
         by default those of ``x``; float32 or uint8. ``training``: see ``GAN.fit``."""
@@ -203,7 +204,6 @@ class JointGAN(GAN):
         return ops.concatenate([images[(k - before) % t::t, :, :, k * c:(k + 1) * c]
                                 for k in range(t)])
 
-    @checked(shaped("x", "n", "frames", "h", "w", "c", what="clips"), x=channels_last_array())
     def _as_images(self, x):
         """Clips (n, t, h, w, c) -> (n, h, w, t * c)."""
         return Frames(self.frames).to_maps(x)

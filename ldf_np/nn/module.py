@@ -38,6 +38,7 @@ class Buffer:
     """An array that belongs to a module's state but is not trained (running statistics)."""
 
     def __init__(self, data):
+        array_module(data)      # TypeError where it is none
         self.data = data
 
 

@@ -39,7 +39,8 @@ class Optimizer(Stateful):
     train, the mean of theirs.
 
     ``scale``, an array (1,) where the parameters are, multiplies the learning rate ``lr``: 1, or
-    less once a training has backed off.
+    less once a training has backed off. What it remembers belongs to the places in the network:
+    a parameter of the same shape that is put in another's place goes on with that.
     """
 
     kept = ("scale",)

@@ -217,6 +217,34 @@ def test_float16_is_added_in_float32(name):
 
 # ----------------------------------------------------------------- exponentials and windows far out
 
+LONG_SUMS = {
+    "mean": (lambda x: ldf.mean(x, axis=0), lambda x: x.mean(0)),
+    "mean of leading axes": (lambda x: ldf.mean(ldf.reshape(x, (10, -1, 2)), axis=(0, 1)),
+                             lambda x: x.mean(0)),
+    "mean of an axis within": (lambda x: ldf.mean(ldf.reshape(x, (2, -1, 2)), axis=1),
+                               lambda x: x.reshape(2, -1, 2).mean(1)),
+    "sum": (lambda x: ldf.sum(x, axis=0, keepdims=True), lambda x: x.sum(0, keepdims=True)),
+    "var": (lambda x: ldf.var(x, axis=0), lambda x: x.var(0)),
+    "the gradient of (1, c)": (lambda x: _gradient(x, (1, 2)), lambda x: x.sum(0, keepdims=True)),
+    "the gradient of (c,)": (lambda x: _gradient(x, (2,)), lambda x: x.sum(0)),
+}
+
+
+def _gradient(x, shape):
+    b = Tensor(np.zeros(shape, np.float32))
+    return ldf.grad((x * (b + 1)).sum(), b)
+
+
+@pytest.mark.parametrize("name", LONG_SUMS)
+def test_sums_of_many_rows_keep_their_digits(name):
+    ours, exact = LONG_SUMS[name]
+    x = (1 + np.random.default_rng(0).random((10 ** 6, 2))).astype(np.float32)
+    found = ours(Tensor(x)).data
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, exact(x.astype(np.float64)), rtol=5e-7)
+    assert abs(x.sum(axis=0)[0] / x[:, 0].astype(np.float64).sum() - 1) > 5e-7      # as NumPy does
+
+
 def test_exponentials_far_out():
     x = Tensor(np.array([[1000.0, 0.0, -1000.0], [-INF, 0.0, 0.0]]))
     np.testing.assert_allclose(ops.logsumexp(x, -1).data, [1000, np.log(2)])

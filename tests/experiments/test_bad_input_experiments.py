@@ -102,6 +102,8 @@ CASES = {
             ValueError, "held_out: expected samples that are not in train, but half of them"),
     "mem len": (lambda: metrics.memorisation(f(4, 2), f(4, 3), f(4, 2)),
                 ValueError, "generated, train, held_out: expected features of one length"),
+    "kid huge": (lambda: metrics.kid(np.full((4, 2), 1e200), f(4, 2)),
+                 ValueError, "kid: x, y: expected features whose sixth powers are finite, got up"),
     "motion": (lambda: clip_scores.motion(u8(4, 8, 8, 3)), ValueError, "clips: expected shape"),
     "motion t1": (lambda: clip_scores.motion(u8(4, 1, 8, 8, 3)),
                   ValueError, "clips: expected at least two frames"),

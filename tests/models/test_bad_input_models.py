@@ -157,6 +157,8 @@ CASES = {
     "JG none": (lambda: jg.fit(None, steps=1), TypeError, "x: expected an array of real numbers"),
     "JG frames": (lambda: jg.fit(u8(8, 3, 8, 8, 3), u8(8, 8, 8, 3), steps=1),
                   ValueError, "frames: expected None, for this model has no frame_discriminator t"),
+    "JG fit": (lambda: jg.fit(u8(9, 4, 8, 8, 3), steps=1),
+               ValueError, f"JointGAN.fit: x: expected clips (n, {jg.frames}, h, w, c), got"),
     "JG frames arg": (lambda: ldf.JointGAN(jg.generator, jg.discriminator, 4, 0),
                       ValueError, "frames: expected at least 1"),
     "JG frames mis": (lambda: ldf.JointGAN(jg.generator, jg.discriminator, 4, 7).sample(1),

@@ -76,6 +76,36 @@ def test_a_parameter_that_is_held_twice_comes_once():
     assert tied.again.data.tolist() == [20, 2]
 
 
+class Counts(Module):
+    def __init__(self):
+        self.i, self.t = Buffer(np.arange(2)), Buffer(np.array([True, False]))
+        self.u, self.w = Buffer(np.zeros(2, np.uint8)), Parameter(array(2))
+
+
+@pytest.mark.parametrize("name, values, what", [
+    ("i", [1.7, 2.0], "numbers that int64 has, got float64"), ("i", [1.0, np.nan], "numbers that"),
+    ("t", [0.3, 0.0], "numbers that bool has"), ("u", [300, -1], "numbers that uint8 has")])
+def test_numbers_that_a_buffer_cannot_hold(name, values, what):
+    module = Counts()
+    before = module.state_dict()
+    with pytest.raises(ValueError, match=f"state: {name}: expected {what}"):
+        module.load_state_dict({**before, "w": array(2) + 1, name: np.array(values)})
+    assert all((before[key] == a).all() for key, a in module.state_dict().items())
+    module.load_state_dict({**before, "i": np.array([1.0, 2.0])})       # these it can
+    assert module.i.data.tolist() == [1, 2] and module.i.data.dtype == np.int64
+
+
+def test_an_array_that_is_read_only():
+    module = Counts()
+    before = module.state_dict()
+    module.u.data.flags.writeable = False
+    with pytest.raises(ValueError, match="state: u: expected an array to write into, got a read-"):
+        module.load_state_dict({key: a * 0 + 1 for key, a in before.items()})
+    assert all((before[key] == a).all() for key, a in module.state_dict().items())
+    with pytest.raises(TypeError, match="expected a NumPy or CuPy array, got int"):
+        Buffer(5)
+
+
 def test_names_that_differ():
     twice = Holder()
     twice.by_name = {1: Parameter(array(1)), "1": Parameter(array(2))}

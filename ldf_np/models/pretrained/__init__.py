@@ -33,6 +33,7 @@ def _joint(card):
 MAKE = {"LDF": _ldf, "JointGAN": _joint}
 
 
+@checked(name=one_of(*NAMES), folder=path_like)
 def load_pretrained(name, folder=FOLDER):
     """A trained model, ready to sample and, LDF, to encode: "pacman-ldf" or "pacman-joint".
 
