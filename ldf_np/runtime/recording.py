@@ -21,6 +21,7 @@ import numpy as np
 
 from .playing import Branch, Place, address, memories, player
 
+LITTLE = 35_000     # bytes that a call makes, on average
 _now = ContextVar("recording", default=None)
 # Functions of arrays that ask for no number in them
 _SHAPES = (np.may_share_memory, np.shares_memory, np.shape, np.ndim, np.size, np.result_type,
@@ -289,8 +290,18 @@ class Recording:
 
     def player(self, results):
         """(play, results): a function that does it all again, and the arrays in ``results`` (a dict
-        of ``place``s) as they will lie."""
-        return player(self._calls, results, self._sizes)
+        of ``place``s) as they will lie. Calls of little work are made in turn: what two threads
+        hand to and fro takes longer."""
+        calls = [[part for branch in call[1] for part in branch] if _is_fork(call) else [call]
+                 for call in self._calls]
+        count = sum(map(len, calls))
+        calls = sum(calls, []) if sum(self._sizes) < LITTLE * count else self._calls
+        return player(calls, results, self._sizes)
+
+
+def _is_fork(call):
+    """Whether it is one of ``side_by_side``, of Branches."""
+    return any(type(part) is Branch for part in call[1])
 
 
 def _root(array):

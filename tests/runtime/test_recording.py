@@ -2,6 +2,7 @@
 again; and what cannot be known of a function is noticed."""
 
 import operator
+import threading
 
 import numpy as np
 import pytest
@@ -155,15 +156,35 @@ def test_two_branches_share_no_memory():
                                 lambda: np.exp(np.tanh(before - 1) * 3) - 1)
         return one * two + before
 
-    check(function, 64, 64)
-    made, _ = recorded(function, values(64, 64))
+    check(function, 96, 96)
+    made, _ = recorded(function, values(96, 96))
     fork = next(call for call in made._calls if call[0] is side_by_side)
     before = made._calls[0][2]["out"].memory
     offsets, length = lay_out(lives(made._calls, ()), made._sizes)
     one, two = ({offsets[number] for number in memories(branch) if number != before}
                 for branch in fork[1])
     assert not one & two and len(one) >= 2 <= len(two)
-    assert length < sum(made._sizes) - 2 * 64 ** 2 * 8
+    assert length < sum(made._sizes) - 2 * 96 ** 2 * 8
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("n, threads", [(8, 1), (96, 2)])
+def test_little_work_is_played_on_one_thread(n, threads):
+    seen = set()
+
+    @again
+    def look():
+        seen.add(threading.get_ident())
+
+    def function(x):
+        look()
+        return operator.add(*side_by_side(lambda: (look(), np.exp(x) * 2)[1], lambda: (
+            look(), np.tanh(x) + 1)[1]))
+
+    _, play = recorded(function, values(n, n))
+    seen.clear()
+    play(values(n, n))
+    assert len(seen) == threads
 
 
 @pytest.mark.usefixtures("two_threads")
