@@ -253,7 +253,11 @@ def markdown(results):
 
 
 def interval(claim):
-    return cell([claim["value"], claim["low"], claim["high"]])
+    """What was measured, and on which side of what it should lie where that is not 0 and not said
+    already."""
+    told = not claim.get("than") or "expected" in claim["quantity"]
+    side = "" if told else f"; expected {claim['expected']} {claim['than']:g}"
+    return cell([claim["value"], claim["low"], claim["high"]]) + side
 
 
 def seeds_and_minutes(name, experiments):

@@ -114,6 +114,15 @@ def test_control_a_faulty_page_is_noticed(folder, planted, complaint):
     assert len(complaints(folder, text)) == 1 and complaint in complaints(folder, text)[0]
 
 
+@pytest.mark.parametrize("than, quantity, end", [
+    (0.1, "drift", "; expected below 0.1"), (0.0, "drift", "3)"),
+    (0.1, "drift; expected below 0.1", "3)")])
+def test_on_which_side_it_should_lie(than, quantity, end):
+    claim = {"value": 2, "low": 1, "high": 3, "expected": "below", "than": than,
+             "quantity": quantity}
+    assert report.interval(claim) == "2 (1 to 3)" + end.removeprefix("3)")
+
+
 def test_the_numbers(folder):
     found = report.summary(report.collect(folder, {}))
     (entry,) = found["claims"]
