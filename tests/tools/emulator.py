@@ -56,7 +56,7 @@ class Emulator:
 
     def __init__(self, order="forwards", edit=None, races=False):
         self.order, self.edit, self.races = ORDERS[order], edit, races
-        self.launched, self.libraries = {}, {}
+        self.launched, self.libraries, self.most = {}, {}, {}
 
     def launch(self, file, name, grid, block, arguments, shared_bytes, macros):
         library = self._library(file, macros)
@@ -66,7 +66,9 @@ class Emulator:
         for what, size, limit in (("grid", grid, limits[0]), ("block", block, limits[1])):
             if not all(1 <= s <= m for s, m in zip(size, limit)):
                 raise EmulationError(f"{name}: {what} {size}, expected 1 to {limit}")
-        most = most_threads(cuda.source(file))[name]
+        if file not in self.most:
+            self.most[file] = most_threads(cuda.source(file))
+        most = self.most[file][name]
         if np.prod(block) > most or shared_bytes > 227 * 1024:
             raise EmulationError(
                 f"{name}: {np.prod(block)} threads and {shared_bytes} bytes of shared memory a "
