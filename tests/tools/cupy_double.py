@@ -262,6 +262,8 @@ def _made(work, sources):
         return result           # a shape, a dtype
     result = np.asarray(result)
     for source in sources:
+        if result is source.held:
+            return source
         if np.may_share_memory(result, source.held):
             return ndarray(result, source if source.base is None else source.base)
     if stream().recorded is not None:
@@ -348,6 +350,8 @@ def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
 
 
 def may_share_memory(a, b, max_work=None):
+    if not (isinstance(a, ndarray) and isinstance(b, ndarray)):
+        raise TypeError("may_share_memory: an argument has incorrect type, expected cupy.ndarray")
     return np.may_share_memory(a.held, b.held)
 
 
