@@ -71,7 +71,9 @@ def said(model):
         found.append(model.reconstruct(model.data[:3]))
     if hasattr(model, "predict"):
         found.append(model.predict(model.data[:3]))
-    return found or [model(ldf.Tensor(np.ones((4, 8, 8, 3), np.float32))).numpy()]
+    if hasattr(model, "refine"):
+        found.append(model.refine(model.data[:3]))
+    return found or [model(ldf.Tensor(ldf.asarray(np.ones((4, 8, 8, 3), np.float32)))).numpy()]
 
 
 @pytest.mark.parametrize("make, data", MODELS.values(), ids=MODELS)

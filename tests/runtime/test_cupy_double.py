@@ -100,7 +100,9 @@ def test_a_model(make, data):
         return said, found, getattr(model, "data", None)
 
     (said, found, seen), launched = on_device(work)
-    assert launched >= sum(history.steps - WARM_UP for history in found.values())
+    # a Gaussian's one pass is no step of a network
+    assert launched >= sum(history.steps - WARM_UP for history in found.values()
+                           if "square" not in history.losses)
     if data:
         close(first_losses(found), expected, 1e-4)
     loaded = ldf.load("model.safetensors")
