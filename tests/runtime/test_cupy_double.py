@@ -50,7 +50,7 @@ def small_top(kind):
         nets.TOPS[kind]((4, 4, 2), 3, 8))
 
 
-MODELS = LOADED.MODELS | {
+MODELS = {name: made for name, made in LOADED.MODELS.items() if name != "LDF"} | {   # but refined
     f"GAN, {loss}": (lambda loss=loss: small_gan(loss=loss), [VECTORS]) for loss in LOSSES} | {
     f"GAN, {kind}": (lambda kind=kind: small_gan(penalty=kind), [VECTORS]) for kind in PENALTIES
 } | {f"top, {kind}": (small_top(kind), [MAPS]) for kind in nets.TOPS} | {
@@ -64,8 +64,6 @@ MODELS = LOADED.MODELS | {
     "sequence GAN": (lambda: sequence_gan((4, 4, 2), (2, 3), 1, 4, 2, 4, 8), [SEQUENCES]),
     "sequence LDF": (lambda: sequence_ldf(tiny_ali(4), (2,), windows=(2,), p=1, code="z", width=4,
                                           hidden=8), [SEQUENCES[:, :, 0, :2].reshape(16, 3, 4)]),
-    "three levels": (lambda: nets.patch_ldf(CLIPS.repeat(2, axis=2).repeat(2, axis=3), 8),
-                     [CLIPS.repeat(2, axis=2).repeat(2, axis=3)]),
     "text": (lambda: text_ali(5, 8, 4, 8, 8), [np.eye(5, dtype=np.float32)[
         np.random.default_rng(4).integers(0, 5, (16, 8))]]),
 }
