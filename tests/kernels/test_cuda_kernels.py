@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ldf_np as ldf
-from ldf_np.kernels import conv, cuda, elementwise, matmul, norm, optim, penalty, random
+from ldf_np.kernels import conv, cuda, elementwise, matmul, norm, optim, penalty, random, tile
 
 pytestmark = EMULATED
 
@@ -154,6 +154,10 @@ def test_an_empty_batch():
         assert matmul.matmul(np.zeros((0, 3)), np.zeros((3, 2))).shape == (0, 2)
         np.testing.assert_array_equal(matmul.matmul(np.zeros((2, 0)), np.zeros((0, 3))),
                                       np.zeros((2, 3)))
+        y, w = np.zeros((2, 3, 3, 5)), np.zeros((3, 3, 2, 5))
+        assert conv.conv_transpose2d(y[:, :1, :1], w[:2, :2], 1, 1, (0, 0)).shape == (2, 0, 0, 2)
+        assert conv.conv_transpose2d(y[:0], w).shape == (0, 5, 5, 2)
+        assert conv.conv_transpose2d(y, w[:, :, :0]).shape == (2, 5, 5, 0)
 
 
 # --------------------------------------------------------------------------------- matrix products
@@ -185,6 +189,18 @@ def test_matmul(left, right, dtype, order):
         bias = values(b.shape[-1], seed=2, dtype=dtype)
         compare(lambda a, b, c: matmul.matmul(a, b, c, 0.2), across[0], b, bias, order=order,
                 bound=BOUND[dtype])
+
+
+@pytest.mark.parametrize("left, right", [((7, 4, 5), (7, 5, 6)), ((7, 4, 5), (5, 6)),
+                                         ((4, 5), (7, 5, 6)), ((2, 4, 4, 5), (4, 5, 6))])
+def test_more_products_than_a_grid_has_blocks(left, right, monkeypatch):
+    monkeypatch.setattr(tile, "MOST", 3)
+    a, b, bias = values(*left), values(*right, seed=1), values(6, seed=2)
+    compare(lambda a, b, c: matmul.matmul(a, b, c, 0.2), a, b, bias, bound=BOUND[np.float64])
+    with cuda.emulated(Emulator()) as driver:
+        matmul.matmul(a, b)
+    parts = -(-np.prod(np.broadcast_shapes(left[:-2], right[:-2])) // 3) if len(right) > 2 else 1
+    assert driver.launched["matmul"] == parts
 
 
 # -------------------------------------------------------------------------------------- the others
