@@ -24,7 +24,7 @@ from functools import cache
 import numpy as np
 
 from . import tile
-from .cuda import array_module, empty, on_device, same_dtype
+from .cuda import array_module, on_device, same_dtype
 from .elementwise import is_half
 from .lowering import lowerings
 from .size import check_size, is_whole
@@ -246,8 +246,6 @@ def _launch_conv2d(x, w, bias, slope, size, weight_shape, stride, padding):
 
 def _launch_conv_transpose2d(y, w, bias, slope, size, weight_shape, stride, padding):
     n, (_, _, c, o) = len(y), weight_shape
-    if 0 in (n, *size, c):
-        return empty((n, *size, c), y)
     tables = _tables("conv_transpose2d", array_module(y), n, size, weight_shape, stride, padding)
     y, w, bias = same_dtype(y, w, bias)
     return tile.launch(
@@ -275,12 +273,12 @@ class _Tables:
     and of positions and of taps in the class with the most."""
 
     def __init__(self, module, positions, taps, classes):
-        self.sizes = len(classes), max(c[1] for c in classes), max(c[3] for c in classes)
+        self.sizes = len(classes), *(max((c[k] for c in classes), default=0) for k in (1, 3))
         self.arrays = tuple(module.asarray(_fitting(table)) for table in (positions, taps, classes))
 
 
 def _fitting(table):
-    table = np.concatenate(table) if isinstance(table[0], np.ndarray) else np.array(table)
+    table = np.concatenate(table) if table and isinstance(table[0], np.ndarray) else np.array(table)
     if table.size and np.abs(table).max() >= 2 ** 31:
         raise ValueError("the arrays are too large for the CUDA kernels, which count elements in "
                          "32 bits: use a smaller batch")

@@ -168,9 +168,9 @@ def select(g, mask):
 
 
 def _beside(mask, *arrays):
-    """A boolean array where the ``arrays`` lie, which may be on the device."""
-    module = xp_of(*arrays)
-    return mask if module is array_module(mask) else module.asarray(mask)
+    """A boolean array, on the device where one of the ``arrays`` lies there."""
+    devices = {array_module(a) for a in arrays if hasattr(a, "dtype")} - {np}
+    return devices.pop().asarray(mask) if devices else mask
 
 
 @operation(vjp=lambda g, y, x: select(g * xp_of(x.data).sign(x.data), mask=x.data != 0))
@@ -272,5 +272,5 @@ def where(condition, a, b):
     """a where the boolean array ``condition`` holds, b elsewhere."""
     if getattr(condition, "dtype", None) != np.bool_:
         raise TypeError("condition: expected a boolean array")
-    condition = _beside(condition, a, b) if hasattr(a, "ndim") or hasattr(b, "ndim") else condition
+    condition = _beside(condition, a, b)
     return xp_of(condition, a, b).where(condition, a, b)

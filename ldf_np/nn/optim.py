@@ -185,7 +185,8 @@ class EMA(Stateful, Module):
     def __init__(self, network, decay=0.998):
         self.decay = float(decay)
         self._network = _NoChild(network)
-        live, self._shapes = self._live(), self._shapes_now()
+        live = self._live()
+        self._shapes = self._shapes_of(live)
         xp = array_module(live[0])
         self.average = Buffer(xp.concatenate([data.reshape(-1) for data in live]))
         self.steps, self._settled = xp.zeros(1, np.int32), xp.zeros(1, np.int32)
@@ -208,15 +209,15 @@ class EMA(Stateful, Module):
         network = self._network.module
         return [network.flat(), *(b.data for _, b in network.named_buffers())]
 
-    def _shapes_now(self):
-        return [held.data.shape for held in self._network.module.parts_of_state().values()]
+    def _shapes_of(self, live):
+        return [a.shape for a in (*self._network.module.parameters(), *live[1:])]
 
     def _pairs(self):
         """[(its average as a view of the same shape, the live array), ...] for the parameters and
         each buffer."""
         live, average = self._live(), self.average.data
         ends = [*accumulate(data.size for data in live)]
-        as_it_was(self._shapes_now(), self._shapes)
+        as_it_was(self._shapes_of(live), self._shapes)
         return [(average[end - data.size:end].reshape(data.shape), data)
                 for data, end in zip(live, ends)]
 

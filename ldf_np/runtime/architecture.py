@@ -115,8 +115,7 @@ def described(module):
     if why := _other(_parts(module), _parts(made)):
         return {"unknown": why}, {}, why
     theirs = dict(made.named_modules())
-    changed = {name: {key: value for key, value in _settings(one).items()
-                      if _settings(theirs[name]).get(key, value) != value}
+    changed = {name: _changed(_settings(one), _settings(theirs[name]))
                for name, one in module.named_modules()}
     return objects, {name: found for name, found in changed.items() if found}, ""
 
@@ -132,6 +131,11 @@ def _other(now, made):
     name = next((name for name in [*now, *made] if now.get(name) != made.get(name)), None)
     return name and (f"{name} is {now.get(name, 'absent')}, and {made.get(name, 'absent')} where "
                      "it is made anew")
+
+
+def _changed(now, made):
+    """Those settings of now that had another value where it was made."""
+    return {key: value for key, value in now.items() if made.get(key, value) != value}
 
 
 def _settings(module):

@@ -161,6 +161,18 @@ def test_an_operation(name, function, _, args):
         close(one, other, 1e-10)
 
 
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("a", [0.0, np.float32(0), VECTORS * 2])
+def test_masks_of_either_kind(there, a):
+    mask = VECTORS > 0
+
+    def work():
+        where = ldf.asarray(mask) if there else mask
+        return ldf.where(where, ldf.asarray(a) if np.ndim(a) else a, ldf.asarray(VECTORS)).numpy()
+
+    np.testing.assert_array_equal(on_device(work)[0], np.where(mask, a, VECTORS))
+
+
 def test_products_on_the_emulator():
     """What runs on NumPy elsewhere, here as the kernel that it is."""
     def work():
