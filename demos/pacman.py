@@ -116,7 +116,7 @@ def run(options):
         print(f"{len(clips):,} clips to train on, {len(data.test):,} of other episodes held out")
     budget = cli.budget(options)
     cached = cached_runs(options, cli.settings(options, "model", "minutes", "steps") | budget,
-                         1 + len(names) * len(options.seeds))
+                         1 + len(names) * len(options.seeds), data)
     scores = experiment.AllClipScores(data.test[:half], clips) if first else None
     beside = cached("anchors", lambda _: {kind: scores(some) for kind, some in anchors(
         data.test[:2 * half], clips).items()} if first else {})

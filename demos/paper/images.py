@@ -244,7 +244,8 @@ def run(options):
             else load_games(options.images, TEST, progress=True))
     print(f"{len(data.train):,} images of {len(data.classes)} classes to train on, "
           f"{len(data.test):,} held out")
-    cached = cached_runs(options, cli.settings(options), 2 + len(MODELS) * len(options.seeds))
+    cached = cached_runs(options, cli.settings(options), 2 + len(MODELS) * len(options.seeds),
+                         data)
     weights = cached("classifier", partial(train_classifier, options, data))
     accuracy = weights.pop("accuracy")
     judge = small_classifier(len(data.classes))

@@ -158,21 +158,26 @@ def run_experiment(name, options):
     jobs = options.jobs if name in TRAININGS else 1     # what is measured is measured alone
     with ExitStack() as stack:
         running = []
-        for k in range(jobs):
-            log = stack.enter_context(open(folder / f"log{f'-{k + 1}' if k else ''}.txt", "w+",
-                                           encoding="utf-8"))
-            with on_cores(k, jobs):
-                process = subprocess.Popen(
-                    command, stdout=log, stderr=None if terminal and k == 0 else log,
-                    env=os.environ | {"PYTHONUNBUFFERED": "1"})     # lines of both in their order
-            # also after Ctrl-C, which came to it, too: it writes a checkpoint of what it trains
-            stack.callback(process.wait)
-            running.append((process, log))
-        for process, log in running:
-            if process.wait():
-                log.seek(0)
-                last = log.read().strip().splitlines()[-1:]
-                return last[0] if last and not terminal else f"see {log.name}"
+        try:
+            for k in range(jobs):
+                log = stack.enter_context(open(folder / f"log{f'-{k + 1}' if k else ''}.txt", "w+",
+                                               encoding="utf-8"))
+                # lines of both in their order; a session, so that Ctrl-C comes from here alone
+                with on_cores(k, jobs):
+                    process = subprocess.Popen(
+                        command, stdout=log, stderr=None if terminal and k == 0 else log,
+                        start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+                stack.callback(process.wait)
+                running.append((process, log))
+            for process, log in running:
+                if process.wait():
+                    log.seek(0)
+                    last = log.read().strip().splitlines()[-1:]
+                    return last[0] if last and not terminal else f"see {log.name}"
+        except KeyboardInterrupt:       # each writes a checkpoint of what it trains
+            for process, _ in running:
+                process.terminate()
+            raise
     return None
 
 
@@ -203,8 +208,9 @@ def collect(folder, wrong):
             for figure in results["figures"]:
                 figure |= embedded(path.parent / figure["file"]) | {
                     "link": f"{name}/{figure['file']}"}
+            markdown(summary({name: results}))
             found[name] = results
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             wrong[name] = f"{path}: these results cannot be used: {error}"
     return found
 

@@ -194,7 +194,7 @@ def run(options):
     options.samples = min(options.samples, len(held_out))
     print(f"{len(text.train):,} characters of {text.source} to train on, {len(text.test):,} of "
           f"other documents held out, {len(text.alphabet)} different ones")
-    cached = cached_runs(options, cli.settings(options, "quick"), 2 * len(options.seeds))
+    cached = cached_runs(options, cli.settings(options, "quick"), 2 * len(options.seeds), text)
     train = {OWN: train_ldf, JOINT: train_joint}
     runs = cached.by_seed(train, options.seeds,
                           lambda name, *more: train[name](options, text, *more))

@@ -9,6 +9,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..runtime.checks import expect
 from ..runtime.distributed import start, world
@@ -141,12 +142,18 @@ def settings(options, *less):
 
 
 def expect_folder(option, path):
-    """ValueError where no folder can be made of this path: before work is done for it."""
+    """ValueError where this path is no folder that can be written into, and none can be made of
+    it: before work is done for it."""
     there = Path(path).absolute()
     while not there.exists():
         there = there.parent
     expect(path and there.is_dir(), option, "the path of a folder",
            f"{path!r}" + (f", and {there} is a file" if path else ""))
+    try:
+        TemporaryDirectory(dir=there).cleanup()
+    except OSError as error:
+        raise ValueError(f"{option}: {path!r}: nothing can be written into {there}: "
+                         f"{error.strerror}") from error
 
 
 def main(run, options, ranks=False):

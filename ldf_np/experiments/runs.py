@@ -4,7 +4,7 @@ import json
 import os
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from ..runtime.checks import expect, instance, real
 from ..runtime.distributed import world
-from ..runtime.files import replacing
+from ..runtime.files import checksum, replacing
 from ..runtime.progress import progress_bar
 from ..training.checkpoint import Checkpoints
 from .report import save_json
@@ -29,8 +29,8 @@ class CachedRuns:
     ----------
     folder : path, in which NAME.json and, for arrays, NAME.npz are kept
     settings : dict
-        All that a run depends on beside its name. A run that was made with other settings is made
-        anew.
+        All that a run depends on beside its name. A run that was made with other settings is moved
+        into a folder beside, with a warning, and made anew.
     total : int, optional
         The number of runs: a progress bar counts them.
     checkpoints : Checkpoints, optional
@@ -131,6 +131,8 @@ class CachedRuns:
         wrong = [key for key, array in arrays.items() if array.dtype.kind == "O" or key == "file"]
         expect(not wrong, f"run {name}", "arrays of numbers, none of them called file",
                ", ".join(wrong))
+        with suppress(FileNotFoundError):       # a damaged one, whose numbers are not these arrays'
+            os.unlink(self._path(name, "json"))
         if arrays:
             with replacing(self._path(name, "npz")) as temporary:
                 np.savez_compressed(temporary, **arrays)
@@ -158,9 +160,8 @@ class CachedRuns:
         try:
             with open(path, encoding="utf-8") as file:
                 found = json.load(file)
-            if found["settings"] != self.settings:
-                return None
-            if found["arrays"]:
+            others = instance(dict)("settings", found["settings"]) != self.settings
+            if found["arrays"] and not others:
                 with open(self._path(name, "npz"), "rb") as file:
                     arrays = np.load(file, allow_pickle=False)
                     found["numbers"] |= {k: arrays[k] for k in found["arrays"]}
@@ -169,16 +170,40 @@ class CachedRuns:
             warnings.warn(f"{path}: this run cannot be used and is made anew: {error}",
                           stacklevel=3)
             return None
+        if others:
+            self._set_aside(name, found["settings"])
+            return None
         return found
+
+    def _set_aside(self, name, settings):
+        """Move a run of other settings, which may have taken hours, and what else has its name."""
+        aside = os.path.join(self.folder, "of other settings " + checksum(
+            json.dumps(settings, sort_keys=True).encode())[:8])
+        os.makedirs(aside, exist_ok=True)
+        ours = [file for file in os.listdir(self.folder) if os.path.splitext(file)[0] == name]
+        for file in sorted(ours, key=lambda file: file.endswith(".json")):      # last, as kept
+            os.replace(os.path.join(self.folder, file), os.path.join(aside, file))
+        differ = [f"{key} = {settings.get(key, 'none')!r:.40}" for key in settings | self.settings
+                  if settings.get(key) != self.settings.get(key)]
+        warnings.warn(f"{self._path(name, 'json')}: a run with {', '.join(differ)} is kept in "
+                      f"{aside}; this one is made anew", stacklevel=4)
 
     def close(self):
         """End the progress bar."""
         self._bar.close()
 
 
-def cached_runs(options, settings, total):
+def cached_runs(options, settings, total, data=None):
     """The CachedRuns of an experiment with the options of ``add_checkpoints``: also its trainings
-    go on where they were ended."""
+    go on where they were ended.
+
+    ``data``: something with ``train`` and ``test``, arrays or texts. Where --data names files,
+    which may have been changed since, their checksum is a setting, too.
+    """
+    if data is not None and options.data not in (None, "ale"):
+        settings = settings | {"checksum of the data": [
+            checksum(part.encode() if isinstance(part, str) else np.ascontiguousarray(part))
+            for part in (data.train, data.test)]}
     folder, checkpoints = (os.path.join(options.out, name) for name in FOLDERS)
     return CachedRuns(folder, settings, total,
                       Checkpoints(checkpoints, on_nan=options.on_nan, settings=settings),

@@ -220,11 +220,11 @@ def test_a_job_that_fails_is_told(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_lets_an_experiment_end_in_its_own_way(tmp_path, monkeypatch):
+    """It comes to the report alone, from a terminal too, and the report passes it on."""
     (tmp_path / "memory.py").write_text(
         "import os, signal, time\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "try:\n    os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT); "
-        "time.sleep(60)\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "try:\n    os.kill(os.getppid(), signal.SIGINT); time.sleep(60)\n"
         "except KeyboardInterrupt:\n    time.sleep(1); open('ended', 'w')\n")
     monkeypatch.setattr(report, "HERE", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -249,8 +249,11 @@ def test_results_that_cannot_be_used_cost_only_themselves(folder):
     (folder / "images").mkdir()
     (folder / "images" / "results.json").write_text("{")
     (folder / "memory" / "a.gif").unlink()
+    for name, less in (("text", {}), ("gibbs", RESULTS | {"claims": 0})):
+        (folder / name).mkdir()
+        save_json(folder / name / "results.json", less | {"figures": []})
     found = report.collect(folder, wrong := {})
-    assert not found and set(wrong) == {"images", "memory"}
+    assert not found and set(wrong) == {"images", "memory", "text", "gibbs"}
     assert all("these results cannot be used" in said for said in wrong.values())
     report.write_report(folder / "index.html", found, [], wrong, 0)
     page = (folder / "index.html").read_text()

@@ -36,10 +36,56 @@ def test_a_run_is_made_once(tmp_path):
     assert made == [None] and one["score"] == again["score"] == 1.5
     np.testing.assert_array_equal(again["clips"], np.arange(6).reshape(2, 3))
     assert again["clips"].dtype == np.uint8 and first.seconds > 0
-    # other settings, another name: made anew
-    CachedRuns(tmp_path, {"minutes": 2})("model seed 0", make)
-    CachedRuns(tmp_path, {"minutes": 2})("model seed 1", make)
-    assert len(made) == 3
+    CachedRuns(tmp_path, {"minutes": 1})("model seed 1", make)      # another name
+    assert len(made) == 2
+
+
+def test_a_run_of_other_settings_is_moved_and_made_anew(tmp_path):
+    """With all that has its name: nothing of it is lost, and nothing of it is taken for the new."""
+    def cached(minutes, x):
+        return CachedRuns(tmp_path, {"minutes": minutes, "clips": 8})(
+            "a", lambda _: {"minutes": minutes, "x": np.full(2, x)})
+
+    cached(1, 1)
+    (tmp_path / "a.safetensors").write_text("weights")
+    (tmp_path / "ab.json").write_text("another's")
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("a.*")}
+    with pytest.warns(UserWarning, match="a run with minutes = 1 is kept in"):
+        assert cached(2, 2)["x"].tolist() == [2, 2]
+    aside, = tmp_path.glob("of other settings *")
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == before
+    assert len(before) == 3 and not (tmp_path / "a.safetensors").exists()
+    assert cached(2, 3)["x"].tolist() == [2, 2] and (tmp_path / "ab.json").exists()
+
+
+@pytest.mark.parametrize("lost", [".json", ".npz"])
+def test_numbers_and_arrays_are_of_one_run(tmp_path, monkeypatch, lost):
+    """Also where the program is killed between the two, in place of a damaged or another one."""
+    def cached(settings, x):
+        return CachedRuns(tmp_path, settings)("a", lambda _: {"number": x, "x": np.full(2, x)})
+
+    cached({}, 1)
+    (tmp_path / f"a{lost}").write_text("damaged")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), \
+            pytest.warns(UserWarning, match="made anew"):
+        patch.setattr(runs, "save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cached({}, 2)
+    assert cached({}, 3) | {"x": None} == {"number": 3, "x": None}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), \
+            pytest.warns(UserWarning, match="made anew"):
+        patch.setattr(runs, "save_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cached({"a": 1}, 4)
+    assert cached({}, 5)["x"].tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("first, second", [("abc", "abd"), (np.zeros(3), np.ones(3))])
+def test_files_that_were_changed_are_other_data(tmp_path, first, second):
+    def cached(train, name="folder"):
+        options = SimpleNamespace(out=tmp_path, on_nan="stop", resume=None, data=name)
+        return runs.cached_runs(options, {}, 1, SimpleNamespace(train=train, test=train)).settings
+
+    assert cached(first) == cached(first) != cached(second)
+    assert cached(first, "ale") == cached(second, None) == {}       # no files
 
 
 def test_what_was_interrupted_is_not_kept(tmp_path):
@@ -433,6 +479,15 @@ def test_a_folder_that_cannot_be_is_named_before_anything_runs(out, said, capsys
     assert said in str(ended.value) and not capsys.readouterr().out
     experiment.main(lambda options: print("ran"), SimpleNamespace(out="new/folder"))    # control
     assert capsys.readouterr().out == "ran\n" and not Path("new").exists()
+
+
+def test_a_folder_that_cannot_be_written_into_is_named(monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)         # root may write everywhere
+    with pytest.raises(ValueError, match="--out: .new.: nothing can be written into .*: Perm"):
+        experiment.expect_folder("--out", "new")
 
 
 @pytest.mark.parametrize("values, said", [
