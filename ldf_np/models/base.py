@@ -1,13 +1,15 @@
 """What all models share: one ``fit``, and encoding and decoding batch by batch."""
 
-import inspect
+import warnings
 
 from ..autodiff.engine import Tensor
 from ..nn.layers import generators
 from ..nn.module import Module, evaluation
-from ..runtime.checks import expect, of_shape
+from ..runtime import checks
+from ..runtime.checks import of_shape
 from ..runtime.device import concatenate
 from ..runtime.random import Generator
+from ..runtime.relations import budget, data_given
 from ..runtime.rules import checked, in_range
 from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
@@ -22,6 +24,8 @@ class Model(Module):
     ``progress``, the part of the training that is done, anneals penalties and learning rates.
     """
 
+    # what a batch may be, say those who make it
+    @checks.checked(data_given, budget, steps=checks.integer(), minutes=checks.positive)
     def fit(self, x, *more, steps=None, minutes=None, batch_size=32, progress=False, callback=None,
             checkpoints=None):
         """Train on x (N, ...), float32 or uint8 images.
@@ -43,11 +47,17 @@ class Model(Module):
         FloatingPointError
             Naming the step, the loss and the layer where something is not finite.
         """
-        _, _, *others = inspect.signature(self._batches).parameters
-        expect(len(more) <= len(others), "fit", "the data, and the rest by name (steps=100, say)",
-               f"{1 + len(more)} arguments without a name")
-        batches = self._batches(batch_size, x, *more)
-        self.expect_range(x)
+        if not self.training:
+            warnings.warn(f"{type(self).__name__}.fit: the model is in evaluation mode, in which "
+                          "its batch normalisations learn nothing: model.train() ends that",
+                          RuntimeWarning, stacklevel=3)
+        before = self.rng.state
+        try:
+            batches = self._batches(batch_size, x, *more)
+            self.expect_range(x)
+        except (TypeError, ValueError):
+            self.rng.state = before
+            raise
         step = self.compiled_step()
 
         def next_step(progress):
@@ -79,7 +89,8 @@ class Model(Module):
     @one_blas_thread()
     def step(self, x, progress=0.0):
         """One step on the batch x (n, ...). Returns {name: loss}."""
-        return self.compiled_step().eager_step(x, progress)
+        with of_shape(f"{type(self).__name__}.step: x", x):
+            return self.compiled_step().eager_step(x, progress)
 
     def compiled_step(self):
         """A ``CompiledStep``, which records such steps, on a CUDA device as a graph."""

@@ -87,10 +87,17 @@ class Classifier(Model):
         """Train on images (N, h, w, c) with integer labels (N,); ``training``: see Model.fit."""
         return super().fit(images, labels, **training)
 
-    def _batches(self, batch_size, images, labels):
-        targets = one_hot(labels, self.classes)
+    def step(self, images, labels, progress=0.0):
+        """One step on images (n, h, w, c) with integer labels (n,). Returns {name: loss}."""
+        batch = self._labelled(images, labels, len(images), Generator(0))
+        return super().step(batch.take(np.arange(len(images))), progress)
+
+    def _labelled(self, images, labels, batch_size, rng):
         self._shape = images.shape[1:]
-        return {"batches": _LabelledBatches(images, targets, batch_size, self.rng)}
+        return _LabelledBatches(images, one_hot(labels, self.classes), batch_size, rng)
+
+    def _batches(self, batch_size, images, labels):
+        return {"batches": self._labelled(images, labels, batch_size, self.rng)}
 
     def _step(self, rows, progress):
         images, targets = rows[:, :-self.classes], rows[:, -self.classes:]

@@ -113,8 +113,9 @@ class Denoiser(Model):
         return bool(self.trained.data[0])
 
     def _batches(self, batch_size, x):
+        batches = super()._batches(batch_size, x)
         self.adapt(x)
-        return super()._batches(batch_size, x)
+        return batches
 
     @checked(OF_ITS_SHAPE)
     def adapt(self, x):

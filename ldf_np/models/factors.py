@@ -7,11 +7,13 @@ A split has ``count``, how many factors an object has, and two pairs of inverses
 
 from ..runtime import relations
 from ..runtime.architecture import Described
-from ..runtime.checks import shaped
+from ..runtime.checks import real_array, shaped
 from ..runtime.rules import IMAGES, checked, counted, placed_codes
 
+PLACES = real_array("n, h, w, c", 1)
 
-@checked(relations.CODES, codes=placed_codes)
+
+@checked(relations.CODES, relations.channels_of_factors, codes=placed_codes, maps=PLACES)
 class Split(Described):
     """What the splits share: by default the codes of an object's factors are the channels of one
     map, place by place."""
@@ -53,7 +55,8 @@ class Frames(Split):
         return factors
 
 
-@checked(relations.PATCHES, relations.CODES, relations.in_patches, x=IMAGES, codes=placed_codes)
+@checked(relations.PATCHES, relations.CODES, relations.in_patches, relations.maps_in_patches,
+         x=IMAGES, codes=placed_codes, maps=PLACES)
 class Patches(Split):
     """An image as a grid of patches, row by row:
     (n, h, w, c) <-> (n, rows * columns, h / rows, w / columns, c)."""
@@ -63,9 +66,13 @@ class Patches(Split):
 
     def split(self, x):
         """(n, h, w, c) -> (n, rows * columns, h / rows, w / columns, c)."""
-        n, h, w, c = x.shape
+        return self.from_maps(x)
+
+    def from_maps(self, maps):
+        """The inverse of ``to_maps``."""
+        n, h, w, c = maps.shape
         h, w = h // self.rows, w // self.columns
-        grid = x.reshape(n, self.rows, h, self.columns, w, c)
+        grid = maps.reshape(n, self.rows, h, self.columns, w, c)
         return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.count, h, w, c)
 
     def merge(self, factors):
@@ -82,10 +89,6 @@ class Patches(Split):
         n, _, h, w, c = placed.shape
         grid = placed.reshape(n, self.rows, self.columns, h, w, c).transpose((0, 1, 3, 2, 4, 5))
         return grid.reshape(n, self.rows * h, self.columns * w, c)
-
-    def from_maps(self, maps):
-        """The inverse of ``to_maps``."""
-        return self.split(maps)
 
 
 @checked(shaped("x", "n", "below", "*code_shape", what="codes"), relations.in_groups)

@@ -17,6 +17,7 @@ from ..runtime.relations import frames_fit, is_ready, made_alike
 from ..runtime.rules import checked
 from ..runtime.threads import side_by_side
 from ..training.batches import Batches, as_batch
+from ..training.player import of_this_library
 from .factors import Frames
 from .game import Game
 
@@ -70,9 +71,11 @@ class GAN(Game):
         """What is made of z, and what the discriminators make of the data x and of that.
 
         The weights of dense layers are larger than their batches, so both batches go through them
-        together. Convolutions judge the data while the generator is at work.
+        together. Convolutions judge the data while the generator is at work. What may see more of a
+        batch than each row alone has one at a time, and what has a state, one after the other.
         """
-        networks = self._discriminators().values()
+        networks, judge = self._discriminators().values(), self.discriminator_optimizer.network
+        stateful = any(judge.named_buffers())
 
         def on_real(*made):
             return [Judged(network, self.penalty, (real,), *fake)
@@ -86,11 +89,12 @@ class GAN(Game):
             return made, [Judged(network, self.penalty, fake=(fake.data,))
                           for network, fake in zip(networks, made)]
 
-        if all(p.ndim < 3 for p in self.discriminator_optimizer.network.parameters()):
+        if (all(p.ndim < 3 for p in judge.parameters()) and not stateful
+                and of_this_library(judge)):
             made = generated()
             judged = on_real([(fake.data,) for fake in made])
             return made, judged, judged
-        judged, (made, judged_made) = side_by_side(on_real, on_made, ordered)
+        judged, (made, judged_made) = side_by_side(on_real, on_made, ordered or stateful)
         return made, judged, judged_made
 
     def _generator_losses(self, made, on_made, on_real):
@@ -167,6 +171,12 @@ class JointGAN(GAN):
     def ready(self):
         """Whether the whitening, where there is one, has been learned."""
         return self.whitening is None or self.whitening.fitted
+
+    @checked(is_ready)
+    def step(self, x, progress=0.0):
+        """One step on the images x (n, h, w, t * c); with a frame discriminator single frames are
+        further channels. Returns {name: loss}. Raises ValueError as ``sample`` does."""
+        return super().step(x, progress)
 
     @checked(is_ready)
     def sample(self, n, rng=None):

@@ -16,11 +16,11 @@ import numpy as np
 from ..nn.module import Module
 from ..runtime import relations
 from ..runtime.architecture import Described
-from ..runtime.checks import integer, shaped
+from ..runtime.checks import having, integer, real_array, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
-from ..runtime.rules import checked
+from ..runtime.rules import checked, coder
 from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
@@ -30,7 +30,7 @@ from .sequence import SequenceGAN
 CALIBRATED_BY = 256         # samples
 
 
-@checked(shaped("codes", "n", "split.count", "..."))
+@checked(shaped("codes", "n", "split.count", "..."), model=coder)
 class Level(Described):
     """One level: a ``model`` shared by all factors into which ``split`` cuts the level's data.
 
@@ -77,7 +77,9 @@ class LDF(Module):
         factors together (``sample``).
     """
 
-    @checked(relations.has_z, relations.refiner_fits, passes=integer(0))
+    @checked(relations.has_z, relations.refiner_fits, passes=integer(0),
+             top=having("a GAN, or another model to sample from", "sample"),
+             whitening=having("a Whitening", "apply", "invert"))
     def __init__(self, levels, top, whitening, seed=0, passes=0, refiner=None):
         self.levels, self.top, self.refiner = list(levels), top, refiner
         self.models = [level.model for level in levels]
@@ -123,7 +125,7 @@ class LDF(Module):
         for k, level in enumerate(self.levels):
             own = level.factors(x) if factors is None or k > 0 else factors
             run.fit(f"level {k}", level.model, own, bottom_share / len(self.levels),
-                    batch_size=batch_size)
+                    batch_size=batch_size if k == 0 else min(batch_size, len(own)))
             x = run.encode(level.encode, x, few=max(batch_size, self.whitening.few))
         run.once("whitening", lambda: self.whitening.fit_once_for_all(x),
                  whitening=self.whitening)
@@ -290,6 +292,7 @@ class LDF(Module):
         return x
 
 
+@checked(relations.ends_fit, a=real_array("n, d"), steps=integer(2))
 def great_circle(a, b, steps):
     """Points between the rows of a and of b, (n, d) -> (n, steps, d), along great circles: the
     direction turns evenly, and the length goes evenly from |a| to |b| (Shoemake 1985; White 2016).

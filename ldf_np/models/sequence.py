@@ -14,7 +14,7 @@ from ..nn.module import Module
 from ..runtime.device import concatenate, to_numpy
 from ..runtime.distributed import rows
 from ..runtime.random import Generator
-from ..runtime.relations import sequences_fit, windows_fit
+from ..runtime.relations import is_ready, sequences_fit, windows_fit
 from ..runtime.rules import checked
 from ..training.batches import Batches, as_batch
 from .factors import Frames, Patches
@@ -98,13 +98,24 @@ class SequenceGAN(GAN):
     def _batches(self, batch_size, x):
         batches = {"batches": Windows(x, max(self.windows), batch_size, self.rng)}
         self.expect_its_kind(x)
-        if not self.whitenings[0].fitted:
+        if not self.ready:
             self.adapt(x)
         return batches
 
     @checked(sequences_fit)
     def expect_its_kind(self, x):
         """ValueError where x is not sequences of codes (n, t, *step_shape) as long as a window."""
+
+    @property
+    def ready(self):
+        """Whether the whitening of its windows has been learned."""
+        return self.whitenings[0].fitted
+
+    @checked(sequences_fit, is_ready)
+    def step(self, x, progress=0.0):
+        """One step on the sequences x (n, t, *step_shape), once ``fit`` or ``adapt`` has learned
+        how windows are whitened. Returns {name: loss}."""
+        return super().step(x, progress)
 
     def _discriminators(self):
         first, *more = self.discriminator.layers

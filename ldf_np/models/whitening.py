@@ -82,8 +82,9 @@ class Whitening(Module):
         """Of the components of the codes that it has learned from, by their scale: their mean is
         one. Raises ValueError for strength 0, whose scale does not tell them."""
         expect(self.strength > 0, "variances", "a strength above 0", self.strength)
-        powers = to_numpy(self.scale.data) ** (2 / self.strength - 2)
-        return powers / powers.mean()
+        scale = to_numpy(self.scale.data).astype(np.float64)
+        powers = (scale / scale.max()) ** (2 / self.strength - 2)
+        return np.float32(powers / powers.mean())
 
     @property
     def few(self):

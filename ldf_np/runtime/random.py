@@ -112,8 +112,8 @@ class Generator:
 
     @property
     def state(self):
-        """The whole state as a dict of plain integers and lists; assign it to go back to that
-        point."""
+        """Where the stream is, as a dict of plain integers and lists; assign it to go back to that
+        point. (How many generators were spawned is not in it.)"""
         state = self._generator.bit_generator.state
         words = state["state"] | {"buffer": state["buffer"]}
         return {name: words[name].tolist() for name in _WORDS} | {

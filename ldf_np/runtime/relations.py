@@ -5,6 +5,7 @@ A relation is a function ``relation(name, **arguments)``; its parameters are the
 Nothing of the rooms above is imported: their objects are known here by their attributes.
 """
 
+import inspect
 import json
 import math
 from collections import Counter
@@ -16,7 +17,7 @@ from . import checks
 from .checks import expect, integer, multiple, of_shape, real_array, same_shape, shaped
 from .distributed import world
 from .random import Generator
-from .rules import TENSOR
+from .rules import BOUNDED, TENSOR, last_layer
 
 # Shapes of what is split into factors, of their codes, and of what is whitened.
 
@@ -32,8 +33,24 @@ RAW, WHITE = shaped("codes", "n", "*code_shape"), shaped("white", "n", "*shape")
 
 def in_patches(name, self, x):
     """Images divide into the patches of a grid."""
-    expect(x.shape[1] % self.rows == 0 == x.shape[2] % self.columns, f"{name}: x",
-           f"images that divide into {self.rows} x {self.columns} patches", x)
+    _on_grid(f"{name}: x", self, x, "images")
+
+
+def maps_in_patches(name, self, maps):
+    """So do maps of codes."""
+    _on_grid(f"{name}: maps", self, maps, "maps")
+
+
+def _on_grid(name, grid, x, what):
+    expect(x.shape[1] % grid.rows == 0 == x.shape[2] % grid.columns, name,
+           f"{what} that divide into {grid.rows} x {grid.columns} patches", x)
+
+
+def channels_of_factors(name, self, maps):
+    """The channels of maps are those of a certain number of factors."""
+    expect(self.count and maps.shape[3] % self.count == 0, f"{name}: maps",
+           f"maps (n, h, w, c) whose channels {self.count or 'a certain number of'} factors share",
+           maps)
 
 
 def in_groups(name, size, below, **others):
@@ -141,7 +158,17 @@ def paired(name, real, fake, **others):
 
 def batch_fits(name, data, size, **others):
     """A batch has two samples at least, and no more than there are."""
+    expect(len(data) > 1, f"{name}: data", "at least 2 samples", len(data))
     integer(2, len(data))(f"{name}: batch_size", size)
+
+
+def data_given(name, self, more, **others):
+    """What a model's batches are made of: all of it, and nothing else without a name."""
+    _, _, *wanted = inspect.signature(self._batches).parameters.values()
+    expect(len(more) <= len(wanted), name, "the data, and the rest by name (steps=100, say)",
+           f"{1 + len(more)} arguments without a name")
+    missing = [p.name for p in wanted[len(more):] if p.default is p.empty]
+    expect(not missing, name, f"{', '.join(missing)} beside the data", "none")
 
 
 def made_alike(name, self, x):
@@ -172,8 +199,13 @@ def parts_fit(name, self, x, schedule, **others):
     """The parts of an LDF fit the data and one another, seen before time is spent."""
     expect(schedule == "bottom-first" or hasattr(self.top, "_step"), f"{name}: schedule",
            f'"bottom-first", for a {type(self.top).__name__} takes no steps', f'"{schedule}"')
+    expect(len(x) > 1, f"{name}: x", "at least two objects, from which the whitening is learned",
+           len(x))
     with of_shape(f"{name}: x", x):
         white = self.whitening.apply(self.codes(x[:2]))
+    last = last_layer(getattr(self.top, "generator", None) or getattr(self.top, "decoder", None))
+    expect(last not in BOUNDED, f"{name}: top", "one whose last layer has no bounds, as codes have "
+           "none", f"one that ends in a {last}")
     if self.any_length:
         return self.top.expect_its_kind(white)
     made = self.top.sample(2, Generator(0))

@@ -63,6 +63,12 @@ def stochastic(name, encoder):
            "a stochastic one, which gives a mean and a log-variance", type(encoder).__name__)
 
 
+def coder(name, model):
+    """A Module that encodes and decodes."""
+    checks.having("a model that encodes and decodes, ALI say", "encode", "decode")(
+        name, MODULE(name, model))
+
+
 def function_or(*texts):
     """Something that can be called, or one of the texts."""
     return lambda name, value: callable(value) or checks.one_of(*texts)(name, value)
@@ -117,15 +123,22 @@ def row_numbers(name, given, rows, count):
            f"whole numbers from 0 to {count - 1}", rows.size and f"{rows.min()} to {rows.max()}")
 
 
+BOUNDED = {"Tanh": (-1, 1), "Sigmoid": (0, 1)}
+
+
+def last_layer(network):
+    """The kind of a network's last layer."""
+    while network is not None and (children := [*network.children()]):
+        network = children[-1][1]
+    return type(network).__name__
+
+
 def in_range(name, x, network):
     """The last layer of a network can make the values of x: a Tanh, say, none of images from 0 to
     16."""
-    layer = network
-    while layer is not None and (children := [*layer.children()]):
-        layer = children[-1][1]
-    kind = type(layer).__name__
-    if kind in ("Tanh", "Sigmoid"):
-        least, most = (-1, 1) if kind == "Tanh" else (0, 1)
+    kind = last_layer(network)
+    if kind in BOUNDED:
+        least, most = BOUNDED[kind]
         low, high = (-1, 1) if x.dtype == np.uint8 else (float(x.min()), float(x.max()))
         expect(least - 1e-3 <= low <= high <= most + 1e-3, name,
                f"values from {least} to {most}, as its last layer, a {kind}, makes them",

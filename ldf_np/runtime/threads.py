@@ -7,6 +7,7 @@ BLAS's own threads gain little on matrices as small as these nets' and would fig
 
 import contextvars
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -26,12 +27,14 @@ def cores():
 
 _count = min(2, cores())
 _pool = _blas = None        # made when they are first needed
+# of BLAS: its first limit, and how many there are, in all threads
+_first, _limits, _lock = None, 0, threading.Lock()
 _inside = contextvars.ContextVar("inside", default=False)   # whether both threads are in use
 
 
 def _forget_pool():
-    global _pool
-    _pool = None
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -62,12 +65,24 @@ def blas():
 
 @contextmanager
 def one_blas_thread():
-    """A context, or a decorator, in which BLAS computes on the thread that calls it."""
-    global _blas
-    if _blas is None:
-        _blas = ThreadpoolController()
-    with _blas.limit(limits=1, user_api="blas"):
-        yield
+    """A context, or a decorator, in which BLAS computes on the thread that calls it.
+
+    Most of them have one setting for all threads: the last that is here puts back what the first
+    has found.
+    """
+    global _blas, _first, _limits
+    with _lock:
+        _blas = _blas or ThreadpoolController()
+        limit = _blas.limit(limits=1, user_api="blas")
+        _first, _limits = _first if _limits else limit, _limits + 1
+    try:
+        with limit:
+            yield
+    finally:
+        with _lock:
+            _limits -= 1
+            if not _limits:
+                _first.restore_original_limits()
 
 
 @contextmanager

@@ -32,8 +32,8 @@ class Phases:
         self._seconds = 0.0             # of trainings and of ``timed``, without those of callbacks
 
     def fit(self, name, model, data, part, last=False, **settings):
-        """Train ``model`` on ``data`` with this ``part`` of the budget; the ``last`` one has the
-        minutes that are left."""
+        """Train ``model`` on ``data`` with this ``part`` of the budget, a step at least; the
+        ``last`` one has what is left."""
         before = {"seconds": self._seconds, "steps": sum(h.steps for h in self.histories.values())}
 
         def placed(history):
@@ -52,7 +52,8 @@ class Phases:
     def _part(self, part, last):
         steps, minutes = self._budget
         if steps is not None:
-            steps = max(1, round(steps * part))
+            left = steps - sum(h.steps for h in self.histories.values())
+            steps = max(1, left if last else round(steps * part))
         if minutes is not None:
             left = minutes - world().first(self._seconds) / 60
             minutes = max(0.01, left) if last else minutes * part

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ..runtime.checks import function
 from ..runtime.distributed import world
 from ..runtime.progress import note, progress_bar
 from ..runtime.relations import budget
@@ -64,7 +65,7 @@ class History:
         self.seconds.append(seconds)
 
 
-@checked(budget)
+@checked(budget, step=function)
 @one_blas_thread()
 def train(step, *, steps=None, minutes=None, progress=False, label="training", callback=None,
           checkpoints=None, state=None):

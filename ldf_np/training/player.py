@@ -6,6 +6,7 @@ to the bit, in memory that is used again.
 """
 
 from collections import deque
+from types import FunctionType
 
 import numpy as np
 
@@ -20,12 +21,19 @@ from ..runtime.threads import in_turn, num_threads
 
 
 def playable(model, step):
-    """Whether this is the step of a model of this library, made of its networks: they do the same
-    at each step, where somebody else's code may count or choose."""
+    """Whether this is the step of a model of this library, made of its networks."""
     return model is not None and getattr(step, "__self__", None) is model and (
-        step.__func__ is type(model)._step) and all(
-        type(module).__module__.startswith(f"{__package__.partition('.')[0]}.")
-        for _, module in model.named_modules())
+        step.__func__ is type(model)._step) and of_this_library(model)
+
+
+def of_this_library(network):
+    """Whether a network's modules, and the functions that they hold, are this library's: they do
+    the same each time, and to each row of a batch, where somebody else's code may count, choose, or
+    look at the whole."""
+    called = [thing for _, module in network.named_modules()
+              for thing in (module, *vars(module).values()) if callable(thing)]
+    return all((thing if isinstance(thing, FunctionType) else type(thing)).__module__.startswith(
+        f"{__package__.partition('.')[0]}.") for thing in called)
 
 
 def _everywhere(flag):

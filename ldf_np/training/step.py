@@ -15,7 +15,7 @@ import numpy as np
 from ..kernels import cuda
 from ..nn.layers import generators
 from ..nn.module import watching
-from ..nn.optim import Optimizer
+from ..nn.optim import EMA, Optimizer
 from ..runtime.device import array_module, asarray, on_device, to_numpy, xp
 from ..runtime.distributed import alone, world
 from ..runtime.rules import checked, model_input, part_of_one, scalars
@@ -44,12 +44,13 @@ class CompiledStep:
     Raises
     ------
     FloatingPointError
-        Naming the loss or gradient that is not finite, and the first layer that is to blame.
+        Naming the loss or gradient that is not finite, and the first layer that is to blame. Noise
+        and, on the CPU, running statistics are as they were before the step.
     """
 
     def __init__(self, step, generators, model=None):
         self._step, self._given, self._model = step, list(generators), model
-        self._generators = self._all_generators()
+        self._generators, self._buffers = self._all_generators(), self._all_buffers()
         self._taken, self._graph, self._failed = 0, None, False
         self._player, self._recordings = None, 0 if playable(model, step) else math.inf
 
@@ -63,11 +64,19 @@ class CompiledStep:
         held = [] if self._model is None else generators(self._model)
         return list(dict.fromkeys(self._given + held))
 
+    def _all_buffers(self):
+        """Running statistics and the like, where they are cheap to keep: on the CPU, and without
+        averages of weights, which move last."""
+        if self._model is None or on_device():
+            return []
+        averages = [m.average for _, m in self._model.named_modules() if isinstance(m, EMA)]
+        return [b for _, b in self._model.named_buffers() if all(b is not a for a in averages)]
+
     def _eager(self, x, progress):
         return _values(self._step(x, _on_device(progress)))
 
     def __call__(self, x, progress=0.0):
-        before = [generator.state for generator in self._generators]
+        before = self._state()
         try:
             losses = self._compiled(x, progress)
             wrong = not_finite(losses)
@@ -75,11 +84,21 @@ class CompiledStep:
             wrong = str(error)
         if not wrong:
             return losses
-        for generator, state in zip(self._generators, before):
-            generator.state = state         # the same noise again
+        self._go_to(before)         # the same noise again
         with alone():           # a rank that has found something does not wait for the others
             first = first_not_finite(self._model, self._step, x, _on_device(progress))
+        self._go_to(before)
         raise FloatingPointError(f"{wrong}; not finite first: {first}")
+
+    def _state(self):
+        return ([generator.state for generator in self._generators],
+                [buffer.data.copy() for buffer in self._buffers])
+
+    def _go_to(self, before):
+        for generator, state in zip(self._generators, before[0]):
+            generator.state = state
+        for buffer, array in zip(self._buffers, before[1]):
+            buffer.data[...] = array
 
     def _compiled(self, x, progress):
         if not on_device():
@@ -139,6 +158,7 @@ class CompiledStep:
                 return self._eager(x, progress)
         if self._player is None or self._player.outdated():
             self._recordings, self._generators = self._recordings + 1, self._all_generators()
+            self._buffers = self._all_buffers()
             self._player = Player(self._step, self._model, self._generators, x)
         return _values(self._player(x, progress))
 

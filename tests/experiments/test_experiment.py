@@ -312,6 +312,29 @@ def test_the_best_weights_come_back():
     assert not np.array_equal(seen[1], seen[2])        # control: there was something to bring back
 
 
+def test_a_later_training_is_not_given_up_for_an_earlier_score():
+    """Not even where it has none but NaN."""
+    gan, scores = nets.mlp_gan(4, latent_size=3, hidden=8), iter([1.0, np.nan, np.nan])
+    best, history = BestWeights(gan, lambda model: next(scores), [1, 2], "steps"), History()
+    for before in (0, 1):
+        gan.step(ldf.Generator(before).standard_normal((8, 4)))
+        history = History()
+        history.before = {"seconds": 0.0, "steps": before}
+        history.append({}, 1.0)
+        best(history)
+    last = weights(gan)
+    best.finish(history)
+    np.testing.assert_array_equal(weights(gan), last)
+
+
+@pytest.mark.parametrize("score", [lambda model: None, lambda model: "a", lambda model: ()])
+def test_a_score_is_a_number(score):
+    history = History()
+    history.append({}, 1.0)
+    with pytest.raises(TypeError, match="score: expected to return a number, or several, got"):
+        BestWeights(SimpleNamespace(), score, [0.5])(history)
+
+
 def test_the_curve_holds_what_else_the_score_tells():
     model = SimpleNamespace(state_dict=dict, load_state_dict=lambda weights: None)
     scores = iter([(3.0, 10), (1.0, 20)])

@@ -18,8 +18,10 @@ from ldf_np.models.classifier import (
 )
 from ldf_np.models.denoiser import Denoiser
 from ldf_np.models.factors import Assembled, Frames, Groups, Nested, Patches
-from ldf_np.models.ldf import LDF, Level
+from ldf_np.models.gan import GAN
+from ldf_np.models.ldf import LDF, Level, great_circle
 from ldf_np.models.ldf_async import fit_async
+from ldf_np.models.sequence_nets import sequence_gan
 from ldf_np.models.vae import VAE, Autoencoder, GaussianTop, normal_kl, normal_nll
 from ldf_np.models.whitening import ChannelWhitening, Whitening
 
@@ -42,6 +44,22 @@ class NoTensor(Autoencoder):
 
     def _codes(self):
         return {"h": (lambda x: x.data, self.decoder)}
+
+
+def sequences():
+    return sequence_gan((2, 2, 3), (3, 5), 2, 8, 4, 8, 16)
+
+
+def fitted_sequences():
+    model = sequences()
+    model.adapt(np.random.default_rng(0).standard_normal((40, 5, 2, 2, 3)).astype(np.float32))
+    return model
+
+
+def pair(*last):
+    """An LDF of pairs, whose top ends in these layers."""
+    top = GAN(nn.Sequential(nn.Linear(3, 4, rng=rng), *last), nn.Linear(4, 1, rng=rng), 3)
+    return LDF([Level(nets.mlp_ali(2, 2, 8), Frames(2))], top, Whitening((2, 8), 4))
 
 
 # name: (call, error, a part of its message)
@@ -94,6 +112,26 @@ CASES = {
     "ali step shape": (lambda: mali.step(f(8, 3)), ValueError, "matmul("),
     "ali step share": (lambda: mali.step(f(8, 2), 7.),
                        ValueError, "progress: expected a number in [0, 1]"),
+    "gan step shape": (lambda: gan.step(f(8, 5)), ValueError, "GAN.step: x of shape (8, 5): "),
+    "seq step short": (lambda: fitted_sequences().step(f(8, 4, 2, 2, 3)), ValueError,
+                       "x: expected sequences of at least 5 steps"),
+    "seq step": (lambda: sequences().step(f(8, 5, 2, 2, 3)), ValueError,
+                 "expected a model that was trained, for its whitening is learned from data"),
+    "jg step": (lambda: baselines.joint_gan(2, 8, 1, 4, 8, whitened=True).step(f(8, 8, 8, 2)),
+                ValueError, "expected a model that was trained"),
+    "clf step": (lambda: clf.step(f(8, 8, 8, 3), [0, 1]), ValueError,
+                 "labels: expected 8 integers"),
+    "great circle": (lambda: great_circle(f(2, 3), f(2, 4), 3), ValueError, "a, b: expected one"),
+    "LDF top": (lambda: LDF([Level(mali, Frames(2))], lin, Whitening((2, 8), 4)), TypeError,
+                "top: expected a GAN, or another model to sample from"),
+    "LDF white": (lambda: LDF([Level(mali, Frames(2))], gan, lin), TypeError,
+                  "whitening: expected a Whitening"),
+    "Level gan": (lambda: Level(gan, Frames(2)), TypeError,
+                  "model: expected a model that encodes and decodes"),
+    "LDF 1": (lambda: pair().fit(f(1, 2, 2), factors=f(8, 2), steps=2, batch_size=4), ValueError,
+              "x: expected at least two objects, from which the whitening is learned"),
+    "LDF tanh": (lambda: pair(nn.Tanh()).fit(f(8, 2, 2), steps=2, batch_size=4), ValueError,
+                 "top: expected one whose last layer has no bounds"),
     "ali step list": (lambda: mali.step([1.]), TypeError, "x: expected an array of real numbers"),
     "ali step 1": (lambda: mali.step(f(1, 2)),
                    ValueError, "BatchNorm: x: expected at least 2 values a channel"),
@@ -248,6 +286,14 @@ CASES = {
                       ValueError, "x: expected images"),
     "Patches nchw": (lambda: Patches(2, 2).split(u8(2, 3, 8, 8)),
                      ValueError, "x: expected channels in the last axis"),
+    "Patches maps": (lambda: Patches(2, 2).from_maps(f(2, 3, 4, 1)), ValueError,
+                     "maps: expected maps that divide into 2 x 2 patches"),
+    "Patches maps 3": (lambda: Patches(2, 2).from_maps(f(2, 4, 4)), ValueError,
+                       "maps: expected shape (n, h, w, c)"),
+    "Frames maps": (lambda: Frames(3).from_maps(f(2, 4, 4, 4)), ValueError,
+                    "maps: expected maps (n, h, w, c) whose channels 3 factors share"),
+    "Frames maps any": (lambda: Frames().from_maps(f(2, 4, 4, 4)), ValueError,
+                        "maps: expected maps (n, h, w, c) whose channels a certain number of"),
     "Patches merge": (lambda: Patches(2, 2).merge(u8(2, 3, 4, 4, 3)),
                       ValueError, "factors: expected patches (n, 4, h, w, c)"),
     "Groups 0": (lambda: Groups(0, 4, (2,)), ValueError, "size: expected at least 1"),

@@ -16,6 +16,7 @@ from ldf_np.models import baselines, nets
 from ldf_np.models.base import Model
 from ldf_np.models.gan import GAN
 from ldf_np.runtime import distributed
+from ldf_np.runtime.threads import cores, set_num_threads
 
 MEAN, COVARIANCE = np.array([1.0, -2.0]), np.array([[1.0, 0.6], [0.6, 0.5]])
 
@@ -221,3 +222,58 @@ def test_layers_that_draw_make_no_two_trainings():
 
     assert len({trained(Noise) for _ in range(4)}) == 1
     assert trained(None) != trained(Noise)      # control
+
+
+def test_a_discriminator_with_a_state_sees_batches_in_one_order():
+    """On one thread or two: its running statistics are those of real, made, real, made ..."""
+    def trained(threads):
+        rng = ldf.Generator(0)
+        judge = nn.Sequential(nn.Conv2d(1, 8, 4, 2, 1, rng=rng), nn.BatchNorm(8), nn.LeakyReLU(0.2),
+                              nn.Flatten(), nn.Linear(512, 1, rng=rng))
+        maker = nn.Sequential(nn.Linear(4, 256, rng=rng), nn.Reshape(16, 16, 1))
+        set_num_threads(threads)
+        try:
+            model = GAN(maker, judge, 4, penalty="none")
+            for _ in range(6):
+                model.step(images)
+        finally:
+            set_num_threads(min(2, cores()))
+        return weights(model)
+
+    images = np.random.default_rng(0).standard_normal((16, 16, 16, 1)).astype(np.float32)
+    one = trained(1)
+    for _ in range(3):
+        np.testing.assert_array_equal(trained(2), one)
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_dense_layers_judge_as_convolutions_of_one_place_do(normalised):
+    """Also where a layer sees more than one row: real and made are never one batch to it."""
+    def losses(dense):
+        rng = ldf.Generator(0)
+        first = nn.Linear(4, 8, rng=rng)
+        conv = nn.Conv2d(4, 8, 1, rng=rng)
+        conv.weight.data[...] = first.weight.data.reshape(conv.weight.shape)
+        norm = [nn.BatchNorm(8)] if normalised else []
+        judge = nn.Sequential(*([first] if dense else [nn.Reshape(1, 1, 4), conv]), *norm,
+                              nn.Flatten(), nn.Linear(8, 1, rng=ldf.Generator(1)))
+        return GAN(nn.Linear(3, 4, rng=ldf.Generator(2)), judge, 3, penalty="none").step(x)
+
+    x = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32) + 3
+    assert losses(True) == pytest.approx(losses(False), rel=1e-5)
+
+
+def test_what_others_wrote_sees_one_batch_at_a_time():
+    sizes = []
+
+    class Own(nn.Linear):
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x)
+
+    rng = ldf.Generator(0)
+    for kind, seen in ((Own, [8, 8]), (nn.Linear, [])):
+        sizes.clear()
+        GAN(nn.Linear(3, 4, rng=rng), kind(4, 1, rng=rng), 3, penalty="none").step(
+            np.ones((8, 4), np.float32))
+        assert sizes == seen

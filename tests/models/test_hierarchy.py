@@ -261,6 +261,7 @@ def test_a_sample_is_decoded_by_statistics_of_its_own_only_at_last():
 SPLITS = {"frames": (Frames(4), (4, 2, 3, 5), (2, 3, 20)),
           "patches": (Patches(2, 3), (6, 2, 3, 5), (4, 9, 5)),
           "groups": (Groups(2, 8, (5,)), (4, 10), (1, 1, 40)),
+          "patches like channels": (Patches(3, 6), (18, 1, 1, 8), (3, 6, 8)),
           "patches of frames": (Nested(Frames(2), Patches(2, 3)), (12, 2, 3, 5), (4, 9, 10)),
           "patches of frames, assembled": (Assembled(Nested(Frames(4), Patches(2, 2))),
                                            (4, 2, 3, 5), (2, 3, 20)),
@@ -682,3 +683,30 @@ def test_whitening_knows_no_scale(make, scale):
     white = whitening.apply(codes.astype(np.float32))
     np.testing.assert_allclose([(white ** 2).mean(), whitening.explained.data[0]], 1, rtol=1e-3)
     np.testing.assert_allclose(whitening.invert(white), codes, atol=1e-5 * scale)
+
+
+# ------------------------------------------------------------------------------------ few objects
+
+def test_few_objects_beside_many_factors():
+    """Levels above the bottom have fewer factors than a batch."""
+    model, frames = three_levels(), clips(40).reshape(-1, 6)
+    found = model.fit(clips(3), factors=frames, steps=12, batch_size=32)
+    assert [history.steps for history in found.values()] == [3, 3, 6]
+    assert np.isfinite(model.sample(2)).all()
+
+
+@pytest.mark.parametrize("steps", [3, 5, 7, 9, 11])
+def test_a_budget_in_steps_is_kept(steps):
+    found = two_levels().fit(clips(), steps=steps, batch_size=16)
+    assert sum(history.steps for history in found.values()) == steps
+
+
+@pytest.mark.parametrize("strength", [1e-3, 0.01, 0.3, 1.0])
+def test_the_variances_of_whitened_codes_at_any_strength(strength):
+    codes = np.random.default_rng(0).standard_normal((400, 4, 5)) * [9, 3, 1, 0.3, 0.1]
+    whitening = ChannelWhitening(Frames(4), (4, 5), strength).fit(codes.astype(np.float32))
+    found, true = whitening.variances, np.sort(codes.reshape(400, -1).var(axis=0))[::-1]
+    assert np.isfinite(found).all() and found.mean() == pytest.approx(1)
+    if strength > 0.1:      # below, float32 tells them no longer
+        left = true ** (1 - strength)       # of what is whitened
+        np.testing.assert_allclose(found, left / left.mean(), rtol=0.3)

@@ -177,3 +177,26 @@ def test_what_computes_products_is_named(monkeypatch):
     assert side_threads.blas() == "openblas 0.3 (Haswell)"
     monkeypatch.setattr(side_threads, "threadpool_info", list)
     assert side_threads.blas() == "unknown"
+
+
+def test_blas_has_its_threads_again_after_two_trainings_at_once():
+    """Of two threads: the first to begin is the first to end."""
+    begun, ended, counts = threading.Event(), threading.Event(), []
+
+    def second():
+        begun.wait(10)
+        with side_threads.one_blas_thread():
+            counts.append(blas_threads())
+            begun.clear()
+            ended.wait(10)
+
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        before, other = blas_threads(), threading.Thread(target=second)
+        other.start()
+        with side_threads.one_blas_thread():
+            begun.set()
+            while begun.is_set():
+                time.sleep(0.001)
+        ended.set()
+        other.join()
+        assert counts == [{1}] and blas_threads() == before

@@ -73,6 +73,12 @@ CASES = {
                 "fit: expected the data, and the rest by name (steps=100, say), got 2 arguments"),
     "best unit": (lambda: BestWeights(mali, len, [1], unit="minutes"), ValueError,
                   'unit: expected "seconds" or "steps", got \'minutes\''),
+    "best score": (lambda: BestWeights(mali, 3, [1]), TypeError, "score: expected a function"),
+    "best times": (lambda: BestWeights(mali, len, 5), TypeError, "times: expected a list"),
+    "best nan": (lambda: BestWeights(mali, len, [1, float("nan")]), ValueError, "times[1]"),
+    "train 3": (lambda: train(3, steps=2), TypeError, "step: expected a function"),
+    "batches 1": (lambda: Batches(f(1, 2), 2, Generator(0)), ValueError,
+                  "data: expected at least 2 samples, got 1"),
     "also without state": (lambda: Checkpoints("c", also={"z": 5}), TypeError,
                            "Checkpoints: also: z: expected something with a state"),
     "also model": (lambda: mali.fit(f(8, 2), steps=1, batch_size=4, checkpoints=Checkpoints(

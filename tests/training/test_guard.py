@@ -10,9 +10,9 @@ from helpers import tiny_ali, weights
 import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor
-from ldf_np.models import nets
+from ldf_np.models import baselines, nets
 from ldf_np.nn.module import watching
-from ldf_np.nn.optim import Adam
+from ldf_np.nn.optim import EMA, Adam
 from ldf_np.runtime import threads
 from ldf_np.training.checkpoint import HALVINGS, Checkpoints
 from ldf_np.training.step import first_not_finite
@@ -169,3 +169,27 @@ def test_a_training_that_stops_leaves_its_last_checkpoint(tmp_path):
     whole = plant(tiny_ali(), "decoder.body", Faulty(at=10 ** 9))
     whole.fit(data(), steps=30, batch_size=8)
     np.testing.assert_array_equal(weights(cured), weights(whole))
+
+
+@pytest.mark.parametrize("make", [lambda: nets.mlp_ali_top(4, 2, 8),
+                                  lambda: baselines.mlp_vae(4, 2, 8, noisy=True)])
+@pytest.mark.parametrize("steps", [1, 12])          # taken by Python, and played
+def test_a_step_that_fails_leaves_running_statistics_and_noise(make, steps):
+    model = make()
+    model.fit(data(), steps=steps, batch_size=8)
+    step, x = model.compiled_step(), data(8)
+    for _ in range(steps):
+        step(x)
+
+    def kept():
+        averages = [m.average for _, m in model.named_modules() if isinstance(m, EMA)]
+        return {name: b.data.tobytes() for name, b in model.named_buffers()
+                if all(b is not a for a in averages)} | {"noise": model.rng.state}
+
+    before = kept()
+    with pytest.raises(FloatingPointError):
+        step(x * np.float32(2.5e37))
+    assert kept() == before
+    step(x)
+    assert kept() != before         # control
+    assert np.isfinite(model.encode(x)).all()

@@ -2,6 +2,7 @@
 model, and whatever happens in between."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from helpers import weights
 import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.models import baselines, nets
+from ldf_np.models.ali import ALI, Discriminator
 from ldf_np.models.classifier import small_classifier
 from ldf_np.models.gan import GAN
 from ldf_np.models.sequence_nets import sequence_gan
@@ -266,3 +268,26 @@ def test_what_a_step_is_not_made_of_may_change():
     model.extra = [nn.Linear(2, 2, rng=ldf.Generator(0))]       # control
     step(x, 0.0)
     assert step._recordings == 2
+
+
+def test_functions_of_others_are_not_played():
+    """A part of a network may be any function; the library's do the same each time."""
+    calls = []
+
+    def counting(x):
+        calls.append(0)
+        return ldf.tanh(x * (1.0 if len(calls) < 12 else 0.1))
+
+    def own(x_net):
+        rng = ldf.Generator(0)
+        model = nets.mlp_ali(4, 2, 8)
+        judge = Discriminator(x_net, nn.Linear(2, 4, rng=rng), nn.Linear(8, 1, rng=rng))
+        return ALI(model.encoder, model.decoder, judge, 2)
+
+    assert playable(own(ldf.tanh), own(ldf.tanh)._step) is False      # of another model
+    for x_net, plays in ((ldf.tanh, True), (counting, False), (partial(ldf.tanh), False)):
+        model = own(x_net)
+        assert playable(model, model._step) is plays
+    calls.clear()
+    own(counting).fit(np.ones((16, 4), np.float32), steps=STEPS, batch_size=8)
+    assert len(calls) == STEPS

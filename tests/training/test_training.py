@@ -11,6 +11,7 @@ import pytest
 import ldf_np as ldf
 from ldf_np import nn
 from ldf_np.autodiff.engine import Tensor
+from ldf_np.models import baselines, nets
 from ldf_np.models.base import Model
 from ldf_np.training.batches import Batches, apply_batched, as_batch
 from ldf_np.training.checkpoint import Checkpoints
@@ -256,3 +257,42 @@ def test_a_model_of_one_s_own_may_train_on_several_arrays():
     assert Beside().fit(x, y, steps=2, batch_size=4).steps == 2
     with pytest.raises(ValueError, match="fit: expected the data, and the rest by name"):
         Beside().fit(x, y, 2)
+    with pytest.raises(ValueError, match="fit: expected y beside the data, got none"):
+        Beside().fit(x, steps=2)
+
+
+@pytest.mark.parametrize("wrong, more", [
+    ({}, {"batch_size": 8}), ({"steps": 0}, {}), ({"steps": 2, "batch_size": 99}, {}),
+    ({"steps": 2, "size": 5}, {})])
+def test_a_fit_that_is_refused_changes_nothing(wrong, more):
+    x = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+
+    def trained(first):
+        model = nets.mlp_gan(4, latent_size=3, hidden=8)
+        if first:
+            training = wrong | more
+            size = training.pop("size", 4)
+            with pytest.raises(ValueError):
+                model.fit(np.ones((40, size), np.float32), **training)
+        return model.fit(x, steps=3, batch_size=8).losses["D"]
+
+    assert trained(True) == trained(False)
+
+
+def test_what_a_refused_fit_would_have_learned_is_not_there():
+    refiner = nets.map_denoiser((4, 4, 6), 8, 8)
+    with pytest.raises(ValueError, match="float32, or uint8 images, got float64"):
+        refiner.fit(np.ones((40, 4, 4, 6)), steps=3)
+    with pytest.raises(ValueError, match="steps, minutes"):
+        refiner.fit(np.ones((40, 4, 4, 6), np.float32))
+    joint = baselines.joint_gan(2, 8, 1, 4, 8, whitened=True)
+    with pytest.raises(ValueError, match="steps, minutes"):
+        joint.fit(np.random.default_rng(0).random((40, 2, 8, 8, 1), np.float32))
+    assert not refiner.ready and not joint.ready
+
+
+def test_training_in_evaluation_mode_is_told():
+    model, x = nets.mlp_gan(4, latent_size=3, hidden=8), np.ones((40, 4), np.float32)
+    with pytest.warns(RuntimeWarning, match="GAN.fit: the model is in evaluation mode"):
+        model.eval().fit(x, steps=1)
+    model.train().fit(x, steps=1)       # control: warnings are errors here
