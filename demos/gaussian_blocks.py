@@ -11,10 +11,10 @@ ldf_np/gaussian.
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -33,10 +33,11 @@ def parse(arguments=None):
     add("--r", type=int, default=1, help="latent directions of a block (default 1)")
     add("--theta", type=float, default=1.0, help="variance of a latent direction (default 1)")
     add("--sigma", type=float, default=1.0, help="standard deviation of the noise (default 1)")
-    add("--rho", type=float, nargs="+", default=[0.0, 0.5, 0.9],
-        help="correlation of neighbouring blocks, R_ij = rho^|i-j| (default 0 0.5 0.9)")
-    add("--R", metavar="FILE",
-        help="a k x k correlation matrix of your own (.npy, .csv or text) instead of --rho")
+    blocks = parser.add_mutually_exclusive_group().add_argument
+    blocks("--rho", type=float, nargs="+", default=[0.0, 0.5, 0.9],
+           help="correlation of neighbouring blocks, R_ij = rho^|i-j| (default 0 0.5 0.9)")
+    blocks("--R", metavar="FILE",
+           help="a k x k correlation matrix of your own (.npy, .csv or text) instead of --rho")
     add("--unshared", action="store_true", help="a W for every block (without the networks)")
     add("--n-joint", type=int, nargs="+", default=[30, 100, 256, 1000],
         help="joint samples (default 30 100 256 1000)")
@@ -60,8 +61,8 @@ def read_models(options):
             raise ValueError(f"{name}: expected at least {least}, got {value}")
     common = {name: getattr(options, name) for name in ("k", "d", "r", "theta", "sigma", "seed")}
     common["shared"] = not options.unshared
-    if not options.R:
-        return {f"rho = {rho:g}": BlockModel(rho=rho, **common) for rho in options.rho}
+    if options.R is None:
+        return {f"rho = {rho:.15g}": BlockModel(rho=rho, **common) for rho in options.rho}
     try:
         if options.R.endswith(".npy"):
             R = np.load(options.R, allow_pickle=False)
@@ -84,10 +85,15 @@ def work(jobs, beside):
     """({name: result}, {name: seconds}) of {name: (function, *inputs)}; those in ``beside`` in a
     second process."""
     start = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(1, mp_context=start) if beside else nullcontext() as pool:
-        later = {name: pool.submit(timed, *jobs[name]) for name in beside}
-        done = {name: timed(*job) for name, job in jobs.items() if name not in later}
-        done |= {name: future.result() for name, future in later.items()}
+    with ProcessPoolExecutor(1, start, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        try:
+            later = {name: pool.submit(timed, *jobs[name]) for name in beside}
+            done = {name: timed(*job) for name, job in jobs.items() if name not in later}
+            done |= {name: future.result() for name, future in later.items()}
+        except BaseException:       # Ctrl-C, say: it does not wait for what the other is at
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
     return ({name: result for name, (result, _) in done.items()},
             {name: seconds for name, (_, seconds) in done.items()})
 

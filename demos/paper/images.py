@@ -242,6 +242,9 @@ def run(options):
     ldf.use(options.device)
     data = (load_cifar10(options.data) if options.data
             else load_games(options.images, TEST, progress=True))
+    if len(data.test) < 4 or len(data.train) < 64:
+        raise ValueError("--data: expected at least 64 images to train on and 4 to hold out, got "
+                         f"{len(data.train)} and {len(data.test)}")
     print(f"{len(data.train):,} images of {len(data.classes)} classes to train on, "
           f"{len(data.test):,} held out")
     cached = cached_runs(options, cli.settings(options), 2 + len(MODELS) * len(options.seeds),

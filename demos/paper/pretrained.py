@@ -53,12 +53,16 @@ def kind_and_settings(text, known):
 def finished_run(options, seed):
     """What the run found of the model, and the options that it had. ValueError where it has no such
     model, or one that its card would be wrong about."""
-    with open(os.path.join(options.run, "results.json"), encoding="utf-8") as file:
-        results = json.load(file)
-    found = results.get("models", {}).get(NAMES[options.model], {}).get(str(seed))
-    expect(found, options.run, f"a run of demos/pacman.py with {NAMES[options.model]}, seed {seed}",
-           "one without")
-    chosen = results["options"]
+    path = os.path.join(options.run, "results.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            results = json.load(file)
+        chosen = results.get("options")
+        found = results.get("models", {}).get(NAMES[options.model], {}).get(str(seed))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: expected what demos/pacman.py wrote: {error}") from error
+    expect(found and chosen, options.run,
+           f"a run of demos/pacman.py with {NAMES[options.model]}, seed {seed}", "one without")
     expect((chosen["data"], chosen["train_clips"]) == ("ale", None), f"{options.run}: data",
            "all clips of the game", f"--data {chosen['data']} --train-clips "
            f"{chosen['train_clips']}")

@@ -28,7 +28,7 @@ EXPECTED = ("expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the f
 @checked(path=path_like)
 def load_cifar10(path):
     """CIFAR-10 (Krizhevsky 2009), the python or the binary version: 50,000 images and 10,000 held
-    out.
+    out, or as many as the files have (a cut of them is as good).
 
     path: the archive as it was downloaded (a .tar is as good as a .tar.gz), the unpacked folder
         cifar-10-batches-py or cifar-10-batches-bin, or a folder that holds one of these. The python

@@ -115,7 +115,7 @@ def render(shape, position, size=32):
     Raises ValueError for an unknown shape and for a position at which the box is not inside the
     picture.
     """
-    position = np.asarray(position)
+    position = np.asarray(position).astype(np.int64)
     shape, row, column = np.broadcast_arrays(shape, position[..., 0], position[..., 1])
     pictures = np.zeros((shape.size, size, size, 3), np.uint8)
     rows = row.reshape(-1, 1, 1) + np.arange(BOX)[:, None]

@@ -119,8 +119,9 @@ def read_png_folder(folder, episodes, clips, test_clips, seed, progress):
                              "folder of this name")
     if sides["train"]:
         train, test = (sum(map(folders_in, paths), []) for paths in sides.values())
-        if not train:
-            raise ValueError(f"{sides['train'][0]}: no folders in it, {LAYOUTS}")
+        for side, found in (("train", train), ("test", test)):
+            if sides[side] and not found and (side == "train" or test_clips):
+                raise ValueError(f"{sides[side][0]}: no folders in it, {LAYOUTS}")
     if test_clips and not test:
         train, test = hold_out(train, f"{folder}: {len(train)} episode")
     paths = train + test

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..runtime.checks import (
     between,
+    check_size,
     checked,
     expect,
     instance,
@@ -46,7 +47,8 @@ def load_text(folder=None, held_out=0.2, seed=0):
 
     Letters become small, white space one space, and typographic quotes and dashes plain ones; what
     is left has to be printable ASCII. Whole documents are held out, in an order drawn by the seed,
-    until they have ``held_out`` of the characters; one that is most of the text is cut in two.
+    until they have ``held_out`` of the characters; one that is half of the text or more, or all
+    that is left to train on, is cut in two.
 
     Raises ValueError, naming the file, for one that is empty, that is not UTF-8, or that holds
     other characters, and for less than 1000 characters on either side; OSError for a folder that
@@ -57,9 +59,11 @@ def load_text(folder=None, held_out=0.2, seed=0):
     else:
         documents, source = _files(folder), os.fspath(folder)
     total, test, train = sum(map(len, documents)), [], []
-    for k in np.random.Generator(np.random.Philox(seed)).permutation(len(documents)):
+    order = np.random.Generator(np.random.Philox(seed)).permutation(len(documents))
+    for k in order:
         wanted, text = int(held_out * total) - sum(map(len, test)), documents[k]
-        if wanted > 0 and len(text) - wanted > total / 2:
+        last_to_train = k == order[-1] and not train
+        if 0 < wanted < len(text) and (len(text) >= total / 2 or last_to_train):
             cut = text.rfind(" ", 0, -wanted) + 1
             test.append(text[cut:])
             train.append(text[:cut])
@@ -144,6 +148,7 @@ def one_hot(text, alphabet, length=None, every=1):
         expect(len(text) >= length, "text", f"at least {length} characters, a window",
                f"{len(text)}")
         codes = np.lib.stride_tricks.sliding_window_view(codes, length)[::every]
+    check_size("text, length", (*codes.shape, len(alphabet)))
     return np.eye(len(alphabet), dtype=np.float32)[codes]
 
 

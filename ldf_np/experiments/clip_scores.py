@@ -97,7 +97,7 @@ def background_colours(clips, count=2):
     return colours[np.argsort(times)[::-1][:count]]
 
 
-@checked(frames=channels_last_array(IMAGES), size=integer())
+@checked(frames=channels_last_array(IMAGES), background=real_array("count, c", 1), size=integer())
 def figure_squares(frames, background, size=12, far=60):
     """Where a figure is: of each of the uint8 frames (n, h, w, c) the square of ``size`` pixels
     (or of a smaller frame's width) that has the most of other colours than ``background`` (count,
@@ -114,6 +114,12 @@ def figure_squares(frames, background, size=12, far=60):
 VIEWS = {"frames": one_frame, "clips": as_channels, "differences": differences}
 
 
+def _expect_range(name, clips):
+    if clips.dtype != np.uint8 and np.abs(clips).max(initial=0) > 1 + 1e-3:
+        raise ValueError(f"{name}: expected uint8, or floats from -1 to 1, got up to "
+                         f"{np.abs(clips).max():g}")
+
+
 class ClipScores:
     """Scores of clips (n, t, h, w, c) beside held-out ``real`` ones: called with clips, {name:
     number}.
@@ -127,16 +133,16 @@ class ClipScores:
 
     @checked(real=channels_last_array(CLIPS, 2), features=function)
     def __init__(self, real, features=features, views=VIEWS):
+        _expect_range("real", real)
         self.features, self.views, self._motion = features, views, motion(real)
         self.real = {name: features(view(real)) for name, view in views.items()}
         self.shape = real.shape[1:]
 
+    @checked(clips=real_array())
     def __call__(self, clips):
         expect(clips.shape[1:] == self.shape, "clips", f"clips like the real ones, (n, "
                f"{', '.join(map(str, self.shape))})", clips)
-        if clips.dtype != np.uint8 and np.abs(clips).max(initial=0) > 1 + 1e-3:
-            raise ValueError("clips: expected uint8, or floats from -1 to 1, got up to "
-                             f"{np.abs(clips).max():g}")
+        _expect_range("clips", clips)
         found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name])
                  for name, view in self.views.items()}
         return found | {"motion W1": _wasserstein(self._motion, motion(clips)),

@@ -72,6 +72,7 @@ class PrincipalFeatures:
 
     @checked(images=real_array(least=2), components=integer(-math.inf))
     def __init__(self, images, components=64):
+        check_size("images: their products", (len(images), len(images)))
         flat = _floats(images).reshape(len(images), -1)
         most = min(len(flat) - 1, flat.shape[1])
         if not 1 <= components <= most:
@@ -98,14 +99,20 @@ class PrincipalFeatures:
 
 def _floats(images):
     """Images or clips as float32, uint8 ones in [-1, 1]."""
-    return to_float(images) if images.dtype == np.uint8 else np.asarray(
-        finite_array()("images", images), np.float32)
+    if images.dtype == np.uint8:
+        return to_float(images)
+    expect(finite_array()("images", images).dtype.kind == "f", "images", "uint8, or floats",
+           str(images.dtype))
+    return np.asarray(images, np.float32)
 
 
 # ------------------------------------------------------------------- distances between two samples
 
 
-def _samples(*names, least=2):
+LARGEST = 1e150     # a feature
+
+
+def _samples(*names, least=2, largest=LARGEST):
     """A relation: the arguments of these names are features (n, d), finite, of one length, of at
     least ``least`` samples each: a number, or a function of the arguments."""
     def relation(where, **arguments):
@@ -118,6 +125,8 @@ def _samples(*names, least=2):
                                  f"got shape {np.shape(x)}")
             if not np.isfinite(x).all():
                 raise ValueError(f"{name}: expected finite features, got NaN or infinity")
+            most = float(np.abs(x).max(initial=0))
+            expect(most < largest, name, "features whose squares are finite", f"up to {most:.3g}")
         together, lengths = f"{where}: {', '.join(names)}", [x.shape[1] for x in arrays]
         if len(set(lengths)) > 1:
             raise ValueError(f"{together}: expected features of one length, got "
@@ -132,7 +141,7 @@ def _float64(*arrays):
     return [np.asarray(x, np.float64) for x in arrays]
 
 
-@checked(_samples("x", "y"))
+@checked(_samples("x", "y", largest=math.inf))
 def kid(x, y):
     """Kernel Inception Distance (Binkowski et al. 2018): the unbiased estimate of MMD^2 with k(a,
     b) = (a.b / d + 1)^3.

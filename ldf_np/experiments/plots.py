@@ -125,6 +125,12 @@ def _sheet(clips, columns, scale):
     return titled(sheets, max(16, sum(sheet.shape[1] for sheet in sheets.values()) // 60))
 
 
+def _some(name, clips):
+    """Clips, or {title: clips} of one at least."""
+    expect(not isinstance(clips, dict) or clips, name, "at least one title", "none")
+
+
+@checked(clips=_some)
 def save_clips(path, clips, columns=1, scale=3):
     """Write a ``clip_sheet`` as a PNG; of {title: clips} one beside the other under their
     titles."""
@@ -133,7 +139,7 @@ def save_clips(path, clips, columns=1, scale=3):
         Image.fromarray(sheet).save(temporary, format="PNG", optimize=True)
 
 
-@checked(frame_ms=integer())
+@checked(clips=_some, frame_ms=integer())
 def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
     """Write clips (n, t, h, w, 3) uint8 as a GIF of a grid in which all of them play and repeat; of
     {title: clips} one grid beside the other under their titles."""
@@ -149,6 +155,7 @@ def save_animation(path, clips, columns=8, scale=3, frame_ms=200):
                        duration=frame_ms, loop=0)
 
 
+@checked(groups=_some, across=integer())
 def save_sheets(path, groups, size, across=1, columns=2, scale=2):
     """Write a PNG of {title: clips}: the ``clip_sheet`` of each under its title, of ``size``
     (width, height) inches each, ``across`` in a row."""

@@ -12,6 +12,8 @@ from ..runtime.checks import (
     integer,
     positive,
     real,
+    real_array,
+    several,
 )
 from ..runtime.random import Generator
 
@@ -48,7 +50,12 @@ def _one_a_seed(name, values):
                          f"{np.shape(values)}")
 
 
-@checked(values=_one_a_seed, level=between(0, 1))
+def _two(name, within):
+    if not isinstance(within, (list, tuple)) or len(within) != 2:
+        raise TypeError(f"{name}: expected (least, greatest), got {within!r:.80}")
+
+
+@checked(values=_one_a_seed, level=between(0, 1), within=_two)
 def over_seeds(values, level=0.95, within=(-math.inf, math.inf)):
     """[mean, low, high]: Student's interval of the mean over seeds; for one seed the bounds are
     None.
@@ -62,10 +69,12 @@ def over_seeds(values, level=0.95, within=(-math.inf, math.inf)):
     without a score is left out before, and said to be.
     """
     values = np.asarray(values, np.float64)
-    middle = float(values.mean())
-    if len(values) == 1:
-        return [middle, None, None]
-    half, least, greatest = half_width(values, level), *within
+    least, greatest = within
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle = real()("over_seeds: the mean", float(values.mean()))
+        if len(values) == 1:
+            return [middle, None, None]
+        half = real()("over_seeds: the interval", half_width(values, level))
     return [middle, max(middle - half, min(least, *values)),
             min(middle + half, max(greatest, *values))]
 
@@ -106,7 +115,7 @@ def verdict(interval, expected, than=0.0, margin=None):
     return "held" if (high < than) == (expected == "below") else "failed"
 
 
-@checked(score=function, repeats=integer(-math.inf), level=real())
+@checked(score=function, samples=several(real_array(), 0), repeats=integer(-math.inf), level=real())
 def interval(score, *samples, repeats=100, level=0.95, seed=0):
     """(value, low, high): score(*samples) and its interval at ``level``, by random halves.
 

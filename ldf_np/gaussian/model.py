@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..runtime.checks import between, checked, instance, integer, positive, real
+from ..runtime.checks import between, check_size, checked, expect, instance, integer, positive, real
 from ..runtime.random import numpy_generator
 
 METRICS = ("frobenius", "operator", "kl_forward", "kl_reverse")
@@ -189,6 +189,13 @@ class BlockModel:
         k, d, r = given["k"], given["d"], given["r"]
         if r > d:
             raise ValueError(f"BlockModel: r: expected at most d = {d}, got {r}")
+        check_size("BlockModel: k", (k, k), 8)
+        # Python's numbers, of which a power may overflow
+        strength, noise = (np.float64(x) for x in (self.theta, self.sigma))
+        with np.errstate(all="ignore"):
+            expect(0 < noise**4 < np.inf and 0 < strength / noise**2 < 1e150,
+                   "BlockModel: theta, sigma", "sizes of which theta / sigma^2, and sigma^4, are "
+                   "numbers above 0", f"{self.theta:g} and {self.sigma:g}")
         if self.R is None:
             rho = float(between(-1, 1)("BlockModel: rho", self.rho))
             R = autoregressive(rho, k)

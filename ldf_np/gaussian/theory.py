@@ -32,7 +32,7 @@ from scipy.optimize import brentq
 from scipy.special import airy, digamma
 from scipy.stats import norm
 
-from ..runtime.checks import checked, integer, real
+from ..runtime.checks import between, checked, expect, integer, real
 
 
 def _not_negative(name, value):
@@ -235,7 +235,13 @@ def wishart_kl(n, p):
 # ------------------------------------------------------------- linear shrinkage: J0 and Ledoit-Wolf
 
 
-@checked(n=_positive)
+def _eigenvalues(name, values):
+    """A rule: at least one, of a covariance."""
+    _not_negative(name, values)
+    expect(np.ndim(values) == 1 and np.size(values), name, "one or more in a row", values)
+
+
+@checked(eigenvalues=_eigenvalues, n=_positive)
 def linear_shrinkage_weight(eigenvalues, n):
     """(b, loss) of the best (1-b) S + b m I, m = tr Sigma / p: b = beta^2 / (alpha^2 + beta^2)
     [LW].  Exact.
@@ -263,7 +269,7 @@ def ledoit_wolf_weight(eigenvalues, n):
     return best * (1 - 1 / n), loss + (best * beta2 / n) / n
 
 
-@checked(thetas=_not_negative, gamma=_not_negative)
+@checked(thetas=_not_negative, gamma=_not_negative, b=between(0, 1, "["), m=_not_negative)
 def linear_shrinkage_operator(thetas, gamma, b, m):
     """Limit of ||(1-b) S + b m I - Sigma||_op for spikes 1 + theta on unit noise (b = 0: the sample
     covariance).
@@ -290,7 +296,7 @@ def linear_shrinkage_operator(thetas, gamma, b, m):
     return float(np.max(np.abs(candidates)))
 
 
-@checked(n=_positive)
+@checked(eigenvalues=_eigenvalues, n=_positive, b=between(0, 1), m=_positive)
 def linear_shrinkage_kl(eigenvalues, n, b, m):
     """(E KL(Sigma || .), E KL(. || Sigma)) for (1-b) S + b m I, 0 < b < 1, by deterministic
     equivalents.  Asymptotic.

@@ -16,7 +16,7 @@ import numpy as np
 from ..nn.module import Module
 from ..runtime import relations
 from ..runtime.architecture import Described
-from ..runtime.checks import having, integer, real_array, shaped
+from ..runtime.checks import integer, real_array, shaped
 from ..runtime.device import to_numpy
 from ..runtime.distributed import over_ranks, shard
 from ..runtime.random import Generator
@@ -77,9 +77,7 @@ class LDF(Module):
         factors together (``sample``).
     """
 
-    @checked(relations.has_z, relations.refiner_fits, passes=integer(0),
-             top=having("a GAN, or another model to sample from", "sample"),
-             whitening=having("a Whitening", "apply", "invert"))
+    @checked(relations.has_z, relations.refiner_fits, passes=integer(0))
     def __init__(self, levels, top, whitening, seed=0, passes=0, refiner=None):
         self.levels, self.top, self.refiner = list(levels), top, refiner
         self.models = [level.model for level in levels]

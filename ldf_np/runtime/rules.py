@@ -108,6 +108,19 @@ def numbers(name, losses):
     checks.instance(dict)(name, losses)
 
 
+def scores(name, found):
+    """What a score returns: a number, or several (NaN too)."""
+    array = np.atleast_1d(found)
+    if array.dtype.kind not in "fiu" or not array.size:
+        raise TypeError(f"{name}: expected to return a number, or several, got {found!r:.80}")
+    return array.tolist()
+
+
+def some_numbers(name, values):
+    """Numbers of at least 0, in whatever has a length."""
+    checks.several(real(0), 0)(name, [*values] if hasattr(values, "__len__") else values)
+
+
 def scalars(name, losses):
     """What a compiled step returns: {name: Tensor of one element}."""
     for loss, value in losses.items():
@@ -227,7 +240,9 @@ RULES = {
     **dict.fromkeys(("momentum", "slope", "strength"), real(0, 1)),
     **dict.fromkeys(("decay", "p"), checks.between(0, 1, "[")),
     **dict.fromkeys(("decoder", "discriminator", "encoder", "frame_discriminator", "generator",
-                     "model", "top", "whitening"), MODULE),
+                     "model"), MODULE),
+    "top": checks.having("a GAN, or another model to sample from", "sample"),
+    "whitening": optional(checks.having("a Whitening", "apply", "invert")),
     **dict.fromkeys(("body", "callback", "critic", "head", "init", "joint", "make", "x_net",
                      "z_net"), checks.function),
     **dict.fromkeys(("log_variance", "logits", "mean", "reconstruction"), TENSOR),

@@ -4,13 +4,9 @@ import math
 
 import numpy as np
 
-from ..runtime.checks import checked, function, one_of, real, several
+from ..runtime.checks import checked, function, one_of
 from ..runtime.device import to_numpy
-
-
-def _times(name, times):
-    """Numbers, in whatever has a length."""
-    several(real(0), 0)(name, [*times] if hasattr(times, "__len__") else times)
+from ..runtime.rules import scores, some_numbers
 
 
 class BestWeights:
@@ -33,7 +29,7 @@ class BestWeights:
         How far the training is when to look, in ``unit``, "seconds" or "steps".
     """
 
-    @checked(score=function, times=_times, unit=one_of("seconds", "steps"))
+    @checked(score=function, times=some_numbers, unit=one_of("seconds", "steps"))
     def __init__(self, model, score, times, unit="seconds"):
         self.model, self.score, self.times, self.unit = model, score, sorted(times), unit
         self.curve, self.best, self._weights, self._before = [], math.inf, None, -1
@@ -49,11 +45,7 @@ class BestWeights:
         if self._before not in (-1, before):
             self.best, self._weights = math.inf, None
         self._before = before
-        found = np.atleast_1d(self.score(self.model))
-        if found.dtype.kind not in "fiu" or not found.size:
-            raise TypeError(f"BestWeights: score: expected to return a number, or several, got "
-                            f"{found!r:.80}")
-        value, *others = found.tolist()
+        value, *others = scores("BestWeights: score", self.score(self.model))
         self.curve.append([elapsed, value, *others])
         if value < self.best:
             state = self.model.state_dict()

@@ -469,6 +469,17 @@ def test_read_episodes_of_train_and_test(tmp_path, train, test):
     assert set(data.train_episode) == {0} and set(data.test_episode) == {1}
 
 
+def test_a_test_folder_without_episodes_is_refused(tmp_path):
+    """Nothing of Train/ is held out in its place."""
+    for name in "12":
+        save_episode(tmp_path / "Train" / name)
+    (tmp_path / "Test").mkdir()
+    (tmp_path / "Test" / "0.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="Test: no folders in it"):
+        read_clips(tmp_path, clips=4)
+    assert len(read_clips(tmp_path, clips=4, test_clips=0).train) == 4
+
+
 def test_two_folders_to_train_on_are_refused(tmp_path):
     save_episode(tmp_path / "Train" / "1")
     save_episode(tmp_path / "train" / "1")

@@ -48,6 +48,17 @@ def test_a_file_that_is_most_of_the_text_is_cut_in_two(tmp_path, more, seed):
     assert text.train.startswith("don't panic - the answer is 42. don't")
 
 
+@pytest.mark.parametrize("files, held_out", [
+    ([LINE * 2], 0.6), ([LINE, LINE], 0.2), ([LINE, LINE], 0.6), ([LINE, LINE], 0.9),
+    ([LINE, LINE * 2, LINE], 0.9), ([LINE * 3, LINE * 2], 0.7)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_any_part_is_held_out(tmp_path, files, held_out, seed):
+    """Where whole documents cannot make it, one is cut."""
+    text = load_text(write(tmp_path, **dict(zip("abc", (file * 12 for file in files)))),
+                     held_out=held_out, seed=seed)
+    assert abs(len(text.test) / len(text.train + text.test) - held_out) < 0.3 * held_out
+
+
 @pytest.mark.parametrize("files, message", [
     ({}, "expected a folder with .txt files, got none in it"),
     ({"a": LINE, "b": ""}, "b.txt: expected text, got an empty file"),
@@ -87,6 +98,7 @@ def test_one_hots_and_back():
     (lambda: one_hot("ab", "aba"), "alphabet: expected different characters, at least one, got"),
     (lambda: one_hot("ab", ""), "alphabet: expected different characters"),
     (lambda: one_hot("ab", "ab", 3), "text: expected at least 3 characters, a window, got 2"),
+    (lambda: one_hot("ab" * 300000, "ab", 300000), "text, length: an array of shape 300001x3000"),
     (lambda: one_hot("ab", "ab", 0), "length: expected at least 1, got 0"),
     (lambda: one_hot("ab", "ab", 1, 0), "every: expected at least 1, got 0"),
     (lambda: to_strings(np.ones((2, 3)), "ab"), "x: expected shape (n, length, characters), got"),

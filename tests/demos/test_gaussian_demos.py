@@ -1,13 +1,16 @@
 """demos/gaussian_blocks.py and demos/gaussians25.py: what they write and print, and bad options."""
 
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import load_program
+from helpers import CHECKOUT, load_program
 
 from ldf_np.experiments import cli
 from ldf_np.gaussian import experiments, pictures
@@ -76,6 +79,10 @@ def test_blocks_with_a_matrix_and_own_networks(blocks, few, tmp_path, capsys):
     (["--R", "missing.npy"], "missing.npy"),
     (["--R", "empty.npy"], "--R: empty.npy: expected a matrix"),
     (["--R", "bytes.csv"], "--R: bytes.csv: expected a matrix"),
+    (["--R", ""], "--R: : expected a matrix"),
+    (["--theta", "1e300"], "theta, sigma: expected sizes"),
+    (["--sigma", "1e-200"], "theta, sigma: expected sizes"),
+    (["--k", "1000000", "--d", "1"], "k: an array of shape 1000000x1000000"),
     (["--repeats", "1"], "repeats"),
     (["--repeats", "0"], "repeats: expected at least 2, got 0"),
     (["--seed", "-1"], "seed"),
@@ -87,6 +94,29 @@ def test_blocks_names_bad_options_in_one_line(blocks, tmp_path, arguments, name)
         cli.main(blocks.run, blocks.parse([*arguments, "--out", str(tmp_path / "out")]))
     assert "\n" not in str(ended.value) and name in str(ended.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_dependences_that_differ_little_are_two(blocks):
+    given = blocks.parse(["--rho", "0.1234567", "0.1234568", "0"])
+    assert list(blocks.read_models(given)) == ["rho = 0.1234567", "rho = 0.1234568", "rho = 0"]
+    with pytest.raises(SystemExit):         # not both
+        blocks.parse(["--rho", "0.5", "--R", "file"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_blocks_end_at_once():
+    """Ctrl-C does not wait for what the second process has to do."""
+    code = ("import multiprocessing, os, signal, sys, time; sys.path.insert(0, 'tests/tools')\n"
+            "from helpers import load_program\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "def both(): time.sleep(1); os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+            "try:\n    load_program('demos/gaussian_blocks.py').work("
+            "{'here': (both,), 'there': (time.sleep, 60), 'later': (time.sleep, 60)}, "
+            "['there', 'later'])\n"
+            "except KeyboardInterrupt:\n    print(multiprocessing.active_children())\n")
+    ended = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True,
+                           text=True, timeout=50)
+    assert ended.stdout == "[]\n" and not ended.stderr
 
 
 def test_25_gaussians_writes_a_folder_and_counts_modes(tmp_path, capsys):

@@ -80,7 +80,8 @@ def test_a_run(small, tmp_path, capsys, monkeypatch):
     inference.run(inference.parse(options))
     with monkeypatch.context() as other:        # but not with another model of the package below
         other.setattr(inference.pretrained, "card", lambda name: {"seed": 7})
-        with pytest.raises(pytest.fail.Exception, match="made again"):
+        with pytest.raises(pytest.fail.Exception, match="made again"), \
+                pytest.warns(UserWarning, match="of other settings"):
             inference.run(inference.parse(options))
     model = inference.ldf.load_pretrained("")
     model.top = nets.local_ali_top(model.whitening.shape, seed=10)

@@ -14,6 +14,9 @@ RESULTS = {"options": CHOSEN, "models": {"LDF": {"0": {"scores": {}, "training":
 
 @pytest.mark.parametrize("results, options, said", [
     ({}, [], "expected a run of demos/pacman.py with LDF, seed 0, got one without"),
+    ([], [], "results.json: expected what demos/pacman.py wrote"),
+    ({"models": 3}, [], "results.json: expected what demos/pacman.py wrote"),
+    ({"models": RESULTS["models"]}, [], "got one without"),
     (RESULTS, ["--seeds", "7"], "with LDF, seed 7, got one without"),
     (RESULTS, ["--model", "joint"], "with joint GAN, seed 0, got one without"),
     (RESULTS | {"options": CHOSEN | {"data": "clips"}}, [], "all clips of the game, got --data c"),
@@ -24,6 +27,12 @@ def test_what_the_card_would_be_wrong_about_is_refused(tmp_path, results, option
     with pytest.raises(ValueError, match="results|expected") as refused:
         program.finished_run(chosen, chosen.seeds[0])
     assert said in str(refused.value)
+
+
+def test_what_is_no_json_is_named(tmp_path):
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(ValueError, match="results.json: expected what demos/pacman.py wrote"):
+        program.finished_run(program.parse([str(tmp_path), "--machine", "one"]), 0)
 
 
 def test_a_run_that_serves(tmp_path):
