@@ -63,10 +63,12 @@ def stochastic(name, encoder):
            "a stochastic one, which gives a mean and a log-variance", type(encoder).__name__)
 
 
-def coder(name, model):
-    """A Module that encodes and decodes."""
-    checks.having("a model that encodes and decodes, ALI say", "encode", "decode")(
-        name, MODULE(name, model))
+def module_with(what, *attributes):
+    """A Module that can do these; ``what``: its kind, in words."""
+    return lambda name, value: checks.having(what, *attributes)(name, MODULE(name, value))
+
+
+coder = module_with("a model that encodes and decodes, ALI say", "encode", "decode")
 
 
 def function_or(*texts):
@@ -241,8 +243,8 @@ RULES = {
     **dict.fromkeys(("decay", "p"), checks.between(0, 1, "[")),
     **dict.fromkeys(("decoder", "discriminator", "encoder", "frame_discriminator", "generator",
                      "model"), MODULE),
-    "top": checks.having("a GAN, or another model to sample from", "sample"),
-    "whitening": optional(checks.having("a Whitening", "apply", "invert")),
+    "top": module_with("a GAN, or another model to sample from", "sample"),
+    "whitening": module_with("a Whitening", "apply", "invert"),
     **dict.fromkeys(("body", "callback", "critic", "head", "init", "joint", "make", "x_net",
                      "z_net"), checks.function),
     **dict.fromkeys(("log_variance", "logits", "mean", "reconstruction"), TENSOR),
