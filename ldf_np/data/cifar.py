@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import tarfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ EXPECTED = ("expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the f
 @checked(path=path_like)
 def load_cifar10(path):
     """CIFAR-10 (Krizhevsky 2009), the python or the binary version: 50,000 images and 10,000 held
-    out, or as many as the files have (a cut of them is as good).
+    out, or as many as the files have, with a warning where one has fewer than another.
 
     path: the archive as it was downloaded (a .tar is as good as a .tar.gz), the unpacked folder
         cifar-10-batches-py or cifar-10-batches-bin, or a folder that holds one of these. The python
@@ -55,6 +56,10 @@ def load_cifar10(path):
     read_batch, read_names = ((python_batch, python_names) if names is PYTHON
                               else (binary_batch, binary_names))
     batches = [read_batch(f"{path}: {name}", files[name]) for name in names[:-1]]
+    counts = [len(labels) for _, labels in batches]
+    if len(set(counts)) > 1:
+        warnings.warn(f"{path}: expected as many images in each of {', '.join(names[:-1])}, got "
+                      f"{', '.join(map(str, counts))}", stacklevel=3)
     rows, labels = (np.concatenate(parts) for parts in zip(*batches[:-1], strict=True))
     classes = read_names(f"{path}: {names[-1]}", files[names[-1]])
     return Images(as_images(rows), labels, as_images(batches[-1][0]), batches[-1][1], classes,

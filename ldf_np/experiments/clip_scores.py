@@ -97,7 +97,12 @@ def background_colours(clips, count=2):
     return colours[np.argsort(times)[::-1][:count]]
 
 
-@checked(frames=channels_last_array(IMAGES), background=real_array("count, c", 1), size=integer())
+def _colours(name, background):
+    """Colours (count, c), an array or a list."""
+    real_array("count, c", 1)(name, np.asarray(background))
+
+
+@checked(frames=channels_last_array(IMAGES), background=_colours, size=integer())
 def figure_squares(frames, background, size=12, far=60):
     """Where a figure is: of each of the uint8 frames (n, h, w, c) the square of ``size`` pixels
     (or of a smaller frame's width) that has the most of other colours than ``background`` (count,

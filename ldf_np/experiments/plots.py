@@ -83,7 +83,12 @@ def as_colours(images, values=(-1, 1)):
     return np.broadcast_to(grey, (*grey.shape[:3], 3)).astype(np.uint8)
 
 
-@checked(columns=integer(), scale=integer())
+def _some(name, groups):
+    """Images or clips, or {title: these} of one at least."""
+    expect(not isinstance(groups, dict) or groups, name, "at least one title", "none")
+
+
+@checked(images=_some, columns=integer(), scale=integer())
 def save_images(path, images, columns=8, scale=3, values=(-1, 1)):
     """Write images as a PNG, ``columns`` in a row; of {title: images} one sheet beside the other
     under their titles.
@@ -123,11 +128,6 @@ def _sheet(clips, columns, scale):
     sheets = {title: clip_sheet(some, columns, scale) for title, some in clips.items()}
     # titles that can still be read where a page shows a wide picture smaller
     return titled(sheets, max(16, sum(sheet.shape[1] for sheet in sheets.values()) // 60))
-
-
-def _some(name, clips):
-    """Clips, or {title: clips} of one at least."""
-    expect(not isinstance(clips, dict) or clips, name, "at least one title", "none")
 
 
 @checked(clips=_some)

@@ -349,6 +349,17 @@ def test_a_damaged_pickle(data, tmp_path):
         load_cifar10(folder)
 
 
+def test_a_batch_that_is_cut_between_two_images_is_told(tmp_path):
+    files = binary_files()
+    folder = write_folder(tmp_path / "a", files | {
+        "data_batch_3.bin": files["data_batch_3.bin"][:3073]})
+    with pytest.warns(UserWarning, match="expected as many images in each of data_batch_1.bin"):
+        data = load_cifar10(folder)
+    write_folder(tmp_path / "b", files)
+    assert len(data.train) < len(load_cifar10(tmp_path / "b").train)        # control: no warning
+
+
+
 @pytest.mark.parametrize("raw, complaint", [
     (b"", "0 bytes, expected records of 3073"),
     (bytes(3074), "3,074 bytes, expected records of 3073"),

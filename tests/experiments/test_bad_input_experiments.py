@@ -129,6 +129,8 @@ CASES = {
     "seeds huge": (lambda: statistics.over_seeds([1e308, 1.7e308]), ValueError,
                    "the mean: expected a finite number"),
     "no clips": (lambda: plots.save_clips("a.png", {}), ValueError, "clips: expected at least one"),
+    "no images": (lambda: plots.save_images("a.png", {}), ValueError,
+                  "images: expected at least one title"),
     "no moving": (lambda: plots.save_animation("a.gif", {}), ValueError,
                   "clips: expected at least one title"),
     "no sheets": (lambda: plots.save_sheets("a.png", {}, (2, 2)), ValueError,

@@ -269,6 +269,8 @@ def test_figure_squares():
     assert squares.shape == (3, 6, 6, 3)
     green, red = (squares == (0, 200, 0)).all(-1), (squares == (200, 0, 0)).all(-1)
     assert green.sum((1, 2)).tolist() == [0, 16, 0] and red.sum((1, 2)).tolist() == [0, 0, 16]
+    np.testing.assert_array_equal(squares, clip_scores.figure_squares(
+        clips[:, 0], np.asarray(background).tolist(), size=6))
     assert clip_scores.figure_squares(clips[:, 0], background, size=30).shape == (3, 20, 20, 3)
     clips[:, :, :, :12] = 20                # a floor that is not quite of its colour
     clips[2, 0, 16:, 2:6] = 200, 0, 0
