@@ -310,8 +310,11 @@ REASONS = {
                 "if splits != 1:",
                 "if splits == 2:"]}},
     "conv2d has one class, so where it begins is not read; the last column is written later; "
-    "zeros are zeros in any order": {
+    "zeros are zeros in any order; of no classes nothing is launched": {
         "kernels/conv.py": {
+            "_Tables.__init__": [
+                "self.sizes = (len(classes), *(max((c[k] for c in classes), default=1) for k in "
+                "(1, 3)))"],
             "_tables": [
                 "return _Tables(module, [positions], [taps], [(1, len(positions), 0, "
                 "len(taps))])",

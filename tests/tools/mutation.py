@@ -55,7 +55,7 @@ KERNELS = {file: [f"kernels/test_cuda_kernels::test_{test}" for test in tests]
              "views_that_are_not_aligned", "an_empty_batch"],
     "tile": ["matmul_in_each_precision", "matmul", "the_convolution_trio", "tensor_cores",
              "views_that_are_not_aligned"],
-    "matmul": ["matmul_in_each_precision", "matmul"],
+    "matmul": ["matmul_in_each_precision", "matmul", "more_products_than_a_grid_has_blocks"],
     "norm": ["normalisation", "normalisation_of_a_batch_in_parts"],
     "elementwise": ["elementwise_chains", "normalisation"],
     "penalty": ["the_penaltys_sums"],
