@@ -66,10 +66,10 @@ def load_text(folder=None, held_out=0.2, seed=0):
         if 0 < wanted < len(text) and (len(text) >= total / 2 or last_to_train):
             cut = text.rfind(" ", 0, -wanted) + 1
             test.append(text[cut:])
-            train.append(text[:cut])
+            train.append(text[:cut].rstrip())
         else:
             (test if wanted > 0 else train).append(text)
-    train, test = (" ".join(part).strip() for part in (train, test))
+    train, test = (" ".join(filter(None, part)) for part in (train, test))
     for name, text in (("train on", train), ("hold out", test)):
         expect(len(text) >= SHORTEST, source, f"a text of at least {SHORTEST} characters to {name}",
                f"{len(text)} (in {len(documents)} documents)")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..runtime.checks import between, check_size, checked, expect, instance, integer, positive, real
+from ..runtime.checks import between, check_size, checked, instance, integer, positive, real
 from ..runtime.random import numpy_generator
 
 METRICS = ("frobenius", "operator", "kl_forward", "kl_reverse")
@@ -190,12 +190,9 @@ class BlockModel:
         if r > d:
             raise ValueError(f"BlockModel: r: expected at most d = {d}, got {r}")
         check_size("BlockModel: k", (k, k), 8)
-        # Python's numbers, of which a power may overflow
-        strength, noise = (np.float64(x) for x in (self.theta, self.sigma))
-        with np.errstate(all="ignore"):
-            expect(0 < noise**4 < np.inf and 0 < strength / noise**2 < 1e150,
-                   "BlockModel: theta, sigma", "sizes of which theta / sigma^2, and sigma^4, are "
-                   "numbers above 0", f"{self.theta:g} and {self.sigma:g}")
+        # the errors are made of sigma^4 and of powers of theta / sigma^2
+        real(1e-75, 1e75)("BlockModel: sigma", float(self.sigma))
+        real(1e-150, 1e75)("BlockModel: theta / sigma^2", float(self.theta) / float(self.sigma)**2)
         if self.R is None:
             rho = float(between(-1, 1)("BlockModel: rho", self.rho))
             R = autoregressive(rho, k)

@@ -32,7 +32,7 @@ from scipy.optimize import brentq
 from scipy.special import airy, digamma
 from scipy.stats import norm
 
-from ..runtime.checks import between, checked, expect, integer, real
+from ..runtime.checks import between, checked, integer, positive, real
 
 
 def _not_negative(name, value):
@@ -47,6 +47,16 @@ def _positive(name, value):
     _not_negative(name, value)
     if np.any(np.equal(value, 0)):
         raise ValueError(f"{name}: expected numbers above 0, got {value!r:.80}")
+
+
+def _row(numbers):
+    """A rule: a row of what the rule ``numbers`` allows, at least one of them above 0."""
+    def rule(name, value):
+        numbers(name, value)
+        if np.ndim(value) != 1 or not np.any(value):
+            raise ValueError(f"{name}: expected a row with a number above 0, got {value!r:.80}")
+
+    return rule
 
 
 # --------------------------------------------------- one spike: where it goes, and how far it turns
@@ -235,13 +245,7 @@ def wishart_kl(n, p):
 # ------------------------------------------------------------- linear shrinkage: J0 and Ledoit-Wolf
 
 
-def _eigenvalues(name, values):
-    """A rule: at least one, of a covariance."""
-    _not_negative(name, values)
-    expect(np.ndim(values) == 1 and np.size(values), name, "one or more in a row", values)
-
-
-@checked(eigenvalues=_eigenvalues, n=_positive)
+@checked(eigenvalues=_row(_not_negative), n=_positive)
 def linear_shrinkage_weight(eigenvalues, n):
     """(b, loss) of the best (1-b) S + b m I, m = tr Sigma / p: b = beta^2 / (alpha^2 + beta^2)
     [LW].  Exact.
@@ -255,7 +259,7 @@ def linear_shrinkage_weight(eigenvalues, n):
     return beta2 / (alpha2 + beta2), alpha2 * beta2 / (alpha2 + beta2)
 
 
-@checked(n=_positive)
+@checked(eigenvalues=_row(_not_negative), n=_positive)
 def ledoit_wolf_weight(eigenvalues, n):
     """(b, loss) of Ledoit-Wolf itself, whose estimate of beta^2 has the mean (1 - 1/n) beta^2.
 
@@ -269,7 +273,7 @@ def ledoit_wolf_weight(eigenvalues, n):
     return best * (1 - 1 / n), loss + (best * beta2 / n) / n
 
 
-@checked(thetas=_not_negative, gamma=_not_negative, b=between(0, 1, "["), m=_not_negative)
+@checked(thetas=_not_negative, gamma=_positive, b=between(0, 1, "["), m=real())
 def linear_shrinkage_operator(thetas, gamma, b, m):
     """Limit of ||(1-b) S + b m I - Sigma||_op for spikes 1 + theta on unit noise (b = 0: the sample
     covariance).
@@ -296,7 +300,7 @@ def linear_shrinkage_operator(thetas, gamma, b, m):
     return float(np.max(np.abs(candidates)))
 
 
-@checked(eigenvalues=_eigenvalues, n=_positive, b=between(0, 1), m=_positive)
+@checked(eigenvalues=_row(_positive), n=_positive, b=between(0, 1), m=positive)
 def linear_shrinkage_kl(eigenvalues, n, b, m):
     """(E KL(Sigma || .), E KL(. || Sigma)) for (1-b) S + b m I, 0 < b < 1, by deterministic
     equivalents.  Asymptotic.
@@ -307,7 +311,9 @@ def linear_shrinkage_kl(eigenvalues, n, b, m):
     """
     l = np.asarray(eigenvalues, float)
     p, w = len(l), b * m / (1 - b)
-    v = brentq(lambda v: 1 / v - w - np.sum(l / (1 + v * l)) / n, 1e-12, 1 / w * (1 + 1e-12))
+    least = (1 - 1e-12) / (w + l.sum() / n)     # of v, for l / (1 + v l) < l
+    v = brentq(lambda v: 1 / v - w - np.sum(l / (1 + v * l)) / n, least, 1 / w * (1 + 1e-12),
+               xtol=1e-12 * least)
     trace = np.sum(l / (1 + v * l)) / w / (1 - b)
     logdet = (p * np.log((1 - b) * w) + np.log1p(v * l).sum() + n * (w * v - 1 - np.log(w * v))
               - np.log(l).sum())

@@ -57,6 +57,7 @@ def test_any_part_is_held_out(tmp_path, files, held_out, seed):
     text = load_text(write(tmp_path, **dict(zip("abc", (file * 12 for file in files)))),
                      held_out=held_out, seed=seed)
     assert abs(len(text.test) / len(text.train + text.test) - held_out) < 0.3 * held_out
+    assert "  " not in text.train + text.test and text.train == text.train.strip()
 
 
 @pytest.mark.parametrize("files, message", [

@@ -593,6 +593,15 @@ def test_bad_models_are_named(settings, name):
         BlockModel(**settings)
 
 
+@pytest.mark.parametrize("settings", [dict(theta=1e75), dict(theta=1e-150), dict(sigma=1e-30),
+                                      dict(sigma=1e75, theta=1e150)])
+def test_the_outermost_models_have_finite_errors(settings):
+    model = BlockModel(k=3, d=10, **settings)
+    found = curves.predict(model, 40, 100, draws=2)
+    assert all(np.isfinite(value) for part in found.values() for value in part.values())
+    estimators.measure(model, [40], 100, 2, np.random.default_rng(0))
+
+
 def test_a_model_is_immutable_and_its_numbers_are_plain():
     model = BlockModel(k=np.int64(3), theta=1, sigma=np.float32(2))
     assert type(model.k) is int and type(model.theta) is float and type(model.sigma) is float
