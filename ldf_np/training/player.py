@@ -113,11 +113,11 @@ class Player:
         return losses
 
     def _both_ways(self, x, progress):
-        before = self._state()
+        before = snapshot(self._kept, self._generators)
         with in_turn():
             expected = {name: loss.detach() for name, loss in self._step(x, progress).items()}
-        after = self._state()
-        self._go_to(before)
+        after = snapshot(self._kept, self._generators)
+        go_back(before, self._kept, self._generators)
         del before
         release_freed_memory()          # not the memory of both ways at once
         self._play, self._losses = self._recording.player(self._places)
@@ -125,12 +125,12 @@ class Player:
             found = self._played(x, progress)
             pairs = [*zip(self._kept, after[0]),
                      *((found[name].data, expected[name].data) for name in expected)]
-            works = after[1] == self._states() and all(
+            works = after[1] == [generator.state for generator in self._generators] and all(
                 one.tobytes() == other.tobytes() for one, other in pairs)
         except FloatingPointError:
             works = False
         self.works = _everywhere(works)
-        self._go_to(after)
+        go_back(after, self._kept, self._generators)
         return expected
 
     def _played(self, x, progress):
@@ -140,15 +140,15 @@ class Player:
             self._play()
         return {name: Tensor(loss) for name, loss in self._losses.items()}
 
-    def _states(self):
-        return [generator.state for generator in self._generators]
 
-    def _state(self):
-        """All that a step changes, copied."""
-        return [array.copy() for array in self._kept], self._states()
+def snapshot(arrays, generators):
+    """What a step changes, copied: the arrays, and where the generators stand."""
+    return [array.copy() for array in arrays], [generator.state for generator in generators]
 
-    def _go_to(self, state):
-        for array, value in zip(self._kept, state[0]):
-            array[...] = value
-        for generator, value in zip(self._generators, state[1]):
-            generator.state = value
+
+def go_back(state, arrays, generators):
+    """The arrays and generators are as they were at a ``snapshot`` of them."""
+    for array, value in zip(arrays, state[0]):
+        array[...] = value
+    for generator, value in zip(generators, state[1]):
+        generator.state = value

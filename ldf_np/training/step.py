@@ -21,7 +21,7 @@ from ..runtime.distributed import alone, world
 from ..runtime.rules import checked, model_input, part_of_one, scalars
 from ..runtime.threads import in_turn
 from .batches import as_batch
-from .player import Player, playable
+from .player import Player, go_back, playable, snapshot
 
 WARM_UP = 3         # steps before the recording: kernels are compiled, tables made and memory found
 RECORDINGS = 20     # on the CPU: of a step whose settings change more often none is made
@@ -76,7 +76,7 @@ class CompiledStep:
         return _values(self._step(x, _on_device(progress)))
 
     def __call__(self, x, progress=0.0):
-        before = self._state()
+        before = snapshot(self._statistics(), self._generators)
         try:
             losses = self._compiled(x, progress)
             wrong = not_finite(losses)
@@ -84,21 +84,14 @@ class CompiledStep:
             wrong = str(error)
         if not wrong:
             return losses
-        self._go_to(before)         # the same noise again
+        go_back(before, self._statistics(), self._generators)       # the same noise again
         with alone():           # a rank that has found something does not wait for the others
             first = first_not_finite(self._model, self._step, x, _on_device(progress))
-        self._go_to(before)
+        go_back(before, self._statistics(), self._generators)
         raise FloatingPointError(f"{wrong}; not finite first: {first}")
 
-    def _state(self):
-        return ([generator.state for generator in self._generators],
-                [buffer.data.copy() for buffer in self._buffers])
-
-    def _go_to(self, before):
-        for generator, state in zip(self._generators, before[0]):
-            generator.state = state
-        for buffer, array in zip(self._buffers, before[1]):
-            buffer.data[...] = array
+    def _statistics(self):
+        return [buffer.data for buffer in self._buffers]
 
     def _compiled(self, x, progress):
         if not on_device():
