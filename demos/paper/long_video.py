@@ -11,6 +11,7 @@ is the model of single frames that comes with the package, which knows nothing o
 are of seed 0, those here of seed 1. --minutes or --steps are for each top.
 
     local, p = 4    trained on clips of five frames
+    refined         the films of that top, refined; the refiner has half as much time again
     local, p = 0    the same without neighbours: frames that are independent given the film's draw
     long clips      p = 4, trained on the game's clips of ``--clip-frames`` frames with two
                     discriminators, of windows of 5 frames and of WIDE
@@ -40,17 +41,18 @@ from ldf_np.experiments.clip_scores import ClipScores, background_drift, motion
 from ldf_np.experiments.metrics import kid
 from ldf_np.experiments.runs import cached_runs, finished
 from ldf_np.experiments.statistics import POSITIVE, interval, over_seeds
-from ldf_np.models import pretrained, sequence_nets
+from ldf_np.models import nets, pretrained, sequence_nets
+from ldf_np.models.ldf import LDF
 
 CODE = 8, 8, 8              # a frame's code
 WIDE, SLOW = 13, 4          # the wider window; of a slow clip every fourth frame
-ARMS = {"local, p = 4": {"p": 4}, "local, p = 0": {"p": 0},
-        "long clips": {"p": 4, "windows": (5, WIDE)}}
-STITCHED = "stitched"
+LOCAL = "local, p = 4"
+ARMS = {LOCAL: {"p": 4}, "local, p = 0": {"p": 0}, "long clips": {"p": 4, "windows": (5, WIDE)}}
+REFINED, STITCHED = "refined", "stitched"
 FLAT, EVEN = 1.0, 0.1       # what still is flat: by how much KID rises, and the slope of memory
 SHOWN = 6                   # films of each model in the pictures
 ANY_LENGTH = "Applicable to variable-length objects, such as videos and text. (Section 1)"
-LOCAL = "P(z_{i+1,j} | z_i) = P(z_{i+1,j} | z_{i,j-p:j+p}) (Section 3)"
+NEAR = "P(z_{i+1,j} | z_i) = P(z_{i+1,j} | z_{i,j-p:j+p}) (Section 3)"
 
 
 def parse(arguments=None):
@@ -143,8 +145,17 @@ def cost(model, frames):
 # -------------------------------------------------------------------------------------------- runs
 
 
-def films_of(model, options, seed):
-    return to_uint8(model.sample(options.films, ldf.Generator(seed + 100), frames=options.frames))
+def weights_of(options, name, seed):
+    name = name.replace(", p = ", "_p").replace(" ", "_")
+    return os.path.join(options.out, f"{name}_seed{seed}.safetensors")
+
+
+def scored(model, options, score, seed, history):
+    films = to_uint8(model.sample(options.films, ldf.Generator(seed + 100), frames=options.frames))
+    lengths = sorted({5, 20, options.frames, 4 * options.frames})
+    return {"scores": score(films), "rise": score.rise(films), "films": films[:SHOWN],
+            "steps": history.steps, "motion": float(np.median(motion(films[:, :5]))),
+            "cost": {str(t): cost(model, t) for t in lengths}}
 
 
 def train(options, data, longer, score, name, seed, checkpoints):
@@ -156,13 +167,22 @@ def train(options, data, longer, score, name, seed, checkpoints):
     white = model.whitening.fit(codes).apply(codes)
     history = finished(model.top.fit(white, **cli.budget(options), progress=True,
                                      checkpoints=checkpoints))
-    model.save(os.path.join(options.out, f"{name.replace(', p = ', '_p')}_seed{seed}.safetensors"
-                            .replace(" ", "_")))
-    films = films_of(model, options, seed)
-    lengths = sorted({5, 20, options.frames, 4 * options.frames})
-    return {"scores": score(films), "rise": score.rise(films), "films": films[:SHOWN],
-            "steps": history.steps, "motion": float(np.median(motion(films[:, :5]))),
-            "cost": {str(t): cost(model, t) for t in lengths}}
+    model.save(weights_of(options, name, seed))
+    return scored(model, options, score, seed, history)
+
+
+def refine(options, data, score, seed, checkpoints):
+    """Train a refiner above the top of p = 4, with half of its budget, and score the films."""
+    plain = ldf.load(weights_of(options, LOCAL, seed))
+    model = LDF(plain.levels, plain.top, plain.whitening, refiner=nets.map_denoiser(
+        plain.top.whitenings[0].shape, seed=seed + 30))
+    white = model.encode(data.train[:options.clips])
+    half = ({"minutes": options.minutes / 2} if options.steps is None else
+            {"steps": -(-options.steps // 2)})
+    history = finished(model.refiner.fit(model.refiner_data(white), **half, progress=True,
+                                         checkpoints=checkpoints))
+    model.save(weights_of(options, REFINED, seed))
+    return scored(model, options, score, seed, history)
 
 
 def stitched(options, score, seed, _):
@@ -190,27 +210,31 @@ def over(runs, name, key):
 
 def claims(runs, frames):
     """Three claims, and what is described beside them."""
-    local, independent = "local, p = 4", "local, p = 0"
+    independent = "local, p = 0"
     motion_of = {name: over(runs, name, "KID differences, middle") for name in runs}
-    rises = [run["rise"] for run in runs[local]]
+    rises = [run["rise"] for run in runs[LOCAL]]
     rise = "KID x 1000 of windows of five frames, end minus beginning"
     return [
         report.claim(f"Trained on five frames, the end of {frames} frames is as good as the "
                      "beginning", ANY_LENGTH,
                      rise, over_seeds([middle for middle, _, _ in rises]), "below", FLAT),
         report.claim("Noise that neighbouring frames share is what makes things move as they do in "
-                     "the game", LOCAL, f"KID x 1000 of differences in the middle, {independent} "
-                     f"minus {local}",
-                     over_seeds(np.subtract(motion_of[independent], motion_of[local])), "above",
+                     "the game", NEAR, f"KID x 1000 of differences in the middle, {independent} "
+                     f"minus {LOCAL}",
+                     over_seeds(np.subtract(motion_of[independent], motion_of[LOCAL])), "above",
                      margin=KID_MARGIN),
         report.claim("The memory of drawing a film does not grow with its length",
                      "Vastly reduced memory consumption (Section 1)",
                      "slope of log(peak memory) over log(frames), from 20 frames on",
-                     over_seeds([slope(run["cost"]) for run in runs[local]]), "below", EVEN),
+                     over_seeds([slope(run["cost"]) for run in runs[LOCAL]]), "below", EVEN),
         report.described("The same over films, of the first seed", rise, rises[0]),
         report.described("What a seam costs: clips one after the other beside a film",
-                         f"KID x 1000 of differences in the middle, {STITCHED} minus {local}",
-                         over_seeds(np.subtract(motion_of[STITCHED], motion_of[local])))]
+                         f"KID x 1000 of differences in the middle, {STITCHED} minus {LOCAL}",
+                         over_seeds(np.subtract(motion_of[STITCHED], motion_of[LOCAL]))),
+        *(report.described(f"What a refiner does: {key}", f"{key} in the middle, {REFINED} minus "
+                           f"{LOCAL}", over_seeds(np.subtract(*(
+                               over(runs, name, f"{key}, middle") for name in (REFINED, LOCAL)))))
+          for key in ("KID clips", "KID differences", "motion W1"))]
 
 
 def slope(cost):
@@ -242,7 +266,7 @@ def tables(runs, frames):
                 f"{name}, {t} frames": [int(t), *(over_seeds(
                     [run["cost"][t][what] for run in runs[name]], within=POSITIVE)
                     for what in ("speed", "memory"))]
-                for name in ARMS for t in runs[name][0]["cost"]}}}
+                for name in (*ARMS, REFINED) for t in runs[name][0]["cost"]}}}
 
 
 def pictures(out, runs, frames):
@@ -280,9 +304,11 @@ def run(options):
     films = unseen(1, max(32, options.films // 4), frames=options.frames).test
     score = FilmScores(data.test[:1000], longer.test)
     depends = cli.settings(options, "quick") | {"bottom": pretrained.card("pacman-ldf")}
-    cached = cached_runs(options, depends, 1 + len(options.seeds) * (len(ARMS) + 1))
+    cached = cached_runs(options, depends, 1 + len(options.seeds) * (len(ARMS) + 2))
     beside = [cached("the game", partial(real, films, score))]
     runs = cached.by_seed(ARMS, options.seeds, partial(train, options, data, longer, score))
+    runs[REFINED] = [*cached.each({f"{REFINED} seed {seed}": partial(
+        refine, options, data, score, seed) for seed in options.seeds}).values()]
     runs[STITCHED] = [*cached.each({f"{STITCHED} seed {seed}": partial(
         stitched, options, score, seed) for seed in options.seeds}).values()]
     cached.close()

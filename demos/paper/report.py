@@ -239,8 +239,9 @@ def markdown(results):
         f"Of {len(results['claims'])} claims: {counted(results['claims'])}. A claim *held* where",
         "the whole 95% interval over seeds lies on its side, *failed* where it lies on the other,",
         "is *equal* where it lies within the margin that makes no difference, and *undecided*",
-        "otherwise. Quantities and margins stand in the programs, chosen before they ran. Minutes",
-        "are those of one training; verdicts speak of that budget only.", "",
+        "otherwise. Quantities and margins stand in the programs, chosen before they ran; where a",
+        "margin or a seed came later, [what-held.md](what-held.md) says so. Minutes are those of",
+        "one training; verdicts speak of that budget only.", "",
         "Made by `python demos/paper/report.py --budget hours --publish` from the results of the",
         "commands below; [results.json](results.json) has the same numbers."]
     if missing := [name for name in SHORT if name not in results["experiments"]]:

@@ -138,12 +138,20 @@ class Denoiser(Model):
     def refine(self, x, rng=None):
         """x (n, *shape) with noise added, drawn with ``rng`` (by default its own), and taken away
         again: a NumPy array (n, *shape)."""
-        rng = self.rng if rng is None else rng
-        noisy = x + self.noise * to_numpy(rng.standard_normal(x.shape))
-        with self.ema.applied():
-            return self._apply(self._without_noise, noisy)
+        return self.without_noise(x + self.draw(len(x), rng))
 
-    def _without_noise(self, y):
+    def draw(self, n, rng=None):
+        """The noise that ``refine`` adds to n maps: a NumPy array (n, *shape)."""
+        rng = self.rng if rng is None else rng
+        return self.noise * to_numpy(rng.standard_normal((n, *self.shape)))
+
+    @checked(OF_ITS_SHAPE)
+    def without_noise(self, x):
+        """x (n, *shape) without the noise of the level ``noise`` that it holds: a NumPy array."""
+        with self.ema.applied():
+            return self._apply(self._heun, x)
+
+    def _heun(self, y):
         """From ``noise`` down to 0 by Heun's method (Karras et al. 2022, Algorithm 1): y, a
         Tensor."""
         first, last = self.noise ** (1 / RHO), min(LEAST_NOISE, self.noise) ** (1 / RHO)

@@ -10,6 +10,7 @@ chain from right to left.
 """
 
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from ..training.batches import Batches, as_batch
 from ..training.budget import Phases
 from ..training.loop import train
 from .ali import ALI
-from .sequence import SequenceGAN
+from .sequence import SequenceGAN, first_steps
 
 CALIBRATED_BY = 256         # samples
 
@@ -74,7 +75,8 @@ class LDF(Module):
         (``sample``). Worth it where a bottom has learned z well, after some minutes of training.
     refiner : Denoiser, optional
         Of whitened codes, trained after the top: before each pass it refines a sample, all its
-        factors together (``sample``).
+        factors together (``sample``). Under a ``SequenceGAN`` it is one of windows of the first
+        width, as the top whitens them.
     """
 
     @checked(relations.has_z, relations.refiner_fits, passes=integer(0))
@@ -131,8 +133,14 @@ class LDF(Module):
         few, share = min(batch_size, len(white)), refiner_share if self.refiner else 0
         run.fit("top", self.top, white, 1 - bottom_share - share, last=not share, batch_size=few)
         if self.refiner and not run.interrupted:
-            run.fit("refiner", self.refiner, white, share, last=True, batch_size=few)
+            run.fit("refiner", self.refiner, self.refiner_data(white), share, last=True,
+                    batch_size=few)
         return run.histories
+
+    def refiner_data(self, white):
+        """What a refiner learns from and refines of whitened codes: (n, *shape of the whitening) ->
+        (m, *its shape)."""
+        return self.top.windows_of(white) if self.any_length else white
 
     def _fit_together(self, x, factors, batch_size, checkpoints, **training):
         objects = Batches(x, batch_size, self.rng)
@@ -141,8 +149,8 @@ class LDF(Module):
                 self.levels[0].model.expect_range(some, name)
         local = None if factors is None else Batches(factors, batch_size, self.rng)
         level_steps = [level.model.compiled_step() for level in self.levels]
-        tops = {"top": self.top} | ({"refiner": self.refiner} if self.refiner else {})
-        top_steps, own = [top.compiled_step() for top in tops.values()], shard(batch_size)
+        top_step, own = self.top.compiled_step(), shard(batch_size)
+        refiner_step = self.refiner and self.refiner.compiled_step()
 
         def step(done):
             losses = {}
@@ -157,11 +165,14 @@ class LDF(Module):
                 few = self.rng.permutation(len(x))[:self.whitening.few]
                 codes = over_ranks(self.codes, x[few])
                 self.whitening.fit_once_for_all(codes)
-                for top in tops.values():
-                    top.adapt(self.whitening.apply(codes))
-            white = as_batch(self.whitening.apply(data)[own])
-            for name, top_step in zip(tops, top_steps):
-                losses |= _named(name, top_step, white, done)
+                white = self.whitening.apply(codes)
+                self.top.adapt(white)
+                if self.refiner:
+                    self.refiner.adapt(self.refiner_data(white))
+            white = self.whitening.apply(data)[own]
+            losses |= _named("top", top_step, as_batch(white), done)
+            if self.refiner:
+                losses |= _named("refiner", refiner_step, as_batch(self.refiner_data(white)), done)
             return losses
 
         inside = checkpoints and checkpoints.inside("together")
@@ -205,20 +216,17 @@ class LDF(Module):
         of it ``passes`` times and then by way of z, which brings it to what codes can be; and
         calibrated: each component so that samples, encoded once more, vary as much as the codes
         that the whitening has learned from (docs/recipe.md). On that way ALI decodes h and z by
-        common batch statistics, with which what is faint does not fade. With ``frames``, or where
-        the whitening's strength is 0 (``sequence_ldf``), it is decoded as it is.
+        common batch statistics, with which what is faint does not fade. Sequences, and what has a
+        whitening of strength 0, are not calibrated, and without passes and a refiner decoded as the
+        top makes them.
 
         ``frames``: how many frames of a clip (of a text: segments) each has, any number where the
         top is a ``SequenceGAN``; by default as many as it was trained on.
         """
-        if frames is None:
-            with ExitStack() as common:
-                for model in self.models:
-                    if isinstance(model, ALI):
-                        common.enter_context(model.common_statistics())
-                white = self._as_codes(self.top.sample(n, rng), rng)
-            return self.decode(white)
-        return np.concatenate([*self.stream(n, frames, rng)], axis=1)
+        if self.any_length:
+            frames = max(self.top.windows) if frames is None else frames
+            return np.concatenate([*self.stream(n, frames, rng)], axis=1)
+        return self.decode(self._as_codes(self.top.sample(n, rng), rng))
 
     def _as_codes(self, white, rng):
         """What the top has made, brought to what codes can be: refined, where there is a refiner,
@@ -227,30 +235,50 @@ class LDF(Module):
         and rare components, such as what moves, is in part no code, and goes; so each component is
         then multiplied by what brings the variance of samples, encoded again, to that of the
         codes."""
-        if self.whitening.strength == 0:        # which does not tell the codes' variances
-            return white
-
-        def again(white, through=None):
-            return self.encode(self._expand(self.whitening.invert(white), through=through))
-
         def brought(white, rng):
             for _ in range(max(1, self.passes)):
-                if self.refiner and self.refiner.ready:
+                if self._refines:
                     white = self.refiner.refine(white, rng)
-                white = again(white, "z" if self.passes else None)
+                white = self._again(white, self._way)
             return white
 
+        if self.whitening.strength == 0:        # which does not tell the codes' variances
+            return brought(white, rng) if self.passes or self._refines else white
         own = Generator(0)
-        some = again(brought(self.top.sample(CALIBRATED_BY, own), own))
+        some = self._again(brought(self.top.sample(CALIBRATED_BY, own), own))
         std = some.reshape(-1, some.shape[-1]).std(axis=0)
         ratio = np.sqrt(self.whitening.variances) / np.maximum(std, 1e-9)
         return brought(white, rng) * np.clip(ratio, 0.5, 2)
+
+    @property
+    def _refines(self):
+        return self.refiner is not None and self.refiner.ready
+
+    @property
+    def _way(self):
+        """The code through which samples pass, or None."""
+        return "z" if self.passes else None
+
+    def _again(self, white, through=None):
+        """E(G(.)) of whitened codes, once more ``through`` another code."""
+        with ExitStack() as common:
+            for model in self.models:
+                if isinstance(model, ALI):
+                    common.enter_context(model.common_statistics())
+            return self.encode(self._expand(self.whitening.invert(white), through=through))
 
     @checked(relations.of_any_length, relations.is_ready)
     def stream(self, n, frames, rng=None):
         """The objects of ``sample``, a few frames at a time: an iterator of arrays (n, t, ...). The
         memory does not depend on ``frames``."""
-        return map(self.decode, self.top.stream(n, frames, rng))
+        rounds = self.passes or int(self._refines)
+        drawn = self.top.before_refined(frames, rounds) if self._refines else frames
+        blocks = self.top.stream(n, drawn, rng)
+        for _ in range(rounds):
+            if self._refines:
+                blocks = self.top.refined(blocks, self.refiner, self.refiner.draw(n, rng))
+            blocks = map(partial(self._again, through=self._way), blocks)
+        return map(self.decode, first_steps(blocks, frames))
 
     @checked(relations.level_or_top)
     def reconstruct(self, x, level=None):

@@ -154,6 +154,43 @@ class SequenceGAN(GAN):
         return (self._generate(concatenate([z, self._noise(key, n, start)], axis=-1), rng)
                 [:, :steps - start] for start in range(0, steps, BLOCK))
 
+    def windows_of(self, x):
+        """What a refiner works on: the windows of the first width of sequences (n, t, *step_shape),
+        one after the other, whitened: (m, *shape)."""
+        k = self.windows[0]
+        whole = x[:, :x.shape[1] // k * k]
+        return self.whitenings[0].apply(whole.reshape(-1, k, *x.shape[2:]))
+
+    def before_refined(self, steps, rounds):
+        """Of how many steps ``refined``, so many times, leaves ``steps`` at least."""
+        k = self.windows[0]
+        for _ in range(rounds):
+            steps = max(k, steps + (k - 1) // 2)
+        return steps
+
+    def refined(self, blocks, refiner, noise):
+        """Sequences in blocks (n, t, *step_shape), refined by a ``Denoiser`` of windows of the
+        first width, k: an iterator of such blocks.
+
+        Each step comes from the middle of the window around it, the first ones from the first
+        window; the last (k - 1) // 2 have none and fall away. All windows of a sequence get the
+        same ``noise`` (n, *shape): what is made of steps that stay alike is alike, too, where
+        other noise would make them flicker.
+        """
+        k, whitening = self.windows[0], self.whitenings[0]
+        held, begun = None, False
+        for block in blocks:
+            held = block if held is None else np.concatenate([held, block], axis=1)
+            count = held.shape[1] - k + 1
+            if count > 0:
+                windows = np.stack([held[:, i:i + k] for i in range(count)])
+                white = whitening.apply(windows.reshape(-1, *windows.shape[2:]))
+                clean = refiner.without_noise(white + np.tile(noise, (count, *[1] * white[0].ndim)))
+                made = whitening.invert(clean).reshape(windows.shape)
+                middles = np.moveaxis(made[:, :, k // 2], 0, 1)
+                yield middles if begun else np.concatenate([made[0, :, :k // 2], middles], axis=1)
+                held, begun = held[:, count:], True
+
     def _noise(self, key, n, start):
         """The noise of the block of steps that begins at ``start``: (n, (BLOCK + 2p) * size). It is
         a function of the position: each block of positions has a Generator of its own."""
@@ -162,6 +199,15 @@ class SequenceGAN(GAN):
         blocks = [Generator(np.random.SeedSequence((key, b))).standard_normal(
             (n, BLOCK * g.noise_size)) for b in range(start // BLOCK, -(-(start + count) // BLOCK))]
         return concatenate(blocks, axis=-1)[:, :count * g.noise_size]
+
+
+def first_steps(blocks, steps):
+    """The first so many steps of sequences in blocks (n, t, ...): an iterator of blocks."""
+    for block in blocks:
+        yield block[:, :steps]
+        steps -= block.shape[1]
+        if steps <= 0:
+            return
 
 
 class Windows(Batches):

@@ -15,6 +15,7 @@ from .gan import GAN
 from .ldf import LDF, Level
 from .nets import (
     LOCAL_GAN,
+    REFINER,
     SLOPE,
     ali_head,
     coarse,
@@ -22,6 +23,7 @@ from .nets import (
     dense,
     encoder_head,
     map_discriminator,
+    new_refiner,
     output,
     pair_discriminator,
     to_map,
@@ -77,12 +79,15 @@ def sequence_gan(shape, windows=(5,), p=4, latent_size=128, noise=8, width=32, h
                        **LOCAL_GAN | settings)
 
 
-def sequence_ldf(model, shape, split=None, code="h", seed=0, **settings):
+@checked(shape=code_of_step, refiner=REFINER)
+def sequence_ldf(model, shape, split=None, code="h", seed=0, passes=0, refiner=None, **settings):
     """LDF over sequences of any length: a ``model`` of their steps, whose codes have this
-    ``shape``, and a ``sequence_gan`` with these ``settings``. ``split``: Frames() by default."""
+    ``shape``, and a ``sequence_gan`` with these ``settings``. ``split``: Frames() by default;
+    ``passes``, ``refiner``: see ``clip_ldf``."""
     top = sequence_gan(shape, seed=seed + 10, **settings)
     return LDF([Level(model, split or Frames(), code)], top, SequenceWhitening(shape),
-               seed=seed + 20)
+               seed=seed + 20, passes=passes,
+               refiner=new_refiner(refiner, top.whitenings[0], seed))
 
 
 # Text. A text of n characters is a map (length, 1, characters), so that convolutions of one side go

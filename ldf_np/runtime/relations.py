@@ -221,12 +221,13 @@ def has_z(name, levels, passes=0, **others):
                f"0, for a level's {type(model).__name__} has no code z", passes)
 
 
-def refiner_fits(name, refiner, whitening, **others):
-    """A refiner is for what the top of an LDF makes."""
+def refiner_fits(name, refiner, whitening, top, **others):
+    """A refiner is for what the top of an LDF makes, or for windows of that."""
     if refiner is not None:
         checks.having("a Denoiser", "refine", "shape")(f"{name}: refiner", refiner)
-        expect(refiner.shape == whitening.shape, f"{name}: refiner",
-               f"one of whitened codes {whitening.shape}", f"one of {refiner.shape}")
+        of = next(iter(getattr(top, "whitenings", [whitening])))
+        expect(refiner.shape == of.shape, f"{name}: refiner",
+               f"one of whitened codes {of.shape}", f"one of {refiner.shape}")
 
 
 def shares_fit(name, self, bottom_share, refiner_share, schedule, **others):

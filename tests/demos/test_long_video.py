@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from helpers import load_program
+from helpers import load_program, weights
 
+import ldf_np as ldf
 from ldf_np.data import Clips
 
 program = load_program("demos/paper/long_video.py")
@@ -39,7 +40,8 @@ def test_the_program(small, tmp_path, capsys):
     assert [c["verdict"] for c in results["claims"]] == ["one seed"] * 3
     described = results["tables"][program.report.DESCRIBED]["rows"]
     assert None not in described["The same over films, of the first seed"][1]
-    assert list(results["tables"]["windows"]["rows"]) == [*program.ARMS, "stitched", "the game"]
+    assert list(results["tables"]["windows"]["rows"]) == [*program.ARMS, "refined", "stitched",
+                                                           "the game"]
     assert abs(results["claims"][2]["value"]) < 0.1     # the memory is flat already
     for figure in results["figures"]:
         assert (tmp_path / figure["file"]).stat().st_size > 3000 and figure["alt"]
@@ -47,6 +49,10 @@ def test_the_program(small, tmp_path, capsys):
     saved = (tmp_path / "local_p4_seed0.safetensors").stat().st_mtime_ns
     program.run(program.parse(options))         # again: nothing is trained
     assert (tmp_path / "local_p4_seed0.safetensors").stat().st_mtime_ns == saved
+    plain, refined = (ldf.load(tmp_path / f"{name}_seed0.safetensors")
+                      for name in ("local_p4", "refined"))
+    assert weights(plain.top).tobytes() == weights(refined.top).tobytes()
+    assert refined.refiner.ready and plain.refiner is None
 
 
 @pytest.mark.parametrize("frames", [15, 20, 40, 99, 100])

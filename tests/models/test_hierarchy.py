@@ -1,6 +1,8 @@
 """LDF: splits and their inverses, two schedules, and the wall between levels through which no
 gradient passes."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from helpers import ctrl_c, tiny_ali, weights
@@ -240,18 +242,19 @@ def test_samples_pass_through_z(monkeypatch):
     assert no > 0.15 and one < 0.6 * no and two < 0.7 * one
 
 
-def test_a_sample_is_decoded_by_statistics_of_its_own_only_at_last():
+def test_a_sample_is_decoded_by_statistics_of_its_own_only_at_last(monkeypatch):
     x = np.random.default_rng(0).integers(0, 256, (20, 2, 8, 8, 3), dtype=np.uint8)
     model = nets.clip_ldf(x, frames=2, size=8, latent_size=4, passes=1)
     model.fit(x, steps=9, batch_size=8)
     bottom, made = model.models[0], model.sample(5, ldf.Generator(0))
-    white, of_h = [], bottom.of_h
-    for bottom.of_h in ([], of_h):
-        rng = ldf.Generator(0)
-        white.append(model._as_codes(model.top.sample(5, rng), rng))
-    np.testing.assert_array_equal(model.decode(white[0]), made)
-    assert np.abs(model.decode(white[1]) - made).max() > 1e-3       # negative control: all the way
-    way = []
+    of_h, rng, way = bottom.of_h, ldf.Generator(0), []
+    white = model._as_codes(model.top.sample(5, rng), rng)
+    np.testing.assert_array_equal(model.decode(white), made)
+    with bottom.common_statistics():                    # negative controls: never, and all the way
+        assert np.abs(model.decode(white) - made).max() > 1e-3
+    with monkeypatch.context() as patch:
+        patch.setattr(type(bottom), "common_statistics", lambda self: nullcontext())
+        assert np.abs(model.sample(5, ldf.Generator(0)) - made).max() > 1e-3
     with pytest.raises(KeyError), bottom.common_statistics():
         way.append(bottom.of_h)
         raise KeyError

@@ -11,7 +11,7 @@ import ldf_np as ldf
 from ldf_np.autodiff.engine import Tensor
 from ldf_np.models import sequence
 from ldf_np.models.ldf import LDF, Level
-from ldf_np.models.nets import mlp_gan
+from ldf_np.models.nets import map_denoiser, mlp_gan
 from ldf_np.models.sequence_nets import joint_text_gan, sequence_gan, sequence_ldf, text_ali
 from ldf_np.nn import evaluation
 from ldf_np.training.checkpoint import Checkpoints
@@ -204,6 +204,104 @@ def test_ldf_makes_objects_of_any_length(schedule):
                                model.codes(clips(2, 9)), atol=1e-4)
 
 
+@pytest.mark.parametrize("sizes", [[1] * 11, [8, 3], [2, 9]])
+@pytest.mark.parametrize("k", [1, 2, 4, 5])
+def test_each_step_is_refined_in_the_middle_of_its_window(k, sizes):
+    """The first steps in the first window, the last (k - 1) // 2 not at all; and each with the same
+    noise."""
+    model, x = small(windows=(k,)), moving_average(50, 11)
+    model.adapt(x)
+    whitening = model.whitenings[0]
+
+    class Numbered:
+        """Adds to each step where in its window it is."""
+        def without_noise(self, white):
+            return whitening.apply(whitening.invert(white) + np.float32(np.arange(k))[:, None])
+
+    def refined(noise):
+        ends = np.cumsum(sizes)
+        blocks = (x[:, end - size:end] for size, end in zip(sizes, ends))
+        return np.concatenate([*model.refined(blocks, Numbered(), noise)], axis=1)
+
+    noise = np.zeros((50, *whitening.shape), np.float32)
+    places = refined(noise) - x[:, :11 - (k - 1) // 2]
+    np.testing.assert_allclose(places, np.minimum(np.arange(places.shape[1]), k // 2)[:, None] +
+                               0 * places, atol=1e-5)
+    noise = np.random.default_rng(0).standard_normal(noise.shape).astype(np.float32)
+    added = (refined(noise) - x[:, :11 - (k - 1) // 2])[:, k // 2:]
+    assert np.abs(added - k // 2).max() > 0.5
+    np.testing.assert_allclose(added, added[:, :1] + 0 * added, atol=1e-4)
+
+
+@pytest.mark.parametrize("k, rounds", [(1, 1), (2, 3), (5, 1), (5, 2), (4, 4)])
+def test_enough_steps_are_drawn_to_be_refined(k, rounds):
+    model = small(windows=(k,))
+    for steps in range(1, 9):
+        drawn = left = model.before_refined(steps, rounds)
+        for _ in range(rounds):
+            left = left - (k - 1) // 2 if left >= k else 0
+        assert left >= steps and drawn <= max(steps, k) + rounds * (k // 2)
+
+
+def tiny_denoiser(shape, seed):
+    return map_denoiser(shape, width=4, hidden=4, seed=seed)
+
+
+@pytest.mark.parametrize("schedule", ["bottom-first", "together"])
+@pytest.mark.parametrize("passes", [0, 2])
+def test_films_are_refined_and_pass_through_z(passes, schedule, tmp_path):
+    model = small_ldf(passes=passes, refiner=tiny_denoiser)
+    assert model.refiner.shape == model.top.whitenings[0].shape == (1, 1, 30)
+    model.fit(clips(t=11), steps=16, batch_size=16, schedule=schedule)
+    assert model.refiner.ready
+    film = model.sample(3, ldf.Generator(1), frames=20)
+    assert film.shape == (3, 20, 4)
+    for frames in (1, 4, 5, 19):        # the beginning, though windows reach beyond it
+        np.testing.assert_allclose(model.sample(3, ldf.Generator(1), frames=frames),
+                                   film[:, :frames], atol=1e-6)
+    assert np.concatenate([*model.stream(2, 20)], axis=1).shape == (2, 20, 4)
+    model.save(tmp_path / "m.safetensors")
+    loaded = ldf.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(loaded.sample(3, ldf.Generator(1), frames=20), film)
+
+    def change(part, value):
+        before, part.data[...] = part.data.copy(), value
+        other = model.sample(3, ldf.Generator(1), frames=20)
+        part.data[...] = before
+        return np.abs(other - film).max()
+
+    assert change(model.refiner.trained, 0) > 1e-4      # without it
+    model.passes = 1 - min(passes, 1)                   # the other way
+    assert change(model.refiner.trained, 1) > 1e-4
+
+
+def test_films_pass_through_z_without_a_refiner():
+    model = small_ldf(passes=1)
+    model.fit(clips(), steps=8, batch_size=16)
+    white = model.top.sample(3, ldf.Generator(1), steps=9)
+    with model.models[0].common_statistics():
+        again = model.levels[0].decode(model.whitening.invert(white))
+        again = model.levels[0].decode(model.levels[0].encode(again, "z"), "z")
+        white = model.encode(again)
+    np.testing.assert_allclose(model.sample(3, ldf.Generator(1), frames=9), model.decode(white),
+                               atol=1e-6)
+
+
+def test_a_refined_film_does_not_remember_its_beginning():
+    model = small_ldf(refiner=tiny_denoiser)
+    model.fit(clips(), steps=16, batch_size=16)
+    peaks = []
+    ldf.set_num_threads(1)
+    for frames in (16, 16, 160):
+        tracemalloc.start()
+        for _ in model.stream(50, frames, ldf.Generator(0)):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    ldf.set_num_threads(2)
+    assert peaks[2] < 1.2 * peaks[1]
+
+
 def test_clips_that_are_too_short_are_refused_before_anything_is_trained():
     model = small_ldf(windows=(3, 6))
     before = weights(model)
@@ -272,6 +370,11 @@ def test_ldf_of_text():
     assert model.sample(3).shape == (3, 16, 5) and model.sample(3, frames=5).shape == (3, 40, 5)
     with pytest.raises(ValueError, match="a multiple of 8, got 12"):
         model.encode(one_hots(4, 12))
+    model = sequence_ldf(bottom, (4, 1, 16), ldf.Segments(8), windows=(2,), layout="rows",
+                         latent_size=3, noise=2, width=8, hidden=8, passes=1,
+                         refiner=tiny_denoiser)
+    model.fit(one_hots(40, 16), steps=8, batch_size=8)
+    assert model.refiner.shape == (8, 1, 16) and model.sample(3, frames=5).shape == (3, 40, 5)
 
 
 top, level = small(), Level(tiny_ali(4, hidden=6), ldf.Frames(5))
@@ -295,6 +398,10 @@ of_five = LDF([level], mlp_gan(30, 3, 8), ldf.Whitening((5, 6), 30))
      "windows: expected one for each of 1 discriminators, got (3, 4)"),
     (lambda: of_five.sample(2, frames=20), "frames: expected None, for the top is a GAN, which "
      "makes codes of one shape (a SequenceGAN makes sequences of any length), got 20"),
+    (lambda: small_ldf(refiner=lambda shape, seed: tiny_denoiser((1, 1, 6), seed)),
+     "LDF: refiner: expected one of whitened codes (1, 1, 30), got one of (1, 1, 6)"),
+    (lambda: small_ldf(passes=-1), "LDF: passes: expected at least 0, got -1"),
+    (lambda: small_ldf(refiner="near"), "sequence_ldf: refiner: expected \"local\""),
     (lambda: small_ldf().sample(2, frames=0), "frames: expected at least 1, got 0"),
     (lambda: small_ldf().fit(clips(20, 3), steps=2, batch_size=4),
      "x: expected sequences of at least 5 steps"),
