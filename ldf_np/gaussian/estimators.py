@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..runtime.checks import checked, instance, integer, several
+from ..runtime.checks import checked, finite_array, instance, integer, positive, several
 from ..runtime.random import numpy_generator
 from .model import (
     METRICS,
@@ -28,6 +28,7 @@ def _spectrum(x):
     return vector[:, ::-1], np.maximum(value[::-1], 0)     # 0 but for rounding
 
 
+@checked(x=finite_array(least=2), sigma=positive)
 def joint_estimates(x, sigma):
     """{"J0", "J1", "LW"}: three covariances from joint samples x (n, k, d), sharing one
     eigendecomposition.
@@ -38,7 +39,7 @@ def joint_estimates(x, sigma):
     LW  Ledoit-Wolf 2004 with the mean known: (1-b) S + b m I, b estimated; the usual choice in
         practice.
     """
-    x = x.reshape(len(x), -1)
+    x = np.asarray(x, float).reshape(len(x), -1)
     n, p = x.shape
     vector, value = _spectrum(x)
     gamma = p / n
@@ -56,10 +57,13 @@ def joint_estimates(x, sigma):
     }
 
 
+@checked(frames=finite_array("b, n, d"), r=integer(), sigma=positive)
 def learn_blocks(frames, r, sigma):
-    """The bottom level: W^ (b, d, r), shrunk strengths theta c^2, sample eigenvalues (b, r); b = 1
-    if W is shared."""
+    """The bottom level, of frames (b, n, d): W^ (b, d, r), shrunk strengths theta c^2, sample
+    eigenvalues (b, r); b = 1 if W is shared."""
     n, d = frames.shape[1:]
+    integer(1, d)("learn_blocks: r", r)
+    frames = np.asarray(frames, float)
     S = frames.transpose(0, 2, 1) @ frames / n
     value, vector = np.linalg.eigh(S)
     value = np.maximum(value, 0)        # but for rounding
@@ -85,6 +89,9 @@ def align_codes(y, W):
     return y, W
 
 
+WIDEST = 9.0        # of atanh(rho) that is looked at: |rho| up to 1 - 3e-8
+
+
 def fit_rho(T, a, noise=1.0):
     """Maximum likelihood of rho for codes of covariance a R(rho) + noise I, given their mean square
     T (k, k)."""
@@ -95,16 +102,17 @@ def fit_rho(T, a, noise=1.0):
         C = a * np.tanh(u)[:, None, None] ** lag + noise * np.eye(k)
         return np.linalg.slogdet(C)[1] + np.sum(np.linalg.inv(C) * T, axis=(1, 2))
 
-    centre, half = 0.0, 4.0  # the loss may have two minima: look everywhere, then closer
+    # the loss may have two minima: look everywhere, then closer
+    centre, half, steps = 0.0, WIDEST, np.linspace(-1, 1, 73)
     for _ in range(3):
-        u = centre + half * np.linspace(-1, 1, 33)
+        u = centre + half * steps
         value = loss(u)
-        best = int(np.clip(np.argmin(value), 1, 31))
-        centre, half = u[best], u[1] - u[0]
+        best = int(np.clip(np.argmin(value), 1, len(u) - 2))
+        centre, half, steps = u[best], u[1] - u[0], np.linspace(-1, 1, 33)
     left, middle, right = value[best - 1 : best + 2]
     bend = left - 2 * middle + right
     if bend > 0:  # the vertex of the parabola through the last three
-        centre += half * (left - right) / (2 * bend)
+        centre += np.clip(half * (left - right) / (2 * bend), -half, half)
     return float(np.tanh(centre))
 
 
@@ -175,11 +183,11 @@ def measure(model, n_joints, n_frames, repeats, rng, reused=False, deflate=True,
     larger one: points at different n_joint share their noise, repeats do not.
     """
     truth = model.covariance()
-    found = {n: {} for n in n_joints}
+    found = {int(n): {} for n in n_joints}
     for _ in range(repeats):
         x = model.joint_samples(max(n_joints), rng)
         blocks = None if reused else learn_blocks(model.frames(n_frames, rng), model.r, model.sigma)
-        for n in n_joints:
+        for n in found:
             here = learn_blocks(model.frames_of(x[:n]), model.r, model.sigma) if reused else blocks
             fitted = hierarchical_estimates(x[:n], here, model.sigma, reused, deflate)
             if joint:

@@ -17,7 +17,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..runtime.checks import between, check_size, checked, instance, integer, positive, real
+from ..runtime.checks import (
+    between,
+    check_size,
+    checked,
+    expect,
+    instance,
+    integer,
+    positive,
+    real,
+)
 from ..runtime.random import numpy_generator
 
 METRICS = ("frobenius", "operator", "kl_forward", "kl_reverse")
@@ -160,6 +169,7 @@ def _correlation_matrix(R, k):
     return (R + R.T) / 2
 
 
+LARGEST = 1e10      # of a signal's variance over the noise's: beyond it digits are lost
 _RULES = {"k": integer(2), "d": integer(), "r": integer(), "theta": positive, "sigma": positive,
           "shared": instance(bool, np.bool_), "seed": integer(0)}
 
@@ -177,8 +187,8 @@ class BlockModel:
     r: int = 1
     theta: float = 1.0
     sigma: float = 1.0
-    rho: float = 0.9
-    R: np.ndarray = None  # a correlation matrix of the user's own; it replaces rho
+    rho: float = None  # by default 0.9, or none where R is given and is not rho^|i-j|
+    R: np.ndarray = None  # a correlation matrix of the user's own, in place of rho
     shared: bool = True  # one W for all blocks, as frames of one video share a network
     seed: int = 0  # draws W
     W: np.ndarray = field(init=False, repr=False)
@@ -190,14 +200,17 @@ class BlockModel:
         if r > d:
             raise ValueError(f"BlockModel: r: expected at most d = {d}, got {r}")
         check_size("BlockModel: k", (k, k), 8)
-        # the errors are made of sigma^4 and of powers of theta / sigma^2
+        rho = 0.9 if self.rho is None and self.R is None else self.rho
+        if rho is not None:
+            rho = float(between(-1, 1)("BlockModel: rho", rho))
+        R = autoregressive(rho, k) if self.R is None else _correlation_matrix(self.R, k)
+        expect(rho is None or np.array_equal(R, autoregressive(rho, k)), "BlockModel: rho, R",
+               "one of them alone, or an R of rho^|i-j|", f"{rho} and another R")
+        R.setflags(write=False)
+        # the errors are made of sigma^4, and of the inverse of the covariance
         real(1e-75, 1e75)("BlockModel: sigma", float(self.sigma))
-        real(1e-150, 1e75)("BlockModel: theta / sigma^2", float(self.theta) / float(self.sigma)**2)
-        if self.R is None:
-            rho = float(between(-1, 1)("BlockModel: rho", self.rho))
-            R = autoregressive(rho, k)
-        else:
-            rho, R = None, _correlation_matrix(self.R, k)
+        most = LARGEST / float(np.linalg.eigvalsh(R)[-1])
+        real(1e-150, most)("BlockModel: theta / sigma^2", float(self.theta) / float(self.sigma)**2)
         rng = np.random.default_rng(given["seed"])
         W = np.linalg.qr(rng.standard_normal((1 if self.shared else k, d, r)))[0]
         # a frozen instance is filled through its dict

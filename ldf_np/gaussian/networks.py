@@ -137,7 +137,8 @@ def _averaged(gan):
 
 def ldf_covariance(model):
     """The covariance of what a linear LDF generates: G C G' + (1 - P), C that of the codes, all
-    from the weights."""
+    from the weights. It is that of what the top makes and the bottom decodes; ``LDF.sample`` then
+    calibrates each component, which a covariance that was learned well does not need."""
     k, r = model.whitening.code_shape
     unwhiten = (model.whitening.basis.data * model.whitening.scale.data).astype(float)  # (k r, k r)
     A = unwhiten @ _averaged(model.top).T  # codes = A z

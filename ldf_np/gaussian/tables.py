@@ -41,9 +41,11 @@ def claims(points, setting, rows):
                "joint PCA", "H-par", few["H-par", n], few["J1", n])]
     for case, estimator, claim in (
             ("dependence outside the one-parameter family", "H-par",
-             "They beat it also where the dependence lies outside the one-parameter family"),
+             "The same where the dependence lies outside the one-parameter family: above 0 "
+             "blocks lose"),
             ("spread signal, own W, no extra marginals", "H-full",
-             "Blocks beat it also without marginal frames beyond those of the joint samples")):
+             "Blocks beside joint PCA without marginal frames beyond those of the joint samples: "
+             "above 0 they lose")):
         tested += [(claim, estimator, row[estimator], row["J1"]) for row in rows
                    if row["case"] == case]
     found = []

@@ -6,6 +6,8 @@ the law is only asymptotic, the stated allowance.  Seeds are fixed; Z = 3.5 woul
 prediction in two thousand.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +26,7 @@ from ldf_np.gaussian.model import (
     autoregressive_slope,
     block_diagonal,
     errors,
+    kl_divergence,
 )
 
 Z = 3.5
@@ -593,13 +596,100 @@ def test_bad_models_are_named(settings, name):
         BlockModel(**settings)
 
 
-@pytest.mark.parametrize("settings", [dict(theta=1e75), dict(theta=1e-150), dict(sigma=1e-30),
+@pytest.mark.parametrize("settings", [dict(theta=3.6e9), dict(theta=1e-150),
+                                      dict(sigma=1e-30, theta=3.6e-51),
                                       dict(sigma=1e75, theta=1e150)])
 def test_the_outermost_models_have_finite_errors(settings):
     model = BlockModel(k=3, d=10, **settings)
     found = curves.predict(model, 40, 100, draws=2)
     assert all(np.isfinite(value) for part in found.values() for value in part.values())
-    estimators.measure(model, [40], 100, 2, np.random.default_rng(0))
+    measured = estimators.measure(model, [40], 100, 2, np.random.default_rng(0))[40]
+    assert all(np.isfinite(values).all() for part in measured.values() for values in part.values())
+    truth = model.covariance()
+    assert abs(kl_divergence(truth, truth)) < 1e-3
+
+
+def test_a_model_with_something_replaced():
+    """R is made anew of another rho, and rho is kept where R was made of it."""
+    model = BlockModel(k=2, d=3, rho=0.7)
+    other = dataclasses.replace(model, theta=2.0)
+    assert other.rho == 0.7 and "H-par" in curves.block_limit(other, 30, 100)
+    other = dataclasses.replace(model, rho=0.5, R=None)
+    assert (other.rho, other.R[0, 1]) == (0.5, 0.5)
+    with pytest.raises(ValueError, match="BlockModel: rho, R: expected one of them alone"):
+        dataclasses.replace(model, rho=0.5)
+    own = BlockModel(k=2, d=3, R=[[1, 0.2], [0.2, 1]])
+    assert own.rho is None and dataclasses.replace(own, theta=2.0).rho is None
+    assert BlockModel(k=2, d=3).rho == 0.9
+    with pytest.raises(ValueError, match="read-only"):
+        model.R[0, 1] = 0
+    with pytest.raises(TypeError, match="BlockModel: rho: expected a number, got 'x'"):
+        BlockModel(k=2, R=np.eye(2), rho="x")
+
+
+@pytest.mark.parametrize("shape, expected", [([1.0], 1), ([1.0, 1.0], 1), ([1.0, 0.999], 0)])
+def test_the_direction_of_spikes_that_are_as_strong(shape, expected):
+    """With a spike as strong the first eigenvector lies anywhere in both their plane."""
+    rng, n, p, theta = np.random.default_rng(0), 400, 20, 3.0
+    found = [experiments.top_eigenvalues(theta * np.array([shape]), n, p, rng)[1][0]
+             for _ in range(60)]
+    predicted = theory.spike_cosine2(theta, p / n)
+    close = abs(np.mean(found) - predicted) < 0.02
+    assert close == bool(expected)      # one nearly as strong is another direction: the control
+
+
+def test_powers_of_spikes_that_are_as_strong_are_not_predicted():
+    effort = dataclasses.replace(experiments.FULL, transition_repeats=3, null_draws=50)
+    found = experiments.transition({"two": BlockModel(k=2, d=10, r=2)}, [20, 40], 200, effort,
+                                   np.random.default_rng(0))
+    for view in found["views"].values():
+        assert np.isnan(view["power_predicted"]).all() and np.isfinite(view["power"]).all()
+        assert np.isnan(view["roc"]["power_predicted"]).all()
+    found = experiments.transition({"one": BlockModel(k=2, d=10)}, [20, 40], 200, effort,
+                                   np.random.default_rng(0))
+    assert all(np.isfinite(view["power_predicted"]).all() for view in found["views"].values())
+
+
+@pytest.mark.parametrize("settings, n, known", [
+    ({"rho": 0.95}, 200, True), ({"rho": 0.95, "r": 2}, 200, False), ({"rho": 0.3}, 10, False),
+    ({"rho": 0.95, "r": 2, "shared": True}, 200, True)])
+def test_axes_that_may_be_turned_wrongly_are_not_predicted(settings, n, known):
+    model = BlockModel(**{"k": 4, "d": 20, "shared": False} | settings)
+    found = curves.predict(model, n, 400, draws=2)
+    assert np.isfinite([*found["H-par"].values()]).all() == known
+    assert np.isfinite([*found["H-full"].values(), *found["H0"].values()]).all()
+
+
+def test_integers_are_numbers():
+    """Products of int8 would overflow."""
+    x = np.random.default_rng(0).integers(-100, 100, (30, 3, 4)).astype(np.int8)
+    for name, found in estimators.joint_estimates(x, 1.0).items():
+        np.testing.assert_allclose(found.dense(),
+                                   estimators.joint_estimates(x.astype(float), 1.0)[name].dense())
+    frames = x.transpose(1, 0, 2)
+    np.testing.assert_allclose(estimators.learn_blocks(frames, 1, 1.0)[2],
+                               estimators.learn_blocks(frames.astype(float), 1, 1.0)[2])
+
+
+def test_a_number_of_samples_given_twice_is_measured_once():
+    found = estimators.measure(BlockModel(k=2, d=3), [20, 20], 10, 4, np.random.default_rng(0))
+    assert {len(values) for part in found[20].values() for values in part.values()} == {4}
+
+
+@pytest.mark.parametrize("rho", [0.9999, -0.99, 0.999999])
+def test_a_rho_near_one(rho):
+    """Beside the best of 4,000 values of atanh(rho)."""
+    rng, k, a = np.random.default_rng(0), 3, 1e5
+    C = a * autoregressive(rho, k) + np.eye(k)
+    z = rng.standard_normal((50, k)) @ np.linalg.cholesky(C).T
+    T = z.T @ z / len(z)
+
+    def loss(rho):
+        C = a * autoregressive(rho, k) + np.eye(k)
+        return np.linalg.slogdet(C)[1] + np.sum(np.linalg.inv(C) * T)
+
+    best = min(loss(np.tanh(u)) for u in np.linspace(-8.9, 8.9, 4000))
+    assert loss(estimators.fit_rho(T, a)) < best + 1e-3
 
 
 def test_a_model_is_immutable_and_its_numbers_are_plain():
@@ -678,5 +768,6 @@ def test_the_model_of_one_parameter_is_predicted_where_the_dependence_is_strong(
 
 
 def test_rounding_below_zero_is_zero():
-    estimates = estimators.all_estimates(BlockModel(sigma=1e-9), 30, 500, np.random.default_rng(0))
+    x = np.random.default_rng(0).standard_normal((1, 2, 4)).repeat(30, axis=0)      # of one rank
+    estimates = estimators.joint_estimates(x, 1.0)
     assert {"J0", "J1", "LW"} <= set(estimates)
