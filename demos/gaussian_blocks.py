@@ -138,10 +138,9 @@ def run(options):
              claims=tables.claims(curves[setting]["points"], setting, cases),
              tables=tables.report_tables(curves, cases, {setting: trained}),
              figures=pictures.FIGURES, seconds=seconds["total"],
-             **tables.jsonable({"seed": seed, "parts": seconds, "errors": curves,
-                                "agreement": fit, "transition": found["transition"],
-                                "cases": cases, "crossing": found["crossing"],
-                                "trained": {setting: trained}}))
+             seed=seed, parts=seconds, errors=curves, agreement=fit,
+             transition=found["transition"], cases=cases, crossing=found["crossing"],
+             trained={setting: trained})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from ..runtime.checks import (
 )
 from ..runtime.device import to_numpy
 from ..runtime.random import Generator
-from .metrics import CLIPS, IMAGES, _floats, features, kid
+from .metrics import CLIPS, IMAGES, _floats, expect_range, features, kid
 
 
 @checked(clips=channels_last_array(CLIPS))
@@ -53,6 +53,7 @@ def differences(clips):
 
 def _steps(clips):
     """The differences of neighbouring frames, (n, t, h, w, c) -> float32 (n, t-1, h, w, c)."""
+    expect_range("clips", clips)
     return np.diff(_floats(clips), axis=1)
 
 
@@ -84,6 +85,7 @@ def background_drift(clips, share=0.5):
     """How much stands still badly: the root mean square, over clips, of the temporal deviation of
     the ``share`` of pixels that vary least within each clip. 0 for real clips, whose background is
     exactly constant; values in [-1, 1]."""
+    expect_range("clips", clips)
     variance = _floats(clips).var(axis=1).mean(axis=-1).reshape(len(clips), -1)
     still = np.sort(variance, axis=1)[:, :max(1, int(share * variance.shape[1]))]
     return float(np.sqrt(still.mean()))
@@ -119,12 +121,6 @@ def figure_squares(frames, background, size=12, far=60):
 VIEWS = {"frames": one_frame, "clips": as_channels, "differences": differences}
 
 
-def _expect_range(name, clips):
-    if clips.dtype != np.uint8 and np.abs(clips).max(initial=0) > 1 + 1e-3:
-        raise ValueError(f"{name}: expected uint8, or floats from -1 to 1, got up to "
-                         f"{np.abs(clips).max():g}")
-
-
 class ClipScores:
     """Scores of clips (n, t, h, w, c) beside held-out ``real`` ones: called with clips, {name:
     number}.
@@ -138,7 +134,7 @@ class ClipScores:
 
     @checked(real=channels_last_array(CLIPS, 2), features=function)
     def __init__(self, real, features=features, views=VIEWS):
-        _expect_range("real", real)
+        expect_range("real", real)
         self.features, self.views, self._motion = features, views, motion(real)
         self.real = {name: features(view(real)) for name, view in views.items()}
         self.shape = real.shape[1:]
@@ -147,7 +143,7 @@ class ClipScores:
     def __call__(self, clips):
         expect(clips.shape[1:] == self.shape, "clips", f"clips like the real ones, (n, "
                f"{', '.join(map(str, self.shape))})", clips)
-        _expect_range("clips", clips)
+        expect_range("clips", clips)
         found = {f"KID {name}": 1000 * kid(self.features(view(clips)), self.real[name])
                  for name, view in self.views.items()}
         return found | {"motion W1": _wasserstein(self._motion, motion(clips)),

@@ -106,6 +106,13 @@ def _floats(images):
     return np.asarray(images, np.float32)
 
 
+def expect_range(name, images):
+    """ValueError for floats that go beyond [-1, 1]: beside uint8 ones, say, of 0 to 255."""
+    if images.dtype != np.uint8 and np.abs(images).max(initial=0) > 1.01:
+        raise ValueError(f"{name}: expected uint8, or floats from -1 to 1, got up to "
+                         f"{np.abs(images).max():g}")
+
+
 # ------------------------------------------------------------------- distances between two samples
 
 
@@ -254,12 +261,17 @@ def classifier_two_sample(x, y, folds=5, ridge=1e-2, seed=0):
 def nearest_neighbour_two_sample(x, y):
     """Leave-one-out nearest-neighbour accuracy (Xu et al. 2018): (accuracy on x, accuracy on y) of
     calling each sample what its nearest neighbour among all others is. Both 0.5: cannot be told
-    apart; x near 0: y holds copies of x; both near 1: they lie apart."""
+    apart; x near 0: y holds copies of x; both near 1: they lie apart. Where the nearest of either
+    are as near it is a guess, and counts half."""
     x, y = _float64(x, y)
     xx, yy, xy = _distances(x, x), _distances(y, y), _distances(x, y)
     np.fill_diagonal(xx, np.inf)
     np.fill_diagonal(yy, np.inf)
-    return float((xx.min(1) < xy.min(1)).mean()), float((yy.min(1) < xy.min(0)).mean())
+
+    def right(own, other):
+        return float(((own < other) + 0.5 * (own == other)).mean())
+
+    return right(xx.min(1), xy.min(1)), right(yy.min(1), xy.min(0))
 
 
 @checked(_samples("real", "generated", least=lambda k, **_: k + 1), k=integer())

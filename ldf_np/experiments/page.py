@@ -6,6 +6,7 @@ import io
 import json
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -33,7 +34,8 @@ def write_page(folder):
     results = json.loads(Path(folder, "results.json").read_text(encoding="utf-8"))
     for figure in results["figures"]:
         with Image.open(Path(folder, figure["file"])) as image:
-            figure |= {"address": figure["file"], "link": figure["file"], "moves": _moves(image)}
+            figure |= {"address": quote(figure["file"]), "link": figure["file"],
+                       "moves": _moves(image)}
     _write(Path(folder, "index.html"), found={"results": results}, claims=results["claims"],
            wrong={}, minutes=results["seconds"] / 60, report=False, budget=None)
 

@@ -206,12 +206,20 @@ def subplots(rows=1, columns=1, size=(6.5, 4), **settings):
 
 def save_figure(path, figure, dpi=110):
     """Write a matplotlib Figure as a PNG. Its texts are plain, also where matplotlib's settings say
-    that LaTeX is to set them: they are not written for it, and it may not be there."""
+    that LaTeX is to set them, and a $ is a $: they are not written for it, and it may not be there.
+    The numbers along an axis, which matplotlib writes itself, stay its own."""
     from matplotlib import rc_context
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
 
+    numbers = {text for axis in figure.findobj(Axis)
+               if not isinstance(axis.get_major_formatter(), FixedFormatter)
+               for ticks in (axis.majorTicks, axis.minorTicks) for tick in ticks
+               for text in tick.findobj(Text)}
     for text in figure.findobj(Text):
         text.set_usetex(False)
+        text.set_parse_math(text in numbers)
     with rc_context({"text.usetex": False}), replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")
 
@@ -226,6 +234,8 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
     """
     expect(panels, "panels", "at least one metric", "none")
     names, marks = list(next(iter(panels.values()))), marks or {}
+    looks = {name: (COLOURS[(k + 1) % len(COLOURS)], (":", "--", "-.")[k % 3]) for k, name in
+             enumerate(dict.fromkeys(name for some in marks.values() for name in some))}
     for metric, models in panels.items():
         expect({*models} == {*names}, f"panels: {metric}", f"the models {', '.join(names)}",
                ", ".join(models))
@@ -249,15 +259,16 @@ def save_intervals(path, panels, marks=None, better="lower is better"):
                           solid_capstyle="butt")
             axes.plot(values, [row] * len(values), "o", color=COLOURS[0], markersize=4)
             axes.plot([middle], [row], "|", color="black", markersize=14, markeredgewidth=2)
-        for k, (name, value) in enumerate(marks.get(metric, {}).items()):
-            axes.axvline(value, color=COLOURS[(k + 1) % len(COLOURS)],
-                         linestyle=(":", "--", "-.")[k % 3], label=name)
+        for name, value in marks.get(metric, {}).items():
+            colour, dots = looks[name]
+            axes.axvline(value, color=colour, linestyle=dots, label=name)
         axes.set(title=metric, yticks=range(len(names)), yticklabels=names,
                  ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="x", alpha=0.3)
-    handles, labels = shown[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(handles),
+    legend = {label: handle for axes in shown
+              for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if legend:
+        figure.legend(legend.values(), legend, loc="outside upper center", ncols=len(legend),
                       frameon=False)
     figure.supxlabel(better + ("; one seed, so no intervals" if single else
                                "; dots: seeds, ticks: means, bars: 95% intervals of the means"),
@@ -272,7 +283,10 @@ def save_lines(path, curves, x, y):
     figure, (axes,) = subplots()
     for k, (name, lines) in enumerate(curves.items()):
         for j, line in enumerate(lines):
-            axes.plot(*np.array(line, np.float64).reshape(-1, 2).T, **style(k), linewidth=1.2,
+            points = np.array(line, np.float64)
+            expect(points.ndim == 2 and points.shape[1] == 2 or not points.size,
+                   f"curves: {name}", "points (x, y)", f"an array of shape {points.shape}")
+            axes.plot(*points.reshape(-1, 2).T, **style(k), linewidth=1.2,
                       markersize=4, label=None if j else name)
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)

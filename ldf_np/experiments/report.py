@@ -2,6 +2,7 @@
 machine and the versions that made them."""
 
 import json
+import math
 import os
 import platform
 import shlex
@@ -10,6 +11,9 @@ import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
+from ..runtime.checks import expect
 from ..runtime.files import replacing
 from ..runtime.threads import blas, cores
 from .page import write_page
@@ -80,7 +84,10 @@ DESCRIBED = "Also measured: description, no verdict"
 def sort_out(entries, tables):
     """(the claims among ``entries``, ``tables`` with one more of those that are only
     ``described``)."""
-    rows = {e["claim"]: [e["quantity"], e["interval"]] for e in entries if "verdict" not in e}
+    described = [e for e in entries if "verdict" not in e]
+    rows = {e["claim"]: [e["quantity"], e["interval"]] for e in described}
+    expect(len(rows) == len(described), "claims", "described entries of different texts",
+           f"{len(described)} of {len(rows)} texts")
     more = {DESCRIBED: {"columns": ["quantity", "measured"], "rows": rows}} if rows else {}
     return [e for e in entries if "verdict" in e], tables | more
 
@@ -124,12 +131,23 @@ def save_results(options, *, title, claims, tables, figures, seconds, **more):
     line, (claims, tables) = command(), sort_out(claims, tables)
     full = [entry | dict(zip(("value", "low", "high"), entry["interval"], strict=True))
             | {"command": line, "seconds": seconds} for entry in claims]
-    save_json(os.path.join(options.out, "results.json"),
-              {"title": title, "command": line, "options": vars(options), "seconds": seconds,
-               "claims": full, "tables": tables,
-               "figures": [dict(zip(("file", "caption", "alt"), figure, strict=True))
-                           for figure in figures],
-               **more} | environment())
+    save_json(os.path.join(options.out, "results.json"), jsonable(
+        {"title": title, "command": line, "options": vars(options), "seconds": seconds,
+         "claims": full, "tables": tables,
+         "figures": [dict(zip(("file", "caption", "alt"), figure, strict=True))
+                     for figure in figures],
+         **more} | environment()))
+
+
+def jsonable(value):
+    """``value`` with Python's numbers in place of NumPy's. JSON knows no infinity and no NaN: they
+    become the texts "inf" and "nan"."""
+    if isinstance(value, dict):
+        return {key: jsonable(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(v) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def conclude(options, *, title, claims, tables, figures, seconds, **more):

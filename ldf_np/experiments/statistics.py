@@ -21,6 +21,7 @@ ONE_SEED = "one seed"       # in place of a verdict
 SHARE, POSITIVE = (0.0, 1.0), (0.0, math.inf)
 # What a score can be, by a part of its name; any number where none is here.
 LIMITS = {
+    "KID": (-math.inf, math.inf),
     **dict.fromkeys(("precision", "recall", "1-NN", "two-sample", "accuracy", "retention",
                      "halves", "recognisable", "one shape", "allowed", "legal", "shape from",
                      "nearest", "JSD", "known words"),
@@ -134,7 +135,16 @@ def interval(score, *samples, repeats=100, level=0.95, seed=0):
     value, rng = real()("the score", float(score(*samples))), Generator(seed)
     halves = np.array([real()("the score of a half", float(score(
         *(s[rng.permutation(len(s))[:len(s) // 2]] for s in samples)))) for _ in range(repeats)])
-    # of draws, not of a whole distribution: then the interval is wide enough
+    # of draws, not of a whole distribution: then the interval is wide enough; and as wide as
+    # Student's, for the spread of few rows is itself known badly
     low, high = np.quantile(halves - halves.mean(), [(1 - level) / 2, (1 + level) / 2],
                             method="weibull")
-    return value, value + float(low), value + float(high)
+    wider = _as_student(min(map(len, samples)), level)
+    return value, value + wider * float(low), value + wider * float(high)
+
+
+def _as_student(n, level):
+    """How much wider Student's interval of the mean of n values is than the normal one."""
+    from scipy.special import ndtri, stdtrit
+
+    return float(stdtrit(n - 1, (1 + level) / 2) / ndtri((1 + level) / 2))

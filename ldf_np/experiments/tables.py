@@ -2,6 +2,8 @@
 
 import textwrap
 
+import numpy as np
+
 WIDTH = 100         # columns of a terminal, at most, that tables and texts take
 
 
@@ -9,7 +11,8 @@ def cell(value):
     """One cell of a table as text: a number, [value, low, high], a text, or None for nothing."""
     triple = isinstance(value, (list, tuple)) and len(value) == 3 and (
         (value[1] is None) == (value[2] is None))
-    if not triple and not isinstance(value, (str, int, float, type(None))):
+    if not triple and not isinstance(
+            value, (str, int, float, np.integer, np.floating, type(None))):
         raise TypeError(
             f"value: expected a number, [value, low, high], a text or None, got {value!r:.80}")
     if isinstance(value, str):
@@ -22,7 +25,7 @@ def cell(value):
 
 
 def _number(x):
-    return f"{x:,.0f}" if abs(x) >= 999.5 else f"{x:.3g}"
+    return f"{x:,.0f}" if 999.5 <= abs(x) < 1e9 else f"{x:.3g}"
 
 
 def text_table(table, title=""):

@@ -59,8 +59,11 @@ def draw_errors(path, curves, trained, model, n_frames, repeats):
     trained : {setting: what `networks.compare` returns}, empty where nothing was trained
     model : a BlockModel with the blocks' number and size
     """
-    figure, axes = _canvas(len(METRICS), len(curves), 2.9, 2.4, top=0.95, bottom=1.6,
-                           between=(0.12, 0.12), sharex=True, sharey="row")
+    columns = 2 if len(curves) > 1 else 1
+    rows = -(-(len(ESTIMATORS) + (2 if any(trained.values()) else 0)) // columns)
+    figure, axes = _canvas(len(METRICS), len(curves), 2.9 if len(curves) > 1 else 5.0, 2.4,
+                           top=1.25, bottom=0.65 + 0.24 * rows, between=(0.12, 0.12), sharex=True,
+                           sharey="row")
     legend = {}
     for column, (name, part) in enumerate(curves.items()):
         ns = sorted({q["n_joint"] for q in part["points"]})
@@ -70,7 +73,8 @@ def draw_errors(path, curves, trained, model, n_frames, repeats):
             for network in ("LDF", "joint GAN"):
                 _draw_network(ax, trained.get(name, []), network, metric)
             ax.set(xscale="log", yscale="log")
-            ax.set_xticks(ns, [str(n) for n in ns])
+            shown = apart(ns)
+            ax.set_xticks(shown, [str(n) for n in shown])
             ax.minorticks_off()
             ax.grid(alpha=0.25)
             if metric.startswith("kl"):
@@ -83,14 +87,23 @@ def draw_errors(path, curves, trained, model, n_frames, repeats):
             legend |= dict(zip(labels, handles, strict=True))
         axes[0][column].set_title(name)
         axes[-1][column].set_xlabel("joint samples n_J")
-    figure.legend(legend.values(), legend, loc="lower center", ncols=2 if len(curves) > 1 else 1,
-                  frameon=False)
+    figure.legend(legend.values(), legend, loc="lower center", ncols=columns, frameon=False)
     each = "" if model.shared else " of each block"
-    figure.suptitle(
+    wide = int(figure.get_figwidth() * 13)      # letters of this size
+    figure.suptitle("\n".join(textwrap.fill(text, wide) for text in (
         f"Learning a covariance of {model.k} blocks of {model.d} from n_J joint samples and "
-        f"{n_frames} marginal frames{each}\nmarkers: mean of {repeats} repeats, shaded: 95% "
-        "confidence, lines: predicted (no fit)", fontsize=11)
+        f"{n_frames} marginal frames{each}", f"markers: mean of {repeats} repeats, shaded: 95% "
+        "confidence, lines: predicted (no fit)")), fontsize=11)
     save_figure(path, figure, dpi=100)
+
+
+def apart(ns, least=1.35):
+    """Those of the ascending numbers whose labels do not lie on one another, on a log axis."""
+    found = []
+    for n in ns:
+        if not found or n >= least * found[-1]:
+            found.append(n)
+    return found
 
 
 def _draw_estimator(ax, part, estimator, metric):

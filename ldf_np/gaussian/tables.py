@@ -101,15 +101,6 @@ def _measured(point):
     return f"{point['mean']:.3g} +- {point['half_width']:.2g} ({point['predicted']:.3g})"
 
 
-def jsonable(value):
-    """JSON knows no infinity: it becomes the text "inf"."""
-    if isinstance(value, dict):
-        return {key: jsonable(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(v) for v in value]
-    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _frobenius(part):
     """({(estimator, n_joint): point}, all n_joint) of the squared Frobenius errors."""
     points = {(q["estimator"], q["n_joint"]): q for q in part["points"]

@@ -175,7 +175,7 @@ def tracy_widom_scale(n, p):
     return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
 
 
-@checked(level=real())
+@checked(level=between(0, 1))
 def critical_eigenvalue(n, p, level=0.05):
     """Reject "only noise" at this level when the largest sample eigenvalue exceeds it.
     Asymptotic."""

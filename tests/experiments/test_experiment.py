@@ -421,6 +421,32 @@ def test_a_run_ends_with_what_to_open_and_a_page(seeds, tmp_path, monkeypatch, c
     assert ("HELD: A beats B" in said) == ("Held: A beats B" in page) == (seeds > 1)
 
 
+def test_results_are_json_whatever_is_measured(tmp_path, monkeypatch):
+    """NumPy's numbers, NaN, infinity, and a file whose name is no address."""
+    monkeypatch.setattr(sys, "argv", ["demos/pacman.py"])
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a#b c.png")
+    report.conclude(
+        SimpleNamespace(out=str(tmp_path), steps=np.int64(3)), title="A", claims=[], seconds=1.0,
+        tables={"T": {"columns": ["a", "b", "c"], "rows": {
+            "x": [np.int64(5), np.float32(1.5), float("nan")]}}},
+        figures=[("a#b c.png", "caption", "alt")], more={"y": [float("inf")]})
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    found = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
+    assert found["tables"]["T"]["rows"]["x"] == [5, 1.5, "nan"] and found["more"] == {"y": ["inf"]}
+    page = (tmp_path / "index.html").read_text()
+    assert '<a href="a%23b%20c.png"><img src="a%23b%20c.png"' in page
+    entries = [report.described("twice", "q", [1.0, None, None])] * 2
+    with pytest.raises(ValueError, match="claims: expected described entries of different texts"):
+        report.sort_out(entries, {})
+
+
+def test_large_numbers_are_short():
+    assert report.cell([2.5e30, -1e10, 1234567.0]) == "2.5e+30 (-1e+10 to 1,234,567)"
+
+
 @pytest.mark.parametrize("program, told", [
     ("/somewhere/demos/paper/memory.py", "demos/paper/memory.py"),
     ("/demos/old/demos/pacman.py", "demos/pacman.py"),

@@ -6,6 +6,7 @@ import pytest
 from helpers import values
 from scipy.linalg import sqrtm
 
+import ldf_np as ldf
 from ldf_np.experiments import clip_scores, metrics, statistics
 from ldf_np.experiments.clip_experiment import AllClipScores
 
@@ -183,6 +184,33 @@ def test_the_interval_of_a_distance():
     assert 0 < low < value < high
     with pytest.raises(ValueError, match="repeats, level"):
         statistics.interval(metrics.kid, normal(9), normal(9), repeats=1)
+
+
+@pytest.mark.parametrize("n", [3, 6])
+def test_the_interval_of_few_rows_covers_the_truth(n):
+    """Of three rows a normal law's would hold it 74% of the time."""
+    covered = [low <= 0 <= high for _, low, high in (statistics.interval(
+        lambda x: x.mean(), normal(n, 1, seed=k), seed=k) for k in range(300))]
+    assert 0.9 < np.mean(covered) <= 1
+
+
+def test_neighbours_as_near_are_a_guess():
+    """Two samples of one law on a few numbers cannot be told apart; copies can, as before."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 3, (2, 60, 1)).astype(np.float64)
+    assert metrics.nearest_neighbour_two_sample(x, y) == (0.5, 0.5)
+    x = normal(60)
+    assert max(metrics.nearest_neighbour_two_sample(x, x + 1e-9)) == 0
+
+
+@pytest.mark.parametrize("score", [clip_scores.motion, clip_scores.background_drift,
+                                   clip_scores.differences])
+def test_floats_of_another_range_are_refused(score):
+    some = clips(4)
+    with pytest.raises(ValueError, match="clips: expected uint8, or floats from -1 to 1"):
+        score(some.astype(np.float32))
+    score(some)
+    score(ldf.data.to_float(some))
 
 
 def test_anchors():

@@ -6,6 +6,7 @@ from PIL import Image, ImageSequence
 
 from ldf_np.experiments import plots
 from ldf_np.training import log
+from ldf_np.training.loop import History
 
 CLIPS = np.random.default_rng(0).integers(0, 200, (4, 3, 8, 8, 3), dtype=np.uint8)
 
@@ -70,6 +71,44 @@ def test_scores_of_one_seed_are_bars_and_of_several_dots(monkeypatch):
     assert len(one.patches) == 1 and not one.lines
     bar, dots, _ = several.lines
     assert tuple(bar.get_xdata()) == (0, 1) and len(dots.get_xdata()) == 3
+
+
+def test_a_mark_looks_the_same_in_every_panel(monkeypatch):
+    found = []
+    monkeypatch.setattr(plots, "save_figure", lambda path, figure: found.append(figure))
+    values = {"LDF": [0.1, 0.2]}
+    plots.save_intervals("a.png", {"KID": values, "W1": values, "MSE": values}, {
+        "KID": {"real": 0.1, "shuffled": 0.3}, "W1": {"shuffled": 0.4}, "MSE": {"later": 0.2}})
+    looks = {}
+    for axes in found[0].axes:
+        for line, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            looks.setdefault(name, set()).add((line.get_color(), line.get_linestyle()))
+    assert {*looks} == {"real", "shuffled", "later"}
+    assert [len(some) for some in looks.values()] == [1, 1, 1]
+    assert len(set.union(*looks.values())) == 3                     # and no two alike
+    assert [text.get_text() for text in found[0].legends[0].get_texts()] == [*looks]
+
+
+def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
+    """Matplotlib would read what stands between two as mathematics, and fail."""
+    name = "cost $x_$ and $5"
+    plots.save_lines(tmp_path / "a.png", {name: [[(1, 2.0), (3, 4.0)]]}, name, name)
+    plots.save_intervals(tmp_path / "b.png", {name: {name: [1.0, 2.0]}})
+    history = History()
+    history.losses, history.seconds = {name: [1.0, 0.01, 0.001]}, [0.0, 1.0, 2.0]
+    plots.save_curves(tmp_path / "c.png", {name: history})
+    assert all((tmp_path / f"{k}.png").stat().st_size > 3000 for k in "abc")
+    figure, (axes,) = plots.subplots()
+    axes.loglog([1e-3, 1e3], [1e-3, 1e3])
+    plots.save_figure(tmp_path / "d.png", figure)
+    assert any(label.get_parse_math() and "10^" in label.get_text()     # but for their numbers
+               for label in axes.get_xticklabels())
+
+
+def test_points_are_pairs(tmp_path):
+    with pytest.raises(ValueError, match=r"curves: a: expected points \(x, y\), got an array of"):
+        plots.save_lines(tmp_path / "a.png", {"a": [[(1, 2, 3), (4, 5, 6)]]}, "x", "y")
+    plots.save_lines(tmp_path / "a.png", {"a": [[]]}, "x", "y")
 
 
 def test_losses_are_said_in_words():

@@ -17,7 +17,7 @@ from scipy.integrate import quad, simpson, solve_ivp
 from scipy.special import airy
 
 import ldf_np as ldf
-from ldf_np.gaussian import curves, estimators, experiments, networks, theory
+from ldf_np.gaussian import curves, estimators, experiments, networks, pictures, theory
 from ldf_np.gaussian.model import (
     METRICS,
     BlockModel,
@@ -658,6 +658,11 @@ def test_axes_that_may_be_turned_wrongly_are_not_predicted(settings, n, known):
     found = curves.predict(model, n, 400, draws=2)
     assert np.isfinite([*found["H-par"].values()]).all() == known
     assert np.isfinite([*found["H-full"].values(), *found["H0"].values()]).all()
+
+
+def test_labels_that_would_lie_on_one_another_are_left_out():
+    assert pictures.apart([20, 25, 30, 35, 100, 1000]) == [20, 30, 100, 1000]
+    assert pictures.apart([30]) == [30]
 
 
 def test_integers_are_numbers():
