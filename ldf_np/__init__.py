@@ -69,7 +69,7 @@ from .autodiff.ops import (
     where,
 )
 from .models.ali import ALI
-from .models.factors import Assembled, Frames, Groups, Nested, Patches, Segments
+from .models.factors import Assembled, Frames, Groups, Nested, Patches, Segments, Split
 from .models.gan import GAN, JointGAN
 from .models.ldf import LDF, Level
 from .models.load import load

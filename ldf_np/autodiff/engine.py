@@ -251,7 +251,7 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
             inputs = [*inputs, *_rest(operands[len(inputs):], params)]
         differentiable = any(isinstance(i, Tensor) for i in inputs)
         inputs = [i if isinstance(i, (Tensor, Recorded)) else
-                  _operand(forward, i, differentiable, k not in constants)
+                  _operand(forward, i, differentiable, inputs if k not in constants else ())
                   for k, i in enumerate(inputs)]
         if differentiable:
             params = {name: _parameter(forward, name, value) for name, value in params.items()}
@@ -259,9 +259,11 @@ def operation(forward=None, *, vjp=None, vjp_all=None):
         try:
             data = forward(*arrays, **params)
         except Exception:
+            expect_arrays(inputs)
             with named(forward, inputs):       # entered only here, because it takes time
                 raise
         if isinstance(data, Tensor):
+            expect_arrays(inputs)
             raise TypeError(f"{forward.__name__}: its forward returned a Tensor, expected an array:"
                             " a forward works on arrays, and its rule (vjp) on Tensors")
         cut = _frozen.get()
@@ -313,17 +315,32 @@ def _parameter(forward, name, value):
     return _number(value)
 
 
-def _operand(forward, value, beside_tensor, has_rule):
-    """An argument that is no Tensor, and must not be another library's. Arrays of integers and
-    booleans become float32, as in a Tensor, where a rule says that they are numbers. Beside a
-    Tensor NumPy's numbers are numbers like Python's: they never promote."""
+def _operand(forward, value, beside_tensor, inputs):
+    """An argument that is no Tensor, and must not be another library's. Where a rule says that they
+    are numbers, arrays of integers and booleans become floats like those of the other ``inputs``,
+    float32 where there are none. Beside a Tensor NumPy's numbers are numbers like Python's: they
+    never promote."""
     if isinstance(value, np.ndarray) and value.ndim:
-        return value.astype(np.float32) if has_rule and value.dtype.kind in "iub" else value
+        return value.astype(_floats_of(inputs)) if inputs and value.dtype.kind in "iub" else value
     name, foreign = forward.__name__.lstrip("_"), hasattr(value, "__dlpack__")
     if foreign and full_name(type(value)).partition(".")[0] not in ("numpy", "cupy"):
         raise TypeError(f"{name}: expected Tensors, arrays of NumPy or CuPy, or numbers, got "
                         f"{full_name(type(value))}: ldf_np.Tensor(x) takes it over, without a copy")
     return _number(value) if beside_tensor else value
+
+
+def expect_arrays(tensors):
+    """TypeError where somebody has set a Tensor's data to a Tensor."""
+    if any(isinstance(t, Tensor) and isinstance(t.data, Tensor) for t in tensors):
+        raise TypeError("a Tensor's data was set to a Tensor, expected an array: a parameter is "
+                        "changed by p.data -= rate * g.data, or by an optimiser")
+
+
+def _floats_of(inputs):
+    """The widest dtype of floats among Tensors and arrays; float32 where there are none."""
+    kinds = {i.dtype for i in inputs if isinstance(i, Tensor)
+             or isinstance(i, np.ndarray) and i.ndim and i.dtype.kind == "f"}
+    return np.result_type(*kinds) if kinds else np.dtype(np.float32)
 
 
 def _number(value):

@@ -18,7 +18,10 @@ ELSEWHERE = {
                     "tensor.detach() leave the history out"),
     **dict.fromkeys(("cpu", "cuda", "to"), "ldf_np.use(device) says where new arrays are made, and "
                     "ldf_np.asarray(array) brings one there"),
-    **dict.fromkeys(("view", "flatten"), "tensor.reshape(shape)"),
+    **dict.fromkeys(("view", "flatten", "ravel", "squeeze"), "tensor.reshape(shape)"),
+    **dict.fromkeys(("argmax", "argmin", "argsort", "tolist", "all", "any", "round"),
+                    "it has no gradient: tensor.numpy() is an array, which has it"),
+    "dot": "tensor @ other",
     "permute": "tensor.transpose(axes)", "unsqueeze": "tensor[:, None]",
     **dict.fromkeys(("float", "double", "half", "astype", "type"),
                     "ldf_np.autodiff.ops.astype(tensor, dtype=numpy.float64)"),

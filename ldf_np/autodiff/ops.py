@@ -7,6 +7,7 @@ from .contraction import *
 from .elementwise import *
 from .elementwise import _data
 from .engine import Tensor, add, astype, broadcast_to, sum_to
+from .messages import ELSEWHERE
 from .pooling import *
 from .products import *
 from .reductions import *
@@ -34,7 +35,8 @@ def _ufunc(self, ufunc, method, *inputs, out=None, **options):
         if name in __all__:
             # NumPy hands its numbers over as arrays without axes
             return globals()[name](*(i[()] if type(i) is np.ndarray else i for i in inputs))
-        if any(kinds.endswith("->?") for kinds in ufunc.types):
+        of_floats = [kinds for kinds in ufunc.types if kinds[0] in "fd"]
+        if of_floats and all(kinds.endswith("->?") for kinds in of_floats):
             return ufunc(*map(_data, inputs))
     _refuse(f"numpy.{ufunc.__name__}")
 
@@ -51,6 +53,9 @@ def _refuse(what):
     raise TypeError(f"{what}: expected arrays, got a Tensor, whose gradient would be lost: use "
                     f"{instead}, or tensor.numpy()")
 
+
+for _name in {*__all__} - {"add", "astype", "broadcast_to", "sum_to"}:
+    ELSEWHERE.setdefault(_name, f"ldf_np.{_name}(tensor)")
 
 # They are set here because the engine, which comes before them, cannot know them.
 for _name, _function in {

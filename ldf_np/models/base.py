@@ -10,7 +10,7 @@ from ..runtime.checks import of_shape
 from ..runtime.device import concatenate
 from ..runtime.random import Generator
 from ..runtime.relations import budget, data_given
-from ..runtime.rules import checked, in_range
+from ..runtime.rules import checked, in_range, of_its_scale
 from ..runtime.threads import one_blas_thread
 from ..training.batches import Batches, apply_batched
 from ..training.loop import train
@@ -81,10 +81,10 @@ class Model(Module):
         """{name: Batches}. A step takes one array: several go into it as further channels."""
         return {"batches": Batches(x, batch_size, self.rng)}
 
-    def expect_range(self, x, name="x"):
+    def expect_range(self, x, name="x", rule=in_range):
         """ValueError where what makes x, by its last layer, can never make such values."""
         network = getattr(self, "generator", None) or getattr(self, "decoder", None)
-        in_range(f"{type(self).__name__}: {name}", x, network)
+        rule(f"{type(self).__name__}: {name}", x, network)
 
     @one_blas_thread()
     def step(self, x, progress=0.0):
@@ -138,7 +138,9 @@ class Coder(Model):
 
     def encode(self, x, code=None):
         """The codes of x (n, ...), float32 or uint8 images: a NumPy array (n, ...)."""
-        return self._apply(self._code(code)[0], x)
+        found = self._apply(self._code(code)[0], x)
+        self.expect_range(x, rule=of_its_scale)
+        return found
 
     def decode(self, codes, code=None):
         """x from codes: a NumPy array (n, ...)."""

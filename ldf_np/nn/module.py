@@ -1,6 +1,7 @@
 """Modules: ordered, named parameters and buffers, and what can be done with all of them at once.
 
-A module's parameters and buffers are its attributes, in the order in which they were set.
+A module's parameters and buffers are its attributes, in the order in which they were set, and come
+before those of the modules in it.
 ``flat()`` lays all parameters of a network in one array of which each parameter is a named view, so
 that an optimiser, a moving average or a gradient reduction is one operation on one array.
 """
@@ -15,7 +16,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..autodiff.engine import Tensor, gradients_or_none, no_grad, why_cut
+from ..autodiff.engine import Tensor, expect_arrays, gradients_or_none, no_grad, why_cut
 from ..runtime.architecture import Described, described
 from ..runtime.checks import checked, expect, instance, path_like, several
 from ..runtime.device import array_module, to_numpy, xp
@@ -29,9 +30,17 @@ _watch = threading.local()
 
 
 class Parameter(Tensor):
-    """A Tensor that training changes, in place."""
+    """A Tensor that training changes, in place: by an optimiser, or by ``p.data -= rate *
+    g.data``."""
 
     __slots__ = ()
+
+    def _in_place(self, other):
+        """``p -= g`` would give p's name to a new Tensor, and leave the parameter as it is."""
+        raise TypeError("a Parameter is no number to be replaced: it is changed in place by p.data "
+                        "-= rate * g.data, or by an optimiser")
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _in_place
 
 
 class Buffer:
@@ -51,6 +60,11 @@ class Module(Described):
     training = True
     # whole numbers that its file keeps beside the state_dict, and what they are where it has none
     saved_counts = unknown_counts = ()
+
+    def __setattr__(self, name, value):
+        if isinstance(vars(self).get(name), Parameter):     # which an array would take away
+            instance(Tensor, type(None))(f"{type(self).__name__}: {name}", value)
+        super().__setattr__(name, value)
 
     def forward(self, *inputs):
         raise TypeError(f"{type(self).__name__} defines no forward")
@@ -114,6 +128,7 @@ class Module(Described):
         without parameters.
         """
         parameters = self.parameters()
+        expect_arrays(parameters)
         expect(parameters, type(self).__name__, "parameters to lay out", "none")
         arrays = [plain(p.data) for p in parameters]
         one_dtype(type(self).__name__, self.named_parameters())

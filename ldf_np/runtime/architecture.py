@@ -34,8 +34,8 @@ class Described:
         self._made_with = _Arguments(args, kwargs)
         return self
 
-    def __init__(self):
-        """Takes no arguments, unless a subclass does."""
+    def __init__(self):     # without arguments, unless a subclass takes some
+        pass
 
 
 class _Arguments:

@@ -199,6 +199,7 @@ def parts_fit(name, self, x, schedule, **others):
     """The parts of an LDF fit the data and one another, seen before time is spent."""
     expect(schedule == "bottom-first" or hasattr(self.top, "_step"), f"{name}: schedule",
            f'"bottom-first", for a {type(self.top).__name__} takes no steps', f'"{schedule}"')
+    real_array()(f"{name}: x", x)
     expect(len(x) > 1, f"{name}: x", "at least two objects, from which the whitening is learned",
            len(x))
     with of_shape(f"{name}: x", x):
@@ -340,7 +341,8 @@ def ranks_fit(name, model, steps, top_steps, rounds, top_ranks, **others):
 def depends_on_all(name, unused, why):
     """A loss depends on all parameters, so that none is unused; ``why``: why it does not, or ""."""
     expect(not unused, name, "a loss that depends on all parameters",
-           f"one that does not on {', '.join(unused)}{f' ({why})' if why else ''}")
+           f"one that does not on {', '.join(unused)}{f' ({why})' if why else ''}: ldf_np.grad("
+           "loss, parameters, allow_unused=True) gives None for those")
 
 
 def same_arrays(name, own, given):
@@ -459,6 +461,13 @@ def of_format(where, found, wanted):
     """A checkpoint has this version's format."""
     expect(found == wanted, where, f"format {wanted}",
            f"{found!r}: another version of ldf_np wrote it")
+
+
+def nothing_above(folder, step, names):
+    """No other training stands on this one, which would go on from a step."""
+    expect(not names, folder, "the steps, minutes and shares that it was trained with, or another "
+           "folder", f"a budget by which it would go on from step {step}: what stands on it as it "
+           f"is would be lost ({', '.join(names)})")
 
 
 def same_run(where, what, old, new):

@@ -29,7 +29,8 @@ def checked(*relations, **rules):
 def samples(name, x):
     """What is trained on: finite float32 numbers, or uint8 images."""
     expect(checks.finite_array(least=1)(name, x).dtype in (np.uint8, np.float32), name,
-           "float32, or uint8 images", str(x.dtype))
+           "float32, or uint8 images",
+           f"{x.dtype}{': array.astype(numpy.float32) is' if x.dtype.kind == 'f' else ''}")
 
 
 def model_input(name, x):
@@ -161,6 +162,15 @@ def in_range(name, x, network):
                "themselves)")
 
 
+FAR = 10        # beyond what a model made for values up to 1 can meet, noise and all
+
+
+def of_its_scale(name, x, network):
+    """x is not of another scale than what a network makes: of 0 to 255, say."""
+    if x.dtype != np.uint8 and max(-x.min(), x.max()) > FAR:
+        in_range(name, x, network)
+
+
 def two_decays(name, betas):
     """Two numbers in [0, 1)."""
     checks.several(checks.between(0, 1, "["), 2)(name, betas)
@@ -213,7 +223,7 @@ def covariance_size(name, n):
     checks.check_size(name, (integer()(name, n), n))
 
 
-SPLIT = "Frames, Patches, Groups or the like"
+SPLIT = "Frames, Patches, Groups or another Split"
 
 
 def counted(name, split):

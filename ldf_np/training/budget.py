@@ -87,4 +87,6 @@ class Phases:
     def _inside(self, name):
         if self._checkpoints is None or self.interrupted:
             return None
-        return self._checkpoints.inside(name, self._models)
+        inside = self._checkpoints.inside(name, self._models)
+        inside.under = self._checkpoints.standing_on(len(self._models))
+        return inside

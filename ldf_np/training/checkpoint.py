@@ -18,6 +18,7 @@ import os
 import re
 import warnings
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from ..runtime.relations import (
     has_state,
     names_of_its_own,
     not_all_damaged,
+    nothing_above,
     of_format,
     same_data,
     same_run,
@@ -44,6 +46,7 @@ FORMAT = 2          # 1: of version 0.1, whose models had other names for their 
 OLD_OPTIMIZERS = {"_maker": "generator_optimizer", "_autoencoder": "generator_optimizer",
                   "_critic": "discriminator_optimizer", "_adam": "optimizer"}
 KEPT = 2            # checkpoints in a folder
+BELOW = "level {} below it"     # among the settings of what stands on others: their fingerprints
 HALVINGS = 5        # of the learning rates, before a training that backs off gives up
 # a checkpoint, and what is left of one that was being written
 _OURS = re.compile(r"(\.)?step-[0-9]{9}\.(json|safetensors)(?(1)-.*)")
@@ -80,14 +83,23 @@ class Checkpoints:
         self.settings, self.also = _plain(settings or {}), dict(also or {})
         for name, thing in self.also.items():
             has_state(f"Checkpoints: also: {name}", thing, _parts({name: thing})[0])
+        self.under = []         # the names of trainings that stand on this one as it is
 
     def inside(self, name, after=(), each=None, **settings):
         """The Checkpoints of a part, in a folder of its own and with more ``settings``; it holds
         only on top of the models ``after`` as they are now."""
-        below = {f"level {k} below it": _fingerprint(model) for k, model in enumerate(after)}
+        below = {BELOW.format(k): _fingerprint(model) for k, model in enumerate(after)}
         return Checkpoints(os.path.join(self.folder, name), every=self.every,
                            each=each or self.each, on_nan=self.on_nan,
                            settings=self.settings | below | settings, also=self.also)
+
+    def standing_on(self, k):
+        """The names of the parts that hold only on top of model number k of those below them."""
+        def found():
+            return sorted(path.parent.name for path in Path(self.folder).glob("*/step-*.json")
+                          if BELOW.format(k) in _settings_in(path))
+
+        return list(dict.fromkeys(world().from_first(found)))
 
     def begin(self, history, **state):
         """A CheckpointWriter of a training: it has gone on from the newest whole checkpoint, or
@@ -141,6 +153,7 @@ class CheckpointWriter:
         self._settings = checkpoints.settings | {
             name: f"{part.size} of {len(part.data)} samples"
             for name, part in self._batches()}
+        self._again = False
         self._written = self._seconds = None        # the step and the time of the last checkpoint
 
     def _batches(self):
@@ -149,6 +162,12 @@ class CheckpointWriter:
     @property
     def _step(self):
         return self._history.steps
+
+    def may_go_on(self):
+        """ValueError where the training has steps to take and others stand on it as it is; but for
+        steps that are taken again, because their checkpoint is damaged."""
+        if not self._again:
+            nothing_above(self._of.folder, self._step, self._of.under)
 
     def after_step(self):
         """Log the losses, and write a checkpoint where one is due."""
@@ -201,7 +220,7 @@ class CheckpointWriter:
         newest = world().from_first(self._newest)
         if newest is None:
             return False
-        step, plain, arrays = newest
+        step, plain, arrays, self._again = newest
         for name, part in self._parts.items():
             own = f"{name}/"
             part.state = plain.get(name, {}) | {key.removeprefix(own): array
@@ -211,8 +230,8 @@ class CheckpointWriter:
         return True
 
     def _newest(self):
-        """The newest whole checkpoint: (step, plain, arrays), or None where there is none at
-        all."""
+        """The newest whole checkpoint: (step, plain, arrays, whether a newer one is damaged), or
+        None where there is none at all."""
         damaged = []
         for step in self._steps():
             try:
@@ -226,7 +245,7 @@ class CheckpointWriter:
                 warnings.warn(f"{self._of.folder}: the training goes on from step {step}, and "
                               f"{newest - step} steps are lost, for the checkpoint of step "
                               f"{newest} cannot be used: {error}", RuntimeWarning, stacklevel=6)
-            return step, found["plain"], arrays
+            return step, found["plain"], arrays, bool(damaged)
         not_all_damaged(self._of.folder, damaged)
         return None
 
@@ -359,6 +378,14 @@ def _parts(state):
     for name, thing in state.items():
         visit(name, thing)
     return found, models
+
+
+def _settings_in(path):
+    """The settings in a checkpoint; none where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _fingerprint(model):

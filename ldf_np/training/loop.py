@@ -110,6 +110,8 @@ def train(step, *, steps=None, minutes=None, progress=False, label="training", c
     def done():
         return max(history.steps / steps if steps else 0.0, history.spent / limit)
 
+    if writer is not None and done() < 1:
+        writer.may_go_on()
     bar = progress_bar(1.0, label, initial=min(1.0, done()), show=progress and ranks.rank == 0)
     try:
         with _whole_steps() as stop:

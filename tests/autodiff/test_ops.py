@@ -1,6 +1,7 @@
 """Every operation: its values against NumPy, its rule against central differences to the third
 order."""
 
+import re
 import warnings
 
 import numpy as np
@@ -358,6 +359,40 @@ def test_derivatives_at_the_kinks():
         g = grad(function(x).sum(), x, create_graph=True)
         np.testing.assert_allclose(g.data, slopes)
         np.testing.assert_array_equal(grad(g.sum(), x, allow_unused=True).data, 0)
+
+
+@pytest.mark.parametrize("name", ["fmax", "fmin", "vecdot", "matvec", "vecmat", "floor", "ceil",
+                                  "trunc", "copysign", "hypot", "logaddexp"])
+def test_functions_of_numpy_that_would_lose_the_gradient_are_refused(name):
+    """Some have a version for booleans, and are no comparisons."""
+    function = getattr(np, name, None)
+    if function is None:
+        pytest.skip(f"this NumPy has no {name}")
+    x = Tensor(np.ones((3, 3)))
+    with pytest.raises(TypeError, match=f"numpy.{name}: .* whose gradient would be lost"):
+        function(*[x] * function.nin)
+
+
+def test_integers_beside_a_tensor_are_floats_as_wide_as_it():
+    """Beyond 2^24 float32 holds no unit."""
+    stamps = np.array([1764567889, 3])
+    for dtype, wanted in ((np.float64, 1.0), (np.float32, 0.0)):
+        x = Tensor(np.array([1764567890, 4], dtype))
+        found = x - stamps
+        assert found.dtype == dtype and (found.data[1] == 1) and abs(found.data[0]) <= 64
+        if dtype == np.float64:
+            assert found.data[0] == wanted
+            assert ldf.concatenate([x, stamps]).data[2] == 1764567889
+    assert ldf.exp(stamps[1:]).dtype == np.float32      # alone, as in a Tensor
+
+
+@pytest.mark.parametrize("name, hint", [("exp", "ldf_np.exp(tensor)"), ("clip", "ldf_np.clip"),
+                                        ("squeeze", "tensor.reshape(shape)"), ("dot", "tensor @"),
+                                        ("argmax", "tensor.numpy()")])
+def test_names_that_other_libraries_have_are_pointed_to(name, hint):
+    with pytest.raises(AttributeError, match=re.escape(f"no attribute {name!r}: ") + ".*"
+                       + re.escape(hint)):
+        getattr(Tensor(np.ones(2)), name)
 
 
 def test_comparisons_are_masks():

@@ -224,6 +224,17 @@ def test_samples_of_a_mapping_network():
     assert {name.split(".")[0] for name in start if name not in before.state_dict()} == {"mapping"}
 
 
+def test_images_of_another_scale_are_not_encoded():
+    """Of 0 to 255 the codes would be garbage; noise about images is none."""
+    model = nets.place_ali(8, seed=0)
+    x = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    for call in (model.encode, model.reconstruct):
+        with pytest.raises(ValueError, match="ALI: x: expected values from -1 to 1, "):
+            call(x.astype(np.float32))
+    assert model.encode(x).shape == model.encode(x / np.float32(127.5) + 1).shape
+    tiny(4).encode(100 * np.ones((3, 4), np.float32))       # of codes, which have no bounds
+
+
 def test_what_is_refused():
     model = tiny()
     for call in (model.encode, model.decode, model.reconstruct):

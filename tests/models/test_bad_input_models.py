@@ -454,7 +454,7 @@ CASES = {
         ValueError, "processes: expected one for each of the 3 parts, levels and top (mpirun -n 3)"
                     ", got 1"),
     "Nested": (lambda: Nested(Frames(2), 3), TypeError,
-               "inner: expected Frames, Patches, Groups or the like, got 3"),
+               "inner: expected Frames, Patches, Groups or another Split, got 3"),
     "Nested outer": (lambda: Nested(None, Frames(2)), TypeError, "outer: expected Frames, Patches"),
     "Assembled": (lambda: Assembled(Frames(2)), TypeError,
                   "nested: expected a Nested, got Frames"),

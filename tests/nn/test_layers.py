@@ -1,6 +1,7 @@
 """Layers: what they compute, their parameters by name and order, flat weights, and files that other
 tools read."""
 
+import inspect
 import json
 import os
 import struct
@@ -309,6 +310,13 @@ def test_initialisers(init, variance):
     assert weight.dtype == np.float32
     np.testing.assert_allclose(weight.var(), variance, rtol=0.02)
     assert abs(weight.mean()) < 4 * np.sqrt(variance / weight.size)
+
+
+def test_how_layers_begin_is_seen_in_their_signatures():
+    assert [repr(init) for init in (nn.normal(0.05), nn.he(0.2), nn.glorot())] == [
+        "normal(0.05)", "he(0.2)", "glorot()"]
+    for kind in (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding):
+        assert " at 0x" not in str(inspect.signature(kind)), kind
 
 
 @pytest.mark.parametrize("stride, kernel", [(1, 3), (2, 4)])

@@ -4,6 +4,7 @@ values are written out by hand."""
 import copy
 import multiprocessing
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -282,6 +283,41 @@ def test_layers_that_change_places_under_the_average():
 
 
 # --------------------------------------------------------------------------------------- gradients
+
+@pytest.mark.parametrize("change, message", [
+    ("layer.weight -= 0.1 * g", "is changed in place by p.data -= rate * g.data"),
+    ("layer.weight += g", "is changed in place by p.data"),
+    ("layer.weight *= 2", "is changed in place by p.data"),
+    ("layer.weight /= 2.0", "is changed in place by p.data"),
+    ("p = layer.weight; p -= g", "is changed in place by p.data"),
+    ("layer.weight = g.data", "Linear: weight: expected a Tensor or NoneType, got numpy.ndarray"),
+    ("layer.weight = 0.0", "Linear: weight: expected a Tensor or NoneType, got float"),
+    ("layer.weight.data -= 0.1 * g; layer(x)", "a Tensor's data was set to a Tensor, expected"),
+    ("layer.weight.data -= 0.1 * g; layer.weight + 1", "a Tensor's data was set to a Tensor"),
+    ("layer.weight.data -= 0.1 * g; layer.flat()", "a Tensor's data was set to a Tensor")])
+def test_a_parameter_is_not_lost_unseen(change, message):
+    """Written as for other libraries, each of these would train nothing, or lose the parameter."""
+    layer, x = nn.Linear(3, 2, rng=ldf.Generator(0)), Tensor(np.ones((4, 3), np.float32))
+    g = ldf.grad((layer(x) ** 2).sum(), layer.weight)
+    with pytest.raises(TypeError, match=re.escape(message)):
+        exec(change, {"layer": layer, "x": x, "g": g})
+
+
+def test_a_loop_of_ones_own():
+    """The way to change parameters by hand, and what may take a parameter's place."""
+    layer, x = nn.Linear(3, 2, rng=ldf.Generator(0)), Tensor(np.ones((4, 3), np.float32))
+    losses = []
+    for _ in range(3):
+        loss = (layer(x) ** 2).mean()
+        for p, g in zip(layer.parameters(), layer.gradients(loss)):
+            p.data -= 0.1 * g.data
+        losses.append(float(loss.data))
+    assert losses[0] > losses[1] > losses[2]
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    layer.weight = nn.Parameter(np.ones((3, 2), np.float32))
+    assert layer.parameters()[0].data.sum() == 6
+
 
 def test_the_gradients_of_a_loss():
     network, x = linear(), np.array([[1, 2, 3]], F4)

@@ -4,6 +4,7 @@ refused, writes may fail."""
 import errno
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -448,13 +449,54 @@ def test_digits_of_other_scripts_are_no_steps(tmp_path):
 def test_an_upper_level_holds_only_on_the_levels_it_was_trained_on(tmp_path):
     fit_one = {"steps": 24, "batch_size": 16, "bottom_share": 0.5}
     small_ldf().fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
-    for path in (tmp_path / "level 0").iterdir():
-        path.unlink()
+    shutil.rmtree(tmp_path / "level 0")
+    with pytest.raises(ValueError, match="level 0: .*what stands on it as it is would be lost"):
+        small_ldf(seed=1).fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
+    # a level that was trained elsewhere
+    small_ldf(seed=1).fit(clips(), checkpoints=Checkpoints(tmp_path / "other"), **fit_one)
+    shutil.rmtree(tmp_path / "level 0")
+    shutil.copytree(tmp_path / "other" / "level 0", tmp_path / "level 0")
     with pytest.raises(ValueError,
                        match="whitening.*of another training: level 0 below it: expected"):
         small_ldf(seed=1).fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
     Checkpoints(tmp_path).discard()
     small_ldf(seed=1).fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
+
+
+@pytest.mark.parametrize("longer", [{"steps": 48}, {"bottom_share": 0.75}])
+def test_a_level_goes_on_only_where_nothing_stands_on_it(tmp_path, longer):
+    """A longer budget would train the bottom on, and what was learned of its codes would be lost:
+    it is refused before a step is taken, and the training is as it was."""
+    fit_one = {"steps": 24, "batch_size": 16, "bottom_share": 0.5}
+    model = small_ldf()
+    model.fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
+
+    def files():
+        return {path: path.read_bytes() for path in tmp_path.rglob("step-*")}
+
+    before = files()
+    with pytest.raises(ValueError, match=r"level 0: expected the steps, minutes and shares .* go "
+                       r"on from step 12: .* would be lost \(top, whitening\)"):
+        small_ldf().fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one | longer)
+    assert files() == before
+    again = small_ldf()
+    again.fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
+    assert weights(again).tobytes() == weights(model).tobytes()
+    # a damaged checkpoint's steps are taken again, for they give the same bits
+    newest = max((tmp_path / "level 0").glob("step-*.json"))
+    newest.write_text("damaged")
+    again = small_ldf()
+    with pytest.warns(RuntimeWarning, match="cannot be used"):
+        again.fit(clips(), checkpoints=Checkpoints(tmp_path), **fit_one)
+    assert weights(again).tobytes() == weights(model).tobytes()
+
+
+def test_a_top_goes_on_over_the_same_bottom(tmp_path):
+    first = {"steps": 24, "batch_size": 16, "bottom_share": 0.5}
+    small_ldf().fit(clips(), checkpoints=Checkpoints(tmp_path), **first)
+    found = small_ldf().fit(clips(), checkpoints=Checkpoints(tmp_path),
+                            **first | {"steps": 48, "bottom_share": 0.25})
+    assert {name: h.steps for name, h in found.items()} == {"level 0": 12, "top": 36}
 
 
 def test_what_is_discarded_is_gone_but_for_the_logs(tmp_path):
