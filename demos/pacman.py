@@ -56,14 +56,14 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
                         help="train nothing: draw from the models that come with the package")
     cli.add_checkpoints(parser)
     options = parser.parse_args(arguments)
+    cli.expect_alone(parser, options, "pretrained", "model", "seeds", "device", "out")
     options.minutes = options.minutes if options.steps is None else None
     options.top = cli.expect_network(parser, "--top", options.top, nets.TOPS, nets.CLIP_MAP)
     options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS,
                                          nets.CLIP_MAP)
     options.bottom_share = options.bottom_share or BOTTOM_SHARE[next(iter(cli.budget(options)))]
-    if options.train_clips is not None and options.train_clips > options.clips:
-        parser.error(f"--train-clips: expected 64 to {options.clips} (the number of clips), got "
-                     f"{options.train_clips}")
+    if (options.train_clips or 0) > options.clips:
+        parser.error(f"--train-clips: expected 64 to {options.clips}, got {options.train_clips}")
     return options
 
 

@@ -49,6 +49,8 @@ def parse(arguments=None):
                         help="of every network (default 32)")
     parser.add_argument("--clips", type=cli.integer_from(2 * CLIPS), default=20000)
     options = parser.parse_args(arguments)
+    cli.expect_alone(parser, options, "joint", "steps", "batch_size", "clips", "seeds", "device",
+                     "out")
     plain = [word for word in options.top if not word.startswith("components=")]
     components = [word for word in options.top if word not in plain]
     cli.expect_network(parser, "--top", plain, nets.TOPS, nets.CLIP_MAP)
@@ -62,10 +64,6 @@ def parse(arguments=None):
                                          nets.CLIP_MAP)
     joint = None if options.joint is None else ["joint", *options.joint]
     options.joint = cli.expect_network(parser, "--joint", joint, JOINT)
-    own = [name for name, default in (("bottom", "places"), ("top", "local"), ("refiner", None))
-           if getattr(options, name) != default]
-    if options.joint and own:
-        parser.error(f"--joint: expected none of LDF's own options, got --{' --'.join(own)}")
     return options
 
 

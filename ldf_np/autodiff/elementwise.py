@@ -66,14 +66,18 @@ def _one_less(a, b):
 
 
 def _log(a):
-    """log(a); of a Python scalar as a Python scalar, which does not promote."""
-    return float(np.log(a)) if isinstance(a, (int, float)) else log(a)      # no error at 0
+    """log(a), but 0 where a is 0, for 0^b is 0 whatever b > 0. Of a Python scalar it is a Python
+    scalar, which does not promote."""
+    if isinstance(a, (int, float)):
+        return float(np.log(a or 1))
+    return log(where(_data(a) != 0, a, 1))
 
 
 @operation(vjp=(lambda g, y, a, b: g * b * power(a, _one_less(a, b)),
                 lambda g, y, a, b: g * y * _log(a)))
 def power(a, b):
-    """a ** b, element by element. For a differentiable exponent b the base must be positive."""
+    """a ** b, element by element. For a differentiable exponent b no base may be negative; where
+    one is 0, the derivative in b is 0."""
     return a ** b
 
 

@@ -101,6 +101,17 @@ def add_checkpoints(parser):
                              "rates")
 
 
+def expect_alone(parser, options, name, *beside):
+    """Where the option of this name is given, end the program if others than those ``beside`` it
+    are given, too: it leaves them unused."""
+    given = [f"--{other.replace('_', '-')}" for other, value in vars(options).items()
+             if value != parser.get_default(other) and other not in beside]
+    if (option := f"--{name.replace('_', '-')}") in given and len(given) > 1:
+        given.remove(option)
+        parser.error(f"{option}: expected none of the options that it leaves unused, got "
+                     f"{' '.join(given)}")
+
+
 def network(text, known):
     """``known[KIND]`` with the arguments that a text, KIND NAME=VALUE ..., gives it: numbers,
     tuples of numbers with commas, else text; None for None. ValueError where it says others."""

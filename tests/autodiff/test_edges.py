@@ -87,6 +87,19 @@ def test_an_array_of_exponents():
     check_grads(lambda a, b: a ** b, [[0.7, 1.3, 2.0], exponents], order=3)
 
 
+@pytest.mark.parametrize("wrap", [float, np.array, lambda a: Tensor(np.array(a))])
+def test_zero_to_a_differentiable_power(wrap):
+    """0^b is 0 whatever b > 0, so all derivatives in b are; those of 2^b are powers of log 2."""
+    for order in range(3):
+        for b in (0.5, 2.0):
+            assert gradients(lambda b: wrap(0.0) ** b, [b], order) == [0]
+            np.testing.assert_allclose(gradients(lambda b: wrap(2.0) ** b, [b], order),
+                                       [np.log(2) ** order * 2 ** b])
+    a, b = Tensor(np.array([0.0, 0.0, 2.0])), Tensor(np.array([2.0, 3.0, 2.0]))
+    slope = grad((a ** b).sum(), b, create_graph=True)
+    assert grad(slope.sum(), a).data.tolist()[:2] == [0, 0]     # a + 2 a log a
+
+
 # ------------------------------------------------------------------------- scalars and empty arrays
 
 ONE = ("abs clip cos exp expm1 leaky_relu log log1p negative relu sigmoid sin softplus sqrt square "
