@@ -3,6 +3,7 @@
 
     python demos/paper/gibbs.py             seven models, three seeds each, 2 minutes a training
     python demos/paper/gibbs.py --minutes 8 --steps 200
+    python demos/paper/gibbs.py --pretrained --models local-top local-top-stochastic
 
 Zhao et al. hold upper levels to be idle, for blocked Gibbs sampling between x and the lowest z
 already samples the data. The paper replies that a deterministic E and G make that chain
@@ -230,8 +231,12 @@ def bottom(data, options, name, seed, checkpoints):
         kinds = stochastic_kinds(model, "frames" if name == "bottom-stochastic"
                                  else "frames, pure ALI", noise, seed, **limits)
     made = measure(model, kinds, start, options, Scorer(start, clip_scores.one_frame(others, seed)))
-    weights = {f"weights {k}": a for k, a in model.state_dict().items()} if name == "bottom" else {}
-    return made | weights | {"steps": history.steps}
+    return made | (weights(model) if name == "bottom" else {}) | {"steps": history.steps}
+
+
+def weights(model):
+    """Of a bottom, as a run keeps them."""
+    return {f"weights {k}": a for k, a in model.state_dict().items()}
 
 
 def top(data, options, bottoms, name, seed, checkpoints):
@@ -392,8 +397,10 @@ def parse(arguments=None):
                         metavar="NAME", help=f"of {', '.join(MODELS)} (default all); the tops "
                                              "stand on the bottom")
     cli.add_checkpoints(parser)
+    parser.add_argument("--pretrained", action="store_true",
+                        help="the tops stand on the bottom of the package's model")
     options = parser.parse_args(arguments)
-    if BELOW not in options.models:
+    if BELOW not in options.models and not options.pretrained:
         parser.error(f"--models: expected {BELOW}, on which the others stand or beside which they "
                      f"are seen, got {', '.join(options.models)}")
     return options
@@ -409,7 +416,10 @@ def run(options):
                          len(options.seeds) * len(options.models))
     bottoms, tops = ([name for name in some if name in options.models] for some in (BOTTOMS, TOPS))
     runs = cached.by_seed(bottoms, options.seeds, partial(bottom, data, options))
-    below = dict(zip(options.seeds, runs[BELOW]))
+    below = dict(zip(options.seeds, runs.get(BELOW, ())))
+    if options.pretrained:
+        packaged = ldf.load_pretrained("pacman-ldf").levels[0].model
+        below = dict.fromkeys(options.seeds, weights(packaged))
     runs |= cached.by_seed(tops, options.seeds, partial(top, data, options, below))
     cached.close()
 

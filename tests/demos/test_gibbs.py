@@ -141,6 +141,24 @@ def test_some_models_alone(tmp_path, monkeypatch, capsys):
     assert "--models: expected bottom, on which the others stand" in capsys.readouterr().err
 
 
+def test_a_top_on_the_bottom_of_the_package(tmp_path, monkeypatch):
+    """No bottom is trained; the codes of the package's are what the top learns from."""
+    data = SimpleNamespace(train=pictures(0, 64, 2), test=pictures(1, 32, 2))
+    monkeypatch.setattr(gibbs, "load_pacman", lambda *_, **__: data)
+    monkeypatch.setattr(gibbs, "bottom", lambda *_: pytest.fail("a bottom is trained"))
+    seen, top = [], gibbs.top
+    monkeypatch.setattr(gibbs, "top", lambda data, options, bottoms, *more: (
+        seen.append(bottoms[0]), top(data, options, bottoms, *more))[1])
+    gibbs.run(gibbs.parse(["--minutes", "0.002", "--seeds", "0", "--starts", "12", "--steps", "2",
+                           "--models", "local-top", "--pretrained", "--out", str(tmp_path)]))
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {kind.split(":")[0] for kind in results["tables"]["chains"]["rows"]} == {"maps"}
+    packaged = ldf.load_pretrained("pacman-ldf").levels[0].model.state_dict()
+    assert len(seen) == 1 and seen[0].keys() == {f"weights {key}" for key in packaged}
+    for key, array in packaged.items():
+        np.testing.assert_array_equal(seen[0][f"weights {key}"], array)
+
+
 def test_a_run(tmp_path, monkeypatch, capsys):
     data = SimpleNamespace(train=pictures(0, 64, 2), test=pictures(1, 32, 2))
     monkeypatch.setattr(gibbs, "load_pacman", lambda *_, **__: data)
