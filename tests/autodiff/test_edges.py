@@ -89,10 +89,11 @@ def test_an_array_of_exponents():
 
 @pytest.mark.parametrize("wrap", [float, np.array, lambda a: Tensor(np.array(a))])
 def test_zero_to_a_differentiable_power(wrap):
-    """0^b is 0 whatever b > 0, so all derivatives in b are; those of 2^b are powers of log 2."""
+    """0^b is 0 whatever b > 0, so all derivatives in b are, and at b = 0 they are taken from that
+    side; those of 2^b are powers of log 2."""
     for order in range(3):
-        for b in (0.5, 2.0):
-            assert gradients(lambda b: wrap(0.0) ** b, [b], order) == [0]
+        for b in (0.0, 0.5, 2.0):
+            assert gradients(lambda b: wrap(0.0) ** b, [b], order) == [order == b == 0]
             np.testing.assert_allclose(gradients(lambda b: wrap(2.0) ** b, [b], order),
                                        [np.log(2) ** order * 2 ** b])
     a, b = Tensor(np.array([0.0, 0.0, 2.0])), Tensor(np.array([2.0, 3.0, 2.0]))
