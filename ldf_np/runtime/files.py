@@ -23,6 +23,8 @@ def replacing(path):
     beginning of the name of ``path``.)
     """
     path = os.path.realpath(path)       # where it is a link, what that leads to
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path}: a folder, expected the path of a file to be written")
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:60]}-",
@@ -98,7 +100,8 @@ def load_tensors(path, expected=None):
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such file (expected weights in safetensors format)")
+        what = "a folder" if os.path.isdir(path) else "no such file"
+        raise FileNotFoundError(f"{path}: {what} (expected weights in safetensors format)")
     if expected is not None:
         with open(path, "rb") as file:
             if checksum(file.read()) != expected:

@@ -71,3 +71,15 @@ def test_what_a_link_leads_to_is_written_and_keeps_its_mode(tmp_path):
     assert link.is_symlink() and target.read_text() == "new"
     assert target.stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.iterdir() if p != target.parent] == ["link"]
+
+
+def test_a_folder_is_no_file(tmp_path):
+    folder = tmp_path / "there"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError, match="there: a folder, expected the path of a file"):
+        save_tensors(folder, {"x": A})
+    with pytest.raises(FileNotFoundError, match=r"there: a folder \(expected weights"):
+        load_tensors(folder)
+    assert [*tmp_path.iterdir()] == [folder] and not [*folder.iterdir()]    # nothing half-written
+    save_tensors(folder / "x", {"x": A})                                    # negative control
+    assert load_tensors(folder / "x")[0]["x"].tolist() == A.tolist()
