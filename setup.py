@@ -13,6 +13,9 @@ VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
 
 ROOMS = ("runtime", "data", "autodiff", "nn", "training", "models", "gaussian", "experiments")
 
+# atheris has wheels for these; elsewhere it would be compiled, with clang.
+FUZZED = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+
 setup(
     name="ldf_np",
     version=VERSION,
@@ -35,9 +38,8 @@ setup(
         "test": ["pytest>=8", "pytest-xdist", "hypothesis", "psutil", "ruff", "setuptools>=64",
                  "wheel", "sybil>=8", "graphviz", "tensorboardX",
                  "nvidia-cuda-nvrtc==13.0.*; sys_platform == 'linux'",
-                 # A wheel for each of these; elsewhere it would be compiled, with clang.
-                 "atheris; sys_platform == 'linux' and platform_machine == 'x86_64' "
-                 "and python_version < '3.15'"],
+                 f"atheris<3; {FUZZED} and python_version == '3.10'",
+                 f"atheris>=3; {FUZZED} and python_version > '3.10' and python_version < '3.15'"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings-python>=1.13",
                  "latex2mathml>=3.77"],
         "graphviz": ["graphviz"],               # pictures of ldf.draw, with the program dot

@@ -7,6 +7,7 @@ BLAS's own threads gain little on matrices as small as these nets' and would fig
 
 import contextvars
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ def cores():
 
 _count = min(2, cores())
 _pool = _blas = None        # made when they are first needed
+_modules = 0                # how many were loaded when ``_blas`` was made
 # of BLAS: its first limit, and how many there are, in all threads
 _first, _limits, _lock = None, 0, threading.Lock()
 _inside = contextvars.ContextVar("inside", default=False)   # whether both threads are in use
@@ -68,11 +70,12 @@ def one_blas_thread():
     """A context, or a decorator, in which BLAS computes on the thread that calls it.
 
     Most of them have one setting for all threads: the last that is here puts back what the first
-    has found.
+    has found. A library that is loaded later may bring a BLAS of its own, as SciPy does.
     """
-    global _blas, _first, _limits
+    global _blas, _modules, _first, _limits
     with _lock:
-        _blas = _blas or ThreadpoolController()
+        if _modules != len(sys.modules):
+            _blas, _modules = ThreadpoolController(), len(sys.modules)
         limit = _blas.limit(limits=1, user_api="blas")
         _first, _limits = _first if _limits else limit, _limits + 1
     try:

@@ -382,7 +382,8 @@ HOSTILE = {
     "a level of numbers": ([linear(), {"class": "LDF", "arguments": {
         "levels": [1], "top": {"object": 0}, "whitening": {"object": 0}}}], "levels[0]: expected"),
     "a list of nothing": ([linear(rng=nested(100))], "Linear: rng: expected a Generator"),
-    "deep values": ([linear(rng=nested(900))], "recursion"),
+    # more than Python's parser takes, up to 3.12
+    "deep values": ([linear(rng=nested(900))], ("recursion", "Linear: rng: expected a Generator")),
     "no kind of value": ([linear(rng={"call": "print"})], "expected a value"),
     "an object array": ([linear(bias={"array": [1], "dtype": "object"})], "numbers"),
     "a chain": (chain(1500), "recursion"),
@@ -407,7 +408,8 @@ def test_a_hostile_file_gets_a_sentence(objects, sentence):
         is True
     with pytest.raises(ValueError) as error:
         call()
-    assert sentence in str(error.value) and "\n" not in str(error.value)
+    sentences = sentence if isinstance(sentence, tuple) else (sentence,)
+    assert any(said in str(error.value) for said in sentences) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("more, sentence", [

@@ -137,7 +137,7 @@ CASES = {
     "summary": (lambda: lin.summary((3,)), ValueError, "matmul("),
     "summary int": (lambda: lin.summary(2), TypeError, "input_shapes[0]: expected a tuple"),
     "load": (lambda: lin.load("missing"), FileNotFoundError, "missing: no such file"),
-    "load dir": (lambda: lin.load("."), FileNotFoundError, ".: no such file"),
+    "load dir": (lambda: lin.load("."), FileNotFoundError, ".: a folder"),
     "log_odds": (lambda: nn.log_odds(nan), ValueError, "images: expected finite numbers"),
     "log_odds u8": (lambda: nn.log_odds(u8(2, 2, 2, 3) + 255),
                     ValueError, "images: expected floats from 0 to 1"),

@@ -1,6 +1,7 @@
 """Two computations side by side: both results, both errors, and the same bits on one thread and on
 two."""
 
+import json
 import os
 import signal
 import subprocess
@@ -159,7 +160,6 @@ def test_blas_does_not_fight_with_the_librarys_own_threads(act, monkeypatch):
             step(x)
 
     note = Note()
-    monkeypatch.setattr(side_threads, "_blas", None)     # other tests have loaded SciPy's since
     with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
         if blas_threads() != {2}:
             pytest.skip("this BLAS has one thread only")
@@ -177,6 +177,32 @@ def test_what_computes_products_is_named(monkeypatch):
     assert side_threads.blas() == "openblas 0.3 (Haswell)"
     monkeypatch.setattr(side_threads, "threadpool_info", list)
     assert side_threads.blas() == "unknown"
+
+
+def test_a_blas_that_is_loaded_later_has_one_thread_too():
+    """SciPy brings one of its own. In a process in which it is not loaded yet."""
+    program = """
+import sys
+from threadpoolctl import threadpool_info, threadpool_limits
+from ldf_np.runtime.threads import one_blas_thread
+
+def counts():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+with one_blas_thread():
+    pass
+assert "scipy" not in sys.modules
+import scipy.linalg
+threadpool_limits(limits=2, user_api="blas")
+print(counts())
+with one_blas_thread():
+    print(counts())
+print(counts())
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    before, inside, after = map(json.loads, found.stdout.splitlines())
+    assert set(inside) == {1} and before == after
 
 
 def test_blas_has_its_threads_again_after_two_trainings_at_once():
