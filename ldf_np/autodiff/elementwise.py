@@ -249,6 +249,8 @@ def clip(x, low=None, high=None):
     bounds, and for a bound that is a Tensor 1 where it is reached from outside."""
     if isinstance(low, (int, float)) and isinstance(high, (int, float)) and not low <= high:
         raise ValueError(f"low, high: expected low <= high, got {low} and {high}")
+    if low is None and high is None:
+        low = -np.inf       # NumPy 2.0 and CuPy want one of them
     return xp_of(x).clip(x, low, high)
 
 
