@@ -56,7 +56,7 @@ FULL = {
     "gibbs": "--minutes {minutes} --seeds 0 1 2",
     "ablation": "--minutes {minutes} --seeds 0 1 2",
     "inference": "--minutes {minutes} --seeds 0 1 2",
-    "three_levels": "--minutes {minutes} --seeds 0 1 2",
+    "three_levels": "--minutes {minutes} --seeds 0 1 2 --clips 10000",
     "long_video": "--minutes {minutes} --seeds 0 1 2",
     "text": "--minutes {minutes} --seeds 0 1 2",
 }
