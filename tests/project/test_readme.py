@@ -48,6 +48,18 @@ def broken_links(page):
     return [str(path) for path in links + programs if not path.exists()]
 
 
+def wrapped_into_lists(text):
+    """The lines that begin a list by chance: with a number that continues none, or a plus."""
+    faults, number = [], 0
+    for line in re.sub(r"(```|\$\$).*?\1", "", text, flags=re.DOTALL).splitlines():
+        if marker := re.match(r" *(\+|\d+[.)]) ", line):
+            found = int(marker[1][:-1] or 0)
+            if found not in (1, number + 1):
+                faults.append(line)
+            number = found
+    return faults
+
+
 def test_it_is_short():
     assert len(README.splitlines()) <= 120
 
@@ -89,6 +101,17 @@ def test_control_a_broken_link_is_noticed(tmp_path):
     page.write_text("[there](page.md) and [not there](other.md)\npython demos/nowhere.py\n"
                     "python demos/nowhere.py\n")
     assert len(broken_links(page)) == 3
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_becomes_a_list(page):
+    assert wrapped_into_lists(page.read_text(encoding="utf-8")) == []
+
+
+def test_control_a_line_that_becomes_a_list_is_noticed():
+    assert wrapped_into_lists("1. One\n2. Two\n\n1. One\n") == []
+    for line in ("  316. W1 of motion", "+ 13,872 steps", "0. Nothing"):
+        assert wrapped_into_lists(f"The median is 279 and\n{line}\n") == [line]
 
 
 def test_targets_exist():
