@@ -30,7 +30,7 @@ setup(
     package_data={"ldf_np.kernels": ["*.cu"],
                   "ldf_np.models.pretrained": ["*.json", "*.safetensors"],
                   "ldf_np.experiments": ["page.html"]},
-    # in those left out a played step may differ from one by Python in the last bits, and is not used
+    # in those left out a played step may differ from Python's in the last bits, and is not used
     install_requires=["numpy>=2.0.2,!=2.1.0,!=2.1.1", "scipy", "matplotlib", "pillow", "tqdm",
                       "safetensors", "platformdirs", "threadpoolctl", "jinja2", "filelock"],
     extras_require={
