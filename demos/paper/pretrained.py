@@ -63,6 +63,8 @@ def finished_run(options, seed):
         raise ValueError(f"{path}: expected what demos/pacman.py wrote: {error}") from error
     expect(found and chosen, options.run,
            f"a run of demos/pacman.py with {NAMES[options.model]}, seed {seed}", "one without")
+    expect(not results.get("interrupted"), f"{options.run}: results.json", "a run that came to its "
+           "end", "one that was interrupted")
     expect((chosen["data"], chosen["train_clips"]) == ("ale", None), f"{options.run}: data",
            "all clips of the game", f"--data {chosen['data']} --train-clips "
            f"{chosen['train_clips']}")

@@ -42,7 +42,8 @@ def load_pacman(clips=20000, test_clips=None, seed=0, cache=None, progress=False
     ----------
     clips, test_clips : int
         How many to train on and to hold out (default: a tenth); about 15 kB each. The held-out ones
-        come from games of their own.
+        come from games of their own. In a larger data set of the same seed those games are trained
+        on: what was trained on one is held against clips of that one, or of another seed.
     seed : int
         One seed, one data set.
     cache : path, None or False

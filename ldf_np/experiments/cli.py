@@ -125,6 +125,8 @@ def network(text, known):
         name, equals, text = word.partition("=")
         if not equals or "=" in text:
             raise ValueError(f"expected settings NAME=VALUE, got {word}")
+        if name == "seed":
+            raise ValueError(f"seed: expected to be left to --seeds, got {word}")
         try:
             values = json.loads(f"[{text}]")
             arguments[name] = values[0] if len(values) == 1 else tuple(values)

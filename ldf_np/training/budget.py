@@ -12,8 +12,8 @@ class Phases:
     """Trainings in a row under one budget of ``steps`` or ``minutes``.
 
     ``histories`` {name: History} has what was trained so far. Ctrl-C ends the training that gets
-    it; those after it still get two seconds each, without checkpoints, so that the whole model can
-    be used.
+    it, or the encoding after it; those that come then still get two seconds each, without
+    checkpoints, so that the whole model can be used, and are ``interrupted``, too.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Phases:
         self._seconds += history.spent
         self._models.append(model)
         self.histories[name] = history
-        self.interrupted |= history.interrupted
+        self.interrupted = history.interrupted = self.interrupted or history.interrupted
 
     def _part(self, part, last):
         steps, minutes = self._budget

@@ -22,8 +22,8 @@ class History:
     """What a training did.
 
     ``losses`` {name: one number a step, NaN where a step had none}; ``seconds`` since its start, at
-    each step; whether it was ``interrupted``; and {"seconds", "steps"} of the same model's training
-    ``before`` it (that of the levels below, say).
+    each step; whether it, or what comes before it in one budget, was ``interrupted``; and
+    {"seconds", "steps"} of the same model's training ``before`` it (that of the levels below, say).
     """
 
     def __init__(self):

@@ -184,6 +184,7 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
     (["--pretrained", "--steps", "9"], "--pretrained: expected none of the options that it leaves "
                                        "unused, got --steps --clips"),
     (["--top", "wide"], "--top: expected one of local, mlp, local-ali, mlp-ali first, got wide"),
+    (["--top", "local", "seed=3"], "--top: seed: expected to be left to --seeds, got seed=3"),
     (["--top", "local", "width=0"], "--top: local_gan: width: expected"),
     (["--top", ""], "--top: expected one of local, mlp, local-ali, mlp-ali first, got"),
     (["--refiner", "mlp"], "--refiner: expected one of local first, got mlp"),

@@ -19,6 +19,7 @@ RESULTS = {"options": CHOSEN, "models": {"LDF": {"0": {"scores": {}, "training":
     ({"models": RESULTS["models"]}, [], "got one without"),
     (RESULTS, ["--seeds", "7"], "with LDF, seed 7, got one without"),
     (RESULTS, ["--model", "joint"], "with joint GAN, seed 0, got one without"),
+    (RESULTS | {"interrupted": True}, [], "a run that came to its end, got one that was interr"),
     (RESULTS | {"options": CHOSEN | {"data": "clips"}}, [], "all clips of the game, got --data c"),
     (RESULTS | {"options": CHOSEN | {"train_clips": 500}}, [], "--train-clips 500")])
 def test_what_the_card_would_be_wrong_about_is_refused(tmp_path, results, options, said):
