@@ -142,9 +142,10 @@ def test_some_models_alone(tmp_path, monkeypatch, capsys):
 
 
 def test_a_top_on_the_bottom_of_the_package(tmp_path, monkeypatch):
-    """No bottom is trained; the codes of the package's are what the top learns from."""
-    data = SimpleNamespace(train=pictures(0, 64, 2), test=pictures(1, 32, 2))
-    monkeypatch.setattr(gibbs, "load_pacman", lambda *_, **__: data)
+    """No bottom is trained; the codes of the package's are what the top learns from, of clips that
+    it has not seen: those of seed 0 it has."""
+    data, seeds = SimpleNamespace(train=pictures(0, 64, 2), test=pictures(1, 32, 2)), []
+    monkeypatch.setattr(gibbs, "load_pacman", lambda *_, seed, **__: (seeds.append(seed), data)[1])
     monkeypatch.setattr(gibbs, "bottom", lambda *_: pytest.fail("a bottom is trained"))
     seen, top = [], gibbs.top
     monkeypatch.setattr(gibbs, "top", lambda data, options, bottoms, *more: (
@@ -154,7 +155,8 @@ def test_a_top_on_the_bottom_of_the_package(tmp_path, monkeypatch):
     results = json.loads((tmp_path / "results.json").read_text())
     assert {kind.split(":")[0] for kind in results["tables"]["chains"]["rows"]} == {"maps"}
     packaged = ldf.load_pretrained("pacman-ldf").levels[0].model.state_dict()
-    assert len(seen) == 1 and seen[0].keys() == {f"weights {key}" for key in packaged}
+    assert seeds == [1] and len(seen) == 1
+    assert seen[0].keys() == {f"weights {key}" for key in packaged}
     for key, array in packaged.items():
         np.testing.assert_array_equal(seen[0][f"weights {key}"], array)
 
