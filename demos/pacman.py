@@ -62,8 +62,8 @@ def parse(arguments=None, doc=__doc__, out="out/pacman"):
     options.refiner = cli.expect_network(parser, "--refiner", options.refiner, nets.REFINERS,
                                          nets.CLIP_MAP)
     options.bottom_share = options.bottom_share or BOTTOM_SHARE[next(iter(cli.budget(options)))]
-    if (options.train_clips or 0) > options.clips:
-        parser.error(f"--train-clips: expected 64 to {options.clips}, got {options.train_clips}")
+    if (train := options.train_clips or 0) > (clips := options.clips):
+        parser.error(f"--train-clips: expected 64 to {clips} (the number of clips), got {train}")
     return options
 
 

@@ -104,12 +104,11 @@ def add_checkpoints(parser):
 def expect_alone(parser, options, name, *beside):
     """Where the option of this name is given, end the program if others than those ``beside`` it
     are given, too: it leaves them unused."""
-    given = [f"--{other.replace('_', '-')}" for other, value in vars(options).items()
-             if value != parser.get_default(other) and other not in beside]
-    if (option := f"--{name.replace('_', '-')}") in given and len(given) > 1:
-        given.remove(option)
-        parser.error(f"{option}: expected none of the options that it leaves unused, got "
-                     f"{' '.join(given)}")
+    given = [k for k, value in vars(options).items() if value != parser.get_default(k)]
+    unused = [f"--{k.replace('_', '-')}" for k in given if k not in (name, *beside)]
+    if name in given and unused:
+        parser.error(f"--{name}: expected none of the options that it leaves unused, got "
+                     f"{' '.join(unused)}")
 
 
 def network(text, known):

@@ -6,6 +6,7 @@ BLAS's own threads gain little on matrices as small as these nets' and would fig
 """
 
 import contextvars
+import functools
 import os
 import sys
 import threading
@@ -27,8 +28,7 @@ def cores():
 
 
 _count = min(2, cores())
-_pool = _blas = None        # made when they are first needed
-_modules = 0                # how many were loaded when ``_blas`` was made
+_pool = None        # made when it is first needed
 # of BLAS: its first limit, and how many there are, in all threads
 _first, _limits, _lock = None, 0, threading.Lock()
 _inside = contextvars.ContextVar("inside", default=False)   # whether both threads are in use
@@ -65,6 +65,12 @@ def blas():
                              and "architecture" in found})) or "unknown"
 
 
+@functools.lru_cache(maxsize=1)
+def _controller(modules):
+    """Of the libraries that are loaded with so many modules."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def one_blas_thread():
     """A context, or a decorator, in which BLAS computes on the thread that calls it.
@@ -72,11 +78,9 @@ def one_blas_thread():
     Most of them have one setting for all threads: the last that is here puts back what the first
     has found. A library that is loaded later may bring a BLAS of its own, as SciPy does.
     """
-    global _blas, _modules, _first, _limits
+    global _first, _limits
     with _lock:
-        if _modules != len(sys.modules):
-            _blas, _modules = ThreadpoolController(), len(sys.modules)
-        limit = _blas.limit(limits=1, user_api="blas")
+        limit = _controller(len(sys.modules)).limit(limits=1, user_api="blas")
         _first, _limits = _first if _limits else limit, _limits + 1
     try:
         with limit:

@@ -180,7 +180,8 @@ def test_killed_with_a_budget_in_steps_it_ends_with_the_same_weights(environment
     (["--bottom-share", "0"], "--bottom-share: expected a number between 0 and 1, got 0"),
     (["--batch-size", "1"], "--batch-size: expected an integer of at least 2, got 1"),
     (["--train-clips", "5"], "--train-clips: expected an integer of at least 64, got 5"),
-    (["--train-clips", "5000"], "--train-clips: expected 64 to 1024, got 5000"),
+    (["--train-clips", "5000"],
+     "--train-clips: expected 64 to 1024 (the number of clips), got 5000"),
     (["--pretrained", "--steps", "9"], "--pretrained: expected none of the options that it leaves "
                                        "unused, got --steps --clips"),
     (["--top", "wide"], "--top: expected one of local, mlp, local-ali, mlp-ali first, got wide"),

@@ -347,6 +347,10 @@ def nested(n):
     return value
 
 
+def written(objects, **more):
+    return json.dumps({"objects": objects, "generators": {}, "evaluating": []} | more)
+
+
 # {name: (objects, or a whole text, a part of the sentence)}
 HOSTILE = {
     "no JSON": ("{", "Expecting property name"),
@@ -382,8 +386,8 @@ HOSTILE = {
     "a level of numbers": ([linear(), {"class": "LDF", "arguments": {
         "levels": [1], "top": {"object": 0}, "whitening": {"object": 0}}}], "levels[0]: expected"),
     "a list of nothing": ([linear(rng=nested(100))], "Linear: rng: expected a Generator"),
-    # more than Python's parser takes, up to 3.12
-    "deep values": ([linear(rng=nested(900))], ("recursion", "Linear: rng: expected a Generator")),
+    "deep values": (written([linear(rng="DEEP")]).replace('"DEEP"', 100_000 * "[" + 100_000 * "]"),
+                    "recursion"),
     "no kind of value": ([linear(rng={"call": "print"})], "expected a value"),
     "an object array": ([linear(bias={"array": [1], "dtype": "object"})], "numbers"),
     "a chain": (chain(1500), "recursion"),
@@ -394,8 +398,7 @@ HOSTILE = {
 
 def hostile(objects, state=None, **more):
     """Write a file with this architecture and six numbers."""
-    text = objects if isinstance(objects, str) else json.dumps(
-        {"objects": objects, "generators": {}, "evaluating": []} | more)
+    text = objects if isinstance(objects, str) else written(objects, **more)
     state = {"weight": f(2, 2), "bias": f(2)} if state is None else state
     save_tensors("hostile.safetensors", state, {"architecture": text})
     return lambda: ldf.load("hostile.safetensors")
@@ -408,8 +411,7 @@ def test_a_hostile_file_gets_a_sentence(objects, sentence):
         is True
     with pytest.raises(ValueError) as error:
         call()
-    sentences = sentence if isinstance(sentence, tuple) else (sentence,)
-    assert any(said in str(error.value) for said in sentences) and "\n" not in str(error.value)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("more, sentence", [
